@@ -1,0 +1,1 @@
+"""Certificates of global optimality for trained models."""

@@ -1,0 +1,1 @@
+"""How much can be proven: lower and upper bounds on the polar, one method per file."""

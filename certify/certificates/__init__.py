@@ -1,0 +1,1 @@
+"""From a dual point and a polar bound to a gap and a verdict."""

@@ -1,0 +1,1 @@
+"""How a model gets better: local descent, a new subnetwork, and again."""

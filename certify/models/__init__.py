@@ -1,0 +1,1 @@
+"""How a model arrives: files to layers to a parallel network."""

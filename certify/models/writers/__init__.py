@@ -1,0 +1,1 @@
+"""Improved networks back into the format they came in."""

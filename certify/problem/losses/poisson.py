@@ -1,0 +1,44 @@
+"""Poisson loss of a log-rate: l0 = exp(z) − y z; l0*(a, y) = xlog(a + y) − (a + y) on a + y ≥ 0."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+
+from certify.problem.losses.loss import EntrywiseLoss, xlogx
+from certify.problem.losses.targets import real_targets, require_range
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Poisson(EntrywiseLoss):
+    """`torch.nn.functional.poisson_nll_loss` with its defaults `log_input=True, full=False`."""
+
+    name: ClassVar[str] = "poisson"
+    curvature: ClassVar[float] = math.inf
+
+    @classmethod
+    def prepare_targets(cls, targets: Tensor, outputs: int) -> Tensor:
+        prepared = real_targets(targets, outputs, cls.name)
+        require_range(prepared, "that are nonnegative", bool((prepared >= 0).all()), cls.name)
+        return prepared
+
+    @staticmethod
+    def atom(z: Tensor, y: Tensor) -> Tensor:
+        return z.exp() - y * z
+
+    @staticmethod
+    def atom_gradient(z: Tensor, y: Tensor) -> Tensor:
+        return z.exp() - y
+
+    @staticmethod
+    def atom_conjugate(a: Tensor, y: Tensor) -> Tensor:
+        return xlogx(a + y) - (a + y)
+
+    @staticmethod
+    def atom_domain(y: Tensor) -> tuple[Tensor, Tensor]:
+        return -y, torch.full_like(y, math.inf)

@@ -1,0 +1,79 @@
+"""A penalty on the factors of each subnetwork, and the gauge that it induces.
+
+With t = Π_k |W^k|^{d_k} (the matched product θ, Haeffele and Vidal 2015), rescaling the factors of one
+subnetwork at fixed φ turns every penalty here into coefficient · t^exponent at its best. Exponent 1 is the
+matched case that the polar condition certifies with λ = coefficient.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from certify.errors import UnsupportedError
+from certify.problem.subnetworks import Factors, Subnetwork
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """Least penalty of a subnetwork with matched product t: coefficient · t**exponent.
+
+    Attributes:
+        coefficient: positive; it is λ when the exponent is 1.
+        exponent: positive; below 1 the penalty has a smaller degree than φ.
+    """
+
+    coefficient: float
+    exponent: float
+
+
+@dataclass(frozen=True, slots=True)
+class Penalty(ABC):
+    """Penalty of the stacked factors of a parallel network."""
+
+    @abstractmethod
+    def per_subnetwork(self, factors: Factors, norms: Factors) -> Tensor:
+        """Penalty of each subnetwork, shape (r,), given its factors and their norms (one (r,) per factor)."""
+
+    @abstractmethod
+    def gauge(self, kind: Subnetwork) -> Gauge:
+        """The induced gauge for subnetworks of this kind.
+
+        Raises:
+            UnsupportedError: rescaling makes the penalty vanish, so no positive lower bound exists.
+        """
+
+    @abstractmethod
+    def ridge(self) -> float | None:
+        """Weight μ of (μ/2)|C|² on penalized parameters outside the sum, or None if it has none to offer."""
+
+
+def matched_strength(penalty: Penalty, kind: Subnetwork) -> float:
+    """λ of the polar condition.
+
+    Raises:
+        UnsupportedError: penalty and subnetwork have different degrees of homogeneity.
+    """
+    gauge = penalty.gauge(kind)
+    if gauge.exponent != 1:
+        raise UnsupportedError(
+            f"degree mismatch: '{kind.name}' subnetworks have degree {kind.degree}, but the penalty grows with "
+            f"degree {gauge.exponent * kind.degree:g} along them; the certificate needs equal degrees. Use "
+            f"product_of_norms with powers {list(kind.degrees)}, or a subnetwork of degree 2",
+            code="degree-mismatch",
+        )
+    return gauge.coefficient
+
+
+def factor_norms(factors: Factors, free_inputs: int) -> Factors:
+    """Euclidean norm of each factor of each subnetwork, (r,) each.
+
+    Args:
+        factors: stacked factors, first axis r.
+        free_inputs: number of trailing coordinates of the first factor that are not penalized.
+    """
+    first = factors[0][:, : factors[0].shape[1] - free_inputs]
+    return tuple(torch.linalg.vector_norm(f.flatten(1), dim=1) for f in (first, *factors[1:]))

@@ -1,0 +1,53 @@
+"""Product of norms: λ Σ_i Π_k ‖W_i^k‖₂^{p_k}; matched when the powers p equal the degrees of the subnetwork."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from certify.errors import UnsupportedError, UsageError
+from certify.problem.penalties.penalty import Gauge, Penalty
+from certify.problem.subnetworks import Factors, Subnetwork
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ProductOfNorms(Penalty):
+    """`product_of_norms: {strength: λ, norms: [2, 2], powers: [1, 1]}`.
+
+    Attributes:
+        strength: λ > 0.
+        powers: exponent of each factor's Euclidean norm.
+    """
+
+    strength: float
+    powers: tuple[int, ...] = (1, 1)
+
+    def per_subnetwork(self, factors: Factors, norms: Factors) -> Tensor:
+        total = torch.ones_like(norms[0])
+        for norm, power in zip(norms, self.powers, strict=True):
+            total = total * norm**power
+        return self.strength * total
+
+    def gauge(self, kind: Subnetwork) -> Gauge:
+        if len(self.powers) != len(kind.degrees):
+            raise UsageError(
+                f"product_of_norms has {len(self.powers)} powers, '{kind.name}' subnetworks have "
+                f"{len(kind.degrees)} factors",
+                code="shape-mismatch",
+            )
+        ratios = {power / degree for power, degree in zip(self.powers, kind.degrees, strict=True)}
+        if len(ratios) != 1 or max(ratios) > 1:
+            raise UnsupportedError(
+                f"degree mismatch: product_of_norms with powers {list(self.powers)} can be made arbitrarily small "
+                f"by rescaling or splitting '{kind.name}' subnetworks, whose degrees are {list(kind.degrees)}; "
+                f"set powers: {list(kind.degrees)}",
+                code="degree-mismatch",
+            )
+        return Gauge(self.strength, ratios.pop())
+
+    def ridge(self) -> float | None:
+        return None

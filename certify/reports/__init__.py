@@ -1,0 +1,1 @@
+"""Output formats, written from results only."""
