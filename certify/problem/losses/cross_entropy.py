@@ -70,6 +70,9 @@ class CrossEntropy(Loss):
         rows_vanish = dual.sum(1, keepdim=True).abs() <= 1e-14 * dual.abs().sum(1, keepdim=True)
         return torch.where(rows_vanish, terms, math.inf)
 
+    def domain_metric(self, dual: Tensor) -> Tensor:
+        return (dual + self._row_weight() * self.targets).clamp_min(0)
+
     def repair(self, dual: Tensor) -> Tensor:
         weight, total = self._row_weight(), self.targets.sum(1, keepdim=True)
         active = (weight > 0) & (total > 0)

@@ -55,6 +55,10 @@ class Loss(ABC):
     def repair(self, dual: Tensor) -> Tensor:
         """A point (n, c) of the conjugate's domain near A, with A = 0 where ω = 0."""
 
+    @abstractmethod
+    def domain_metric(self, dual: Tensor) -> Tensor:
+        """Nonnegative weights (n, c): room that each entry of A has inside the domain; 0 where it has none."""
+
     def value(self, outputs: Tensor) -> float:
         """l(Z), correctly rounded sum of the atoms."""
         return math.fsum(self.value_terms(outputs).flatten().tolist())
@@ -108,6 +112,12 @@ class EntrywiseLoss(Loss):
         terms = self.weights * self.atom_conjugate(scaled, self.targets)
         outside = torch.where(dual == 0, 0.0, math.inf).to(terms)
         return torch.where(observed, terms, outside)
+
+    def domain_metric(self, dual: Tensor) -> Tensor:
+        low, high = self.atom_domain(self.targets)
+        below, above = dual - self.weights * low, self.weights * high - dual
+        room = torch.minimum(torch.minimum(below, above), self.weights).clamp_min(0)
+        return torch.where(self.weights > 0, room, 0.0)
 
     def repair(self, dual: Tensor) -> Tensor:
         low, high = self.atom_domain(self.targets)

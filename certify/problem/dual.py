@@ -1,0 +1,178 @@
+"""Dual points: A (n, c) in the conjugate's domain with E_jᵀA = 0 for every free row of the convex part.
+
+Weak duality: if Ω°(−A) ≤ λ then every network of any width has objective ≥ −l*(A) − Σ_{μ_j>0} |E_jᵀA|²/(2μ_j)
+(Haeffele and Vidal 2017, Bach 2013; MATH of the convex part: Fenchel). Any A in the domain serves, converged
+or not. A is kept on a dyadic grid, all entries integers times one power of two, so that the linear
+constraints with integer coefficients (row sums of softmax, column sums of a free bias) hold exactly.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from scipy.optimize import minimize_scalar
+from torch import Tensor
+
+from certify.errors import CertifyError
+from certify.problem.objective import Objective
+
+# Grid entries are integers below 2**GRID_BITS, so that sums of up to 2**(62 - GRID_BITS) of them fit 64 bits.
+GRID_BITS = 44
+# Dual points are pulled this share toward 0, an interior point of the domain, before they are rounded.
+INTERIOR_SHRINK = 2.0**-40
+# A free moment counts as zero below this multiple of Σ_i |E_ij||A_ik|; rounding alone stays far below it.
+FREE_MOMENT_TOLERANCE = 1e-11
+
+
+class InfeasibleDualError(CertifyError):
+    """No dual point near the candidate satisfies the constraints in floating point."""
+
+    default_code = "numerical"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class DualPoint:
+    """A feasible dual point but for the polar constraint.
+
+    Attributes:
+        values: A, (n, c) float64 on a dyadic grid.
+        scale: s in [0, 1]; the point is s · A.
+        value: dual value of s · A.
+    """
+
+    values: Tensor
+    scale: float
+    value: float
+
+
+def dual_value(objective: Objective, dual: Tensor) -> float:
+    """−l*(A) − Σ_{μ_j>0} |E_jᵀA|²/(2μ_j); −inf outside the domain. A is (n, c)."""
+    return -objective.loss.conjugate(dual) - objective.convex.conjugate(dual)
+
+
+def feasible_dual(objective: Objective, candidate: Tensor) -> Tensor:
+    """The dual point (n, c) near `candidate`, repaired into the domain and the free constraints.
+
+    Raises:
+        InfeasibleDualError: the constraints cannot be met near the candidate.
+    """
+    dual = objective.loss.repair(candidate)
+    for _ in range(3):
+        dual = _without_free_moments(objective, dual)
+        if math.isfinite(objective.loss.conjugate(dual * (1 - INTERIOR_SHRINK))):
+            break
+        dual = objective.loss.repair(dual)
+    dual = _on_grid(objective, dual * (1 - INTERIOR_SHRINK))
+    _check(objective, dual)
+    return dual
+
+
+def best_scale(objective: Objective, dual: Tensor, cap: float) -> DualPoint:
+    """Maximize the dual value of s · A over s in [0, cap]; any s is valid, the search costs tightness only.
+
+    Args:
+        objective: what is bounded.
+        dual: A, feasible but for the polar.
+        cap: λ / U with U ≥ Ω°(−A).
+    """
+    top = min(cap, _domain_cap(objective, dual))
+    found = minimize_scalar(
+        lambda s: -_fast_dual_value(objective, s * dual), bounds=(0.0, top), method="bounded", options={"xatol": 1e-12}
+    )
+    candidates = [(dual_value(objective, s * dual), s) for s in (float(found.x), top, 0.0)]
+    value, scale = max(candidates)
+    return DualPoint(dual, scale, value)
+
+
+def _fast_dual_value(objective: Objective, dual: Tensor) -> float:
+    penalized = ~objective.convex.free
+    moments = objective.convex.features[:, penalized].T @ dual
+    ridge = (moments**2 / (2 * objective.convex.ridge[penalized])[:, None]).sum()
+    return float(-objective.loss.conjugate_terms(dual).sum() - ridge)
+
+
+def _domain_cap(objective: Objective, dual: Tensor) -> float:
+    """Largest tried s ≥ 1 with s · A in the domain (0 and A are, and the domain is convex)."""
+    cap = 1.0
+    for s in (1.25, 2.0, 4.0, 16.0, 256.0):
+        if not math.isfinite(_fast_dual_value(objective, s * dual)):
+            break
+        cap = s
+    return cap
+
+
+def _without_free_moments(objective: Objective, dual: Tensor) -> Tensor:
+    """A − M E δ with Eᵀ M E δ = EᵀA over the free rows, M the local metric of the domain."""
+    features = objective.convex.features[:, objective.convex.free]
+    n, k = features.shape
+    c = dual.shape[1]
+    if k == 0:
+        return dual
+    metric = objective.loss.domain_metric(dual)
+    if not objective.loss.couples_row:
+        columns = [_decoupled(features, metric[:, j], dual[:, j]) for j in range(c)]
+        return torch.stack(columns, 1)
+    # Softmax: M v = p v − p (p·v), which keeps row sums; one coupled system of size k c.
+    share = metric / metric.sum(1, keepdim=True).clamp_min(1e-300)
+    basis = torch.eye(k * c, dtype=dual.dtype, device=dual.device).reshape(k * c, k, c)
+    moved = torch.einsum("nk,bkc->bnc", features, basis)
+    moved = metric * (moved - (share * moved).sum(2, keepdim=True))
+    system = torch.einsum("nk,bnc->bkc", features, moved).reshape(k * c, k * c)
+    delta = torch.linalg.pinv(system, hermitian=True) @ (features.T @ dual).flatten()
+    correction: Tensor = torch.einsum("b,bnc->nc", delta, moved)
+    return dual - correction
+
+
+def _decoupled(features: Tensor, metric: Tensor, column: Tensor) -> Tensor:
+    system = features.T @ (metric[:, None] * features)
+    delta = torch.linalg.pinv(system, hermitian=True) @ (features.T @ column)
+    return column - metric * (features @ delta)
+
+
+def _on_grid(objective: Objective, dual: Tensor) -> Tensor:
+    """Round toward zero to a common dyadic grid, then make the integer constraints exact."""
+    largest = float(dual.abs().max()) if dual.numel() else 0.0
+    if largest == 0:
+        return dual.clone()
+    quantum = 2.0 ** (math.frexp(largest)[1] - GRID_BITS)
+    grid = torch.trunc(dual / quantum)
+    if objective.loss.couples_row:
+        receiver = objective.loss.domain_metric(dual).argmax(1, keepdim=True)
+        grid = grid.scatter_add(1, receiver, -grid.sum(1, keepdim=True))
+    if has_free_intercept(objective):
+        grid = _zero_column_sums(objective, grid, dual)
+    return grid * quantum
+
+
+def has_free_intercept(objective: Objective) -> bool:
+    """Whether a constant column is free, in the convex part or among the inputs, so that 1ᵀA = 0 must hold."""
+    features = objective.convex.features[:, objective.convex.free]
+    constant = bool((features == 1).all(0).any()) if features.shape[1] else False
+    return constant or objective.free_inputs > 0
+
+
+def _zero_column_sums(objective: Objective, grid: Tensor, dual: Tensor) -> Tensor:
+    excess = grid.sum(0)
+    metric = objective.loss.domain_metric(dual)
+    if objective.loss.couples_row:
+        row = int(metric.amin(1).argmax())
+        grid[row] -= excess
+    else:
+        rows = metric.argmax(0)
+        grid[rows, torch.arange(grid.shape[1], device=grid.device)] -= excess
+    return grid
+
+
+def _check(objective: Objective, dual: Tensor) -> None:
+    if not math.isfinite(objective.loss.conjugate(dual)):
+        raise InfeasibleDualError("the repaired dual point leaves the domain of the conjugate loss")
+    features = objective.convex.features[:, objective.convex.free]
+    moments, sizes = features.T @ dual, features.T.abs() @ dual.abs()
+    if not bool((moments.abs() <= FREE_MOMENT_TOLERANCE * sizes).all()):
+        raise InfeasibleDualError("the dual point does not satisfy the constraints of the unpenalized parameters")
+    if has_free_intercept(objective) and not bool((dual.sum(0) == 0).all()):
+        raise InfeasibleDualError("the columns of the dual point do not sum to zero")
