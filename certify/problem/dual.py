@@ -23,6 +23,10 @@ from certify.problem.objective import Objective
 GRID_BITS = 44
 # Dual points are pulled this share toward 0, an interior point of the domain, before they are rounded.
 INTERIOR_SHRINK = 2.0**-40
+# Rounds of alternating between the domain and the free constraints.
+REPAIR_ROUNDS = 20
+# Room, as a share of the weight, given to entries on the boundary when interior entries alone do not suffice.
+METRIC_FLOOR = 0.01
 # A free moment counts as zero below this multiple of Σ_i |E_ij||A_ik|; rounding alone stays far below it.
 FREE_MOMENT_TOLERANCE = 1e-11
 
@@ -60,12 +64,12 @@ def feasible_dual(objective: Objective, candidate: Tensor) -> Tensor:
     Raises:
         InfeasibleDualError: the constraints cannot be met near the candidate.
     """
-    dual = objective.loss.repair(candidate)
-    for _ in range(3):
-        dual = _without_free_moments(objective, dual)
-        if math.isfinite(objective.loss.conjugate(dual * (1 - INTERIOR_SHRINK))):
+    dual = _without_free_moments(objective, objective.loss.repair(candidate), floor=0.0)
+    for _ in range(REPAIR_ROUNDS):
+        if _in_domain(objective, dual * (1 - INTERIOR_SHRINK)) and _moments_vanish(objective, dual):
             break
-        dual = objective.loss.repair(dual)
+        dual = _without_free_moments(objective, objective.loss.repair(dual), floor=METRIC_FLOOR)
+    dual = _shrunk_into_domain(objective, dual)
     dual = _on_grid(objective, dual * (1 - INTERIOR_SHRINK))
     _check(objective, dual)
     return dual
@@ -88,6 +92,18 @@ def best_scale(objective: Objective, dual: Tensor, cap: float) -> DualPoint:
     return DualPoint(dual, scale, value)
 
 
+def _in_domain(objective: Objective, dual: Tensor) -> bool:
+    return math.isfinite(float(objective.loss.conjugate_terms(dual).sum()))
+
+
+def _shrunk_into_domain(objective: Objective, dual: Tensor) -> Tensor:
+    """The free constraints are linear and 0 lies in the domain, so a smaller multiple may serve."""
+    for power in range(20):
+        if _in_domain(objective, dual * 0.8**power * (1 - INTERIOR_SHRINK)):
+            return dual * 0.8**power
+    raise InfeasibleDualError("the constraints of the unpenalized parameters leave no dual point near the candidate")
+
+
 def _fast_dual_value(objective: Objective, dual: Tensor) -> float:
     penalized = ~objective.convex.free
     moments = objective.convex.features[:, penalized].T @ dual
@@ -105,14 +121,14 @@ def _domain_cap(objective: Objective, dual: Tensor) -> float:
     return cap
 
 
-def _without_free_moments(objective: Objective, dual: Tensor) -> Tensor:
+def _without_free_moments(objective: Objective, dual: Tensor, floor: float) -> Tensor:
     """A − M E δ with Eᵀ M E δ = EᵀA over the free rows, M the local metric of the domain."""
     features = objective.convex.features[:, objective.convex.free]
     n, k = features.shape
     c = dual.shape[1]
     if k == 0:
         return dual
-    metric = objective.loss.domain_metric(dual)
+    metric = objective.loss.domain_metric(dual) + floor * objective.loss.weights
     if not objective.loss.couples_row:
         columns = [_decoupled(features, metric[:, j], dual[:, j]) for j in range(c)]
         return torch.stack(columns, 1)
@@ -129,7 +145,7 @@ def _without_free_moments(objective: Objective, dual: Tensor) -> Tensor:
 
 def _decoupled(features: Tensor, metric: Tensor, column: Tensor) -> Tensor:
     system = features.T @ (metric[:, None] * features)
-    delta = torch.linalg.pinv(system, hermitian=True) @ (features.T @ column)
+    delta: Tensor = torch.linalg.pinv(system, hermitian=True) @ (features.T @ column)
     return column - metric * (features @ delta)
 
 
@@ -167,12 +183,16 @@ def _zero_column_sums(objective: Objective, grid: Tensor, dual: Tensor) -> Tenso
     return grid
 
 
+def _moments_vanish(objective: Objective, dual: Tensor) -> bool:
+    features = objective.convex.features[:, objective.convex.free]
+    moments, sizes = features.T @ dual, features.T.abs() @ dual.abs()
+    return bool((moments.abs() <= FREE_MOMENT_TOLERANCE * sizes).all())
+
+
 def _check(objective: Objective, dual: Tensor) -> None:
     if not math.isfinite(objective.loss.conjugate(dual)):
         raise InfeasibleDualError("the repaired dual point leaves the domain of the conjugate loss")
-    features = objective.convex.features[:, objective.convex.free]
-    moments, sizes = features.T @ dual, features.T.abs() @ dual.abs()
-    if not bool((moments.abs() <= FREE_MOMENT_TOLERANCE * sizes).all()):
+    if not _moments_vanish(objective, dual):
         raise InfeasibleDualError("the dual point does not satisfy the constraints of the unpenalized parameters")
     if has_free_intercept(objective) and not bool((dual.sum(0) == 0).all()):
         raise InfeasibleDualError("the columns of the dual point do not sum to zero")
