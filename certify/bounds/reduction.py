@@ -1,0 +1,94 @@
+"""ReLU inputs in principal axes: the same polar in as many coordinates as the inputs have rank.
+
+For orthonormal F (d, k) spanning the rows of H, |u| ≤ 1 may be restricted to u = F a, so Ω° is that of H F.
+F is orthonormal and spans the rows only up to rounding, which costs
+    Ω°_H(Q) ≤ |F|₂ Ω°_{HF}(Q) + Σ_i |Q_i| |h_i − h_i F Fᵀ|,
+because |σ(h_i u) − σ(h_i F Fᵀ u)| ≤ |h_i − h_i F Fᵀ| and |Fᵀu| ≤ |F|₂. A free hidden bias stays a coordinate of its
+own: the other columns are centered first, which only shifts that bias.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from certify.bounds.eigenvalue import largest_singular_value_upper
+from certify.bounds.rounding import SLACK, gamma, product_error, sum_upper
+from certify.problem import Objective
+
+# Singular values below this share of the largest are left out; their effect is bounded, not ignored.
+RANK_TOLERANCE = 1e-12
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ReducedInputs:
+    """Principal coordinates of the inputs of a ReLU network.
+
+    Attributes:
+        rows: H F, (n, k) float64; with a free bias, its constant column comes last.
+        frame: F, (d, k).
+        free_axis: index of the column of a free bias, or None.
+        row_residuals: |h_i − h_i F Fᵀ| with its rounding error, (n,).
+        frame_norm: upper bound of |F|₂.
+        center: what was subtracted from the inputs, (d,).
+    """
+
+    rows: Tensor
+    frame: Tensor
+    free_axis: int | None
+    row_residuals: Tensor
+    frame_norm: float
+    center: Tensor
+
+    def polar_upper(self, dual: Tensor, reduced_upper: float) -> float:
+        """Upper bound of the polar of the original inputs from one of the reduced rows, at Q = −dual (n, c)."""
+        sizes = torch.linalg.vector_norm(dual, dim=1) * (1 + gamma(dual.shape[1] + 4))
+        return (self.frame_norm * reduced_upper + sum_upper(sizes * self.row_residuals)) * (1 + 2.0**-50)
+
+    def lift(self, directions: Tensor) -> Tensor:
+        """Input-space weights u (s, d) of reduced directions a (s, k)."""
+        lifted = directions @ self.frame.T
+        if self.free_axis is not None:
+            lifted[:, -1] -= lifted[:, :-1] @ self.center[:-1]
+        return lifted
+
+    def lower(self, first: Tensor) -> Tensor:
+        """Reduced directions a (s, k) of input-space weights u (s, d)."""
+        shifted = first.clone()
+        if self.free_axis is not None:
+            shifted[:, -1] += shifted[:, :-1] @ self.center[:-1]
+            scale = self.frame[-1, -1]
+            return torch.cat([shifted[:, :-1] @ self.frame[:-1, :-1], shifted[:, -1:] / scale], 1)
+        return shifted @ self.frame
+
+
+def reduce_inputs(objective: Objective) -> ReducedInputs:
+    """Principal axes of the inputs, largest variance first."""
+    inputs = objective.inputs
+    d = inputs.shape[1]
+    center = torch.zeros(d, dtype=inputs.dtype, device=inputs.device)
+    if objective.free_inputs:
+        center[:-1] = inputs[:, :-1].mean(0)
+    penalized = inputs[:, : d - objective.free_inputs] - center[: d - objective.free_inputs]
+    centering = inputs.abs() @ torch.ones_like(center) + center.abs().sum() if objective.free_inputs else 0.0
+    _, values, axes = torch.linalg.svd(penalized, full_matrices=False)
+    kept = axes[values > RANK_TOLERANCE * values[0]].T if values.numel() else axes.T
+    rows = penalized @ kept
+    back = penalized - rows @ kept.T
+    error = product_error(rows, kept.T) + product_error(penalized, kept) @ kept.abs().T
+    residuals = torch.linalg.vector_norm(back.abs() + error, dim=1) * SLACK + centering * gamma(3)
+    frame_norm = largest_singular_value_upper(kept, math.sqrt(kept.numel()) * gamma(2))
+    if not objective.free_inputs:
+        return ReducedInputs(rows, kept, None, residuals, frame_norm, center)
+    # Powers of two keep the constant column exact; it is scaled to the size of the rows.
+    radius = float(torch.linalg.vector_norm(rows, dim=1).max()) or 1.0
+    scale = 2.0 ** math.ceil(math.log2(radius))
+    frame = torch.zeros(d, kept.shape[1] + 1, dtype=inputs.dtype, device=inputs.device)
+    frame[:-1, :-1], frame[-1, -1] = kept, scale
+    rows = torch.cat([rows, inputs[:, -1:] * scale], 1)
+    return ReducedInputs(rows, frame, kept.shape[1], residuals, frame_norm, center)
