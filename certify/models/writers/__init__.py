@@ -1,1 +1,5 @@
-"""Improved networks back into the format they came in."""
+"""A network back to the format that its model came in."""
+
+from certify.models.writers.state_dict import ensure_writable, network_parameters, write_network
+
+__all__ = ["ensure_writable", "network_parameters", "write_network"]

@@ -1,0 +1,135 @@
+"""What a model is, layer by layer, and what keeps it from a certificate; needs no data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import torch
+
+from certify.errors import UsageError
+from certify.models.homogeneity import Obstacle, family_of, layer_degree, obstacles
+from certify.models.layer_list import parse_layers
+from certify.models.layers import Layer, LayerGraph, build_graph
+from certify.models.live_module import graph_of_module
+from certify.models.readers.weight_file import read_weights, require_parameters
+from certify.problem import SUBNETWORKS
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class LayerRow:
+    """One line of the table of layers.
+
+    Attributes:
+        op: operation.
+        name: name of the layer.
+        shapes: shapes of its parameters, by name.
+        degree: of homogeneity in its input; None where it has none or is unknown.
+    """
+
+    op: str
+    name: str
+    shapes: dict[str, tuple[int, ...]]
+    degree: int | None
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What was found.
+
+    Attributes:
+        layers: the layers in order; a skip comes last, with operation `skip`.
+        family: name of the subnetwork kind, or None.
+        degree: its degree of homogeneity, or None.
+        width: number r of subnetworks, or None.
+        parameters: shapes by name.
+        penalized: names of the parameters that weight decay reaches by default.
+        format: format of the file, or `live`.
+        path: the file, or None.
+        sha256: digest of the file, or of a live module's parameters.
+        notes: assumptions and conversions.
+        problems: what keeps the model from a certificate; empty if nothing does.
+    """
+
+    layers: tuple[LayerRow, ...]
+    family: str | None
+    degree: int | None
+    width: int | None
+    parameters: dict[str, tuple[int, ...]]
+    penalized: tuple[str, ...]
+    format: str
+    path: Path | None
+    sha256: str
+    notes: tuple[str, ...]
+    problems: tuple[Obstacle, ...]
+
+
+def inspect_model(model: str | Path | torch.nn.Module, layers: Sequence[object] | None = None) -> Inspection:
+    """Inspect a file or a live module.
+
+    Args:
+        model: path of a model file, or a module.
+        layers: the `layers:` list, if there is one.
+
+    Raises:
+        UsageError: a missing file, or layers that the weights do not have.
+        RefusedError: unsafe, corrupt or non-finite content.
+    """
+    if isinstance(model, torch.nn.Module):
+        return inspection_of(graph_of_module(model, layers))
+    weights = read_weights(Path(model))
+    require_parameters(weights)
+    try:
+        return inspection_of(build_graph(weights, None if layers is None else parse_layers(layers)))
+    except UsageError as error:
+        if error.code != "layers-needed" or layers is not None:
+            raise
+        problem = Obstacle(error.code, str(error), "", is_usage=True)
+    except ValueError as error:
+        raise UsageError(f"{model}: layers: {error}", code="layers-needed") from error
+    bare = LayerGraph(
+        layers=(),
+        skip=None,
+        parameters=weights.parameters,
+        prefix=weights.prefix,
+        format=weights.format,
+        path=weights.path,
+        sha256=weights.sha256,
+        notes=weights.notes,
+    )
+    return _inspection(bare, (problem,))
+
+
+def inspection_of(graph: LayerGraph) -> Inspection:
+    """The inspection of a graph."""
+    return _inspection(graph, obstacles(graph))
+
+
+def _inspection(graph: LayerGraph, problems: tuple[Obstacle, ...]) -> Inspection:
+    family = None if problems else family_of(graph)
+    rows = [_row(graph, layer, layer.op) for layer in graph.layers]
+    if graph.skip is not None:
+        rows.append(_row(graph, graph.skip, "skip"))
+    return Inspection(
+        layers=tuple(rows),
+        family=family,
+        degree=None if family is None else SUBNETWORKS[family].degree,
+        width=None if family is None else graph.weight(graph.layers[0]).shape[0],
+        parameters={name: tuple(tensor.shape) for name, tensor in graph.parameters.items()},
+        penalized=tuple(graph.parameters),
+        format=graph.format,
+        path=graph.path,
+        sha256=graph.sha256,
+        notes=graph.notes,
+        problems=problems,
+    )
+
+
+def _row(graph: LayerGraph, layer: Layer, op: str) -> LayerRow:
+    names = [name for name in (layer.weight, layer.bias) if name is not None]
+    shapes = {name: tuple(graph.parameters[name].shape) for name in names}
+    return LayerRow(op, layer.name, shapes, layer_degree(layer))

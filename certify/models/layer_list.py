@@ -1,0 +1,58 @@
+"""The `layers:` list of a problem file: what each entry may be, and what it means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+# Other spellings that users write, and the operation meant.
+ALIASES = {"quadratic": "square", "leakyrelu": "leaky_relu", "logsoftmax": "log_softmax", "elu+1": "elu"}
+# Operations that read a weight, so that the entry must name a layer of the file.
+WITH_WEIGHTS = ("linear", "skip")
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class LayerEntry:
+    """One entry of the list.
+
+    Attributes:
+        op: operation, named as in ATen; `skip` is a linear layer from input to output beside the others.
+        name: name of the layer in the file, or None for an operation without weights.
+    """
+
+    op: str
+    name: str | None = None
+
+
+def parse_layer(entry: Any) -> LayerEntry:  # noqa: ANN401
+    """One entry: `relu`, `square`, `{linear: NAME}` or `{skip: NAME}`; other operations are judged later.
+
+    Raises:
+        ValueError: anything else, saying what is needed.
+    """
+    match entry:
+        case LayerEntry():
+            return entry
+        case str() if (op := _operation(entry)) not in WITH_WEIGHTS:
+            return LayerEntry(op)
+        case str():
+            raise ValueError(f"'{entry}' needs the name of the layer: write '{entry}: NAME'")
+        case dict() if len(entry) == 1:
+            ((op, name),) = entry.items()
+            # `linear: 0` names the first layer of an nn.Sequential.
+            if isinstance(op, str) and isinstance(name, str | int) and not isinstance(name, bool):
+                return LayerEntry(_operation(op), str(name))
+
+    raise ValueError("a layer is 'linear: NAME', 'skip: NAME', 'relu' or 'square'")
+
+
+def parse_layers(entries: Sequence[Any]) -> tuple[LayerEntry, ...]:
+    """All entries; see `parse_layer`."""
+    return tuple(parse_layer(entry) for entry in entries)
+
+
+def _operation(text: str) -> str:
+    name = text.strip().lower()
+    return ALIASES.get(name, name)

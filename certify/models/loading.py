@@ -1,0 +1,266 @@
+"""A problem from files, or from a live module and arrays: objective, network, and where they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, cast, final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from certify.errors import UsageError
+from certify.models.bias_policy import Conventions
+from certify.models.data_file import Arrays, arrays_from, load_arrays
+from certify.models.decompose import Decomposition, decompose, require_input_size, require_same_outputs
+from certify.models.layers import LayerGraph, build_graph
+from certify.models.live_module import graph_of_module
+from certify.models.problem_file import SCHEMA, PenaltySpec, ProblemSpec
+from certify.models.problem_validation import validated
+from certify.models.readers.weight_file import read_weights, require_parameters
+from certify.problem import LossSpec, Objective, ParallelNetwork, Penalty, ProductOfNorms, WeightDecay
+
+if TYPE_CHECKING:
+    from certify.models.yaml_document import Location
+
+Data = Tensor | np.ndarray[Any, np.dtype[Any]]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """Certified means gap ≤ max(absolute_gap, relative_gap · |objective|).
+
+    Attributes:
+        relative_gap: nonnegative.
+        absolute_gap: nonnegative, in units of the objective.
+    """
+
+    relative_gap: float = 1e-3
+    absolute_gap: float = 0.0
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a problem came from, for reports.
+
+    Attributes:
+        model_path: the model file, or None for a live module.
+        model_sha256: digest of the file, or of a live module's parameters.
+        family: name of the subnetwork kind.
+        degree: its degree of homogeneity.
+        width: number r of subnetworks.
+        parameters: number of scalars in the model.
+        data_path: the data file, or None for arrays in memory.
+        data_sha256: digest of the file, or of the arrays.
+        notes: assumptions and conversions.
+    """
+
+    model_path: Path | None
+    model_sha256: str
+    family: str
+    degree: int
+    width: int
+    parameters: int
+    data_path: Path | None
+    data_sha256: str
+    notes: tuple[str, ...]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is asked: is this network a global minimizer of this objective?
+
+    Attributes:
+        objective: the function to minimize.
+        network: the point in question.
+        tolerance: what counts as global.
+        budget_seconds: wall clock seconds to spend.
+        source: where it came from.
+        graph: the model as layers; with `decomposition`, the way back to a file (see `writers`).
+        decomposition: how the layers became the network.
+    """
+
+    objective: Objective
+    network: ParallelNetwork
+    tolerance: Tolerance
+    budget_seconds: float
+    source: Source
+    graph: LayerGraph
+    decomposition: Decomposition
+
+    @classmethod
+    def from_files(cls, spec: ProblemSpec, device: str = "cpu") -> Self:
+        """Load model and data.
+
+        Args:
+            spec: a problem file's content.
+            device: `cpu`, `cuda`, `cuda:i`, or `auto` for cuda where there is one.
+
+        Raises:
+            UsageError: missing files or names, shapes or biases that do not fit.
+            RefusedError: unsafe, corrupt or non-finite content.
+            UnsupportedError: a model or penalty outside the theory.
+        """
+        place = _device(device)
+        weights = read_weights(spec.model.path)
+        require_parameters(weights)
+        graph = build_graph(weights, spec.model.entries)
+        # The model is judged before the data are read: they may be large.
+        decomposition = decompose(graph, _conventions(spec), _penalty(spec.penalty))
+        return cls._assembled(spec, graph, decomposition, load_arrays(spec.data), place)
+
+    @classmethod
+    def from_torch(  # noqa: PLR0913
+        cls,
+        model: torch.nn.Module,
+        X: Data,  # noqa: N803
+        y: Data,
+        *,
+        weight_decay: float | None = None,
+        penalty: Mapping[str, Any] | None = None,
+        loss: str = "mse",
+        reduction: str = "mean",
+        scale: float = 1.0,
+        biases: Mapping[str, str] | None = None,
+        skip: str | None = None,
+        layers: Sequence[Any] | None = None,
+        sample_weights: Data | None = None,
+        mask: Data | None = None,
+        relative_gap: float = 1e-3,
+        absolute_gap: float = 0.0,
+        budget_seconds: float = 60.0,
+        device: str = "cpu",
+    ) -> Self:
+        """The problem of a live module; the arguments are the keys of a problem file.
+
+        Args:
+            model: two linear layers with nothing, ReLU or a square between them.
+            X: inputs (n, d).
+            y: targets (n,) or (n, c).
+            weight_decay: as given to `torch.optim.SGD` or `Adam`; or else give `penalty`.
+            penalty: the `penalty` section of a problem file.
+            loss: name of the loss.
+            reduction: `mean` or `sum`.
+            scale: factor on the loss.
+            biases: `hidden` and `output`: `penalized`, `free` or `absent`.
+            skip: `penalized` or `free`, where `layers` names a skip.
+            layers: what the module computes, where its children do not show it.
+            sample_weights: (n,) nonnegative.
+            mask: (n, c) booleans, True where a target is observed.
+            relative_gap: tolerance relative to the objective.
+            absolute_gap: tolerance in units of the objective.
+            budget_seconds: wall clock seconds.
+            device: as in `from_files`.
+
+        Raises:
+            UsageError: arguments or shapes that do not fit.
+            RefusedError: non-finite values.
+            UnsupportedError: a model or penalty outside the theory.
+        """
+        place = _device(device)
+        content = {
+            "schema": SCHEMA,
+            "model": {"path": "live"},
+            "data": {"path": "live"},
+            "loss": {"name": loss, "reduction": reduction, "scale": scale},
+            "penalty": dict(penalty or {}) | ({} if weight_decay is None else {"weight_decay": weight_decay}),
+            "biases": dict(biases or {}),
+            "tolerance": {"relative_gap": relative_gap, "absolute_gap": absolute_gap},
+            "budget": {"seconds": budget_seconds},
+        } | ({} if skip is None else {"skip": skip})
+        spec = validated(ProblemSpec, content, Path(), _argument)
+        graph = graph_of_module(model, layers)
+        decomposition = decompose(graph, _conventions(spec), _penalty(spec.penalty))
+        found = {"inputs": X, "targets": y, "sample_weights": sample_weights, "mask": mask}
+        return cls._assembled(spec, graph, decomposition, arrays_from(found, "", None), place)
+
+    @classmethod
+    def _assembled(
+        cls, spec: ProblemSpec, graph: LayerGraph, decomposition: Decomposition, data: Arrays, device: torch.device
+    ) -> Self:
+        require_input_size(graph, data.inputs, str(data.path or "data"))
+        local = _on_device(decomposition, device)
+        objective = _objective(spec, local, data, device)
+        placed = replace(graph, parameters={name: t.to(device) for name, t in graph.parameters.items()})
+        require_same_outputs(placed, objective, local.network, data.inputs.to(device))
+        return cls(
+            objective=objective,
+            network=local.network,
+            tolerance=Tolerance(spec.tolerance.relative_gap, spec.tolerance.absolute_gap),
+            budget_seconds=spec.budget.seconds,
+            source=_source(graph, decomposition, data),
+            graph=graph,
+            decomposition=local,
+        )
+
+
+def _conventions(spec: ProblemSpec) -> Conventions:
+    return Conventions(spec.biases.hidden, spec.biases.output, spec.skip)
+
+
+def _penalty(spec: PenaltySpec) -> Penalty:
+    if spec.product_of_norms is not None:
+        return ProductOfNorms(spec.product_of_norms.strength, spec.product_of_norms.powers)
+    # The schema demands exactly one of the two.
+    return WeightDecay(cast("float", spec.weight_decay))
+
+
+def _objective(spec: ProblemSpec, decomposition: Decomposition, data: Arrays, device: torch.device) -> Objective:
+    outputs = decomposition.network.factors[-1].shape[1]
+    loss = LossSpec(spec.loss.name, spec.loss.reduction, spec.loss.scale)
+    weights = None if data.sample_weights is None else data.sample_weights.to(device)
+    mask = None if data.mask is None else data.mask.to(device)
+    inputs = data.inputs.to(device)
+    return Objective(
+        kind=decomposition.kind,
+        inputs=decomposition.hidden_inputs(inputs),
+        free_inputs=decomposition.free_inputs,
+        convex=decomposition.convex_part(inputs),
+        loss=loss.bind(data.targets.to(device), outputs, weights, mask),
+        penalty=_penalty(spec.penalty),
+    )
+
+
+def _source(graph: LayerGraph, decomposition: Decomposition, data: Arrays) -> Source:
+    return Source(
+        model_path=graph.path,
+        model_sha256=graph.sha256,
+        family=decomposition.kind.name,
+        degree=decomposition.kind.degree,
+        width=decomposition.network.width,
+        parameters=sum(tensor.numel() for tensor in graph.parameters.values()),
+        data_path=data.path,
+        data_sha256=data.sha256,
+        notes=graph.notes,
+    )
+
+
+def _on_device(decomposition: Decomposition, device: torch.device) -> Decomposition:
+    factors = tuple(factor.to(device) for factor in decomposition.network.factors)
+    network = ParallelNetwork(factors, decomposition.network.coefficients.to(device))
+    return replace(decomposition, network=network)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except (RuntimeError, TypeError) as error:
+        raise UsageError(f"unknown device '{name}'; use auto, cpu, cuda or cuda:i", code="device") from error
+    if device.type not in ("cpu", "cuda"):
+        raise UsageError(f"device '{name}' has no float64; use auto, cpu, cuda or cuda:i", code="device")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError(
+            f"device '{name}' is not there ({torch.cuda.device_count()} CUDA devices found)", code="device"
+        )
+    return device
+
+
+def _argument(location: Location, _of_key: bool) -> str:
+    return "Problem.from_torch"

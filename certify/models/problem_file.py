@@ -1,0 +1,240 @@
+"""The problem file, schema `certify.problem/1`: which model, data, loss, penalty and biases are meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, final
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+
+from certify.errors import UnsupportedError
+from certify.models.layer_list import LayerEntry, parse_layer, parse_layers
+from certify.models.overrides import OVERRIDE_FLAGS, Overrides, merged
+from certify.models.problem_validation import Place, did_you_mean, validated
+from certify.models.yaml_document import Location, load_yaml
+from certify.problem import LOSSES
+
+SCHEMA = "certify.problem/1"
+Policy = Literal["penalized", "free", "absent"]
+
+
+def _joined(value: object, info: ValidationInfo) -> Path:
+    if not isinstance(value, str | Path) or not str(value).strip() or "\0" in str(value):
+        raise ValueError("must be a path")
+    folder: Path = (info.context or {}).get("folder", Path())
+    return folder / value
+
+
+def _positive_strength(value: float) -> float:
+    if value == 0:
+        raise ValueError("is 0: no certificate without a penalty; give the weight decay that training used")
+    if value < 0:
+        raise ValueError(f"must be positive, found {value:g}")
+    return value
+
+
+def _known_loss(value: str) -> str:
+    if value not in LOSSES:
+        raise ValueError(f"unknown loss '{value}'" + did_you_mean(value, LOSSES))
+    return value
+
+
+def _readable_layer(value: object) -> object:
+    parse_layer(value)
+    return value
+
+
+File = Annotated[Path, BeforeValidator(_joined)]
+Strength = Annotated[float, Field(allow_inf_nan=False), AfterValidator(_positive_strength)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Nonnegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+
+
+def _name_or_names(value: object) -> object:
+    if isinstance(value, str) and value:
+        return value
+    if isinstance(value, list | tuple) and value and all(isinstance(name, str) and name for name in value):
+        return tuple(value)
+    raise ValueError(f"must be a name or a list of names, found {value!r}")
+
+
+Selection = Annotated[Any, AfterValidator(_name_or_names)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+@final
+class ModelSpec(_Section):
+    """`model:` — the file, and its layers where the file holds weights and no graph."""
+
+    path: File
+    layers: Annotated[tuple[Annotated[Any, AfterValidator(_readable_layer)], ...], Field(strict=False)] | None = None
+
+    @property
+    def entries(self) -> tuple[LayerEntry, ...] | None:
+        """The layers, parsed."""
+        return None if self.layers is None else parse_layers(self.layers)
+
+
+@final
+class DataSpec(_Section):
+    """`data:` — a file and the arrays in it, or no `path` and two `.npy` files as `inputs` and `targets`.
+
+    Attributes:
+        path: `.npz`, `.safetensors` or `.csv`; None for a `.npy` pair.
+        inputs: name of the inputs; a list of columns for `.csv`. By default `X`, or all other columns.
+        targets: name of the targets (or list of columns); by default `y`.
+        sample_weights: name of the weights (n,), if any.
+        mask: name of the mask (n, c), if any.
+    """
+
+    path: File | None = None
+    inputs: Selection = None
+    targets: Selection = None
+    sample_weights: str | None = None
+    mask: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pair(cls, content: Any, info: ValidationInfo) -> Any:  # noqa: ANN401
+        if not isinstance(content, dict) or content.get("path") is not None:
+            return content
+        pair = {key: content.get(key) for key in ("inputs", "targets")}
+        if not all(isinstance(name, str) and name.endswith(".npy") for name in pair.values()):
+            raise ValueError("give 'path', or a pair of .npy files as 'inputs' and 'targets'")
+        weights = {key: content[key] for key in ("sample_weights", "mask") if isinstance(content.get(key), str)}
+        return {**content, **{key: str(_joined(name, info)) for key, name in {**pair, **weights}.items()}}
+
+
+@final
+class LossSection(_Section):
+    """`loss:` — a loss of `torch.nn.functional`."""
+
+    name: Annotated[str, AfterValidator(_known_loss)] = "mse"
+    reduction: Literal["mean", "sum"] = "mean"
+    scale: Positive = 1.0
+
+
+@final
+class ProductOfNormsSpec(_Section):
+    """`product_of_norms:` — λ Σ Π ‖W‖^power."""
+
+    strength: Strength
+    norms: Annotated[tuple[int, ...], Field(strict=False, min_length=1, max_length=64)] = (2, 2)
+    powers: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=64)], ...], Field(strict=False, min_length=1, max_length=64)
+    ] = (1, 1)
+
+
+@final
+class PenaltySpec(_Section):
+    """`penalty:` — exactly one of its keys."""
+
+    weight_decay: Strength | None = None
+    product_of_norms: ProductOfNormsSpec | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> PenaltySpec:
+        if (self.weight_decay is None) == (self.product_of_norms is None):
+            raise ValueError("give exactly one of 'weight_decay' and 'product_of_norms'")
+        return self
+
+
+@final
+class BiasSpec(_Section):
+    """`biases:` — by default penalized where the layer has a bias."""
+
+    hidden: Policy | None = None
+    output: Policy | None = None
+
+
+@final
+class ToleranceSpec(_Section):
+    """`tolerance:` — certified means gap ≤ max(absolute_gap, relative_gap · |objective|)."""
+
+    relative_gap: Nonnegative = 1e-3
+    absolute_gap: Nonnegative = 0.0
+
+
+@final
+class BudgetSpec(_Section):
+    """`budget:` — wall clock seconds."""
+
+    seconds: Positive = 60.0
+
+
+@final
+class ProblemSpec(_Section):
+    """A whole problem file, with paths joined to the file's folder."""
+
+    version: Literal["certify.problem/1"] = Field(alias="schema")
+    model: ModelSpec
+    data: DataSpec
+    loss: LossSection = LossSection()
+    penalty: PenaltySpec
+    biases: BiasSpec = BiasSpec()
+    skip: Literal["penalized", "free"] | None = None
+    tolerance: ToleranceSpec = ToleranceSpec()
+    budget: BudgetSpec = BudgetSpec()
+
+    def with_overrides(self, overrides: Overrides) -> ProblemSpec:
+        """This problem with what the command line says instead; paths there are relative to the working folder.
+
+        Raises:
+            UsageError: names the flag whose value does not serve.
+        """
+        return _from_content(merged(self.model_dump(by_alias=True, exclude_none=True), overrides), Path(), _flag)
+
+
+def load_problem_file(path: str | Path) -> ProblemSpec:
+    """Read a problem file.
+
+    Raises:
+        UsageError: missing, not YAML, or not a problem; one line per fault, each with file, line and column.
+        UnsupportedError: a penalty that has no certificate yet.
+    """
+    document = load_yaml(Path(path), "problem file")
+    return _from_content(document.content, document.path.parent, lambda at, key: document.place(at, of_key=key))
+
+
+def spec_from_flags(model: str | Path, overrides: Overrides) -> ProblemSpec:
+    """The problem that flags alone describe.
+
+    Raises:
+        UsageError: names the flag that is missing or does not serve.
+    """
+    return _from_content(merged({"schema": SCHEMA, "model": {"path": str(model)}}, overrides), Path(), _flag)
+
+
+def find_problem_file(model: str | Path) -> Path | None:
+    """`model.problem.yaml` beside `model.pt`, if it is there."""
+    found = problem_file_beside(model)
+    return found if found.is_file() else None
+
+
+def problem_file_beside(model: str | Path) -> Path:
+    """Where the problem file of a model belongs."""
+    return Path(model).with_suffix(".problem.yaml")
+
+
+def _from_content(content: Any, folder: Path, place: Place) -> ProblemSpec:  # noqa: ANN401
+    spec = validated(ProblemSpec, content, folder, place)
+    product = spec.penalty.product_of_norms
+    if product and product.norms != (2, 2):
+        where = place(("penalty", "product_of_norms", "norms"), False)
+        raise UnsupportedError(
+            f"{where}: penalty.product_of_norms.norms: {list(product.norms)} has no certificate here; use [2, 2]",
+            code="unsupported-penalty",
+        )
+    return spec
+
+
+def _flag(location: Location, _of_key: bool) -> str:
+    for length in range(len(location), 0, -1):
+        flag = OVERRIDE_FLAGS.get(location[:length])
+        if flag:
+            return flag
+    return "command line"

@@ -1,0 +1,39 @@
+"""Safetensors files: tensors by name, no code by design."""
+
+from __future__ import annotations
+
+import re
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from certify.errors import RefusedError
+from certify.models.input_file import InputFile
+
+_NUMBERS = re.compile(r"(\d+)")
+
+
+def looks_like_safetensors(file: InputFile) -> bool:
+    """Whether the content opens with a header length and a JSON object."""
+    return file.head[8:9] == b"{" and not file.head.startswith((b"PK", b"\x80\x02"))
+
+
+def read_safetensors(file: InputFile) -> dict[str, Tensor]:
+    """Tensors by name, sorted by name with numbers in numeric order, since the format keeps no order.
+
+    Raises:
+        RefusedError: truncated, corrupt, or a type that torch does not hold.
+    """
+    try:
+        found: dict[str, Tensor] = safetensors.torch.load(file.stream.read())
+    except (safetensors.SafetensorError, ValueError, TypeError, LookupError, RuntimeError, OverflowError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise RefusedError(f"{file.path}: truncated or corrupt safetensors ({reason})", code="corrupt-file") from error
+    return {name: found[name] for name in sorted(found, key=natural_key)}
+
+
+def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Sorting key under which `10.weight` follows `2.weight`."""
+    parts = [part for part in _NUMBERS.split(name) if part]
+    return tuple((0, int(part), "") if part.isdecimal() and len(part) < 19 else (1, 0, part) for part in parts)
