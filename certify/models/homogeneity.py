@@ -65,6 +65,18 @@ def layer_degree(layer: Layer) -> int | None:
     return INPUT_DEGREES.get(layer.op)
 
 
+def weight_degrees(graph: LayerGraph) -> dict[str, int | None]:
+    """Degree of the outputs in every weight of the chain alone: what comes after it counts; None as for layers."""
+    degrees: dict[str, int | None] = {}
+    after: int | None = 1
+    for layer in reversed(graph.layers):
+        own = layer_degree(layer)
+        if layer.weight is not None:
+            degrees[layer.weight] = after
+        after = None if after is None or own is None else after * own
+    return dict(reversed(degrees.items()))
+
+
 def family_of(graph: LayerGraph) -> str | None:
     """Name of the subnetwork kind, or None."""
     ops = tuple(layer.op for layer in graph.layers)

@@ -10,12 +10,17 @@ from typing import final
 import torch
 
 from certify.errors import UsageError
-from certify.models.homogeneity import Obstacle, family_of, layer_degree, obstacles
+from certify.models.homogeneity import Obstacle, family_of, layer_degree, obstacles, weight_degrees
 from certify.models.layer_list import parse_layers
 from certify.models.layers import Layer, LayerGraph, build_graph
 from certify.models.live_module import graph_of_module
 from certify.models.readers.weight_file import read_weights, require_parameters
 from certify.problem import SUBNETWORKS
+
+QUADRATIC_NOTE = (
+    "degree 3: weight decay has degree 2, so the certificate needs penalty: "
+    "{product_of_norms: {strength: LAMBDA, norms: [2, 2], powers: [2, 1]}}"
+)
 
 
 @final
@@ -47,6 +52,7 @@ class Inspection:
         degree: its degree of homogeneity, or None.
         width: number r of subnetworks, or None.
         parameters: shapes by name.
+        weight_degrees: degree of the outputs in every weight of the chain; None where there is none.
         penalized: names of the parameters that weight decay reaches by default.
         format: format of the file, or `live`.
         path: the file, or None.
@@ -60,6 +66,7 @@ class Inspection:
     degree: int | None
     width: int | None
     parameters: dict[str, tuple[int, ...]]
+    weight_degrees: dict[str, int | None]
     penalized: tuple[str, ...]
     format: str
     path: Path | None
@@ -120,11 +127,12 @@ def _inspection(graph: LayerGraph, problems: tuple[Obstacle, ...]) -> Inspection
         degree=None if family is None else SUBNETWORKS[family].degree,
         width=None if family is None else graph.weight(graph.layers[0]).shape[0],
         parameters={name: tuple(tensor.shape) for name, tensor in graph.parameters.items()},
+        weight_degrees=weight_degrees(graph),
         penalized=tuple(graph.parameters),
         format=graph.format,
         path=graph.path,
         sha256=graph.sha256,
-        notes=graph.notes,
+        notes=(*graph.notes, *((QUADRATIC_NOTE,) if family == "quadratic" else ())),
         problems=problems,
     )
 

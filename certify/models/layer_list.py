@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 # Other spellings that users write, and the operation meant.
-ALIASES = {"quadratic": "square", "leakyrelu": "leaky_relu", "logsoftmax": "log_softmax", "elu+1": "elu"}
+ALIASES = {"quadratic": "square", "leakyrelu": "leaky_relu", "logsoftmax": "log_softmax"}
 # Operations that read a weight, so that the entry must name a layer of the file.
 WITH_WEIGHTS = ("linear", "skip")
 
@@ -44,7 +44,6 @@ def parse_layer(entry: Any) -> LayerEntry:  # noqa: ANN401
             # `linear: 0` names the first layer of an nn.Sequential.
             if isinstance(op, str) and isinstance(name, str | int) and not isinstance(name, bool):
                 return LayerEntry(_operation(op), str(name))
-
     raise ValueError("a layer is 'linear: NAME', 'skip: NAME', 'relu' or 'square'")
 
 

@@ -11,63 +11,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from certify.errors import UsageError
+from certify.models.arrays import Arrays, arrays_from
 from certify.models.bias_policy import Conventions
-from certify.models.data_file import Arrays, arrays_from, load_arrays
+from certify.models.data_file import load_arrays
 from certify.models.decompose import Decomposition, decompose, require_input_size, require_same_outputs
+from certify.models.device import find_device
 from certify.models.layers import LayerGraph, build_graph
 from certify.models.live_module import graph_of_module
 from certify.models.problem_file import SCHEMA, PenaltySpec, ProblemSpec
 from certify.models.problem_validation import validated
 from certify.models.readers.weight_file import read_weights, require_parameters
+from certify.models.source import Source, Tolerance
+from certify.models.writers import write_network
 from certify.problem import LossSpec, Objective, ParallelNetwork, Penalty, ProductOfNorms, WeightDecay
 
 if TYPE_CHECKING:
     from certify.models.yaml_document import Location
 
 Data = Tensor | np.ndarray[Any, np.dtype[Any]]
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Tolerance:
-    """Certified means gap ≤ max(absolute_gap, relative_gap · |objective|).
-
-    Attributes:
-        relative_gap: nonnegative.
-        absolute_gap: nonnegative, in units of the objective.
-    """
-
-    relative_gap: float = 1e-3
-    absolute_gap: float = 0.0
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where a problem came from, for reports.
-
-    Attributes:
-        model_path: the model file, or None for a live module.
-        model_sha256: digest of the file, or of a live module's parameters.
-        family: name of the subnetwork kind.
-        degree: its degree of homogeneity.
-        width: number r of subnetworks.
-        parameters: number of scalars in the model.
-        data_path: the data file, or None for arrays in memory.
-        data_sha256: digest of the file, or of the arrays.
-        notes: assumptions and conversions.
-    """
-
-    model_path: Path | None
-    model_sha256: str
-    family: str
-    degree: int
-    width: int
-    parameters: int
-    data_path: Path | None
-    data_sha256: str
-    notes: tuple[str, ...]
 
 
 @final
@@ -106,7 +67,7 @@ class Problem:
             RefusedError: unsafe, corrupt or non-finite content.
             UnsupportedError: a model or penalty outside the theory.
         """
-        place = _device(device)
+        place = find_device(device)
         weights = read_weights(spec.model.path)
         require_parameters(weights)
         graph = build_graph(weights, spec.model.entries)
@@ -162,7 +123,7 @@ class Problem:
             RefusedError: non-finite values.
             UnsupportedError: a model or penalty outside the theory.
         """
-        place = _device(device)
+        place = find_device(device)
         content = {
             "schema": SCHEMA,
             "model": {"path": "live"},
@@ -178,6 +139,10 @@ class Problem:
         decomposition = decompose(graph, _conventions(spec), _penalty(spec.penalty))
         found = {"inputs": X, "targets": y, "sample_weights": sample_weights, "mask": mask}
         return cls._assembled(spec, graph, decomposition, arrays_from(found, "", None), place)
+
+    def write(self, path: str | Path, network: ParallelNetwork) -> None:
+        """Write a network of this problem, of any width, as a model file; see `writers.write_network`."""
+        write_network(path, self.graph, self.decomposition, network)
 
     @classmethod
     def _assembled(
@@ -244,22 +209,6 @@ def _on_device(decomposition: Decomposition, device: torch.device) -> Decomposit
     factors = tuple(factor.to(device) for factor in decomposition.network.factors)
     network = ParallelNetwork(factors, decomposition.network.coefficients.to(device))
     return replace(decomposition, network=network)
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except (RuntimeError, TypeError) as error:
-        raise UsageError(f"unknown device '{name}'; use auto, cpu, cuda or cuda:i", code="device") from error
-    if device.type not in ("cpu", "cuda"):
-        raise UsageError(f"device '{name}' has no float64; use auto, cpu, cuda or cuda:i", code="device")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UsageError(
-            f"device '{name}' is not there ({torch.cuda.device_count()} CUDA devices found)", code="device"
-        )
-    return device
 
 
 def _argument(location: Location, _of_key: bool) -> str:

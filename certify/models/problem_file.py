@@ -217,7 +217,8 @@ def find_problem_file(model: str | Path) -> Path | None:
 
 def problem_file_beside(model: str | Path) -> Path:
     """Where the problem file of a model belongs."""
-    return Path(model).with_suffix(".problem.yaml")
+    path = Path(model)
+    return path.parent / f"{path.stem}.problem.yaml"
 
 
 def _from_content(content: Any, folder: Path, place: Place) -> ProblemSpec:  # noqa: ANN401

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tokenize
 import warnings
 import zipfile
 import zlib
@@ -32,7 +33,7 @@ _DAMAGE = (
     SyntaxError,
     MemoryError,
     ArithmeticError,
-    UserWarning,
+    tokenize.TokenError,
 )
 
 
@@ -141,7 +142,9 @@ def _header(stream: IO[bytes]) -> _Header:
     readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
     if version not in readers:
         raise ValueError(f"npy format version {version}")
-    shape, _, dtype = readers[version](stream)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        shape, _, dtype = readers[version](stream)
     if any(extent < 0 for extent in shape):
         raise ValueError(f"shape {shape}")
     return _Header(shape, dtype)

@@ -103,8 +103,9 @@ def _tensors(loaded: Any, file: InputFile) -> dict[str, Tensor]:  # noqa: ANN401
         )
     for name, value in loaded.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
+            shown = f"'{name:.60}'" if isinstance(name, str) else f"under a {type(name).__name__}"
             raise RefusedError(
-                f"{file.path}: entry {name!r:.60} is a {type(value).__name__}, not a tensor by name. "
+                f"{file.path}: entry {shown} is a {type(value).__name__}, not a tensor by name. "
                 + _remedy(next((nest for nest in NESTS if isinstance(loaded.get(nest), dict)), None)),
                 code="not-a-state-dict",
             )

@@ -114,8 +114,10 @@ def _require_plain(name: str, tensor: Tensor, where: str) -> None:
 
 
 def _unfit(tensor: Tensor) -> str | None:
-    if tensor.layout != torch.strided:
-        return "sparse"
+    if torch.nn.parameter.is_lazy(tensor):
+        return "not initialized (a lazy layer that has not run)"
+    if tensor.layout != torch.strided or tensor.is_nested:
+        return "sparse or nested"
     if tensor.is_quantized:
         return "quantized"
     if tensor.is_meta:

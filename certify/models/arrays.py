@@ -1,0 +1,132 @@
+"""Arrays of a data set, checked and converted exactly to float64."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from certify.errors import RefusedError, UsageError
+
+# Integers beyond this are not all float64.
+LARGEST_EXACT_INTEGER = 2**53
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Arrays:
+    """A data set.
+
+    Attributes:
+        inputs: (n, d) float64.
+        targets: (n,) or (n, c) float64; entries outside the mask are finite but arbitrary.
+        sample_weights: (n,) float64, or None.
+        mask: (n, c) booleans, True where a target is observed, or None.
+        sha256: hexadecimal digest of the file; of a `.npy` pair: of the digests' text, one per line, in the order
+            inputs, targets, sample weights, mask.
+        path: the file (of a pair: of the inputs), or None for data from memory.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    sample_weights: Tensor | None
+    mask: Tensor | None
+    sha256: str
+    path: Path | None
+
+
+def arrays_from(found: Mapping[str, object], sha256: str, path: Path | None) -> Arrays:
+    """Check and convert arrays in memory.
+
+    Args:
+        found: NumPy arrays or tensors by role: `inputs`, `targets`, and perhaps `sample_weights` and `mask`.
+        sha256: digest of where they came from; empty to digest the arrays themselves.
+        path: the file they came from, if any.
+
+    Raises:
+        UsageError: shapes that do not fit together.
+        RefusedError: non-finite values, or types other than real numbers.
+    """
+    where = str(path) if path else "data"
+    tensors = {role: _float64(value, f"{where}: {role}") for role, value in found.items() if value is not None}
+    inputs, targets, weights = tensors["inputs"], tensors["targets"], tensors.get("sample_weights")
+    inputs = inputs[:, None] if inputs.ndim == 1 else inputs
+    mask = _mask(tensors["mask"], targets, where) if "mask" in tensors else None
+    targets = targets[:, None] if mask is not None and targets.ndim == 1 else targets
+    # A target that the mask hides has weight 0; it needs a finite value that every loss accepts, 1.
+    hidden = None if mask is None else ~mask & ~torch.isfinite(targets)
+    targets = targets if hidden is None else torch.where(hidden, 1.0, targets)
+    for role, tensor in (("inputs", inputs), ("targets", targets), ("sample_weights", weights)):
+        _require_finite(tensor, f"{where}: {role}")
+    _require_shapes(inputs, targets, where)
+    return Arrays(inputs, targets, weights, mask, sha256 or _digest(tensors), path)
+
+
+def _float64(value: object, where: str) -> Tensor:
+    if isinstance(value, Tensor):
+        if value.layout != torch.strided or value.is_complex() or value.is_quantized or value.is_meta:
+            raise RefusedError(f"{where}: needs dense real numbers, found {value.dtype}, {value.layout}", code="dtype")
+        wide = value.detach().to("cpu")
+        exact_source = not wide.dtype.is_floating_point
+        tensor = wide.to(torch.float64)
+    else:
+        array = np.asarray(value)
+        if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
+            raise RefusedError(f"{where}: needs real numbers up to 64 bits, found dtype {array.dtype}", code="dtype")
+        exact_source = array.dtype.kind in "iu"
+        tensor = torch.from_numpy(np.array(array, dtype=np.float64, order="C"))
+    if exact_source and tensor.numel() and float(tensor.abs().max()) > LARGEST_EXACT_INTEGER:
+        raise RefusedError(f"{where}: integers beyond 2^53 are not exact in float64", code="dtype")
+    return tensor.contiguous()
+
+
+def _mask(mask: Tensor, targets: Tensor, where: str) -> Tensor:
+    if not bool(((mask == 0) | (mask == 1)).all()):
+        raise UsageError(f"{where}: mask must hold booleans (1 where a target is observed)", code="mask")
+    if mask.ndim == 1:
+        mask = mask[:, None]
+    shape = targets.shape if targets.ndim != 1 else (*targets.shape, 1)
+    if mask.shape != shape:
+        raise UsageError(
+            f"{where}: mask has shape {tuple(mask.shape)}, targets have {tuple(targets.shape)}", code="shape-mismatch"
+        )
+    return mask != 0
+
+
+def _require_finite(tensor: Tensor | None, where: str) -> None:
+    if tensor is None:
+        return
+    wrong = ~torch.isfinite(tensor)
+    if bool(wrong.any()):
+        first = tuple(wrong.nonzero()[0].tolist())
+        raise RefusedError(
+            f"{where} hold {int(wrong.sum())} non-finite of {tensor.numel()} values, the first at index {first}",
+            code="non-finite",
+        )
+
+
+def _require_shapes(inputs: Tensor, targets: Tensor, where: str) -> None:
+    if inputs.ndim != 2 or targets.ndim not in (1, 2):
+        raise UsageError(
+            f"{where}: inputs have shape {tuple(inputs.shape)} and targets {tuple(targets.shape)}; need (n, d), "
+            "and (n,) or (n, c); flatten what has more axes",
+            code="shape-mismatch",
+        )
+    if len(inputs) != len(targets):
+        raise UsageError(f"{where}: {len(inputs)} inputs but {len(targets)} targets", code="shape-mismatch")
+    if len(inputs) == 0 or inputs.shape[1] == 0:
+        raise UsageError(f"{where}: inputs of shape {tuple(inputs.shape)} hold no data", code="shape-mismatch")
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for role, tensor in tensors.items():
+        digest.update(f"{role} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()

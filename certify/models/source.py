@@ -1,0 +1,49 @@
+"""What travels with a problem beside its mathematics: where it came from, and what is asked of the gap."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """Certified means gap ≤ max(absolute_gap, relative_gap · |objective|).
+
+    Attributes:
+        relative_gap: nonnegative.
+        absolute_gap: nonnegative, in units of the objective.
+    """
+
+    relative_gap: float = 1e-3
+    absolute_gap: float = 0.0
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a problem came from, for reports.
+
+    Attributes:
+        model_path: the model file, or None for a live module.
+        model_sha256: digest of the file, or of a live module's parameters.
+        family: name of the subnetwork kind.
+        degree: its degree of homogeneity.
+        width: number r of subnetworks.
+        parameters: number of scalars in the model.
+        data_path: the data file, or None for arrays in memory.
+        data_sha256: digest of the file, or of the arrays.
+        notes: assumptions and conversions.
+    """
+
+    model_path: Path | None
+    model_sha256: str
+    family: str
+    degree: int
+    width: int
+    parameters: int
+    data_path: Path | None
+    data_sha256: str
+    notes: tuple[str, ...]
