@@ -7,6 +7,7 @@ is weight decay itself.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -21,12 +22,15 @@ from certify.problem import Objective, ParallelNetwork
 
 MEMORY = 30
 
+Vector = NDArray[np.float64]
+ValueAndGradient = Callable[[Vector], tuple[float, Vector]]
+
 
 class _OutOfTimeError(Exception):
     """Raised inside the optimizer to stop it."""
 
 
-def descend(objective: Objective, network: ParallelNetwork, deadline: float, iterations: int = 2000) -> ParallelNetwork:
+def descend(objective: Objective, network: ParallelNetwork, deadline: float, iterations: int = 300) -> ParallelNetwork:
     """A network of the same width whose objective is not higher than that of `network`.
 
     Args:
@@ -37,31 +41,34 @@ def descend(objective: Objective, network: ParallelNetwork, deadline: float, ite
     """
     start = balanced(objective, network)
     layout = _Layout(start)
-    value_and_gradient = _balanced_form(objective, layout)
-    best = [layout.flatten(start), np.inf]
-
-    def tracked(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        if time.perf_counter() > deadline:
-            raise _OutOfTimeError
-        value, gradient = value_and_gradient(flat)
-        if value < best[1]:
-            best[0], best[1] = flat.copy(), value
-        return value, gradient
-
+    search = _Search(_balanced_form(objective, layout), layout.flatten(start), deadline)
     if layout.size:
-        try:
-            minimize(
-                tracked,
-                best[0],
-                jac=True,
-                method="L-BFGS-B",
-                options={"maxiter": iterations, "maxfun": 2 * iterations, "maxcor": MEMORY, "ftol": 0.0, "gtol": 1e-13},
-            )
-        except _OutOfTimeError:
-            pass
-    found = balanced(objective, layout.unflatten(best[0]))
-    candidates = [network, start, found]
-    return min(candidates, key=lambda candidate: objective.evaluate(candidate).objective)
+        search.run(iterations)
+    found = balanced(objective, layout.unflatten(search.best_point))
+    return min((network, start, found), key=lambda candidate: objective.evaluate(candidate).objective)
+
+
+class _Search:
+    """One run of the optimizer, remembering the best point that it evaluated."""
+
+    def __init__(self, function: ValueAndGradient, start: Vector, deadline: float) -> None:
+        self.function, self.deadline = function, deadline
+        self.best_point, self.best_value = start, np.inf
+
+    def run(self, iterations: int) -> None:
+        """Minimize until stationary, out of iterations or out of time."""
+        options = {"maxiter": iterations, "maxfun": 2 * iterations, "maxcor": MEMORY, "ftol": 0.0, "gtol": 1e-13}
+        with contextlib.suppress(_OutOfTimeError):
+            minimize(self, self.best_point, jac=True, method="L-BFGS-B", options=options)
+
+    def __call__(self, flat: Vector) -> tuple[float, Vector]:
+        """Value and gradient at a point."""
+        if time.perf_counter() > self.deadline:
+            raise _OutOfTimeError
+        value, gradient = self.function(flat)
+        if value < self.best_value:
+            self.best_point, self.best_value = flat.copy(), value
+        return value, gradient
 
 
 class _Layout:
@@ -73,10 +80,10 @@ class _Layout:
         self.device = network.coefficients.device
         self.size = sum(t.numel() for t in tensors)
 
-    def flatten(self, network: ParallelNetwork) -> NDArray[np.float64]:
+    def flatten(self, network: ParallelNetwork) -> Vector:
         """Network to vector."""
         flat = torch.cat([t.flatten() for t in (*network.factors, network.coefficients)])
-        array: NDArray[np.float64] = flat.detach().cpu().numpy().astype(np.float64)
+        array: Vector = flat.detach().cpu().numpy().astype(np.float64)
         return array
 
     def tensors(self, flat: Tensor) -> list[Tensor]:
@@ -84,19 +91,17 @@ class _Layout:
         pieces = torch.split(flat, [s.numel() for s in self.shapes])
         return [piece.reshape(shape) for piece, shape in zip(pieces, self.shapes, strict=True)]
 
-    def unflatten(self, flat: NDArray[np.float64]) -> ParallelNetwork:
+    def unflatten(self, flat: Vector) -> ParallelNetwork:
         """Vector to network."""
         *factors, coefficients = self.tensors(torch.from_numpy(flat.copy()).to(self.device))
         return ParallelNetwork(tuple(factors), coefficients)
 
 
-def _balanced_form(
-    objective: Objective, layout: _Layout
-) -> Callable[[NDArray[np.float64]], tuple[float, NDArray[np.float64]]]:
+def _balanced_form(objective: Objective, layout: _Layout) -> ValueAndGradient:
     degrees, degree, strength = objective.kind.degrees, objective.kind.degree, objective.strength
     ridge = objective.convex.ridge[:, None] / 2
 
-    def value_and_gradient(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+    def value_and_gradient(flat: Vector) -> tuple[float, Vector]:
         point = torch.from_numpy(flat).to(layout.device).requires_grad_()
         *factors, coefficients = layout.tensors(point)
         network = ParallelNetwork(tuple(factors), coefficients)
@@ -105,7 +110,7 @@ def _balanced_form(
         for squared, d in zip(_squared_norms(objective, network), degrees, strict=True):
             value = value + strength * d / degree * (squared ** (degree / 2)).sum()
         (gradient,) = torch.autograd.grad(value, point)
-        return float(value), gradient.cpu().numpy()
+        return float(value.detach()), gradient.cpu().numpy()
 
     return value_and_gradient
 

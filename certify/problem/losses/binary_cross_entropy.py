@@ -34,6 +34,10 @@ class BinaryCrossEntropy(EntrywiseLoss):
         return z.sigmoid() - y
 
     @staticmethod
+    def atom_curvature(z: Tensor, y: Tensor) -> Tensor:
+        return z.sigmoid() * (-z).sigmoid()
+
+    @staticmethod
     def atom_conjugate(a: Tensor, y: Tensor) -> Tensor:
         return xlogx(a + y) + xlogx((1 - y) - a)
 

@@ -35,6 +35,10 @@ class Huber(EntrywiseLoss):
         return (z - y).clamp(-1, 1)
 
     @staticmethod
+    def atom_curvature(z: Tensor, y: Tensor) -> Tensor:
+        return ((z - y).abs() <= 1).to(z)
+
+    @staticmethod
     def atom_conjugate(a: Tensor, y: Tensor) -> Tensor:
         return torch.where(a.abs() <= 1, a * (a / 2 + y), math.inf)
 

@@ -48,6 +48,10 @@ class Loss(ABC):
         """∇l(Z), shape (n, c)."""
 
     @abstractmethod
+    def curvature_matrix(self, outputs: Tensor, directions: Tensor) -> Tensor:
+        """Matrix (m, m) of ∇²l(Z)[D_i, D_j] for output-space directions D (m, n, c)."""
+
+    @abstractmethod
     def conjugate_terms(self, dual: Tensor) -> Tensor:
         """Weighted atoms whose sum is l*(A), for A (n, c); +inf where A leaves the domain."""
 
@@ -92,6 +96,11 @@ class EntrywiseLoss(Loss):
 
     @staticmethod
     @abstractmethod
+    def atom_curvature(z: Tensor, y: Tensor) -> Tensor:
+        """∂²l0/∂z² (a one-sided value at kinks of the slope), entrywise."""
+
+    @staticmethod
+    @abstractmethod
     def atom_conjugate(a: Tensor, y: Tensor) -> Tensor:
         """l0*(a, y), entrywise; +inf outside the domain."""
 
@@ -105,6 +114,10 @@ class EntrywiseLoss(Loss):
 
     def gradient(self, outputs: Tensor) -> Tensor:
         return self.weights * self.atom_gradient(outputs, self.targets)
+
+    def curvature_matrix(self, outputs: Tensor, directions: Tensor) -> Tensor:
+        weights = self.weights * self.atom_curvature(outputs, self.targets)
+        return (directions * weights).flatten(1) @ directions.flatten(1).T
 
     def conjugate_terms(self, dual: Tensor) -> Tensor:
         observed = self.weights > 0

@@ -34,6 +34,10 @@ class MeanSquaredError(EntrywiseLoss):
         return 2 * (z - y)
 
     @staticmethod
+    def atom_curvature(z: Tensor, y: Tensor) -> Tensor:
+        return torch.full_like(z, 2.0)
+
+    @staticmethod
     def atom_conjugate(a: Tensor, y: Tensor) -> Tensor:
         return a * (a / 4 + y)
 

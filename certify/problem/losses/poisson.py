@@ -36,6 +36,10 @@ class Poisson(EntrywiseLoss):
         return z.exp() - y
 
     @staticmethod
+    def atom_curvature(z: Tensor, y: Tensor) -> Tensor:
+        return z.exp()
+
+    @staticmethod
     def atom_conjugate(a: Tensor, y: Tensor) -> Tensor:
         return xlogx(a + y) - (a + y)
 

@@ -35,6 +35,10 @@ class SoftMargin(EntrywiseLoss):
         return -y * (-y * z).sigmoid()
 
     @staticmethod
+    def atom_curvature(z: Tensor, y: Tensor) -> Tensor:
+        return z.sigmoid() * (-z).sigmoid()
+
+    @staticmethod
     def atom_conjugate(a: Tensor, y: Tensor) -> Tensor:
         return xlogx(-y * a) + xlogx(1 + y * a)
 

@@ -36,6 +36,10 @@ class SquaredHinge(EntrywiseLoss):
         return -2 * y * (1 - y * z).clamp_min(0)
 
     @staticmethod
+    def atom_curvature(z: Tensor, y: Tensor) -> Tensor:
+        return 2 * (y * z < 1).to(z)
+
+    @staticmethod
     def atom_conjugate(a: Tensor, y: Tensor) -> Tensor:
         t = -y * a
         return torch.where(t >= 0, t * (t / 4 - 1), math.inf)

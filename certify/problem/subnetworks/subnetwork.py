@@ -30,6 +30,10 @@ class Subnetwork(ABC):
         """Σ_i φ(inputs; W_i), shape (n, c), for inputs (n, d) and factors stacked along their first axis."""
 
     @abstractmethod
+    def outputs(self, inputs: Tensor, factors: Factors) -> Tensor:
+        """φ(inputs; W_i) of every subnetwork, shape (r, n, c)."""
+
+    @abstractmethod
     def pairing(self, inputs: Tensor, dual: Tensor, factors: Factors) -> Tensor:
         """<dual, φ(inputs; W_i)> of every subnetwork i, shape (r,), for dual (n, c)."""
 
@@ -59,6 +63,10 @@ class TwoLayer(Subnetwork):
     def forward(self, inputs: Tensor, factors: Factors) -> Tensor:
         first, second = factors
         return self.hidden(inputs, first) @ second
+
+    def outputs(self, inputs: Tensor, factors: Factors) -> Tensor:
+        first, second = factors
+        return torch.einsum("nr,rc->rnc", self.hidden(inputs, first), second)
 
     def pairing(self, inputs: Tensor, dual: Tensor, factors: Factors) -> Tensor:
         first, second = factors

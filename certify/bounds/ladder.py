@@ -1,0 +1,97 @@
+"""The ladder: climb from cheap to dear bounds until the dual value is decisive or the budget is spent.
+
+Every rung returns dual points with proven upper bounds U ≥ Ω°(−A); scaling A by s ≤ λ/U makes it feasible, so every
+rung yields a lower bound on the optimum, and the largest is kept. A rung may move A (the convex surrogate does).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import final
+
+import torch
+from torch import Tensor
+
+from certify.bounds.methods import METHODS, Method
+from certify.bounds.polar import PolarBound, PolarTask
+from certify.problem import Objective
+from certify.problem.dual import DualPoint, best_scale, dual_value
+
+LadderProgress = Callable[[str, float, float], None]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class LowerBound:
+    """A proven lower bound on the objective of every network of any width.
+
+    Attributes:
+        value: the bound.
+        point: dual point that attains it.
+        polar: proven interval of the polar at `point.values`.
+    """
+
+    value: float
+    point: DualPoint
+    polar: PolarBound
+
+
+def trivial_bound(objective: Objective) -> LowerBound:
+    """Inf l, the dual value of A = 0, whose polar is 0."""
+    zero = torch.zeros_like(objective.loss.targets)
+    blank = objective.empty_network().factors
+    point = DualPoint(zero, 1.0, dual_value(objective, zero))
+    return LowerBound(point.value, point, PolarBound(0.0, blank, 0.0, "zero"))
+
+
+def climb(task: PolarTask, needed: float, on_progress: LadderProgress | None = None) -> LowerBound:
+    """Best lower bound that the methods for this kind of subnetwork prove by the deadline.
+
+    Args:
+        task: dual candidate, starts and deadline; its target is set here.
+        needed: a lower bound at or above this decides; climbing stops there.
+        on_progress: called with method, best lower bound and polar upper bound in units of λ.
+    """
+    best = trivial_bound(task.objective)
+    task = replace(task, target=_useful_polar(task.objective, task.dual, needed))
+    for method in METHODS[task.objective.kind.name]:
+        if best.value >= needed or task.seconds_left == 0:
+            break
+        if not method.applies(task):
+            continue
+        for dual, polar in method.run(task):
+            best = max(best, scaled(task.objective, dual, polar), key=lambda bound: bound.value)
+        if on_progress:
+            on_progress(method.name, best.value, best.polar.upper / task.objective.strength)
+    return best
+
+
+def scaled(objective: Objective, dual: Tensor, polar: PolarBound) -> LowerBound:
+    """The lower bound that a dual point and an upper bound on its polar give together."""
+    cap = objective.strength / polar.upper if polar.upper > 0 else math.inf
+    # The quotient rounds once; stay on the safe side of it.
+    point = best_scale(objective, dual, cap * (1 - 2.0**-51))
+    return LowerBound(point.value, point, polar)
+
+
+def _useful_polar(objective: Objective, dual: Tensor, needed: float) -> float:
+    """Largest U for which scaling A by λ/U still gives a dual value of at least `needed`; 0 if none does."""
+    best = best_scale(objective, dual, 1.0)
+    if best.value < needed:
+        return 0.0
+    low, high = 0.0, best.scale
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if dual_value(objective, middle * dual) >= needed else (middle, high)
+    return objective.strength / high
+
+
+def seconds_from_now(seconds: float) -> float:
+    """Deadline on the clock of `PolarTask`."""
+    return time.perf_counter() + seconds
+
+
+__all__ = ["LowerBound", "Method", "climb", "scaled", "seconds_from_now", "trivial_bound"]

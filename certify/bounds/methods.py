@@ -1,0 +1,55 @@
+"""Which method serves which kind of subnetwork: the one table, cheapest first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import final
+
+from torch import Tensor
+
+from certify.bounds.ascent import relu_ascent
+from certify.bounds.norm_products import norm_product_bound
+from certify.bounds.polar import PolarBound, PolarTask
+from certify.bounds.quadratic_form import quadratic_form_bound
+from certify.bounds.spectral import spectral_bound
+
+Bounds = list[tuple[Tensor, PolarBound]]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One rung of the ladder.
+
+    Attributes:
+        name: shown in reports.
+        applies: whether it can contribute within the task's time.
+        run: dual points with proven upper bounds on their polars.
+    """
+
+    name: str
+    applies: Callable[[PolarTask], bool]
+    run: Callable[[PolarTask], Bounds]
+
+
+def _always(task: PolarTask) -> bool:
+    return True
+
+
+def _at_given_dual(bound: Callable[[PolarTask], PolarBound]) -> Callable[[PolarTask], Bounds]:
+    return lambda task: [(task.dual, bound(task))]
+
+
+METHODS: dict[str, tuple[Method, ...]] = {
+    "linear": (Method("spectral", _always, _at_given_dual(spectral_bound)),),
+    "quadratic": (Method("quadratic-form", _always, _at_given_dual(quadratic_form_bound)),),
+    "relu": (Method("norm-products", _always, _at_given_dual(norm_product_bound)),),
+}
+
+# Who finds violating subnetworks: the lower end of the polar with witnesses.
+SEARCHES: dict[str, Callable[[PolarTask], PolarBound]] = {
+    "linear": spectral_bound,
+    "quadratic": quadratic_form_bound,
+    "relu": relu_ascent,
+}
