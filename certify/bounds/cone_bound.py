@@ -1,0 +1,214 @@
+"""Upper bound of |Q^T relu(X u)| over a batch of simplicial cones intersected with the unit ball.
+
+On cone(v_1..v_d), u = sum_k a_k v_k with a >= 0. A row's relu is convex, so it lies below its interpolation
+sum_k a_k relu(x_i v_k) and above its tangent b_i x_i u for any b_i in [0, 1]. Interpolating where Q_i > 0 and
+taking tangents where Q_i < 0 gives numbers val_k with |Q^T relu(X u)| <= sum_k a_k val_k, and any w with
+w . v_k >= val_k for all k proves the bound |w|. The w used here is the approximate dual solution of that
+least-norm problem, scaled up to feasibility, so a poor solution costs tightness and never truth.
+Rounding: sums of n terms have forward error gamma_n (Higham 2002, chapters 3-4).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+UNIT_ROUNDOFF = 2.0**-53
+TANGENT_LEVELS = 255
+"""Tangent weights are stored as whole numbers from 0 to this."""
+COLUMNS_PER_PRODUCT = 1 << 19
+"""Entries of the largest intermediate matrix (rows times cones)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Majorant:
+    """What the bound needs of (X, Q): interpolated sums, tangent maps and the rounding of both.
+
+    Attributes:
+        rows: X, shape (n, d).
+        weights: max(Q, 0)^T stacked on max(-Q, 0)^T, shape (2c, n).
+        tangent_rows: Rows that ever need a tangent, shape (t, d).
+        tangent_maps: |Q_i| x_i of those rows, per side and coordinate, shape (sides * d, t); one side (negative
+            rows) for a signed scalar, 2c sides in the order of `weights` for several outputs.
+        error: Absolute bound on the rounding of every val_k at a generator of |v|_1 <= 1.
+        trivial: Bound on the polar valid on any cone.
+        free_axis: Coordinate outside the norm, or None.
+    """
+
+    rows: Tensor
+    weights: Tensor
+    tangent_rows: Tensor
+    tangent_maps: Tensor
+    error: float
+    trivial: float
+    free_axis: int | None
+
+    @property
+    def scalar(self) -> bool:
+        """Whether this is the signed scalar polar max q^T relu(X u)."""
+        return self.weights.shape[0] == 2
+
+
+def build_majorant(rows: Tensor, Q: Tensor, free_axis: int | None) -> Majorant:
+    """Prepare the bound for one (X, Q).
+
+    Args:
+        rows: X, shape (n, d), scaled so that its entries are at most 1.
+        Q: Shape (n, c), scaled alike. With c = 1 the bound is on max q^T relu(X u), one sign only.
+        free_axis: Coordinate of u outside the norm, or None.
+
+    Returns:
+        The majorant.
+    """
+    n, d = rows.shape
+    c = Q.shape[1]
+    weights = torch.cat([Q.clamp(min=0), (-Q).clamp(min=0)], dim=1).T.contiguous()
+    used = weights[1] > 0 if c == 1 else torch.ones(n, dtype=torch.bool, device=rows.device)
+    tangent_rows = rows[used].contiguous()
+    sides = weights[1:, used] if c == 1 else weights
+    maps = (sides[:, None, :] * tangent_rows.T[None]).reshape(sides.shape[0] * d, tangent_rows.shape[0])
+    magnitude = float(Q.norm(dim=1) @ rows.abs().amax(dim=1)) if n else 0.0
+    terms = 4 * (n + d + c) + 40
+    error = 8 * terms * UNIT_ROUNDOFF * magnitude * (1 + 1e-9) + (2.0**-900 if magnitude > 0 else 0.0)
+    normed = rows if free_axis is None else torch.cat([rows[:, :free_axis], rows[:, free_axis + 1 :]], dim=1)
+    trivial = float(Q.norm(dim=1) @ normed.norm(dim=1)) * (1 + terms * UNIT_ROUNDOFF) + error
+    return Majorant(rows, weights, tangent_rows, maps.contiguous(), error, trivial, free_axis)
+
+
+def interpolation_sums(majorant: Majorant, points: Tensor) -> Tensor:
+    """Return the weighted relu sums at points.
+
+    Args:
+        majorant: The bound.
+        points: One direction per column, shape (d, B).
+
+    Returns:
+        sum_i weights_i relu(x_i . point), shape (2c, B).
+    """
+    step = max(1, COLUMNS_PER_PRODUCT // max(1, majorant.rows.shape[0]))
+    parts = [majorant.weights @ (majorant.rows @ part).relu_() for part in torch.split(points, step, dim=1)]
+    return torch.cat(parts, dim=1)
+
+
+def quantized_tangents(coefficients: Tensor, vertices: Tensor, free_axis: int | None) -> Tensor:
+    """Round a mixture of the cone's center and of sum_k a_k v_k to whole-number weights.
+
+    A cone with a generator on the free axis takes that generator alone: only then does the bound vanish on it.
+
+    Args:
+        coefficients: Nonnegative a, shape (d, B).
+        vertices: Generators (k, coordinate, cone), shape (d, d, B).
+        free_axis: Coordinate outside the norm, or None.
+
+    Returns:
+        Weights from 0 to TANGENT_LEVELS, as floats, shape (d, B).
+    """
+    total = coefficients.sum(0)
+    share = torch.where(total > 0, coefficients / total.clamp(min=1e-300), 0.0) + 1.0 / coefficients.shape[0]
+    weights = (share * (TANGENT_LEVELS / share.amax(0))).round_()
+    if free_axis is None:
+        return weights
+    on_axis = _on_axis(vertices, free_axis)
+    return torch.where(on_axis.any(0), on_axis * float(TANGENT_LEVELS), weights)
+
+
+def majorant_values(majorant: Majorant, vertices: Tensor, sums: Tensor, tangents: Tensor) -> Tensor:
+    """Return val_k with |Q^T relu(X u)| <= sum_k a_k val_k on each cone, rounding included.
+
+    Args:
+        majorant: The bound.
+        vertices: Generators (k, coordinate, cone), |v|_1 <= 1, shape (d, d, B).
+        sums: Interpolation sums at the generators, shape (2c, d, B).
+        tangents: Tangent weights, shape (d, B).
+
+    Returns:
+        Values val, shape (d, B).
+    """
+    direction = (vertices * tangents[:, None]).sum(0)
+    slopes = _tangent_slopes(majorant, direction)
+    linear = torch.stack([(vertices * slope).sum(1) for slope in slopes])
+    if majorant.scalar:
+        values = sums[0] - linear[0]
+    else:
+        c = sums.shape[0] // 2
+        above, below = sums[:c] - linear[c:], linear[:c] - sums[c:]
+        values = (0.5 * (above + below)).norm(dim=0) + (0.5 * (above - below)).norm(dim=0)
+    values = values + majorant.error
+    if majorant.free_axis is None:
+        return values
+    return torch.where(_on_axis(vertices, majorant.free_axis), 0.0, values)
+
+
+def _tangent_slopes(majorant: Majorant, direction: Tensor) -> Tensor:
+    """sum_i |Q_i| b_i x_i with b_i = 1 where x_i . direction > 0, shape (sides, d, B)."""
+    d = majorant.rows.shape[1]
+    step = max(1, COLUMNS_PER_PRODUCT // max(1, majorant.tangent_rows.shape[0]))
+    parts = []
+    for part in torch.split(direction, step, dim=1):
+        products = majorant.tangent_rows @ part
+        parts.append(majorant.tangent_maps @ torch.gt(products, 0, out=products))
+    return torch.cat(parts, dim=1).reshape(-1, d, direction.shape[1])
+
+
+def _on_axis(vertices: Tensor, axis: int) -> Tensor:
+    """Which generators are exactly +-e_axis, shape (d, B)."""
+    return vertices[:, axis].abs() == 1.0
+
+
+def least_norm_coefficients(gram: Tensor, values: Tensor, start: Tensor, sweeps: int) -> Tensor:
+    """Coordinate ascent (Hildreth 1957) on max a.val - |sum_k a_k v_k|^2 / 2 over a >= 0.
+
+    Args:
+        gram: v_k . v_l, shape (d, d, B).
+        values: val, shape (d, B).
+        start: Initial a >= 0, shape (d, B).
+        sweeps: Passes over the d coordinates.
+
+    Returns:
+        Coefficients a >= 0, shape (d, B).
+    """
+    diagonal = gram.diagonal(dim1=0, dim2=1).T
+    inverse = torch.where(diagonal > 0, 1.0 / diagonal.clamp(min=1e-300), 0.0)
+    scaled = gram * inverse[:, None]
+    slack = values * inverse - (scaled * start[None]).sum(1)
+    coefficients = list(start.unbind(0))
+    columns = [scaled[:, k].contiguous() for k in range(len(coefficients))]
+    for _ in range(sweeps):
+        for k, column in enumerate(columns):
+            step = torch.maximum(slack[k], -coefficients[k])
+            coefficients[k] = coefficients[k] + step
+            slack.addcmul_(column, step, value=-1.0)
+    return torch.stack(coefficients).clamp_(min=0)
+
+
+def proven_bounds(vertices: Tensor, values: Tensor, coefficients: Tensor, majorant: Majorant) -> Tensor:
+    """Scale w = sum_k a_k v_k until w . v_k >= val_k holds for all k despite rounding, and return |w|.
+
+    Args:
+        vertices: Generators, shape (d, d, B).
+        values: val, shape (d, B).
+        coefficients: a >= 0, shape (d, B).
+        majorant: Gives the free axis and the bound used where no scaling works.
+
+    Returns:
+        Proven bound per cone, shape (B,).
+    """
+    d = vertices.shape[0]
+    w = (vertices * coefficients[:, None]).sum(0)
+    if majorant.free_axis is not None:
+        w[majorant.free_axis] = 0.0
+    w = w / w.abs().amax(0).clamp(min=1e-300)
+    reach = (vertices * w).sum(1) - 2 * (d + 2) * UNIT_ROUNDOFF
+    if majorant.free_axis is not None:
+        reach = torch.where(_on_axis(vertices, majorant.free_axis), 0.0, reach)
+    needed = torch.where(values > 0, values / reach, 0.0)
+    scale = needed.amax(0) * (1 + 8 * UNIT_ROUNDOFF)
+    reached = torch.where(values > 0, reach > 0, (reach >= 0) | (scale * reach * (1 + 8 * UNIT_ROUNDOFF) >= values))
+    norms = scale * w.norm(dim=0) * (1 + (2 * d + 20) * UNIT_ROUNDOFF)
+    fallback = torch.full_like(norms, majorant.trivial)
+    bounds = torch.where((reached & values.isfinite()).all(0) & (norms < math.inf), norms, fallback)
+    bounds = torch.where((values <= 0).all(0), 0.0, bounds)
+    return torch.minimum(bounds, fallback)

@@ -1,0 +1,152 @@
+"""The proof left by a cone search: a binary tree of edge splits and, per leaf, a tangent direction.
+
+Roots are the 2^d orthants. A split halves one edge of a simplicial cone, so the leaves cover the roots and no
+agreement on the choice of the edge is needed to check the tree: only the edges taken are stored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True)
+class ConeTree:
+    """A finished or unfinished tree of cones whose leaves bound P(Q) = max |Q^T relu(X u)| over |u| <= 1.
+
+    Root o (0 <= o < 2^d) is the orthant with generators v_k = +e_k where bit k of o is 0, and -e_k where it is 1.
+    Split e of a cone, with (i, j) the e-th pair i < j in lexicographic order and m = (v_i + v_j)/2, has two
+    children in this order: v_i replaced by m, then v_j replaced by m. All numbers v are exact in float64.
+
+    Attributes:
+        dimension: Number d of coordinates of a direction u.
+        signs: The signs s for which sQ has its own 2^d roots: (1, -1) for one output, (1,) for several.
+        splits: All nodes in preorder, root after root, sign after sign; 0 is a leaf, e + 1 is split e.
+            Shape (nodes,), dtype uint8.
+        tangents: Leaves in the same order; leaf direction sum_k tangents[k] v_k, which decides the tangent
+            b_i = 1 where x_i . direction > 0. Shape (leaves, d), dtype uint8.
+        free_axis: Coordinate of u outside the norm, or None.
+        upper: Proven upper bound on P(Q): no leaf bound exceeds it.
+    """
+
+    dimension: int
+    signs: tuple[int, ...]
+    splits: npt.NDArray[np.uint8]
+    tangents: npt.NDArray[np.uint8]
+    free_axis: int | None
+    upper: float
+
+
+@dataclass(frozen=True, slots=True)
+class NodeTable:
+    """Nodes of one search in order of creation; children of a node are neighbors and come after it.
+
+    Attributes:
+        bounds: Bound of each node, shape (nodes,).
+        depths: Number of splits above each node, shape (nodes,).
+        tangents: Tangent weights of each node, shape (nodes, d), dtype uint8.
+        splits: 0 for a leaf, e + 1 for split e, shape (nodes,), dtype uint8.
+        children: Index of the first child, meaningful where splits > 0, shape (nodes,).
+    """
+
+    bounds: npt.NDArray[np.float64]
+    depths: npt.NDArray[np.int16]
+    tangents: npt.NDArray[np.uint8]
+    splits: npt.NDArray[np.uint8]
+    children: npt.NDArray[np.int64]
+
+
+@final
+class TreeLog:
+    """Append-only record of evaluated cones and of splits."""
+
+    def __init__(self) -> None:
+        self._nodes: list[tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]] = []
+        self._splits: list[tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]] = []
+        self.size = 0
+
+    def add_nodes(self, bounds: npt.NDArray[Any], depths: npt.NDArray[Any], tangents: npt.NDArray[Any]) -> int:
+        """Record evaluated cones; return the index of the first."""
+        first = self.size
+        self._nodes.append((bounds, depths, tangents))
+        self.size += len(bounds)
+        return first
+
+    def add_splits(self, parents: npt.NDArray[Any], edges: npt.NDArray[Any], children: npt.NDArray[Any]) -> None:
+        """Record that parents were split along edges, with the index of each first child."""
+        self._splits.append((parents, edges, children))
+
+    def table(self) -> NodeTable:
+        """Return everything recorded so far as flat arrays."""
+        bounds, depths, tangents = (np.concatenate(part) for part in zip(*self._nodes, strict=True))
+        splits = np.zeros(self.size, np.uint8)
+        children = np.zeros(self.size, np.int64)
+        for parents, edges, first in self._splits:
+            splits[parents] = edges + 1
+            children[parents] = first
+        return NodeTable(bounds, depths.astype(np.int16), tangents, splits, children)
+
+
+@dataclass(frozen=True, slots=True)
+class Preorder:
+    """A tree in preorder: splits and leaf tangents as in ConeTree, and the largest leaf bound."""
+
+    splits: npt.NDArray[np.uint8]
+    tangents: npt.NDArray[np.uint8]
+    upper: float
+
+
+def prune_to_preorder(table: NodeTable) -> Preorder:
+    """Undo every split that did not lower its node's bound, and list the rest in preorder.
+
+    Args:
+        table: Nodes in order of creation, roots at depth 0 first.
+
+    Returns:
+        The smallest-bound subtree in preorder.
+    """
+    levels = _levels(table.depths)
+    values, splits, sizes = table.bounds.copy(), table.splits.copy(), np.ones(len(table.bounds), np.int64)
+    for level in reversed(levels):
+        parents = level[splits[level] > 0]
+        first = table.children[parents]
+        below = np.maximum(values[first], values[first + 1])
+        helped = below < values[parents]
+        splits[parents[~helped]] = 0
+        parents, first = parents[helped], first[helped]
+        values[parents] = below[helped]
+        sizes[parents] = 1 + sizes[first] + sizes[first + 1]
+    order = _preorder_positions(levels, splits, sizes, table.children)
+    kept = splits[order]
+    return Preorder(kept, table.tangents[order[kept == 0]], float(values[levels[0]].max()))
+
+
+def _levels(depths: npt.NDArray[np.int16]) -> list[npt.NDArray[np.int64]]:
+    """Indices of the nodes of each depth, in order of creation."""
+    order = np.argsort(depths, kind="stable")
+    ends = np.cumsum(np.bincount(depths))
+    return list(np.split(order, ends[:-1]))
+
+
+def _preorder_positions(
+    levels: list[npt.NDArray[np.int64]],
+    splits: npt.NDArray[np.uint8],
+    sizes: npt.NDArray[np.int64],
+    children: npt.NDArray[np.int64],
+) -> npt.NDArray[np.int64]:
+    """Node index at each preorder position of the tree reachable from the roots."""
+    position = np.full(len(splits), -1, np.int64)
+    roots = levels[0]
+    position[roots] = np.cumsum(sizes[roots]) - sizes[roots]
+    for level in levels:
+        parents = level[(splits[level] > 0) & (position[level] >= 0)]
+        first = children[parents]
+        position[first] = position[parents] + 1
+        position[first + 1] = position[first] + sizes[first]
+    reached = np.flatnonzero(position >= 0)
+    order = np.empty(len(reached), np.int64)
+    order[position[reached]] = reached
+    return order
