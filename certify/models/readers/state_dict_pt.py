@@ -36,7 +36,9 @@ DAMAGE = (
 )
 # Keys under which training scripts nest the weights.
 NESTS = ("state_dict", "model_state_dict", "model")
-_WANTED = re.compile(r"(?:GLOBAL|global|class|Trying to \w+) ([\w.]+)")
+# How torch's files before the zip format open: a pickled magic number.
+_LEGACY_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+_WANTED = re.compile(r"GLOBAL ([\w.]+)")
 
 
 def looks_like_torch(file: InputFile) -> bool:
@@ -52,6 +54,8 @@ def read_state_dict(file: InputFile) -> dict[str, Tensor]:
     """
     if file.head.startswith(b"PK"):
         _inspect_archive(file)
+    elif not file.head.startswith(_LEGACY_MAGIC) and not _LEGACY_MAGIC.startswith(file.head):
+        raise RefusedError(f"{file.path}: a pickle, which may run code, not a torch file. {_remedy()}", "unsafe-file")
     return _tensors(_load(file), file)
 
 
@@ -89,10 +93,7 @@ def _load(file: InputFile) -> object:
 
 def _wanted(message: str) -> str | None:
     """The class or function that the unpickler refused, if that is what the message is about."""
-    if "Weights only load failed" not in message and "nsupported" not in message:
-        return None
-    _, _, detail = message.partition("WeightsUnpickler error:")
-    found = _WANTED.search(detail)
+    found = _WANTED.search(message) if "Weights only load failed" in message else None
     return found.group(1) if found else None
 
 

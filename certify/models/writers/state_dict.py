@@ -6,6 +6,7 @@ Values are written as float64: rounding them to float32 would change the objecti
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -31,13 +32,15 @@ def ensure_writable(path: str | Path) -> None:
         UsageError: the folder is missing or not writable, or the path is a folder.
     """
     target = Path(path)
-    if target.is_dir():
-        raise UsageError(f"{target}: is a folder; name a file to write", code="unwritable")
     try:
-        with tempfile.NamedTemporaryFile(dir=target.parent):
+        mode = target.stat().st_mode if target.exists() else stat.S_IFREG
+        with tempfile.NamedTemporaryFile(dir=target.resolve().parent):
             pass
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise _unwritable(target, error) from error
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
+        raise UsageError(f"{target}: is {kind}; name a file to write", code="unwritable")
 
 
 def write_network(path: str | Path, graph: LayerGraph, decomposition: Decomposition, network: ParallelNetwork) -> None:
@@ -52,7 +55,9 @@ def write_network(path: str | Path, graph: LayerGraph, decomposition: Decomposit
     Raises:
         UsageError: the file cannot be written.
     """
-    target = Path(path)
+    ensure_writable(path)
+    # A link stays a link to the file that is replaced.
+    target = Path(path).resolve()
     parameters = network_parameters(graph, decomposition, network)
     named = {graph.prefix + name: tensor for name, tensor in parameters.items()}
     source = _FORMATS.get(target.suffix.lower(), graph.format)
