@@ -11,6 +11,7 @@ from certify.models.arrays import Arrays, arrays_from
 from certify.models.input_file import InputFile, open_input
 from certify.models.problem_file import DataSpec
 from certify.models.readers.array_file import missing_name, npz_shapes, read_npy, read_npz
+from certify.models.readers.coordinate_matrix import KEYS, completion_arrays
 from certify.models.readers.csv_table import csv_names, read_csv
 from certify.models.readers.safetensors_file import looks_like_safetensors, read_safetensors
 
@@ -78,6 +79,9 @@ def _read(file: InputFile, spec: DataSpec) -> dict[str, Any]:
             code="missing-array",
         )
     names = _names(file, spec)
+    if source == "npz" and _is_completion(file, spec):
+        entries = dict(zip(KEYS, read_npz(file, KEYS), strict=True))
+        return completion_arrays(entries, str(file.path))
     if source == "npz":
         return dict(zip(names, read_npz(file, list(names.values())), strict=True))
     tensors = read_safetensors(file)
@@ -85,6 +89,12 @@ def _read(file: InputFile, spec: DataSpec) -> dict[str, Any]:
         if name not in tensors:
             raise missing_name(file.path, name, list(tensors))
     return {role: tensors[name] for role, name in names.items()}
+
+
+def _is_completion(file: InputFile, spec: DataSpec) -> bool:
+    """Whether the file holds a matrix to complete and nothing else is asked of it."""
+    named = any(getattr(spec, role) is not None for role in _ROLES)
+    return not named and set(KEYS) <= set(npz_shapes(file))
 
 
 def _names(file: InputFile, spec: DataSpec) -> dict[str, str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from certify.models.data_file import data_shapes
 from certify.models.inspect import Inspection, inspect_model
 from certify.models.problem_file import SCHEMA, problem_file_beside
+from certify.models.readers.coordinate_matrix import KEYS
 from certify.problem import LOSSES
 
 INPUT_NAMES = ("X", "x", "inputs", "features", "data", "X_train", "x_train")
@@ -70,6 +71,8 @@ def _data_lines(data: str | Path | None, folder: Path) -> list[str]:
     if list(shapes) == [str(data)]:
         return [f"data: {{inputs: {path}, targets: y.npy}}   # CHANGE: the .npy file of the targets"]
     known = ", ".join(f"{name} {shape}" if shape else name for name, shape in list(shapes.items())[:20])
+    if set(KEYS) <= set(shapes):
+        return [f"data: {{path: {path}}}   # a matrix to complete, by its observed entries"]
     targets = _guess(TARGET_NAMES, shapes)
     comment = [f"# {_one_line(Path(data).name)} holds: {_one_line(known)}"]
     if not any(shapes.values()):

@@ -84,7 +84,8 @@ class DataSpec(_Section):
     """`data:` — a file and the arrays in it, or no `path` and two `.npy` files as `inputs` and `targets`.
 
     Attributes:
-        path: `.npz`, `.safetensors` or `.csv`; None for a `.npy` pair.
+        path: `.npz`, `.safetensors` or `.csv`; None for a `.npy` pair. A `.npz` with `rows`, `cols`, `values` and
+            `shape`, and no names given here, is a matrix to complete.
         inputs: name of the inputs; a list of columns for `.csv`. By default `X`, or all other columns.
         targets: name of the targets (or list of columns); by default `y`.
         sample_weights: name of the weights (n,), if any.
