@@ -1,1 +1,49 @@
-"""Certificates of global optimality for trained models."""
+"""Certificates of global optimality for trained models.
+
+The names below are the public interface; each is imported on first use, so that `import certify` is cheap.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from certify.version import __version__
+
+if TYPE_CHECKING:
+    from certify.certificates.result import Result
+    from certify.errors import CertifyError, RefusedError, UnsupportedError, UsageError
+    from certify.models.inspect import inspect_model as inspect
+    from certify.models.loading import Problem
+    from certify.workflows.check import check
+
+_HOMES = {
+    "CertifyError": ("certify.errors", "CertifyError"),
+    "Problem": ("certify.models.loading", "Problem"),
+    "RefusedError": ("certify.errors", "RefusedError"),
+    "Result": ("certify.certificates.result", "Result"),
+    "UnsupportedError": ("certify.errors", "UnsupportedError"),
+    "UsageError": ("certify.errors", "UsageError"),
+    "check": ("certify.workflows.check", "check"),
+    "inspect": ("certify.models.inspect", "inspect_model"),
+}
+
+__all__ = [
+    "CertifyError",
+    "Problem",
+    "RefusedError",
+    "Result",
+    "UnsupportedError",
+    "UsageError",
+    "__version__",
+    "check",
+    "inspect",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    """Import a public name on first use."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'certify' has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    return getattr(import_module(module), attribute)

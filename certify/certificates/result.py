@@ -1,0 +1,154 @@
+"""The outcome of a check as one plain value: verdict, numbers and the reason; reports are made from it alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, final
+
+Verdict = Literal["certified", "improvable", "undecided"]
+ProofStrength = Literal["rigorous", "randomized", "none"]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class GapBreakdown:
+    """What the gap consists of, absolute, in units of the objective; the parts sum to it.
+
+    Attributes:
+        unbalanced: rescaling the layers of each subnetwork alone gains this.
+        not_stationary: local descent at the same width gains this on top.
+        missing_subnetwork: growth gains this on top.
+        unexplained: between the best known model and the lower bound.
+    """
+
+    unbalanced: float
+    not_stationary: float
+    missing_subnetwork: float
+    unexplained: float
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Descent:
+    """A better model that was built and evaluated.
+
+    Attributes:
+        kind: `rebalance`, `descend` or `add-subnetworks`.
+        decrease: objective before minus after, positive.
+        objective_after: its objective.
+        subnetworks: its width.
+        model_path: where it was written, or None.
+    """
+
+    kind: Literal["rebalance", "descend", "add-subnetworks"]
+    decrease: float
+    objective_after: float
+    subnetworks: int
+    model_path: str | None = None
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class PolarReport:
+    """Interval of the polar at the dual point, in units of λ: 1 is the threshold of optimality."""
+
+    lower: float
+    upper: float
+    method: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ModelReport:
+    """The model as it was checked."""
+
+    path: str | None
+    sha256: str
+    family: str
+    degree: int
+    subnetworks: int
+    parameters: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class DataReport:
+    """The data that the objective is over."""
+
+    path: str | None
+    sha256: str
+    samples: int
+    inputs: int
+    outputs: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """Wall clock seconds of each phase."""
+
+    load: float
+    objective: float
+    bound: float
+    verify: float
+    total: float
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What the check ran on."""
+
+    device: str
+    torch: str
+    seed: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Everything a report shows about one model; see `certify.result/1` in the reference.
+
+    Attributes:
+        verdict: `certified`, `improvable` or `undecided`.
+        reason: code for `certify explain`.
+        message: the reason as one sentence.
+        objective: of the given model, rounded up.
+        lower_bound: proven: no network of any width has a smaller objective.
+        best_known: smallest objective evaluated.
+        relative_gap_tolerance: requested.
+        absolute_gap_tolerance: requested.
+        achieved_share: proven lower bound on (f(0) − objective)/(f(0) − optimum), None where f(0) ≤ objective.
+        notes: assumptions made while loading.
+    """
+
+    verdict: Verdict
+    reason: str
+    message: str
+    objective: float
+    lower_bound: float
+    best_known: float
+    relative_gap_tolerance: float
+    absolute_gap_tolerance: float
+    achieved_share: float | None
+    proof: ProofStrength
+    polar: PolarReport
+    breakdown: GapBreakdown
+    descent: Descent | None
+    model: ModelReport
+    data: DataReport
+    seconds: Seconds
+    environment: Environment
+    failure_probability: float | None = None
+    certificate: str | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def gap(self) -> float:
+        """Absolute gap: objective minus lower bound, proven to bound objective − optimum."""
+        return self.objective - self.lower_bound
+
+    @property
+    def relative_gap(self) -> float:
+        """Gap over |objective|."""
+        return self.gap / max(abs(self.objective), 1e-300)

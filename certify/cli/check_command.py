@@ -1,0 +1,121 @@
+"""`certify check MODEL…`: parse, run the workflow on each model, report, exit."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from certify.cli.options import option, problem_flags, report_flags, run_flags
+from certify.errors import CertifyError, ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from certify.certificates.result import Result
+    from certify.models.problem_file import ProblemSpec
+
+GRAVITY = [
+    ExitCode.INTERNAL,
+    ExitCode.REFUSED,
+    ExitCode.USAGE,
+    ExitCode.UNSUPPORTED,
+    ExitCode.NOT_CERTIFIED,
+    ExitCode.UNDECIDED,
+    ExitCode.OK,
+]
+VERDICT_CODES = {
+    "certified": ExitCode.OK,
+    "improvable": ExitCode.NOT_CERTIFIED,
+    "undecided": ExitCode.UNDECIDED,
+}
+OVERRIDES = [
+    "data",
+    "inputs",
+    "targets",
+    "loss",
+    "reduction",
+    "scale",
+    "weight_decay",
+    "hidden_bias",
+    "output_bias",
+    "relative_gap",
+    "absolute_gap",
+]
+
+
+@click.command("check", short_help="Certificate, improvement or honest gap for one or more models.")
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...", type=click.Path())
+@problem_flags
+@run_flags
+@option("--output-model", type=click.Path(), help="Write the better model here when there is one.")
+@report_flags
+@click.pass_context
+def check_command(ctx: click.Context, /, models: tuple[str, ...], **flags: Any) -> None:  # noqa: ANN401
+    r"""Say how far each MODEL is from the global optimum over all widths, with proof.
+
+    \b
+    certified   proven: objective − global optimum ≤ tolerance             exit 0
+    improvable  a better model was built and evaluated                     exit 1
+    undecided   neither within the budget; the proven gap is shown         exit 3
+    """
+    from certify.cli.report_choice import Reports
+
+    if flags["output_model"] and len(models) > 1:
+        raise UsageError("--output-model takes one model at a time")
+    with Reports(flags) as reports:
+        codes = [_check_one(model, flags, reports) for model in models]
+    ctx.exit(int(min(codes, key=GRAVITY.index)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    spec: ProblemSpec
+    seconds: float
+
+
+def _check_one(model: str, flags: dict[str, Any], reports: Any) -> ExitCode:  # noqa: ANN401
+    try:
+        result = _run(model, flags, reports)
+    except CertifyError as error:
+        reports.error(model, error)
+        return error.exit_code
+    reports.result(result)
+    return VERDICT_CODES[result.verdict]
+
+
+def _run(model: str, flags: dict[str, Any], reports: Any) -> Result:  # noqa: ANN401
+    started = time.perf_counter()
+    from certify.cli.threads import use_threads
+    from certify.models.loading import Problem
+    from certify.models.writers import ensure_writable
+    from certify.workflows.check import CheckOptions, run_check
+
+    spec = problem_spec(model, flags)
+    if flags["output_model"]:
+        ensure_writable(flags["output_model"])
+    problem = Problem.from_files(spec, flags["device"])
+    use_threads(flags["threads"], problem)
+    options = CheckOptions(flags["seed"], time.perf_counter() - started)
+    with reports.progress(model) as listener:
+        outcome = run_check(problem, options, listener)
+    result = outcome.result
+    if flags["output_model"] and result.descent:
+        problem.write(flags["output_model"], outcome.best)
+        result = replace(result, descent=replace(result.descent, model_path=flags["output_model"]))
+    return result
+
+
+def problem_spec(model: str, flags: dict[str, Any]) -> ProblemSpec:
+    """The problem file that belongs to a model, with the flags applied; or the flags alone."""
+    from certify.models.overrides import Overrides
+    from certify.models.problem_file import find_problem_file, load_problem_file, spec_from_flags
+
+    if not Path(model).is_file():
+        raise UsageError(f"{model}: no such file", code="missing-file")
+    chosen = {name: flags[name] for name in OVERRIDES}
+    path = flags["problem"] or find_problem_file(model)
+    if path is None:
+        return spec_from_flags(model, Overrides(budget_seconds=flags["budget"], **chosen))
+    return load_problem_file(path).with_overrides(Overrides(model=model, budget_seconds=flags["budget"], **chosen))

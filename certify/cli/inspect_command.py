@@ -1,0 +1,40 @@
+"""`certify inspect MODEL`: layers, degrees, family, and what stands in the way; needs no data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from certify.cli.options import option
+from certify.errors import ExitCode, UsageError
+
+
+@click.command("inspect", short_help="Layers, degree of homogeneity, subnetworks, and what could be certified.")
+@click.argument("model", type=click.Path())
+@option("--problem", type=click.Path(), help="Problem file with `layers:`; otherwise the one beside MODEL.")
+@option(
+    "--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True, help="On stdout."
+)
+@option("--no-color", is_flag=True, help="Plain text.")
+@click.pass_context
+def inspect_command(ctx: click.Context, /, model: str, **flags: Any) -> None:  # noqa: ANN401
+    """Show how certify reads MODEL; nothing in the file is run, and no data are needed."""
+    from pathlib import Path
+
+    from certify.models.inspect import inspect_model
+    from certify.models.problem_file import find_problem_file, load_problem_file
+    from certify.reports.inspection import inspection_object, print_inspection
+
+    if not Path(model).is_file():
+        raise UsageError(f"{model}: no such file", code="missing-file")
+    path = flags["problem"] or find_problem_file(model)
+    layers = load_problem_file(path).model.layers if path else None
+    found = inspect_model(model, layers)
+    if flags["format_"] == "json":
+        from certify.reports.result_json import to_json
+
+        click.echo(to_json(inspection_object(found)))
+    else:
+        print_inspection(found, color=not flags["no_color"])
+    ctx.exit(int(ExitCode.UNSUPPORTED if found.problems else ExitCode.OK))

@@ -1,0 +1,77 @@
+"""The flags that commands share; each has an environment variable CERTIFY_… of the same name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+UNITS = {"": 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+BIASES = ["penalized", "free", "absent"]
+FORMATS = ["text", "json", "jsonl", "markdown"]
+
+
+class Duration(click.ParamType[float]):
+    """A duration such as `30s`, `10m` or plain seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401
+        """Seconds, positive."""
+        match = re.fullmatch(r"([0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?)\s*(ms|s|m|h|)", str(value))
+        if match is None or float(match[1]) <= 0:
+            self.fail(f"{value!r} is not a duration such as 30s or 10m", param, ctx)
+        return float(match[1]) * UNITS[match[2]]
+
+
+def option(*names: str, **settings: Any) -> Callable[[Command], Command]:  # noqa: ANN401
+    """A click option that can also be set by CERTIFY_<LONG_NAME>."""
+    long = next(name for name in names if name.startswith("--")).split("/")[0]
+    variable = "CERTIFY_" + long[2:].upper().replace("-", "_")
+    return click.option(*names, envvar=variable, show_envvar=False, **settings)
+
+
+def combined(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Apply several decorators, the first one outermost."""
+
+    def decorate(command: Command) -> Command:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+problem_flags = combined(
+    option("--problem", type=click.Path(), help="Problem file; otherwise MODEL's own .problem.yaml beside it."),
+    option("--data", type=click.Path(), help="Data file: .npz, .npy, .safetensors or .csv."),
+    option("--inputs", help="Name of the inputs in the data file."),
+    option("--targets", help="Name of the targets in the data file."),
+    option("--loss", help="mse, cross-entropy, binary-cross-entropy, soft-margin, huber, squared-hinge, poisson."),
+    option("--reduction", type=click.Choice(["mean", "sum"]), help="As in torch; default mean."),
+    option("--scale", type=float, help="Factor on the loss; 0.5 with mse is the half square."),
+    option("--weight-decay", type=float, help="Coupled weight decay wd of SGD or Adam: (wd/2)·Σ‖p‖²."),
+    option("--hidden-bias", type=click.Choice(BIASES), help="How the hidden bias is treated."),
+    option("--output-bias", type=click.Choice(BIASES), help="How the output bias is treated."),
+    option("--relative-gap", type=float, help="Tolerance: gap / |objective|; default 1e-3."),
+    option("--absolute-gap", type=float, help="Tolerance in units of the objective; default 0."),
+    option("--budget", type=Duration(), metavar="TIME", help="Wall clock budget per model, e.g. 30s or 10m."),
+)
+
+run_flags = combined(
+    option("--device", default="auto", show_default=True, metavar="DEVICE", help="auto, cpu, cuda or cuda:N."),
+    option("--threads", type=click.IntRange(1), help="CPU threads; default: as many as pay off."),
+    option("--seed", type=int, default=0, show_default=True, help="Seed of all randomness."),
+)
+
+report_flags = combined(
+    option("--format", "format_", type=click.Choice(FORMATS), default="text", show_default=True, help="On stdout."),
+    option("--output", "outputs", multiple=True, metavar="FORMAT=PATH", help="Also write a report; repeatable."),
+    option("--quiet", "-q", is_flag=True, help="Only the verdict line of each model, and no progress."),
+    option("--verbose", "-v", is_flag=True, help="More rows, and more progress."),
+    option("--no-color", is_flag=True, help="Plain text; so does the variable NO_COLOR."),
+)

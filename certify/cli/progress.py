@@ -1,0 +1,58 @@
+"""Progress on stderr: a live line with the closing interval on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from certify.workflows.listener import Listener, silent
+
+# Off a terminal, at most one line in this many seconds.
+PLAIN_INTERVAL = 2.0
+
+
+@contextmanager
+def progress_view(model: str, quiet: bool, color: bool) -> Iterator[Listener]:
+    """A listener for one model.
+
+    Args:
+        model: name to show.
+        quiet: show nothing.
+        color: allow styles.
+    """
+    if quiet:
+        yield silent
+    elif sys.stderr.isatty():
+        from rich.console import Console
+
+        console = Console(stderr=True, no_color=not color, highlight=False)
+        with console.status(f"{model}: reading the landscape") as status:
+            yield lambda phase, upper, lower, detail: status.update(_line(phase, upper, lower, detail))
+    else:
+        yield _PlainLines(model)
+
+
+class _PlainLines:
+    """Writes a line now and then."""
+
+    def __init__(self, model: str) -> None:
+        self.model, self.last = model, -math.inf
+
+    def __call__(self, phase: str, upper: float, lower: float, detail: str) -> None:
+        """Write the line if the last one is old enough."""
+        now = time.monotonic()
+        if now - self.last >= PLAIN_INTERVAL:
+            self.last = now
+            click.echo(f"{self.model}: {_line(phase, upper, lower, detail)}", err=True)
+
+
+def _line(phase: str, upper: float, lower: float, detail: str) -> str:
+    if not math.isfinite(lower):
+        return f"{phase}: best objective {upper:.8g}  ({detail})"
+    gap = (upper - lower) / max(abs(upper), 1e-300)
+    return f"{phase}: {lower:.8g} ≤ optimum ≤ {upper:.8g}, gap {gap:.2%}  ({detail})"

@@ -1,0 +1,74 @@
+"""`certify.result/1`: one JSON object per model, numbers with full float64 precision, never NaN or infinity."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from typing import Any
+
+from certify.certificates.result import Result
+from certify.version import __version__
+
+SCHEMA = "certify.result/1"
+
+
+def result_object(result: Result) -> dict[str, Any]:
+    """The result as a JSON-ready dictionary, keys in the order of the schema."""
+    return {
+        key: _finite(value)
+        for key, value in {
+            "schema": SCHEMA,
+            "tool": {"name": "certify", "version": __version__},
+            "verdict": result.verdict,
+            "reason": result.reason,
+            "message": result.message,
+            "objective": result.objective,
+            "lower_bound": result.lower_bound,
+            "best_known": result.best_known,
+            "gap": {"absolute": result.gap, "relative": result.relative_gap},
+            "tolerance": {
+                "relative_gap": result.relative_gap_tolerance,
+                "absolute_gap": result.absolute_gap_tolerance,
+            },
+            "achieved_share": result.achieved_share,
+            "proof": result.proof,
+            "failure_probability": result.failure_probability,
+            "polar": asdict(result.polar),
+            "gap_breakdown": asdict(result.breakdown),
+            "descent": asdict(result.descent) if result.descent else None,
+            "model": asdict(result.model),
+            "data": asdict(result.data),
+            "certificate": result.certificate,
+            "seconds": asdict(result.seconds),
+            "environment": asdict(result.environment),
+            "notes": list(result.notes),
+        }.items()
+    }
+
+
+def error_object(model: str, code: str, exit_code: int, message: str) -> dict[str, Any]:
+    """What stands in a list of results for a model that could not be checked."""
+    return {
+        "schema": SCHEMA,
+        "tool": {"name": "certify", "version": __version__},
+        "verdict": None,
+        "reason": code,
+        "message": message,
+        "exit_code": exit_code,
+        "model": {"path": model},
+    }
+
+
+def to_json(content: dict[str, Any], indent: int | None = 2) -> str:
+    """JSON text; raises ValueError for a non-finite number."""
+    return json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401
+    """Replace non-finite numbers by None: an infinite bound says nothing and is written as null."""
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,189 @@
+"""`certify check`: search for a better model, prove a lower bound, compare, and say which it is."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, replace
+from typing import Any, final
+
+import torch
+
+from certify.bounds.ladder import LowerBound, climb, trivial_bound
+from certify.bounds.polar import PolarTask
+from certify.certificates.margins import dual_value_lower, objective_upper
+from certify.certificates.result import (
+    DataReport,
+    Descent,
+    Environment,
+    GapBreakdown,
+    ModelReport,
+    PolarReport,
+    Result,
+    Seconds,
+)
+from certify.certificates.verdict import Standing, achieved_share, allowance, reason_of, verdict_of
+from certify.growth.improve import Improvement, SearchSettings, Stage, improve
+from certify.models.loading import Problem
+from certify.problem import Objective, ParallelNetwork
+from certify.workflows.listener import Listener, silent
+from certify.workflows.messages import message_of
+
+# Share of the budget that the search for a better model may take.
+SEARCH_SHARE = 0.4
+# Once a better model is known, the lower bound gets at most this share of the budget: the verdict stands.
+BOUND_SHARE_IF_IMPROVABLE = 0.25
+# The search stops when this share of the allowance separates model and hoped-for bound.
+RESOLUTION_SHARE = 0.25
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class CheckOptions:
+    """How to run a check; the problem itself says what to check.
+
+    Attributes:
+        seed: of all randomness.
+        load_seconds: time already spent on reading files, for the report.
+        device: as the user named it, for the report.
+    """
+
+    seed: int = 0
+    load_seconds: float = 0.0
+    device: str = "cpu"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class CheckOutcome:
+    """A result with the best network that was found on the way."""
+
+    result: Result
+    best: ParallelNetwork
+
+
+def check(problem: Problem, **options: Any) -> Result:  # noqa: ANN401
+    """Certify a model, improve it, or state the proven gap; `options` are those of `CheckOptions`."""
+    return run_check(problem, CheckOptions(**options)).result
+
+
+def run_check(problem: Problem, options: CheckOptions, listener: Listener = silent) -> CheckOutcome:
+    """The whole check of one model.
+
+    Raises:
+        UnsupportedError: degrees of penalty and subnetwork do not match.
+    """
+    started = time.perf_counter()
+    objective = problem.objective
+    _ = objective.strength  # raises for a degree mismatch before any work
+    evaluation = objective.evaluate(problem.network)
+    top = objective_upper(objective, problem.network, evaluation)
+    allowed = allowance(top, problem.tolerance.relative_gap, problem.tolerance.absolute_gap)
+    evaluated = time.perf_counter()
+    settings = SearchSettings(problem.budget_seconds * SEARCH_SHARE, RESOLUTION_SHARE * allowed, seed=options.seed)
+    found = improve(
+        objective,
+        problem.network,
+        settings,
+        lambda rounds, best, hope: listener("searching", best, -math.inf, f"round {rounds}, hoping for {hope:.6g}"),
+    )
+    bound = _lower_bound(problem, found, top - allowed, started, listener)
+    lower = dual_value_lower(objective, bound.point)
+    floor = 2 * evaluation.objective - top
+    best = objective_upper(objective, found.best.network, objective.evaluate(found.best.network))
+    standing = Standing(top, floor, min(best, top), lower, allowed)
+    finished = time.perf_counter()
+    seconds = Seconds(
+        load=options.load_seconds,
+        objective=evaluated - started,
+        bound=finished - evaluated,
+        verify=0.0,
+        total=options.load_seconds + finished - started,
+    )
+    result = _result(problem, found, bound, standing, seconds)
+    environment = Environment(str(objective.inputs.device), torch.__version__, options.seed)
+    return CheckOutcome(replace(result, environment=environment), found.best.network)
+
+
+def _lower_bound(problem: Problem, found: Improvement, needed: float, started: float, listener: Listener) -> LowerBound:
+    objective, seconds = problem.objective, problem.budget_seconds
+    if found.candidate is None:
+        return trivial_bound(objective)
+    deadline = started + seconds
+    if found.best.objective < needed:
+        # No lower bound can certify this model any more; a decent one is still worth stating.
+        deadline = min(deadline, time.perf_counter() + BOUND_SHARE_IF_IMPROVABLE * seconds)
+        needed = found.best.objective - (found.start.objective - needed)
+    task = PolarTask(objective, found.candidate.dual, objective.strength, deadline, found.candidate.polar.witness)
+    bound = climb(task, needed, lambda name, value, polar: listener("bounding", found.best.objective, value, name))
+    lower = max(bound.polar.lower, found.candidate.polar.lower if bound.point.values is task.dual else 0.0)
+    return replace(bound, polar=replace(bound.polar, lower=lower))
+
+
+def _result(problem: Problem, found: Improvement, bound: LowerBound, standing: Standing, seconds: Seconds) -> Result:
+    objective = problem.objective
+    verdict = verdict_of(standing)
+    breakdown = _breakdown(found, standing)
+    out_of_time = seconds.total >= problem.budget_seconds
+    reason = reason_of(verdict, breakdown, out_of_time)
+    zero = objective.evaluate(objective.empty_network())
+    strength = objective.strength
+    result = Result(
+        verdict=verdict,
+        reason=reason,
+        message="",
+        objective=standing.objective,
+        lower_bound=standing.lower_bound,
+        best_known=standing.best_known,
+        relative_gap_tolerance=problem.tolerance.relative_gap,
+        absolute_gap_tolerance=problem.tolerance.absolute_gap,
+        achieved_share=achieved_share(zero.objective, standing.objective, standing.lower_bound),
+        proof="none",
+        polar=PolarReport(bound.polar.lower / strength, bound.polar.upper / strength, bound.polar.method),
+        breakdown=breakdown,
+        descent=_descent(found, standing) if verdict == "improvable" else None,
+        model=_model_report(problem),
+        data=_data_report(problem, objective),
+        seconds=seconds,
+        environment=Environment("", "", 0),
+        notes=problem.source.notes,
+    )
+    return replace(result, message=message_of(result))
+
+
+def _breakdown(found: Improvement, standing: Standing) -> GapBreakdown:
+    best = standing.best_known
+    balanced = max(best, min(standing.objective, found.balanced.objective))
+    local = max(best, min(balanced, found.local.objective))
+    return GapBreakdown(
+        unbalanced=standing.objective - balanced,
+        not_stationary=balanced - local,
+        missing_subnetwork=local - best,
+        unexplained=best - standing.lower_bound,
+    )
+
+
+def _descent(found: Improvement, standing: Standing) -> Descent:
+    kind, stage = _cheapest_sufficient(found, standing)
+    return Descent(kind, standing.objective - stage.objective, stage.objective, stage.network.width)
+
+
+def _cheapest_sufficient(found: Improvement, standing: Standing) -> tuple[Any, Stage]:
+    if found.best.objective < found.local.objective:
+        return "add-subnetworks", found.best
+    if found.local.objective < found.balanced.objective:
+        return "descend", found.local
+    return "rebalance", found.balanced
+
+
+def _model_report(problem: Problem) -> ModelReport:
+    source = problem.source
+    path = None if source.model_path is None else str(source.model_path)
+    return ModelReport(path, source.model_sha256, source.family, source.degree, source.width, source.parameters)
+
+
+def _data_report(problem: Problem, objective: Objective) -> DataReport:
+    source = problem.source
+    path = None if source.data_path is None else str(source.data_path)
+    inputs = objective.inputs.shape[1] - int(problem.decomposition.augmented)
+    return DataReport(path, source.data_sha256, objective.samples, inputs, objective.outputs)

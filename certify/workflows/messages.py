@@ -1,0 +1,38 @@
+"""One sentence per outcome: what was found and what to do about it."""
+
+from __future__ import annotations
+
+from certify.certificates.result import Result
+
+
+def message_of(result: Result) -> str:
+    """The reason of a result as a sentence for people."""
+    breakdown, after = result.breakdown, result.best_known
+    match result.reason:
+        case "gap-closed":
+            return (
+                f"no network with {result.model.family} subnetworks, however wide, has an objective below "
+                f"{result.lower_bound:.8g}"
+            )
+        case "unbalanced":
+            return (
+                "rescaling the two layers of each subnetwork alone lowers the objective by "
+                f"{breakdown.unbalanced:.3g}; train longer with weight decay, or rescale"
+            )
+        case "not-stationary":
+            return (
+                f"descent at the same width lowers the objective by {breakdown.not_stationary:.3g} to {after:.8g}; "
+                "train longer"
+            )
+        case "missing-subnetwork":
+            return (
+                f"adding subnetworks lowers the objective by {breakdown.missing_subnetwork:.3g} to {after:.8g}; "
+                "widen the network"
+            )
+        case "budget":
+            return "the budget ran out before the gap closed; give more time with --budget"
+        case _:
+            return (
+                "no better model was found, and the proven bound does not reach the objective; "
+                "a larger budget or weight decay, or fewer input dimensions, make bounds tighter"
+            )
