@@ -12,6 +12,8 @@ from certify.bounds.ascent import relu_ascent
 from certify.bounds.norm_products import norm_product_bound
 from certify.bounds.polar import PolarBound, PolarTask
 from certify.bounds.quadratic_form import quadratic_form_bound
+from certify.bounds.relu_cones import cones_apply, relu_cones
+from certify.bounds.relu_surrogate import joint_surrogate, surrogate_applies
 from certify.bounds.spectral import spectral_bound
 
 Bounds = list[tuple[Tensor, PolarBound]]
@@ -44,7 +46,11 @@ def _at_given_dual(bound: Callable[[PolarTask], PolarBound]) -> Callable[[PolarT
 METHODS: dict[str, tuple[Method, ...]] = {
     "linear": (Method("spectral", _always, _at_given_dual(spectral_bound)),),
     "quadratic": (Method("quadratic-form", _always, _at_given_dual(quadratic_form_bound)),),
-    "relu": (Method("norm-products", _always, _at_given_dual(norm_product_bound)),),
+    "relu": (
+        Method("norm-products", _always, _at_given_dual(norm_product_bound)),
+        Method("cones", cones_apply, _at_given_dual(relu_cones)),
+        Method("surrogate", surrogate_applies, joint_surrogate),
+    ),
 }
 
 # Who finds violating subnetworks: the lower end of the polar with witnesses.

@@ -33,6 +33,8 @@ from certify.workflows.messages import message_of
 SEARCH_SHARE = 0.4
 # Once a better model is known, the lower bound gets at most this share of the budget: the verdict stands.
 BOUND_SHARE_IF_IMPROVABLE = 0.25
+# Bounds are asked to close this share of the allowance, so that a certificate is not a hair from its limit.
+AIMED_SHARE = 0.5
 # The search stops when this share of the allowance separates model and hoped-for bound.
 RESOLUTION_SHARE = 0.25
 
@@ -87,7 +89,7 @@ def run_check(problem: Problem, options: CheckOptions, listener: Listener = sile
         settings,
         lambda rounds, best, hope: listener("searching", best, -math.inf, f"round {rounds}, hoping for {hope:.6g}"),
     )
-    bound = _lower_bound(problem, found, top - allowed, started, listener)
+    bound = _lower_bound(problem, found, top - AIMED_SHARE * allowed, started, listener)
     lower = dual_value_lower(objective, bound.point)
     floor = 2 * evaluation.objective - top
     best = objective_upper(objective, found.best.network, objective.evaluate(found.best.network))

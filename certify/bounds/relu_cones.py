@@ -1,0 +1,87 @@
+"""The cone rung of the ladder: ReLU polar by branch and bound in principal axes of the inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from certify.bounds.cone_tree import ConeTree
+from certify.bounds.cones import ConeSettings, cone_polar
+from certify.bounds.polar import PolarBound, PolarTask
+from certify.bounds.reduction import ReducedInputs, reduce_inputs
+
+# Up to this many coordinates the search usually finishes and gets all the time; up to the next it gets a share.
+COMFORTABLE_DIMENSION = 8
+LARGEST_DIMENSION = 12
+SHARE_BEYOND = 0.5
+# Relative distance between the bound asked of the search and the one that is useful.
+SLACK = 1e-4
+# Tolerance when no bound at this dual point decides, so that the interval itself is the result.
+INTERVAL_TOLERANCE = 2e-3
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ConeProof:
+    """A cone tree over reduced inputs.
+
+    Attributes:
+        tree: bounds the polar of the reduced rows.
+        frame: F, (d, k); the rows are recomputed from the inputs and it.
+        rows: H F as used, (n, k).
+        center: subtracted from the inputs where a bias is free, (d,).
+    """
+
+    tree: ConeTree
+    frame: Tensor
+    rows: Tensor
+    center: Tensor
+
+
+def cones_apply(task: PolarTask) -> bool:
+    """Whether the inputs have few enough dimensions."""
+    inputs = task.objective.inputs
+    if min(inputs.shape) <= LARGEST_DIMENSION:
+        return True
+    return int(torch.linalg.matrix_rank(inputs)) <= LARGEST_DIMENSION
+
+
+def relu_cones(task: PolarTask) -> PolarBound:
+    """Both ends of the polar; the upper one proven by a tree of cones."""
+    reduced = reduce_inputs(task.objective)
+    residual = reduced.polar_upper(task.dual, 0.0)
+    outcome = cone_polar(
+        reduced.rows,
+        -task.dual,
+        _settings(task, reduced, residual),
+        start=_start(task, reduced),
+        on_progress=lambda lower, upper, nodes: task.on_progress(lower, reduced.polar_upper(task.dual, upper)),
+    )
+    upper = reduced.polar_upper(task.dual, outcome.upper)
+    proof = ConeProof(outcome.tree, reduced.frame, reduced.rows, reduced.center)
+    first = reduced.lift(torch.cat([outcome.witness[None], outcome.open_directions]))
+    return PolarBound(outcome.lower, _with_response(task, first), upper, "cones", proof)
+
+
+def _settings(task: PolarTask, reduced: ReducedInputs, residual: float) -> ConeSettings:
+    dimension = reduced.rows.shape[1]
+    seconds = task.seconds_left * (1.0 if dimension <= COMFORTABLE_DIMENSION else SHARE_BEYOND)
+    target = (task.target - residual) / reduced.frame_norm / (1 + SLACK)
+    if target <= 0:
+        return ConeSettings(None, INTERVAL_TOLERANCE, seconds, free_axis=reduced.free_axis)
+    return ConeSettings(target, SLACK, seconds, free_axis=reduced.free_axis)
+
+
+def _start(task: PolarTask, reduced: ReducedInputs) -> Tensor | None:
+    if task.starts[0].shape[0] == 0:
+        return None
+    return reduced.lower(task.starts[0][:1])[0]
+
+
+def _with_response(task: PolarTask, first: Tensor) -> tuple[Tensor, Tensor]:
+    response = -(task.objective.inputs @ first.T).clamp_min(0).T @ task.dual
+    sizes = torch.linalg.vector_norm(response, dim=1)
+    return first[sizes > 0], (response / sizes.clamp_min(1e-300)[:, None])[sizes > 0]
