@@ -12,19 +12,20 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from certify.bounds.cone_batch import Cones, Split, bounded, bytes_per_cone, joined, orthants, split
+from certify.bounds.cone_batch import Cones, bounded, bytes_per_cone, joined, orthants
 from certify.bounds.cone_bound import Majorant, interpolation_sums
+from certify.bounds.cone_split import Split, split
 from certify.bounds.cone_tree import TreeLog
 
 _Array: TypeAlias = npt.NDArray[Any]
 
-PARENTS_PER_BATCH = 1024
+PARENTS_PER_BATCH = 2048
 """Cones split at once; their children are bounded together."""
 STAGE_RATIO = 4.0
 """Each stage divides the excess of the upper bound over the goal by this."""
 PROBED_MAXIMIZERS = 8
 """Cones of largest bound per batch whose maximizer is tried as a lower bound."""
-PRUNE_SLACK = 1e-10
+PRUNE_SLACK = 4e-9
 """Relative room left below the goal, so that a checker's own rounding never exceeds it."""
 BYTES_PER_LOGGED_NODE = 64
 """Upper estimate of the record kept of each node, in bytes."""
@@ -108,6 +109,7 @@ class ConeSearch:
         self.logs = [TreeLog() for _ in majorants]
         self.stages: list[Stage] = []
         self.frontiers = [self._rooted(side) for side in range(len(majorants))]
+        self._finish_stage(max(frontier.waiting_upper for frontier in self.frontiers))
 
     @property
     def nodes(self) -> int:
@@ -133,7 +135,11 @@ class ConeSearch:
             self._progress(self.incumbent.value, max(frontier.upper for frontier in self.frontiers), self.nodes)
             if not finished or self.nodes == before:
                 return
-            self.stages.append(Stage(threshold, self.nodes, time.perf_counter() - self._began))
+            self._finish_stage(threshold)
+
+    def _finish_stage(self, threshold: float) -> None:
+        """Note that every cone is at the threshold."""
+        self.stages.append(Stage(threshold, self.nodes, time.perf_counter() - self._began))
 
     def _rooted(self, side: int) -> Frontier:
         """Bound and record the orthants of one side."""
@@ -147,25 +153,24 @@ class ConeSearch:
         """Split the cones of one side until all are at the threshold; return whether no limit stopped it."""
         frontier = self.frontiers[side]
         closed, waiting = frontier.closed_upper, [frontier.waiting.where(frontier.waiting.bounds <= threshold)]
-        stack = [frontier.waiting.where(frontier.waiting.bounds > threshold)]
-        finished = True
-        while finished and (batch := _popped(stack)) is not None:
-            if self._stopped(sum(len(cones) for cones in [batch, *stack, *waiting])):
-                finished = False
-                stack.append(batch)
-                continue
+        stack: list[Cones] = []
+        _push(stack, frontier.waiting.where(frontier.waiting.bounds > threshold))
+        held = len(frontier.waiting)
+        while stack and not self._stopped(held):
+            batch = _popped(stack)
             parted = split(self._majorants[side], batch)
-            closed = max(closed, parted.stuck_upper)
+            closed, held = max(closed, parted.stuck_upper), held - len(batch)
             if len(parted.parents) == 0:
                 continue
             children = self._grown(side, parted, threshold)
             goal = self.goal
             is_open, is_closed = children.bounds > max(threshold, goal), children.bounds <= goal
             closed = max(closed, _largest(children.bounds[is_closed]))
-            stack.append(children.where(is_open))
+            _push(stack, children.where(is_open))
             waiting.append(children.where(~is_open & ~is_closed))
+            held += len(children) - int(is_closed.sum())
         self.frontiers[side] = Frontier(joined(waiting + stack), closed)
-        return finished
+        return not stack
 
     def _grown(self, side: int, parted: Split, threshold: float) -> Cones:
         """Bound and record the children of a split, and try their generators and maximizers."""
@@ -212,22 +217,18 @@ class ConeSearch:
         return time.perf_counter() >= limits.deadline or self.nodes >= limits.max_nodes or memory > limits.memory_bytes
 
 
-def _popped(stack: list[Cones]) -> Cones | None:
-    """Take the next batch from the top of the stack, joining small batches and cutting large ones."""
-    taken: list[Cones] = []
-    count = 0
-    while stack and count < PARENTS_PER_BATCH:
-        top = stack.pop()
-        taken.append(top)
-        count += len(top)
-    if count == 0:
-        return None
-    batch = joined(taken)
-    if count <= PARENTS_PER_BATCH:
-        return batch
-    order = torch.arange(count, device=batch.ids.device)
-    stack.append(batch.take(order[PARENTS_PER_BATCH:]))
-    return batch.take(order[:PARENTS_PER_BATCH])
+def _push(stack: list[Cones], cones: Cones) -> None:
+    """Put cones on the stack in pieces of at most one batch."""
+    for first in range(0, len(cones), PARENTS_PER_BATCH):
+        stack.append(cones.between(first, first + PARENTS_PER_BATCH))
+
+
+def _popped(stack: list[Cones]) -> Cones:
+    """Take pieces from the top of a nonempty stack until they make a batch."""
+    taken = [stack.pop()]
+    while stack and sum(len(cones) for cones in taken) + len(stack[-1]) <= PARENTS_PER_BATCH:
+        taken.append(stack.pop())
+    return joined(taken)
 
 
 def _recorded(cones: Cones) -> tuple[_Array, _Array, _Array]:

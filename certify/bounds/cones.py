@@ -22,7 +22,7 @@ from certify.bounds.cone_tree import ConeTree, prune_to_preorder
 
 MAX_DIMENSION = 14
 """Most coordinates accepted: there are 2^d roots per sign."""
-CLAIM_MARGIN = 1e-12
+CLAIM_MARGIN = 1e-9
 """Relative margin of the claimed upper bound over the largest leaf bound, for a checker's own rounding."""
 
 

@@ -9,10 +9,22 @@ import pytest
 import torch
 from scipy.optimize import lsq_linear, nnls
 
-from certify.bounds.cone_batch import bounded, joined, orthants, split
+from certify.bounds.cone_batch import bounded, joined, orthants
 from certify.bounds.cone_bound import build_majorant
+from certify.bounds.cone_forecast import forecast_nodes
+from certify.bounds.cone_split import split
 from certify.bounds.cone_tree import ConeTree
 from certify.bounds.cones import ConeSettings, cone_polar
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Batches here are tiny; threads only get in each other's way."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
 
 # ---------------------------------------------------------------------------------------------------------------
 # Exact polars that share nothing with the search
@@ -90,16 +102,14 @@ def leaf_bound(X, Q, V, weights, free_axis):
     if (values <= 0).all():
         return 0.0
     scale = values.max()
-    system = np.vstack([normed.T, values / scale])
-    target = np.append(np.zeros(d), 1.0)
-    coefficients = nnls(system, target, maxiter=50 * d)[0]
+    padded = values / scale + 1e-13 * (np.abs(normed).sum(1) > 0)
+    coefficients = nnls(np.vstack([normed.T, padded]), np.append(np.zeros(d), 1.0), maxiter=50 * d)[0]
     w = normed.T @ coefficients
-    w = w / max(np.abs(w).max(), 1e-300)
-    reach = np.where(np.abs(normed).sum(1) == 0, 0.0, normed @ w - 4 * d * 2.0**-53)
+    reach = normed @ w - 2 * d * 2.0**-53 * (np.abs(normed) @ np.abs(w))
     if (reach[values > 0] <= 0).any():
         return math.inf
     factor = (values[values > 0] / reach[values > 0]).max()
-    if (factor * reach < values - 1e-14 * np.abs(values)).any():
+    if (factor * reach < values - 1e-15 * np.abs(values)).any():
         return math.inf
     return float(factor * np.linalg.norm(w))
 
@@ -180,7 +190,7 @@ def draw(seed, n, d, c, kind):
 
 
 def search(X, Q, **settings):
-    defaults = {"relative_tolerance": 1e-2, "seconds": 20.0, "max_nodes": 20_000}
+    defaults = {"relative_tolerance": 1e-2, "seconds": 20.0, "max_nodes": 5_000}
     return cone_polar(torch.tensor(X), torch.tensor(Q), ConeSettings(**(defaults | settings)))
 
 
@@ -248,7 +258,7 @@ def test_witness_attains_the_lower_bound(kind, c):
 
 def test_start_is_used_as_the_first_incumbent():
     X, Q, _ = draw((8,), 20, 4, 1, "plain")
-    good = search(X, Q, relative_tolerance=1e-3, max_nodes=100_000)
+    good = search(X, Q)
     stopped = cone_polar(torch.tensor(X), torch.tensor(Q), ConeSettings(max_nodes=1), start=7 * good.witness)
     assert stopped.lower == pytest.approx(good.lower, rel=1e-10)
 
@@ -387,6 +397,23 @@ def sampled_excess(X, Q, cones, rng):
     norms = np.sqrt((points**2).sum(1))
     values = np.where(norms > 0, values / np.where(norms > 0, norms, 1), 0).max(0)
     return float(np.max(np.where(values <= bounds, 0.0, values / np.maximum(bounds, 1e-300))))
+
+
+@pytest.mark.parametrize(("tolerance", "expected"), [(0.3, "done in the pilot"), (1e-3, "about ")])
+def test_forecast_says_what_the_search_will_cost(tolerance, expected):
+    X, Q, _ = draw((15,), 60, 5, 1, "plain")
+    settings = ConeSettings(relative_tolerance=tolerance)
+    forecast = forecast_nodes(torch.tensor(X), torch.tensor(Q), settings)
+    assert forecast.applicable
+    assert expected in forecast.sentence
+    assert forecast.pilot is not None
+    assert forecast.nodes_estimate >= forecast.pilot.nodes
+
+
+def test_forecast_refuses_too_many_coordinates_at_once():
+    forecast = forecast_nodes(torch.ones(3, 30), torch.ones(3, 1), ConeSettings())
+    assert not forecast.applicable
+    assert "30 coordinates" in forecast.sentence
 
 
 @pytest.mark.parametrize(
