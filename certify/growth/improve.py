@@ -20,7 +20,7 @@ from certify.bounds.polar import PolarBound, PolarTask
 from certify.growth.balance import balanced
 from certify.growth.corrective import corrected
 from certify.growth.descent import descend
-from certify.problem import Objective, ParallelNetwork
+from certify.problem import Factors, Objective, ParallelNetwork
 from certify.problem.dual import InfeasibleDualError, feasible_dual
 
 # Quasi-Newton steps at the given width, and after each fully corrective step.
@@ -135,6 +135,32 @@ def improve(
         if on_round and candidate:
             on_round(rounds, best.objective, candidate.hope_estimate)
     return Improvement(start, even, local, best, candidate, rounds)
+
+
+def continued(
+    objective: Objective, found: Improvement, hints: Factors, settings: SearchSettings, on_round: RoundListener | None
+) -> Improvement:
+    """Search on from an earlier search, first along further directions such as those left open by a bound.
+
+    Args:
+        objective: the function to minimize.
+        found: the earlier search.
+        hints: directions with θ = 1, stacked (s, ·).
+        settings: limits of the continuation.
+        on_round: as in `improve`.
+    """
+    deadline = time.perf_counter() + settings.seconds
+    wider = without_dead(objective, corrected(objective, found.best.network, hints, deadline))
+    stage = _better(found.best, _stage(objective, wider))
+    more = improve(objective, stage.network, settings, on_round)
+    return Improvement(
+        start=found.start,
+        balanced=found.balanced,
+        local=found.local,
+        best=_better(found.best, more.best),
+        candidate=_more_hopeful(found.candidate, more.candidate),
+        rounds=found.rounds + 1 + more.rounds,
+    )
 
 
 def find_candidate(objective: Objective, network: ParallelNetwork, deadline: float, seed: int = 0) -> Candidate | None:

@@ -23,7 +23,7 @@ from certify.certificates.result import (
     Seconds,
 )
 from certify.certificates.verdict import Standing, achieved_share, allowance, reason_of, verdict_of
-from certify.growth.improve import Improvement, SearchSettings, Stage, improve
+from certify.growth.improve import Improvement, SearchSettings, Stage, continued, improve
 from certify.models.loading import Problem
 from certify.problem import Objective, ParallelNetwork
 from certify.workflows.listener import Listener, silent
@@ -34,7 +34,10 @@ SEARCH_SHARE = 0.4
 # Once a better model is known, the lower bound gets at most this share of the budget: the verdict stands.
 BOUND_SHARE_IF_IMPROVABLE = 0.25
 # Bounds are asked to close this share of the allowance, so that a certificate is not a hair from its limit.
-AIMED_SHARE = 0.5
+AIMED_SHARE = 0.75
+# Rounds of searching on after a bound that did not decide, as long as this share of the budget is left.
+ATTEMPTS = 4
+LEAST_SHARE_LEFT = 0.1
 # The search stops when this share of the allowance separates model and hoped-for bound.
 RESOLUTION_SHARE = 0.25
 
@@ -82,14 +85,7 @@ def run_check(problem: Problem, options: CheckOptions, listener: Listener = sile
     top = objective_upper(objective, problem.network, evaluation)
     allowed = allowance(top, problem.tolerance.relative_gap, problem.tolerance.absolute_gap)
     evaluated = time.perf_counter()
-    settings = SearchSettings(problem.budget_seconds * SEARCH_SHARE, RESOLUTION_SHARE * allowed, seed=options.seed)
-    found = improve(
-        objective,
-        problem.network,
-        settings,
-        lambda rounds, best, hope: listener("searching", best, -math.inf, f"round {rounds}, hoping for {hope:.6g}"),
-    )
-    bound = _lower_bound(problem, found, top - AIMED_SHARE * allowed, started, listener)
+    found, bound = _search_and_bound(problem, top, allowed, options.seed, started, listener)
     lower = dual_value_lower(objective, bound.point)
     floor = 2 * evaluation.objective - top
     best = objective_upper(objective, found.best.network, objective.evaluate(found.best.network))
@@ -107,19 +103,61 @@ def run_check(problem: Problem, options: CheckOptions, listener: Listener = sile
     return CheckOutcome(replace(result, environment=environment), found.best.network)
 
 
-def _lower_bound(problem: Problem, found: Improvement, needed: float, started: float, listener: Listener) -> LowerBound:
+def _search_and_bound(  # noqa: PLR0913
+    problem: Problem, top: float, allowed: float, seed: int, started: float, listener: Listener
+) -> tuple[Improvement, LowerBound]:
+    """Alternate between searching and bounding until the verdict is reached or the budget spent."""
     objective, seconds = problem.objective, problem.budget_seconds
+    deadline, best_value = started + seconds, -math.inf
+
+    def on_round(rounds: int, best: float, hope: float) -> None:
+        listener("searching", best, best_value, f"round {rounds}, hoping for a bound of {hope:.6g}")
+
+    settings = SearchSettings(SEARCH_SHARE * seconds, RESOLUTION_SHARE * allowed, seed=seed)
+    found = improve(objective, problem.network, settings, on_round)
+    bound = _bounded(problem, found, top - allowed, allowed, deadline, listener)
+    for attempt in range(ATTEMPTS):
+        best_value = bound.value
+        decided = bound.value >= top - allowed or found.best.objective < top - allowed
+        left = deadline - time.perf_counter()
+        if decided or found.candidate is None or left < LEAST_SHARE_LEFT * seconds:
+            break
+        hints = (
+            bound.polar.witness if bound.polar.lower > found.candidate.polar.lower else found.candidate.polar.witness
+        )
+        finer = SearchSettings(SEARCH_SHARE * left, settings.resolution / 4 ** (attempt + 1), seed=seed + attempt + 1)
+        searched = continued(objective, found, hints, finer, on_round)
+        gained = searched.candidate is not found.candidate or searched.best.objective < found.best.objective
+        found = searched
+        if not gained:
+            break
+        again = _bounded(problem, found, top - allowed, allowed, deadline, listener)
+        bound = max(bound, again, key=lambda b: b.value)
+    return found, bound
+
+
+def _bounded(  # noqa: PLR0913
+    problem: Problem, found: Improvement, required: float, allowed: float, deadline: float, listener: Listener
+) -> LowerBound:
+    """One climb of the ladder at the best dual candidate; `required` is the bound that certifies."""
+    objective = problem.objective
     if found.candidate is None:
         return trivial_bound(objective)
-    deadline = started + seconds
-    if found.best.objective < needed:
+    needed = required + (1 - AIMED_SHARE) * allowed
+    if found.best.objective < required:
         # No lower bound can certify this model any more; a decent one is still worth stating.
-        deadline = min(deadline, time.perf_counter() + BOUND_SHARE_IF_IMPROVABLE * seconds)
-        needed = found.best.objective - (found.start.objective - needed)
+        deadline = min(deadline, time.perf_counter() + BOUND_SHARE_IF_IMPROVABLE * problem.budget_seconds)
+        needed = found.best.objective - AIMED_SHARE * allowed
+
+    def report(name: str, value: float, polar: float) -> None:
+        listener("bounding", found.best.objective, value, f"{name}, polar at most {polar:.4f} λ")
+
     task = PolarTask(objective, found.candidate.dual, objective.strength, deadline, found.candidate.polar.witness)
-    bound = climb(task, needed, lambda name, value, polar: listener("bounding", found.best.objective, value, name))
-    lower = max(bound.polar.lower, found.candidate.polar.lower if bound.point.values is task.dual else 0.0)
-    return replace(bound, polar=replace(bound.polar, lower=lower))
+    bound = climb(task, needed, report)
+    if bound.point.values is not task.dual or bound.polar.lower >= found.candidate.polar.lower:
+        return bound
+    searched = found.candidate.polar
+    return replace(bound, polar=replace(bound.polar, lower=searched.lower, witness=searched.witness))
 
 
 def _result(problem: Problem, found: Improvement, bound: LowerBound, standing: Standing, seconds: Seconds) -> Result:
