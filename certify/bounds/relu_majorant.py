@@ -53,13 +53,13 @@ def relu_majorant(
     constant = torch.where(convex > 0, convex * (convex / (16 * curvatures)) + UNDERFLOW, 0.0)
     inputs, n = region.inputs, region.inputs.shape[0]
     norms = torch.linalg.vector_norm(inputs, dim=1)
-    lower = (inputs.T @ ((curvatures - caps / 2)[:, None] * inputs)).tril()
+    product = inputs.T @ ((curvatures - caps / 2)[:, None] * inputs)
     magnitude = float(((curvatures + caps / 2) * norms**2).sum())
     weight = float(((scores.abs() + slopes.abs()) / 2 * norms).sum())
     error = gamma(n + inputs.shape[1] + 16) * SLACK
     return ReluMajorant(
         linear=inputs.T @ ((scores - slopes) / 2),
-        quadratic=lower + lower.tril(-1).T,
+        quadratic=(product + product.T) / 2,
         constant=sum_upper(constant * SLACK_FEW),
         linear_error=error * weight + UNDERFLOW * bool(weight),
         quadratic_error=error * magnitude + UNDERFLOW * bool(magnitude),

@@ -62,8 +62,7 @@ def square_majorant(majorant: ReluMajorant, mixing: float) -> tuple[Tensor, floa
 def dominating(envelope: Tensor, squares: list[tuple[Tensor, float]]) -> tuple[Tensor, float]:
     """A symmetric N near the guess and an error e with N + e I ⪰ every matrix of `squares` within its own error."""
     error = max(uncertainty for _, uncertainty in squares)
-    lower = envelope.tril()
-    guess = lower + lower.tril(-1).T
+    guess = envelope / 2 + envelope.T / 2
     size = norm_upper(guess) + sum(norm_upper(matrix) for matrix, _ in squares)
     if not math.isfinite(size + error):
         return guess, math.inf
