@@ -24,7 +24,7 @@ class Explanation:
     remedy: str
 
 
-EXPLANATIONS: dict[str, Explanation] = {
+OUTCOMES: dict[str, Explanation] = {
     "gap-closed": Explanation(
         "certified: the gap is within the tolerance",
         "A dual point was found whose value is within the tolerance of the objective. No network with the same kind "
@@ -32,4 +32,323 @@ EXPLANATIONS: dict[str, Explanation] = {
         "Weak duality with the polar Ω°(−A) ≤ λ (Haeffele and Vidal 2015, 2017; Bach 2013).",
         "Nothing. Ask for a smaller --relative-gap if you need a tighter statement.",
     ),
+    "missing-subnetwork": Explanation(
+        "improvable: the network lacks subnetworks",
+        "Subnetworks that the network does not have lower the objective. A wider model was built and evaluated; most "
+        "of its decrease comes from the added subnetworks.",
+        "A subnetwork w with θ(w) = 1 and ⟨−A, φ(w)⟩ > λ at A = ∇ℓ(Z) lowers the objective when it is added with a "
+        "small enough scale: the polar test of Haeffele and Vidal (2015, 2017).",
+        "Take the better model (--output-model PATH), or widen the network and go on training. Gradient descent at a "
+        "fixed width may never find these subnetworks.",
+    ),
+    "not-stationary": Explanation(
+        "improvable: training had not finished",
+        "Plain descent at the same width lowers the objective by more than the tolerance. A better model was built "
+        "and evaluated.",
+        "At a local minimum each subnetwork satisfies ⟨A, φ(Wᵢ)⟩ + λθ(Wᵢ) = 0 (Euler's identity for homogeneous "
+        "functions; Haeffele and Vidal 2017).",
+        "Train longer or with a smaller last learning rate, on the full batch, and with the same weight decay as in "
+        "the problem file; or take the better model (--output-model PATH).",
+    ),
+    "unbalanced": Explanation(
+        "improvable: rescaling layers alone helps",
+        "Multiplying one layer of a subnetwork and dividing another by the same factor leaves the outputs as they are "
+        "and lowers the penalty by more than the tolerance. A rebalanced model was built and evaluated.",
+        "For two layers (‖u‖² + ‖v‖²)/2 ≥ ‖u‖‖v‖, with equality at equal norms (inequality of arithmetic and geometric "
+        "means).",
+        "Check that the weight decay in the problem file is the one that training used; then train longer, or take the "
+        "better model (--output-model PATH).",
+    ),
+    "bound-too-loose": Explanation(
+        "undecided: no better model, and the bound does not reach the objective",
+        "The search found no model that is better by more than the tolerance, and the best proven lower bound is "
+        "further away than the tolerance. The proven gap holds all the same: the optimum lies between the bound and "
+        "the best known objective.",
+        "The lower bound is as good as the upper bound on the polar. Maximizing over one ReLU subnetwork is W[1]-hard "
+        "in the number of input dimensions (Froese et al. 2025), so that no method is fast in all cases.",
+        "In the order of what usually helps: more time (--budget 10m), more weight decay, fewer input dimensions, or a "
+        "tolerance that fits the question (--relative-gap).",
+    ),
+    "budget": Explanation(
+        "undecided: the time ran out",
+        "The budget was spent before the gap closed and before a better model was found. The proven gap holds.",
+        "",
+        "Give more time (--budget 10m), or check a smaller model first to see how the time grows.",
+    ),
+    "numerical": Explanation(
+        "rounding stands in the way",
+        "No dual point near the candidate satisfies the constraints in float64 arithmetic, or the numbers span too "
+        "many orders of magnitude for a proof.",
+        "Every claim must survive rounding (Higham 2002, chapter 3). An unpenalized bias needs column sums of the dual "
+        "point that are exactly zero.",
+        "Standardize inputs and targets, drop samples with extreme weights, or penalize the biases.",
+    ),
 }
+
+HYPOTHESES: dict[str, Explanation] = {
+    "not-homogeneous": Explanation(
+        "a layer is not positively homogeneous",
+        "A layer such as Sigmoid, GELU or BatchNorm does not satisfy σ(at) = aᵖσ(t) for a > 0, so that the network is "
+        "not a sum of homogeneous subnetworks.",
+        "Positive homogeneity, φ(aW) = aᵖφ(W), is the first hypothesis of the theorem (Haeffele and Vidal 2015).",
+        "Use a layer that qualifies (linear, ReLU, square). A BatchNorm in evaluation mode is linear and can be folded "
+        "into the layer before it.",
+    ),
+    "degree-mismatch": Explanation(
+        "penalty and network have different degrees of homogeneity",
+        "The network grows with a higher power of its weights than the penalty does, for example three weight layers "
+        "(degree 3) under weight decay (degree 2). Then the penalty can reward splitting or concentrating weight, the "
+        "induced gauge is not convex, and the polar condition does not apply.",
+        "φ and θ must be positively homogeneous of the same degree (Haeffele and Vidal 2015, 2017).",
+        "Use a network of two weight layers with weight decay, or a penalty of the right degree: for quadratic "
+        "subnetworks product_of_norms with powers: [2, 1].",
+    ),
+    "loss-not-convex": Explanation(
+        "the loss is not convex in the outputs",
+        "Weak duality needs a loss that is convex in the outputs of the network. All losses that certify knows are.",
+        "The bound −ℓ*(A) is a lower bound for any loss, but it meets the optimum only for a convex one (Fenchel and "
+        "Moreau; Rockafellar 1970, Theorem 12.2).",
+        "Use one of the losses in the reference.",
+    ),
+    "unbounded-polar": Explanation(
+        "a part of the network costs nothing",
+        "An unpenalized hidden bias inside a square produces linear and constant functions of the inputs at no cost in "
+        "penalty, so that the polar is infinite.",
+        "θ(w) = 0 must imply φ(w) = 0 (Haeffele and Vidal 2017); otherwise the gauge is not one.",
+        "Write biases: {hidden: penalized}, and a free output bias or a linear skip if such functions are meant.",
+    ),
+    "unknown-layer": Explanation(
+        "an operation that certify does not know",
+        "The network contains a layer whose degree of homogeneity is not in the table, or hooks that may change what "
+        "it computes.",
+        "The certificate needs φ(aW) = aᵖφ(W) (Haeffele and Vidal 2015), which is not assumed of unknown code.",
+        "Rewrite the network with layers that qualify (linear, ReLU, square), and remove hooks such as weight_norm.",
+    ),
+    "unsupported-architecture": Explanation(
+        "the layers are known, their order is not covered",
+        "certify serves two linear layers with nothing, ReLU or a square between them, and a linear skip beside them.",
+        "",
+        "Bring the model into that form. A single linear layer needs no certificate: its objective is convex, and "
+        "every stationary point is a global minimum.",
+    ),
+    "unsupported-penalty": Explanation(
+        "no certificate for this penalty",
+        "product_of_norms is certified for Euclidean norms only.",
+        "Other norms give other polars, several of them NP-hard to compute.",
+        "Use norms: [2, 2].",
+    ),
+    "unsupported-format": Explanation(
+        "a file format that certify does not read",
+        "The file is recognized, but there is no reader for it, for example Parquet.",
+        "",
+        "Save the data as .npz, .npy, .safetensors or .csv, and the model as a state dict (.pt) or .safetensors.",
+    ),
+    "tied-weights": Explanation(
+        "two layers share one tensor",
+        "Two parameters of the file are the same tensor, or the problem file lists a layer twice. Weight decay counts "
+        "a shared tensor once, and the layers cannot be rescaled independently.",
+        "The theory rescales each factor of a subnetwork on its own (Haeffele and Vidal 2015).",
+        "If the weights are not meant to be tied, save clones: {k: v.clone() for k, v in model.state_dict().items()}.",
+    ),
+    "unsupported": Explanation(
+        "outside the theory that is implemented",
+        "A hypothesis of the theorem fails for this model or penalty; the message names the layer or term.",
+        "",
+        "Do what the message says would mend it; certify inspect MODEL lists every obstacle.",
+    ),
+}
+
+PROBLEM_ERRORS: dict[str, Explanation] = {
+    "usage": Explanation(
+        "a flag or an argument is wrong",
+        "The command line or a call asks for something that cannot be done. Nothing was computed.",
+        "",
+        "Correct what the message names; certify COMMAND --help lists the flags.",
+    ),
+    "problem-file": Explanation(
+        "the problem file or the flags do not describe a problem",
+        "A key is missing, unknown or has a value of the wrong kind. The message has one line per fault, with file, "
+        "line and column, or the flag.",
+        "",
+        "Correct the lines named. certify init MODEL writes a problem file to start from, and the reference lists all "
+        "keys.",
+    ),
+    "yaml": Explanation(
+        "the problem file is not YAML that certify reads",
+        "The text is not YAML 1.2, has a key twice, or uses tags, anchors or numbers that are refused.",
+        "",
+        "Correct the place named by FILE:LINE:COLUMN.",
+    ),
+    "layers-needed": Explanation(
+        "the layers cannot be told from the file",
+        "A file of weights does not say which functions run between them, and the names do not show it.",
+        "",
+        "List the layers in the problem file under model.layers; the message shows lines to paste.",
+    ),
+    "missing-parameter": Explanation(
+        "a layer of the problem file is not in the model file",
+        "model.layers names a layer whose weight the file does not hold.",
+        "",
+        "Correct the name; certify inspect MODEL lists the names in the file.",
+    ),
+    "unused-parameters": Explanation(
+        "the model file holds weights that no layer uses",
+        "A parameter belongs to no layer of model.layers. It may be a layer that was left out, and then the "
+        "certificate would be for another network.",
+        "",
+        "List every layer, or save the weights without the parameter.",
+    ),
+    "no-weights": Explanation(
+        "the model file holds no weights",
+        "The file is readable and contains no tensor.",
+        "",
+        "Save the trained weights: torch.save(model.state_dict(), PATH).",
+    ),
+    "bias-mismatch": Explanation(
+        "the problem speaks of a bias that the model has not, or the other way round",
+        "biases: or skip: in the problem contradicts what the model file holds, or the penalty does not say how that "
+        "bias is penalized.",
+        "",
+        "Write penalized, free or absent as the message says. The three mean different objectives.",
+    ),
+    "shape-mismatch": Explanation(
+        "shapes that do not fit together",
+        "Weights, inputs, targets, mask or sample weights have shapes that do not agree. A target of shape (n,) "
+        "against outputs of shape (n, 1) would broadcast to (n, n) in torch, which is another objective; certify "
+        "reshapes it only where one output leaves no doubt.",
+        "",
+        "Reshape as the message says.",
+    ),
+    "target-range": Explanation(
+        "targets outside what the loss allows",
+        "For example labels 0 and 1 for soft-margin, which needs −1 and +1, or class indices beyond the number of "
+        "outputs; also negative sample weights, and indices outside a matrix to complete.",
+        "",
+        "Convert the targets, or choose the loss that fits them: binary-cross-entropy takes 0 and 1.",
+    ),
+    "unknown-loss": Explanation(
+        "a loss that certify does not know",
+        "The loss must be one of those in the reference, named as there.",
+        "",
+        "Correct the name, for example mse or cross-entropy.",
+    ),
+    "mask": Explanation(
+        "a mask that cannot be used",
+        "The mask is not boolean, leaves no entry observed, stands in a format that holds none, or is given for a loss "
+        "that couples the outputs of a sample (cross-entropy).",
+        "",
+        "Give a boolean array of the shape of the targets, or drop the mask; rows can be left out by sample weights 0.",
+    ),
+    "missing-array": Explanation(
+        "the data file has no such array or column",
+        "A name in data: is not in the file.",
+        "",
+        "Use a name that the message lists, or rename the array.",
+    ),
+    "duplicate": Explanation(
+        "an entry of the matrix is given more than once",
+        "Two triples of rows, cols and values name the same entry of the matrix to complete.",
+        "",
+        "Keep one value per entry, for example their mean.",
+    ),
+    "missing-file": Explanation(
+        "no such file",
+        "A path leads to nothing. Paths in a problem file are relative to that file, paths in flags to the working "
+        "folder.",
+        "",
+        "Correct the path.",
+    ),
+    "unreadable-file": Explanation(
+        "the file cannot be read",
+        "The path is a folder, a pipe or a device, or the operating system refuses access.",
+        "",
+        "Name a regular file that you may read.",
+    ),
+    "unwritable": Explanation(
+        "the file cannot be written",
+        "The folder is missing or not writable, or the path is a folder. This is checked before long work starts.",
+        "",
+        "Choose another path.",
+    ),
+    "exists": Explanation(
+        "the file exists already",
+        "certify does not overwrite a problem file unasked.",
+        "",
+        "Use --force, or another path with -o.",
+    ),
+    "device": Explanation(
+        "the device is unknown, missing or has no float64",
+        "Claims are computed in float64, on the CPU or on a CUDA device.",
+        "",
+        "Use --device auto, cpu, cuda or cuda:N.",
+    ),
+}
+
+REFUSALS: dict[str, Explanation] = {
+    "refused-input": Explanation(
+        "an input file is refused",
+        "The file is unsafe, corrupt, not finite, or over a limit.",
+        "",
+        "Do what the message says; certify never runs code from a file to read it.",
+    ),
+    "unsafe-file": Explanation(
+        "reading the file would run code",
+        "The file needs pickle for more than tensors, or is a TorchScript archive. Loading it could run any program.",
+        "",
+        "Save the weights alone, where you trust the file: torch.save(model.state_dict(), PATH) or "
+        "safetensors.torch.save_file(model.state_dict(), PATH).",
+    ),
+    "corrupt-file": Explanation(
+        "the file is truncated, corrupt or of another kind",
+        "The content is not that of any format that certify reads. The format is told by content, not by suffix.",
+        "",
+        "Write or download the file again. A .csv needs a first line that names the columns, and commas.",
+    ),
+    "not-a-state-dict": Explanation(
+        "the file does not hold tensors by name",
+        "The file holds a whole module, a list, a checkpoint with other entries, or arrays.",
+        "",
+        "Save the state dict: torch.save(model.state_dict(), PATH).",
+    ),
+    "weight-type": Explanation(
+        "weights of an unsupported kind",
+        "A parameter is sparse, quantized, complex or of integers.",
+        "",
+        "Save dense float16, bfloat16, float32 or float64; all of them convert to float64 exactly.",
+    ),
+    "non-finite": Explanation(
+        "NaN or infinity in weights, data or outputs",
+        "A value is not finite, or the outputs overflow float64. No objective can be computed.",
+        "",
+        "Find out why: training diverged, or the data have missing values. The message gives the first index.",
+    ),
+    "dtype": Explanation(
+        "data that are not real numbers in float64's range",
+        "An array holds strings, objects, complex numbers, or integers beyond 2⁵³, which float64 cannot hold exactly.",
+        "",
+        "Convert the array to float64 and save it again.",
+    ),
+    "not-numeric": Explanation(
+        "a cell of the table is not a number",
+        "The message names line and column of the .csv.",
+        "",
+        "Encode categories as numbers and fill in or drop missing values first.",
+    ),
+    "over-limit": Explanation(
+        "the file is over the size limit",
+        "The file, or what it unpacks to, is larger than certify reads.",
+        "",
+        "Save a smaller file; an archive that unpacks to far more than its size may be an attack.",
+    ),
+}
+
+DEFECTS: dict[str, Explanation] = {
+    "internal": Explanation(
+        "a defect of certify",
+        "Something happened that should not be possible. No claim was made.",
+        "",
+        "Run again with CERTIFY_DEBUG=1 and report the traceback with the command.",
+    ),
+}
+
+EXPLANATIONS: dict[str, Explanation] = OUTCOMES | HYPOTHESES | PROBLEM_ERRORS | REFUSALS | DEFECTS
