@@ -42,11 +42,10 @@ class ConeProof:
 
 
 def cones_apply(task: PolarTask) -> bool:
-    """Whether the inputs have few enough dimensions."""
+    """Whether the inputs have few enough dimensions, and at least one that is penalized."""
     inputs = task.objective.inputs
-    if min(inputs.shape) <= LARGEST_DIMENSION:
-        return True
-    return int(torch.linalg.matrix_rank(inputs)) <= LARGEST_DIMENSION
+    penalized = inputs[:, : inputs.shape[1] - task.objective.free_inputs]
+    return 0 < int(torch.linalg.matrix_rank(penalized)) <= LARGEST_DIMENSION - task.objective.free_inputs
 
 
 def relu_cones(task: PolarTask) -> PolarBound:

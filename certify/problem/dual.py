@@ -19,12 +19,12 @@ from torch import Tensor
 from certify.errors import CertifyError
 from certify.problem.objective import Objective
 
-# Grid entries are integers below 2**GRID_BITS, so that sums of up to 2**(62 - GRID_BITS) of them fit 64 bits.
+# Grid entries are integers below 2**GRID_BITS, so that sums of up to 2**(63 - GRID_BITS) of them fit 64 bits.
 GRID_BITS = 44
 # Dual points are pulled this share toward 0, an interior point of the domain, before they are rounded.
 INTERIOR_SHRINK = 2.0**-40
 # Rounds of alternating between the domain and the free constraints.
-REPAIR_ROUNDS = 20
+REPAIR_ROUNDS = 100
 # Room, as a share of the weight, given to entries on the boundary when interior entries alone do not suffice.
 METRIC_FLOOR = 0.01
 # A free moment counts as zero below this multiple of Σ_i |E_ij||A_ik|; rounding alone stays far below it.
@@ -66,13 +66,11 @@ def feasible_dual(objective: Objective, candidate: Tensor) -> Tensor:
     """
     dual = _without_free_moments(objective, objective.loss.repair(candidate), floor=0.0)
     for _ in range(REPAIR_ROUNDS):
-        if _in_domain(objective, dual * (1 - INTERIOR_SHRINK)) and _moments_vanish(objective, dual):
-            break
+        rounded = _on_grid(objective, dual * (1 - INTERIOR_SHRINK))
+        if _obstacle(objective, rounded) is None:
+            return rounded
         dual = _without_free_moments(objective, objective.loss.repair(dual), floor=METRIC_FLOOR)
-    dual = _shrunk_into_domain(objective, dual)
-    dual = _on_grid(objective, dual * (1 - INTERIOR_SHRINK))
-    _check(objective, dual)
-    return dual
+    return _shrunk_into_domain(objective, dual)
 
 
 def best_scale(objective: Objective, dual: Tensor, cap: float) -> DualPoint:
@@ -92,16 +90,16 @@ def best_scale(objective: Objective, dual: Tensor, cap: float) -> DualPoint:
     return DualPoint(dual, scale, value)
 
 
-def _in_domain(objective: Objective, dual: Tensor) -> bool:
-    return math.isfinite(float(objective.loss.conjugate_terms(dual).sum()))
-
-
 def _shrunk_into_domain(objective: Objective, dual: Tensor) -> Tensor:
     """The free constraints are linear and 0 lies in the domain, so a smaller multiple may serve."""
+    obstacle = "no multiple was tried"
     for power in range(20):
-        if _in_domain(objective, dual * 0.8**power * (1 - INTERIOR_SHRINK)):
-            return dual * 0.8**power
-    raise InfeasibleDualError("the constraints of the unpenalized parameters leave no dual point near the candidate")
+        rounded = _on_grid(objective, dual * 0.8**power * (1 - INTERIOR_SHRINK))
+        found = _obstacle(objective, rounded)
+        if found is None:
+            return rounded
+        obstacle = found
+    raise InfeasibleDualError(f"no dual point near the candidate: {obstacle}")
 
 
 def _fast_dual_value(objective: Objective, dual: Tensor) -> float:
@@ -155,13 +153,13 @@ def _on_grid(objective: Objective, dual: Tensor) -> Tensor:
     if largest == 0:
         return dual.clone()
     quantum = 2.0 ** (math.frexp(largest)[1] - GRID_BITS)
-    grid = torch.trunc(dual / quantum)
+    grid = torch.trunc(dual / quantum).to(torch.int64)
     if objective.loss.couples_row:
         receiver = objective.loss.domain_metric(dual).argmax(1, keepdim=True)
         grid = grid.scatter_add(1, receiver, -grid.sum(1, keepdim=True))
     if has_free_intercept(objective):
         grid = _zero_column_sums(objective, grid, dual)
-    return grid * quantum
+    return grid.to(dual) * quantum
 
 
 def has_free_intercept(objective: Objective) -> bool:
@@ -189,10 +187,12 @@ def _moments_vanish(objective: Objective, dual: Tensor) -> bool:
     return bool((moments.abs() <= FREE_MOMENT_TOLERANCE * sizes).all())
 
 
-def _check(objective: Objective, dual: Tensor) -> None:
-    if not math.isfinite(objective.loss.conjugate(dual)):
-        raise InfeasibleDualError("the repaired dual point leaves the domain of the conjugate loss")
+def _obstacle(objective: Objective, dual: Tensor) -> str | None:
+    """Which constraint a dual point violates, None if it is feasible but for the polar."""
+    if not math.isfinite(float(objective.loss.conjugate_terms(dual).sum())):
+        return "it leaves the domain of the conjugate loss"
     if not _moments_vanish(objective, dual):
-        raise InfeasibleDualError("the dual point does not satisfy the constraints of the unpenalized parameters")
-    if has_free_intercept(objective) and not bool((dual.sum(0) == 0).all()):
-        raise InfeasibleDualError("the columns of the dual point do not sum to zero")
+        return "it does not satisfy the constraints of the unpenalized parameters"
+    if has_free_intercept(objective) and any(math.fsum(column) != 0 for column in dual.T.tolist()):
+        return "its columns do not sum to zero"
+    return None
