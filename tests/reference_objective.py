@@ -1,0 +1,87 @@
+"""The objective of a problem file, from the files alone and in plain torch: shares no code with certify."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+from safetensors.torch import load_file
+from torch.nn import functional
+
+LOSSES = {
+    "mse": functional.mse_loss,
+    "huber": functional.huber_loss,
+    "soft-margin": functional.soft_margin_loss,
+    "cross-entropy": functional.cross_entropy,
+    "binary-cross-entropy": functional.binary_cross_entropy_with_logits,
+}
+ACTIVATIONS = {"relu": torch.relu, "square": torch.square}
+
+
+def objective_of_file(problem_file, model_file=None):
+    """Loss plus penalty, read off the problem file; `model_file` replaces the model that it names."""
+    folder = Path(problem_file).parent
+    problem = yaml.safe_load(Path(problem_file).read_text(encoding="utf-8"))
+    weights = read_weights(model_file or folder / problem["model"]["path"])
+    inputs, targets, observed = read_data(folder, problem["data"])
+    outputs = forward(weights, problem["model"]["layers"], inputs)
+    return loss_of(problem["loss"], outputs, targets, observed) + penalty_of(problem, weights)
+
+
+def read_weights(path):
+    path = str(path)
+    found = load_file(path) if path.endswith(".safetensors") else torch.load(path, weights_only=True)
+    return {name: tensor.double() for name, tensor in found.items()}
+
+
+def read_data(folder, data):
+    """Inputs, targets and a mask of the observed entries, None for all."""
+    path = folder / data["path"]
+    if path.suffix == ".csv":
+        with path.open(encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+        columns = [[[float(row[name]) for name in data[role]] for row in rows] for role in ("inputs", "targets")]
+        return torch.tensor(columns[0], dtype=torch.float64), torch.tensor(columns[1], dtype=torch.float64), None
+    with np.load(path) as file:
+        arrays = {name: torch.from_numpy(np.asarray(file[name])) for name in file.files}
+    if "rows" in arrays:
+        shape = arrays["shape"].tolist()
+        targets, observed = torch.zeros(shape, dtype=torch.float64), torch.zeros(shape, dtype=torch.bool)
+        targets[arrays["rows"], arrays["cols"]] = arrays["values"]
+        observed[arrays["rows"], arrays["cols"]] = True
+        return torch.eye(len(targets)).double(), targets, observed
+    return arrays[data["inputs"]].double(), arrays[data["targets"]].double(), None
+
+
+def forward(weights, layers, hidden):
+    for layer in layers:
+        if isinstance(layer, dict):
+            name = layer["linear"]
+            hidden = functional.linear(hidden, weights[f"{name}.weight"], weights.get(f"{name}.bias"))
+        else:
+            hidden = ACTIVATIONS[layer](hidden)
+    return hidden
+
+
+def loss_of(section, outputs, targets, observed):
+    if section["name"] == "cross-entropy":
+        targets = targets.long()
+    if observed is not None:
+        outputs, targets = outputs[observed], targets[observed]
+    return section["scale"] * float(LOSSES[section["name"]](outputs, targets, reduction=section["reduction"]))
+
+
+def penalty_of(problem, weights):
+    first, *_, second = [layer["linear"] for layer in problem["model"]["layers"] if isinstance(layer, dict)]
+    biases, penalty = problem["biases"], problem["penalty"]
+    hidden = [weights[f"{first}.bias"][:, None]] if biases["hidden"] == "penalized" else []
+    incoming, outgoing = torch.cat([weights[f"{first}.weight"], *hidden], 1), weights[f"{second}.weight"]
+    if "product_of_norms" in penalty:
+        product = penalty["product_of_norms"]
+        one, other = product["powers"]
+        return product["strength"] * float((incoming.norm(dim=1) ** one * outgoing.norm(dim=0) ** other).sum())
+    squares = incoming.square().sum() + outgoing.square().sum()
+    if biases["output"] == "penalized":
+        squares = squares + weights[f"{second}.bias"].square().sum()
+    return penalty["weight_decay"] / 2 * float(squares)
