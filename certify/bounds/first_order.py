@@ -70,6 +70,7 @@ def first_order_surrogate(
     deadline: float,
     steps: int = 2000,
     on_progress: LowerBoundListener = ignore,
+    move_dual: bool = True,
 ) -> SurrogateOutcome:
     """Raise the lower bound from a candidate dual point; the result does not depend on chance.
 
@@ -80,6 +81,7 @@ def first_order_surrogate(
         steps: most steps to take; the schedule follows steps or time, whichever is further, so the result is
             reproducible when the deadline is far.
         on_progress: called with each better proven lower bound.
+        move_dual: False keeps the candidate and improves its multipliers only.
 
     Raises:
         InfeasibleDualError: the candidate cannot be repaired.
@@ -98,6 +100,8 @@ def first_order_surrogate(
     logits = search.chart.logits(dual)
     best = _prove(search, dual, majorant)
     on_progress(best.value)
+    if not move_dual:
+        return _ascend(search, (dual, None, majorant), best, (deadline, steps)).outcome
     warm_deadline = start + WARMUP * (deadline - start)
     best = _ascend(search, (dual, None, majorant), best, (warm_deadline, round(steps * WARMUP)))
     return _ascend(search, (dual, logits, majorant), best, (deadline, round(steps * (1 - WARMUP)))).outcome

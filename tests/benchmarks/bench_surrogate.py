@@ -1,0 +1,96 @@
+"""Gaps of the convex surrogates at trained ReLU networks: scaling only, joint program, first-order ascent.
+
+Run: python -m tests.benchmarks.bench_surrogate [seconds per method]
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import numpy as np
+import torch
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
+
+from certify.bounds.first_order import first_order_surrogate
+from certify.bounds.surrogate import joint_surrogate
+from certify.bounds.surrogate_outcome import SurrogateOutcome
+from certify.problem import SUBNETWORKS, ConvexPart, Evaluation, LossSpec, Objective, ParallelNetwork, WeightDecay
+from certify.problem.dual import best_scale
+
+CASES = {
+    "breast cancer": (load_breast_cancer, LossSpec("binary-cross-entropy"), (0.1, 0.03, 0.01)),
+    "diabetes": (load_diabetes, LossSpec("mse", scale=0.5), (0.3, 0.2, 0.1)),
+    "digits": (load_digits, LossSpec("cross-entropy"), (0.1, 0.03)),
+}
+
+
+def make_objective(name: str, decay: float) -> Objective:
+    """Standardized inputs with a constant column (penalized hidden bias), no output bias."""
+    load, spec, _ = CASES[name]
+    data = load()
+    spread = data.data.std(0)
+    rows = ((data.data - data.data.mean(0)) / np.where(spread > 0, spread, 1))[:, spread > 0]
+    inputs = torch.from_numpy(np.column_stack([rows, np.ones(len(rows))]))
+    targets = torch.from_numpy(data.target.astype(float))
+    if name == "diabetes":
+        targets = (targets - targets.mean()) / targets.std(correction=0)
+    outputs = 10 if name == "digits" else 1
+    convex = ConvexPart(inputs[:, :0], inputs.new_zeros(0))
+    return Objective(SUBNETWORKS["relu"], inputs, 0, convex, spec.bind(targets, outputs), WeightDecay(decay))
+
+
+def trained(objective: Objective, seeds: int = 2, width: int = 30) -> Evaluation:
+    """The best of a few trainings by L-BFGS."""
+    found = []
+    for seed in range(seeds):
+        generator = torch.Generator().manual_seed(seed)
+        shapes = ((width, objective.inputs.shape[1]), (width, objective.outputs))
+        weights = [torch.randn(*s, generator=generator, dtype=torch.float64) / s[1] ** 0.5 for s in shapes]
+        weights = [w.requires_grad_() for w in weights]
+        optimizer = torch.optim.LBFGS(weights, max_iter=300, history_size=30, line_search_fn="strong_wolfe")
+
+        def closure(weights=weights, optimizer=optimizer) -> torch.Tensor:
+            optimizer.zero_grad()
+            outputs = (objective.inputs @ weights[0].T).relu() @ weights[1]
+            norms = tuple(w.norm(dim=1) for w in weights)
+            penalty = objective.penalty.per_subnetwork(tuple(weights), norms).sum()
+            total = objective.loss.value_terms(outputs).sum() + penalty
+            total.backward()
+            return total
+
+        optimizer.step(closure)
+        factors = (weights[0].detach(), weights[1].detach())
+        found.append(objective.evaluate(ParallelNetwork(factors, objective.empty_network().coefficients)))
+    return min(found, key=lambda evaluation: evaluation.objective)
+
+
+def report(name: str, objective: Objective, best: Evaluation, method: str, outcome: SurrogateOutcome | None) -> None:
+    if outcome is None:
+        print(f"{name:14} {objective.strength:5g}  {method:12}  -")
+        return
+    lower = best_scale(objective, outcome.dual, objective.strength / outcome.upper).value
+    gap = (best.objective - lower) / best.objective
+    ratio = outcome.upper / objective.strength
+    values = f"{best.objective:10.6f} {lower:10.6f} {100 * gap:7.2f}% {ratio:7.3f} {outcome.seconds:7.1f}"
+    print(f"{name:14} {objective.strength:5g}  {method:12} {values}", flush=True)
+
+
+def main(seconds: float) -> None:
+    heads = f"{'objective':>10} {'lower':>10} {'gap':>8} {'U/lam':>7} {'seconds':>7}"
+    print(f"{'data':14} {'decay':>5}  {'method':12} {heads}")
+    for name, (_, _, decays) in CASES.items():
+        for decay in decays:
+            objective = make_objective(name, decay)
+            best = trained(objective, seeds=1 if name == "digits" else 2)
+            scaled = first_order_surrogate(
+                objective, best.gradient, time.perf_counter() + seconds / 3, 10**6, move_dual=False
+            )
+            report(name, objective, best, "scaling only", scaled)
+            report(name, objective, best, "joint", joint_surrogate(objective, seconds))
+            first = first_order_surrogate(objective, best.gradient, time.perf_counter() + seconds, 10**6)
+            report(name, objective, best, "first order", first)
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]) if len(sys.argv) > 1 else 60.0)
