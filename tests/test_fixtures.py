@@ -27,24 +27,12 @@ KEYS = {
     "seconds": "load objective bound verify total",
     "environment": "device torch seed",
 }
-_DOMAIN = "the dual point of a confidently classified sample is taken to lie outside the domain"
-NOT_YET_CERTIFIED = dict.fromkeys(["iris-relu-cross-entropy", "wine-relu-cross-entropy"], _DOMAIN)
 NUMBERS = ("objective", "lower_bound", "best_known")
 
 
 def fixtures_of(*verdicts):
     folders = [folder for verdict in verdicts for folder in sorted((FIXTURES / verdict).iterdir()) if folder.is_dir()]
     return [pytest.param(folder, id=f"{folder.parent.name}/{folder.name}") for folder in folders]
-
-
-def expected_verdicts(*verdicts):
-    """The same, with an expected failure where certify does not reach the verdict yet."""
-    reasons = [NOT_YET_CERTIFIED.get(case.values[0].name) for case in fixtures_of(*verdicts)]
-    marks = [[pytest.mark.xfail(strict=False, reason=reason)] if reason else [] for reason in reasons]
-    return [
-        pytest.param(*case.values, id=case.id, marks=mark)
-        for case, mark in zip(fixtures_of(*verdicts), marks, strict=True)
-    ]
 
 
 def model_in(folder):
@@ -74,7 +62,7 @@ def run(folder, better=None):
     return done.return_value, json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("folder", expected_verdicts("certified", "improvable", "undecided"))
+@pytest.mark.parametrize("folder", fixtures_of("certified", "improvable", "undecided"))
 def test_verdict_is_the_name_of_the_folder(folder, checked):
     code, result, _ = checked(folder)
     assert result["verdict"] == folder.parent.name, f"{result['reason']}: {result['message']}"
@@ -105,7 +93,7 @@ def test_objective_equals_that_of_plain_torch(folder, checked):
     assert result["objective"] == pytest.approx(objective_of_file(folder / "model.problem.yaml"), rel=1e-9)
 
 
-@pytest.mark.parametrize("folder", expected_verdicts("certified"))
+@pytest.mark.parametrize("folder", fixtures_of("certified"))
 def test_certified_gap_is_within_the_tolerance(folder, checked):
     _, result, better = checked(folder)
     assert result["gap"]["relative"] <= result["tolerance"]["relative_gap"]
@@ -115,7 +103,7 @@ def test_certified_gap_is_within_the_tolerance(folder, checked):
 
 
 @pytest.mark.xfail(strict=False, reason="results do not state the strength of their proof yet")
-@pytest.mark.parametrize("folder", expected_verdicts("certified"))
+@pytest.mark.parametrize("folder", fixtures_of("certified"))
 def test_certified_result_states_the_strength_of_its_proof(folder, checked):
     _, result, _ = checked(folder)
     assert result["proof"] in ("rigorous", "randomized")
