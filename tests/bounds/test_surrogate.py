@@ -12,7 +12,9 @@ import pytest
 import torch
 from scipy.optimize import nnls
 
+from certify.bounds.direction_region import direction_region
 from certify.bounds.majorant import ScalarMajorant, VectorMajorant, majorant_upper
+from certify.bounds.majorant_logits import multipliers_at, starting_logits, upper_estimate
 from certify.bounds.surrogate import CONJUGATE_ATOMS, joint_surrogate
 from certify.problem import LOSSES, SUBNETWORKS, ConvexPart, LossSpec, Objective, ParallelNetwork, WeightDecay
 from certify.problem.dual import best_scale, dual_value
@@ -99,6 +101,45 @@ def test_scalar_majorant_is_at_least_the_exact_polar(seed: int) -> None:
     for _ in range(5):
         upper = majorant_upper(inputs, scores, random_multipliers(n, d, 1, generator))
         assert upper >= exact * (1 - 1e-12)
+
+
+def optimized_multipliers(inputs: torch.Tensor, scores: torch.Tensor, free: int) -> ScalarMajorant | VectorMajorant:
+    """Multipliers that make the bound close to the polar, where a wrong formula would show."""
+    center = inputs[:, :-1].mean(0) if free else NOTHING
+    region = direction_region(inputs, free, center, 1.0)
+    logits = starting_logits(region, scores.shape[1])
+    variables = [values.requires_grad_() for values in logits.tensors if values.numel()]
+    optimizer = torch.optim.Adam(variables, lr=0.1)
+    for _ in range(80):
+        optimizer.zero_grad()
+        upper_estimate(region, scores, logits, free).backward()
+        optimizer.step()
+    with torch.no_grad():
+        return multipliers_at(region, scores, logits, center, free)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_optimized_majorant_is_between_the_exact_polar_and_a_few_times_it(seed: int) -> None:
+    generator = torch.Generator().manual_seed(100 + seed)
+    inputs = torch.randn(6, 1 + seed % 3, generator=generator, dtype=torch.float64)
+    scores = torch.randn(6, 1, generator=generator, dtype=torch.float64)
+    exact = exact_polar(inputs, scores)
+    upper = majorant_upper(inputs, scores, optimized_multipliers(inputs, scores, 0))
+    assert exact * (1 - 1e-12) <= upper <= 5 * exact
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+@pytest.mark.parametrize("seed", range(12))
+def test_optimized_majorant_with_a_free_bias_is_at_least_the_exact_polar(seed: int, outputs: int) -> None:
+    """On a line, |Qᵀ relu(±x + β)| is convex between the kinks β = ∓x_i, so its maximum is at one of them."""
+    generator = torch.Generator().manual_seed(seed)
+    line = torch.randn(2 + seed % 3, 1, generator=generator, dtype=torch.float64)
+    scores = (torch.randn(len(line), outputs, generator=generator, dtype=torch.float64) * 1024).round() / 1024
+    scores[0] -= scores.sum(0)
+    values = [float(((sign * (line - kink)).relu().T @ scores).norm()) for sign in (1, -1) for kink in line]
+    inputs = torch.cat([line, torch.ones_like(line)], 1)
+    upper = majorant_upper(inputs, scores, optimized_multipliers(inputs, scores, 1), 1)
+    assert upper >= max(values) * (1 - 1e-12)
 
 
 @pytest.mark.parametrize("seed", range(24))
