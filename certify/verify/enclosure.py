@@ -1,0 +1,172 @@
+"""Arrays of real numbers known up to a radius, |x − mid| ≤ rad; every operation encloses the exact result.
+
+With u = 2⁻⁵³ and round to nearest, |fl(x op y) − x op y| ≤ u |fl(x op y)| (+ 2⁻¹⁰⁷⁵ where products underflow), and a
+sum or dot product of k terms, in any order, errs by at most γ_k Σ|terms|, γ_k = k u/(1 − k u) (Higham 2002, chapters
+3 and 4). Radii are sums of nonnegative terms; GROW covers their own roundings, TINY every underflow. exp, log
+and log1p are assumed within LIBM_ULPS units in the last place; `tests/verify` checks this of the machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+ROUNDOFF = 2.0**-53
+TINY = 2.0**-960
+GROW = 1 + 2.0**-44
+LIBM_ULPS = 4
+_FUNCTION = 2 * LIBM_ULPS * ROUNDOFF * GROW
+
+
+def gamma(terms: int) -> float:
+    """γ_k, rounded up; sizes are limited so that k u < 1/2."""
+    return terms * ROUNDOFF / (1 - terms * ROUNDOFF) * GROW
+
+
+@final
+class Enclosure:
+    """Real numbers within `rad` of `mid`, entry by entry; `rad` may be inf, and comparisons with NaN fail."""
+
+    __slots__ = ("mid", "rad")
+    __array_ufunc__ = None
+
+    def __init__(self, mid: npt.ArrayLike, rad: npt.ArrayLike = 0.0) -> None:
+        self.mid: Array = np.asarray(mid, np.float64)
+        self.rad: Array = np.broadcast_to(np.asarray(rad, np.float64), self.mid.shape)
+
+    @property
+    def low(self) -> Array:
+        """Lower bounds."""
+        return np.nextafter(self.mid - self.rad, -np.inf)
+
+    @property
+    def high(self) -> Array:
+        """Upper bounds."""
+        return np.nextafter(self.mid + self.rad, np.inf)
+
+    @property
+    def T(self) -> Enclosure:  # noqa: N802
+        """Transpose."""
+        return Enclosure(self.mid.T, self.rad.T)
+
+    def __getitem__(self, index: Any) -> Enclosure:  # noqa: ANN401
+        return Enclosure(self.mid[index], self.rad[index])
+
+    def __neg__(self) -> Enclosure:
+        return Enclosure(-self.mid, self.rad)
+
+    def __add__(self, other: Number) -> Enclosure:
+        other = enclosed(other)
+        mid = self.mid + other.mid
+        return Enclosure(mid, (self.rad + other.rad + ROUNDOFF * np.abs(mid)) * GROW)
+
+    def __sub__(self, other: Number) -> Enclosure:
+        return self + -enclosed(other)
+
+    def __mul__(self, other: Number) -> Enclosure:
+        other = enclosed(other)
+        mid = self.mid * other.mid
+        rad = np.abs(self.mid) * other.rad + self.rad * (np.abs(other.mid) + other.rad)
+        return Enclosure(mid, (rad + ROUNDOFF * np.abs(mid) + TINY) * GROW)
+
+    def __truediv__(self, other: Number) -> Enclosure:
+        other = enclosed(other)
+        room = np.abs(other.mid) - other.rad
+        with np.errstate(all="ignore"):
+            mid = self.mid / other.mid
+            rad = (self.rad + (np.abs(mid) * GROW + TINY) * other.rad) / room + ROUNDOFF * np.abs(mid) + TINY
+        return Enclosure(mid, np.where(room > 0, rad * GROW, np.inf))
+
+    def __matmul__(self, other: Number) -> Enclosure:
+        other = enclosed(other)
+        terms = self.mid.shape[-1]
+        left, right = np.abs(self.mid), np.abs(other.mid)
+        rad = gamma(terms) * (left @ right) + terms * TINY
+        rad = rad + (left @ other.rad if other.rad.any() else 0.0)
+        rad = rad + (self.rad @ (right + other.rad) if self.rad.any() else 0.0)
+        return Enclosure(self.mid @ other.mid, rad * (1 + gamma(2 * terms + 16)))
+
+    def sum(self, axis: int | None = None) -> Enclosure:
+        """Sum of all entries or along an axis."""
+        terms = self.mid.size if axis is None else self.mid.shape[axis]
+        rad = self.rad.sum(axis) + gamma(terms) * np.abs(self.mid).sum(axis)
+        return Enclosure(self.mid.sum(axis), rad * (1 + gamma(2 * terms + 16)))
+
+    def only(self, mask: npt.NDArray[np.bool_]) -> Enclosure:
+        """Exact zero where the mask is False."""
+        return Enclosure(np.where(mask, self.mid, 0.0), np.where(mask, self.rad, 0.0))
+
+
+Number = Enclosure | Array | float
+
+
+def enclosed(value: Number) -> Enclosure:
+    """The value as an enclosure; floats are exact."""
+    return value if isinstance(value, Enclosure) else Enclosure(value)
+
+
+def between(low: Array, high: Array) -> Enclosure:
+    """Enclosure of [low, high]."""
+    mid = low / 2 + high / 2
+    return Enclosure(mid, np.maximum(high - mid, mid - low) * GROW + TINY)
+
+
+def absolute(x: Enclosure) -> Enclosure:
+    """|x|."""
+    return Enclosure(np.abs(x.mid), x.rad)
+
+
+def maximum(x: Enclosure, y: Number) -> Enclosure:
+    """max(x, y)."""
+    y = enclosed(y)
+    rad = np.where(x.low >= y.high, x.rad, np.where(y.low >= x.high, y.rad, np.maximum(x.rad, y.rad)))
+    return Enclosure(np.maximum(x.mid, y.mid), rad)
+
+
+def _increasing(x: Enclosure, function: Callable[[Array], Array], error: float) -> Enclosure:
+    """An increasing function that the machine evaluates with relative error `error`."""
+    with np.errstate(all="ignore"):
+        low, high = function(x.low), function(x.high)
+        return between(low - np.abs(low) * error - TINY, high + np.abs(high) * error + TINY)
+
+
+def square_root(x: Enclosure) -> Enclosure:
+    """√x of a quantity known to be nonnegative."""
+    return _increasing(x, lambda t: np.sqrt(np.maximum(t, 0.0)), 4 * ROUNDOFF)
+
+
+def exponential(x: Enclosure) -> Enclosure:
+    """Exp x."""
+    return _increasing(x, np.exp, 2 * _FUNCTION)
+
+
+def logarithm(x: Enclosure) -> Enclosure:
+    """Log x, x > 0."""
+    return _increasing(x, np.log, 2 * _FUNCTION)
+
+
+def softplus(x: Enclosure) -> Enclosure:
+    """log(1 + exp x) = max(x, 0) + log1p(exp(−|x|)), a sum of nonnegative terms."""
+    return _increasing(x, lambda t: np.maximum(t, 0.0) + np.log1p(np.exp(-np.abs(t))), 4 * _FUNCTION)
+
+
+def entropy(x: Enclosure) -> Enclosure:
+    """X log x of a quantity known to be nonnegative, 0 log 0 = 0: convex, so largest at an end of the interval."""
+    low, high = np.maximum(x.low, 0.0), np.maximum(x.high, 0.0)
+    with np.errstate(all="ignore"):
+        logs = np.log(high)
+        at_low = np.where(low > 0, low * np.log(low), 0.0)
+        at_high = np.where(high > 0, high * logs, 0.0)
+        below = at_high - np.maximum(1 + logs, 0.0) * (high - low) * GROW  # tangent at the upper end
+    size = 4 * _FUNCTION * (np.abs(at_low) + np.abs(at_high) + (high - low)) + TINY
+    return between(below - size, np.maximum(at_low, at_high) + size)
+
+
+def row_norms(x: Enclosure) -> Enclosure:
+    """Euclidean norm of each row."""
+    return square_root((x * x).sum(1))

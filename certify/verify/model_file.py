@@ -1,0 +1,121 @@
+"""Tensors of `.safetensors` and `.pt` files as exact float64, without running anything that the files hold."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import pickle
+import struct
+import zipfile
+import zlib
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from certify.verify.enclosure import Array
+from certify.verify.rejection import refuse
+
+# What damaged files raise.
+DAMAGE = (
+    *(ValueError, LookupError, TypeError, AttributeError, EOFError, OSError, ArithmeticError, MemoryError),
+    *(pickle.UnpicklingError, zipfile.BadZipFile, zlib.error, struct.error, csv.Error, RuntimeError, SyntaxError),
+)
+TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "bf16", "I64": "<i8", "I32": "<i4", "U8": "|u1"}
+STORAGES = {"DoubleStorage": "<f8", "FloatStorage": "<f4", "HalfStorage": "<f2", "BFloat16Storage": "bf16"}
+
+
+def read_model(data: bytes) -> dict[str, Array]:
+    """Parameters by name."""
+    if data.startswith(b"PK"):
+        return _read_torch(data)
+    if data[8:9] != b"{":
+        refuse("model-file", "neither a torch zip archive nor safetensors")
+    return {name: values.astype(np.float64) for name, values in read_safetensors(data).items()}
+
+
+def read_safetensors(data: bytes) -> dict[str, npt.NDArray[Any]]:
+    """Tensors by name."""
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    body = data[8 + length :]
+    found = {}
+    for name, entry in header.items():
+        if name != "__metadata__":
+            begin, end = entry["data_offsets"]
+            found[name] = _decoded(body[begin:end], TYPES[entry["dtype"]]).reshape(entry["shape"])
+    return found
+
+
+def _decoded(raw: bytes, item: str) -> npt.NDArray[Any]:
+    if item != "bf16":
+        return np.frombuffer(raw, np.dtype(item))
+    # A bfloat16 is the upper half of a float32.
+    return (np.frombuffer(raw, "<u2").astype(np.uint32) << 16).view(np.float32)
+
+
+class _Storage(NamedTuple):
+    item: str
+    key: str
+
+
+class _Names(dict[Any, Any]):
+    """An OrderedDict to the reader: a dict that may carry attributes."""
+
+
+class _Reader(pickle.Unpickler):
+    """Knows the few names that a state dict needs; everything else is refused."""
+
+    def __init__(self, stream: io.BytesIO, archive: zipfile.ZipFile, folder: str) -> None:
+        super().__init__(stream)
+        self._archive, self._folder = archive, folder
+
+    def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401
+        if (module, name) == ("collections", "OrderedDict"):
+            return _Names
+        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
+            return self._tensor
+        if (module, name) == ("torch._utils", "_rebuild_parameter"):
+            return lambda tensor, *_: tensor
+        if module == "torch" and name in STORAGES:
+            return STORAGES[name]
+        return refuse("model-file", f"needs {module}.{name}, which a state dict does not")
+
+    def persistent_load(self, pid: Any) -> _Storage:  # noqa: ANN401
+        kind, item, key, *_ = pid
+        if kind != "storage" or item not in STORAGES.values():
+            refuse("model-file", f"persistent id {pid!r:.60}")
+        return _Storage(item, str(key))
+
+    def _tensor(self, storage: _Storage, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any) -> Array:  # noqa: ANN401
+        flat = _decoded(self._archive.read(f"{self._folder}data/{storage.key}"), storage.item)
+        if math.prod(size) > flat.size:
+            refuse("model-file", "a tensor is larger than its storage")
+        places = np.full(size, int(offset))
+        for axis, (extent, step) in enumerate(zip(size, stride, strict=True)):
+            shape = [1] * len(size)
+            shape[axis] = extent
+            places = places + (np.arange(extent) * int(step)).reshape(shape)
+        if places.size and (int(places.min()) < 0 or int(places.max()) >= flat.size):
+            refuse("model-file", "a tensor reaches beyond its storage")
+        tensor: Array = flat[places].astype(np.float64)
+        return tensor
+
+
+def _read_torch(data: bytes) -> dict[str, Array]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        if sum(member.file_size for member in archive.infolist()) > 2**33:
+            refuse("size-limit", "the model file unpacks to too much")
+        names = [name for name in archive.namelist() if name.endswith("/data.pkl") or name == "data.pkl"]
+        if len(names) != 1:
+            refuse("model-file", "not a torch zip archive")
+        folder = names[0].removesuffix("data.pkl")
+        order = f"{folder}byteorder"
+        if order in archive.namelist() and archive.read(order) != b"little":
+            refuse("model-file", "written by a big-endian machine")
+        found = _Reader(io.BytesIO(archive.read(names[0])), archive, folder).load()
+    if not isinstance(found, dict) or not all(isinstance(v, np.ndarray) for v in found.values()):
+        refuse("model-file", "not tensors by name")
+    return found

@@ -1,0 +1,128 @@
+"""The verdict on a certificate: each rule in turn, and the numbers that the checker itself found."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal, final
+
+import numpy as np
+
+from certify.verify.certificate import Certificate, read_certificate, within_tolerance
+from certify.verify.duality import dual_value, objective, require_dual_point, require_supported
+from certify.verify.enclosure import Enclosure
+from certify.verify.links import require_data, require_model
+from certify.verify.losses import bind_loss
+from certify.verify.polar import polar_upper
+from certify.verify.rejection import Rejection, require
+
+LINKED_TO_NOTHING = "only the claim about the arrays inside the certificate was checked, not where they came from"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the checker found; numbers are None where it did not come so far.
+
+    Attributes:
+        status: `valid`; `invalid`: a rule does not hold; `refused`: not a certificate.
+        rule: name of the rule that does not hold, or empty.
+        message: why, with numbers.
+        upper: claimed bound on the objective.
+        lower: claimed bound on the optimum over all widths.
+        objective: proven interval of the network's objective.
+        dual_value: proven interval of the dual value at s A.
+        polar_upper: bound on the polar that the proof shows; +inf if it shows none.
+        certified: whether valid and a − b is within the tolerance of the certificate.
+        tolerance: largest a − b that the certificate calls optimal, relative and absolute.
+        kind: of the proof.
+        model_linked: whether the weights were compared with the model file.
+        data_linked: whether the data were compared with the data file.
+    """
+
+    status: Literal["valid", "invalid", "refused"]
+    rule: str = ""
+    message: str = ""
+    upper: float | None = None
+    lower: float | None = None
+    objective: tuple[float, float] | None = None
+    dual_value: tuple[float, float] | None = None
+    polar_upper: float | None = None
+    certified: bool = False
+    tolerance: tuple[float, float] | None = None
+    kind: str = ""
+    model_linked: bool = False
+    data_linked: bool = False
+
+    @property
+    def gap(self) -> float | None:
+        """Difference a − b as claimed, rounded up; bounds objective − optimum where the certificate is valid."""
+        return None if self.upper is None or self.lower is None else math.nextafter(self.upper - self.lower, math.inf)
+
+    @property
+    def relative_gap(self) -> float | None:
+        """The gap over |a|."""
+        return None if self.gap is None or self.upper is None else self.gap / max(abs(self.upper), 1e-300)
+
+
+def verify_bytes(data: bytes, model: bytes | None = None, files: tuple[bytes, ...] = ()) -> Verdict:
+    """Check a certificate.
+
+    Args:
+        data: the certificate.
+        model: the model file that the weights must come from, if it is to be compared.
+        files: the data file, or a `.npy` pair, that the data must come from.
+    """
+    with np.errstate(all="ignore"):
+        try:
+            certificate = read_certificate(data)
+        except Rejection as found:
+            return _failed(Verdict("refused"), found)
+        tolerance = (certificate.relative, certificate.absolute)
+        verdict = Verdict(
+            "invalid", upper=certificate.upper, lower=certificate.lower, tolerance=tolerance, kind=certificate.kind
+        )
+        return _checked(certificate, verdict, model, files)
+
+
+def _checked(certificate: Certificate, verdict: Verdict, model: bytes | None, files: tuple[bytes, ...]) -> Verdict:
+    try:
+        require_supported(certificate)
+        loss = bind_loss(certificate)
+        require_dual_point(certificate, loss)
+        value, dual = objective(certificate, loss), dual_value(certificate, loss)
+        verdict = replace(verdict, objective=_ends(value), dual_value=_ends(dual))
+        proven = polar_upper(certificate)
+        verdict = replace(verdict, polar_upper=proven)
+        upper, scale, strength = certificate.polar_upper, certificate.dual_scale, certificate.strength
+        require(
+            0 <= proven <= upper, "polar", f"'{certificate.kind}' shows the polar ≤ {proven!r}, the claim is {upper!r}"
+        )
+        scaled = float((Enclosure(scale) * upper).high) if upper > 0 else 0.0
+        require(scaled <= strength, "polar-scale", f"s U ≤ {scaled!r}, needs λ = {strength!r}")
+        _require_claim(certificate, verdict)
+        if model is not None:
+            require_model(certificate, model)
+            verdict = replace(verdict, model_linked=True)
+        if files:
+            require_data(certificate, files)
+            verdict = replace(verdict, data_linked=True)
+    except Rejection as found:
+        return _failed(verdict, found)
+    certified = within_tolerance(certificate.upper, certificate.lower, certificate)
+    linked = verdict.model_linked and verdict.data_linked
+    return replace(verdict, status="valid", certified=certified, message="" if linked else LINKED_TO_NOTHING)
+
+
+def _require_claim(certificate: Certificate, verdict: Verdict) -> None:
+    top, bottom = (verdict.objective or (0, np.nan))[1], (verdict.dual_value or (np.nan, 0))[0]
+    require(top <= certificate.upper, "objective", f"is up to {top!r}, the claim is {certificate.upper!r}")
+    require(certificate.lower <= bottom, "dual-value", f"is from {bottom!r}, the claim is {certificate.lower!r}")
+
+
+def _ends(value: Enclosure) -> tuple[float, float]:
+    return float(value.low), float(value.high)
+
+
+def _failed(verdict: Verdict, found: Rejection) -> Verdict:
+    return replace(verdict, status="refused" if found.refused else "invalid", rule=found.rule, message=str(found))

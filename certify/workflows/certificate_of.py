@@ -1,0 +1,310 @@
+"""The certificate of a model and a lower bound, written, checked and settled on numbers that the checker confirms."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self, final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from certify.bounds.direction_region import direction_region
+from certify.bounds.ladder import LowerBound
+from certify.bounds.majorant import ScalarMajorant, VectorMajorant
+from certify.bounds.relu_cones import ConeProof
+from certify.bounds.relu_majorant import convex_share, relu_majorant
+from certify.bounds.scalar_majorant import ball_level
+from certify.bounds.vector_majorant import dominating, square_majorant
+from certify.certificates.certificate_file import CertificateContent
+from certify.errors import CertifyError
+from certify.models.loading import Problem
+from certify.problem import LossSpec, WeightDecay
+from certify.verify import Verdict, verify_bytes
+
+if TYPE_CHECKING:
+    from certify.models.arrays import Arrays
+    from certify.models.problem_file import ProblemSpec
+
+# Relative room between what the prover found and what a certificate claims, so that a checker with other roundings
+# agrees; tried in turn.
+MARGINS = (2.0**-30, 2.0**-20)
+# Room inside the dual domain, relative.
+DOMAIN_MARGIN = 2.0**-40
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Proof = tuple[str, float, dict[str, Array]]
+
+
+class NoCertificateError(CertifyError):
+    """The bound cannot be written as a certificate that the checker accepts."""
+
+    default_code = "numerical"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class LossTerms:
+    """How the loss of a problem was stated; `Objective.loss` holds only what follows from it.
+
+    Attributes:
+        loss: name, reduction and scale.
+        sample_weights: (n,), or None.
+        mask: (n, c) booleans, or None.
+        data_names: name in the data file of `inputs`, `targets`, `sample_weights` and `mask`; None for memory.
+    """
+
+    loss: LossSpec
+    sample_weights: Tensor | None = None
+    mask: Tensor | None = None
+    data_names: Mapping[str, str | Sequence[str] | None] | None = None
+
+    @classmethod
+    def of(cls, spec: ProblemSpec, data: Arrays) -> Self:
+        """The terms of a problem file and its data."""
+        roles = ("inputs", "targets", "sample_weights", "mask")
+        names = {role: getattr(spec.data, role) for role in roles}
+        listed = {role: list(name) if isinstance(name, tuple) else name for role, name in names.items()}
+        loss = LossSpec(spec.loss.name, spec.loss.reduction, spec.loss.scale)
+        return cls(loss, data.sample_weights, data.mask, None if data.path is None else listed)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A certificate that the checker accepted.
+
+    Attributes:
+        data: the file.
+        verdict: the checker's; its `upper` and `lower` are the claim.
+    """
+
+    data: bytes
+    verdict: Verdict
+
+
+def settled_certificate(problem: Problem, terms: LossTerms, bound: LowerBound) -> Settled:
+    """A certificate whose claim is what the checker itself computed, a little weaker than that.
+
+    The prover's own numbers do not enter the claim: it holds with rounding accounted for.
+
+    Raises:
+        NoCertificateError: the checker accepts no claim about this bound.
+    """
+    verdict = Verdict("invalid")
+    for margin in MARGINS:
+        content = certificate_content(problem, terms, bound, margin)
+        verdict = verify_bytes(content.to_bytes())
+        if verdict.objective is None or verdict.dual_value is None or verdict.polar_upper is None:
+            continue
+        if not verdict.polar_upper <= content.polar_upper and math.isfinite(verdict.polar_upper):
+            content = _rescaled(content, verdict.polar_upper * (1 + margin))
+            verdict = verify_bytes(content.to_bytes())
+        content = _restated(content, verdict)
+        data = content.to_bytes()
+        verdict = verify_bytes(data)
+        if verdict.status == "valid":
+            return Settled(data, verdict)
+    raise NoCertificateError(f"the checker does not accept the bound: {verdict.rule}: {verdict.message}")
+
+
+def certificate_bytes(  # noqa: PLR0913
+    problem: Problem, terms: LossTerms, bound: LowerBound, upper: float, lower: float, margin: float = MARGINS[0]
+) -> bytes:
+    """A certificate that claims objective ≤ upper and optimum ≥ lower; nothing has been checked."""
+    content = certificate_content(problem, terms, bound, margin)
+    return replace(content, upper=upper, lower=lower).to_bytes()
+
+
+def certificate_content(problem: Problem, terms: LossTerms, bound: LowerBound, margin: float) -> CertificateContent:
+    """Everything that a certificate holds, with a claim that is still to be settled.
+
+    Args:
+        problem: what was asked.
+        terms: how its loss was stated.
+        bound: the proven lower bound.
+        margin: relative room between the prover's bound of the polar and the one that is claimed.
+    """
+    kind, polar_upper, proof = _proof(problem, bound, margin)
+    scale = bound.point.scale * (1 - DOMAIN_MARGIN)
+    if polar_upper > 0:
+        scale = min(scale, problem.objective.strength / polar_upper * (1 - 2.0**-50))
+    return CertificateContent(
+        upper=math.inf,
+        lower=-math.inf,
+        scale=scale,
+        proof_kind=kind,
+        polar_upper=polar_upper,
+        problem=_statement(problem, terms),
+        model_sha256=problem.source.model_sha256,
+        data_sha256=problem.source.data_sha256,
+        parameters=_parameter_names(problem),
+        data_names=None if terms.data_names is None else dict(terms.data_names),
+        arrays=_data_arrays(problem, terms) | _weights(problem) | {"A": _array(bound.point.values)} | proof,
+    ).claiming(_LOOSEST, -_LOOSEST, polar_upper, scale)
+
+
+# A claim that says nothing, for a certificate whose numbers the checker is to find.
+_LOOSEST = 2.0**199
+
+
+def _rescaled(content: CertificateContent, polar_upper: float) -> CertificateContent:
+    """The certificate with a larger bound on the polar and a smaller multiple of A."""
+    strength = float(content.problem["strength"])
+    scale = min(content.scale, strength / polar_upper * (1 - 2.0**-50))
+    return replace(content, polar_upper=polar_upper, scale=scale)
+
+
+def _restated(content: CertificateContent, verdict: Verdict) -> CertificateContent:
+    """The certificate with the checker's own ends as its claim, moved out by twice its rounding errors.
+
+    Another machine may round otherwise; it then still finds the claim true.
+    """
+    if verdict.objective is None or verdict.dual_value is None:
+        return content
+    (below, upper), (lower, above) = verdict.objective, verdict.dual_value
+    return replace(content, upper=upper + 2 * (upper - below), lower=lower - 2 * (above - lower))
+
+
+def _statement(problem: Problem, terms: LossTerms) -> dict[str, Any]:
+    objective, policy = problem.objective, problem.decomposition.policy
+    penalty = objective.penalty
+    decay = isinstance(penalty, WeightDecay)
+    return {
+        "family": objective.kind.name,
+        "loss": terms.loss.name,
+        "reduction": terms.loss.reduction,
+        "scale": float(terms.loss.scale),
+        "penalty": "weight-decay" if decay else "product-of-norms",
+        "strength": float(objective.strength),
+        "powers": [] if decay else list(getattr(penalty, "powers", ())),
+        "hidden_bias": policy.hidden,
+        "output_bias": policy.output,
+        "skip": policy.skip,
+        "lambda": float(objective.strength),
+        "sample_weights": terms.sample_weights is not None,
+        "mask": terms.mask is not None,
+        "tolerance_relative": float(problem.tolerance.relative_gap),
+        "tolerance_absolute": float(problem.tolerance.absolute_gap),
+    }
+
+
+def _data_arrays(problem: Problem, terms: LossTerms) -> dict[str, Array]:
+    objective, augmented = problem.objective, problem.decomposition.augmented
+    inputs = objective.inputs[:, : objective.inputs.shape[1] - int(augmented)]
+    arrays = {"X": _array(inputs), "Y": _array(objective.loss.targets)}
+    if terms.sample_weights is not None:
+        arrays["sample_weights"] = _array(terms.sample_weights)
+    if terms.mask is not None:
+        arrays["mask"] = _array(terms.mask).reshape(arrays["Y"].shape).astype(np.uint8)
+    return arrays
+
+
+def _parameters(problem: Problem) -> dict[str, str]:
+    """Name among the parameters of W1, b1, W2, b2 and S, as far as the model has them."""
+    graph = problem.graph
+    first, last, skip = graph.layers[0], graph.layers[-1], graph.skip
+    found = {"W1": first.weight, "b1": first.bias, "W2": last.weight, "b2": last.bias}
+    found["S"] = None if skip is None else skip.weight
+    return {role: name for role, name in found.items() if name is not None}
+
+
+def _weights(problem: Problem) -> dict[str, Array]:
+    return {role: _array(problem.graph.parameters[name]) for role, name in _parameters(problem).items()}
+
+
+def _parameter_names(problem: Problem) -> dict[str, str] | None:
+    graph = problem.graph
+    if graph.format == "live":
+        return None
+    return {role: graph.prefix + name for role, name in _parameters(problem).items()}
+
+
+def _proof(problem: Problem, bound: LowerBound, margin: float) -> Proof:
+    """Kind, U and arrays."""
+    method, upper = bound.polar.method, bound.polar.upper * (1 + margin)
+    match bound.polar.proof:
+        case None:
+            kind = "zero" if not bool(bound.point.values.any()) else method
+            return kind, 0.0 if kind == "zero" else upper, {}
+        case ConeProof() as proof:
+            return "cone-tree", upper, _cone_arrays(proof)
+        case ScalarMajorant() as proof:
+            return _scalar_proof(problem, bound.point.values, proof, margin)
+        case VectorMajorant() as proof:
+            return _vector_proof(problem, bound.point.values, proof, margin)
+        case other:
+            raise NoCertificateError(f"no certificate is defined for proofs by {type(other).__name__}")
+
+
+def _cone_arrays(proof: ConeProof) -> dict[str, Array]:
+    tree, frame, rows = proof.tree, proof.frame, proof.rows
+    found = {"splits": np.asarray(tree.splits, np.uint8), "tangents": np.asarray(tree.tangents, np.uint8)}
+    if tree.free_axis is None:
+        return {"frame": _array(frame), "rows": _array(rows)} | found
+    free = {"center": _array(proof.center[:-1]), "column": _array(frame[-1:, -1])}
+    return {"frame": _array(frame[:-1, :-1]), "rows": _array(rows[:, :-1])} | found | free
+
+
+def _scalar_proof(problem: Problem, dual: Tensor, proof: ScalarMajorant, margin: float) -> Proof:
+    objective = problem.objective
+    levels, columns, curvatures, upper = [], [], [], 0.0
+    for index, sign in enumerate((-1.0, 1.0)):
+        region = direction_region(objective.inputs, objective.free_inputs, proof.center, float(proof.ratios[index]))
+        scores, slopes, caps = sign * dual[:, 0], proof.slopes[index], proof.caps[index].clamp_min(0)
+        convex = convex_share(scores, slopes, caps, region.reach)
+        touching = torch.where(region.reach > 0, convex / (4 * region.reach), 0.0)
+        curvatures.append(torch.maximum(proof.curvatures[index], touching))
+        majorant = relu_majorant(region, scores, curvatures[-1], slopes, caps)
+        values, vectors = torch.linalg.eigh(majorant.quadratic)
+        squares = (vectors.T @ majorant.linear) ** 2
+        size = float(values.abs().max()) + float(squares.sum().sqrt())
+        level = ball_level(values, squares, region.radius_squared) + margin / 4 * size
+        excess = float((squares / (4 * (level - values).clamp_min(1e-300))).sum()) if size else 0.0
+        upper = max(upper, majorant.constant + region.radius_squared * level + excess + margin * size)
+        levels.append(level)
+        columns.append(float(region.inputs[0, -1]))
+    arrays = {
+        "curvatures": _array(torch.stack(curvatures)),
+        "slopes": _array(proof.slopes),
+        "caps": _array(proof.caps.clamp_min(0)),
+        "levels": np.array(levels),
+    }
+    return "scalar-majorant", upper * (1 + margin), arrays | _region_arrays(problem, proof.center, columns)
+
+
+def _vector_proof(problem: Problem, dual: Tensor, proof: VectorMajorant, margin: float) -> Proof:
+    objective = problem.objective
+    region = direction_region(objective.inputs, objective.free_inputs, proof.center, proof.ratio)
+    mixings = torch.where((proof.mixings > 1e-100) & (proof.mixings < 1e100), proof.mixings, 1.0)
+    envelopes = []
+    for j in range(dual.shape[1]):
+        squares = []
+        for index, sign in enumerate((-1.0, 1.0)):
+            own = (proof.curvatures[index, :, j], proof.slopes[index, :, j], torch.zeros_like(dual[:, j]))
+            majorant = relu_majorant(region, sign * dual[:, j], *own)
+            squares.append(square_majorant(majorant, float(mixings[index, j])))
+        lifted, _ = dominating(proof.envelopes[j], squares)
+        size = float(torch.linalg.matrix_norm(lifted))
+        envelopes.append(lifted + margin / 4 * size * torch.eye(len(lifted), dtype=lifted.dtype, device=lifted.device))
+    largest = float(torch.linalg.eigvalsh(torch.stack(envelopes).sum(0))[-1])
+    upper = math.sqrt(max(largest, 0.0) * region.radius_squared) * (1 + margin)
+    arrays = {
+        "curvatures": _array(proof.curvatures.clamp_min(0)),
+        "slopes": _array(proof.slopes),
+        "mixings": _array(mixings),
+        "envelopes": _array(torch.stack(envelopes)),
+    }
+    return "vector-majorant", upper, arrays | _region_arrays(problem, proof.center, [float(region.inputs[0, -1])])
+
+
+def _region_arrays(problem: Problem, center: Tensor, columns: list[float]) -> dict[str, Array]:
+    free = problem.objective.free_inputs > 0
+    return {"center": _array(center), "column": np.array(columns)} if free else {}
+
+
+def _array(tensor: Tensor) -> Array:
+    values: Array = tensor.detach().to("cpu", torch.float64).contiguous().numpy()
+    return values

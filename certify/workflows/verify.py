@@ -1,0 +1,99 @@
+"""`certify verify`: read the files, run the independent checker, say what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from certify.errors import RefusedError, UsageError
+from certify.verify import Verdict, verify_bytes
+
+# Largest input read, in bytes; the checker has its own limits on what is inside.
+LARGEST_INPUT = 8 * 2**30
+
+
+def verify(certificate: str | Path, model: str | Path | None = None, data: Sequence[str | Path] = ()) -> Verdict:
+    """Check a certificate file.
+
+    Args:
+        certificate: the file.
+        model: the model file to compare the weights with, or None.
+        data: the data file, or the files of a `.npy` pair, to compare the data with; may be empty.
+
+    Raises:
+        UsageError: a file is missing or unreadable.
+        RefusedError: a file is over the size limit.
+    """
+    files = tuple(_bytes(path, "data file") for path in data)
+    return verify_bytes(
+        _bytes(certificate, "certificate"), None if model is None else _bytes(model, "model file"), files
+    )
+
+
+def verdict_object(verdict: Verdict, path: str) -> dict[str, Any]:
+    """The verdict as a JSON object, schema `certify.verification/1`; numbers that are not finite become null."""
+    return {
+        "schema": "certify.verification/1",
+        "certificate": path,
+        "status": verdict.status,
+        "rule": verdict.rule or None,
+        "message": verdict.message or None,
+        "objective_upper": verdict.upper,
+        "optimum_lower": verdict.lower,
+        "gap": None if verdict.gap is None else {"absolute": verdict.gap, "relative": verdict.relative_gap},
+        "widths": "all",
+        "failure_probability": None,
+        "certified": verdict.certified,
+        "tolerance": None
+        if verdict.tolerance is None
+        else {"relative_gap": verdict.tolerance[0], "absolute_gap": verdict.tolerance[1]},
+        "recomputed": {
+            "objective": _interval(verdict.objective),
+            "dual_value": _interval(verdict.dual_value),
+            "polar_upper": _finite(verdict.polar_upper),
+        },
+        "proof": verdict.kind or None,
+        "model_compared": verdict.model_linked,
+        "data_compared": verdict.data_linked,
+    }
+
+
+def verdict_lines(verdict: Verdict, path: str) -> list[str]:
+    """The verdict as text."""
+    if verdict.status != "valid":
+        return [f"{path}: {verdict.status}: rule '{verdict.rule}' does not hold: {verdict.message}"]
+    relative, absolute = verdict.tolerance or (0.0, 0.0)
+    within = "within" if verdict.certified else "NOT within"
+    compared = [name for name, done in (("model", verdict.model_linked), ("data", verdict.data_linked)) if done]
+    found = f"compared with the {' and '.join(compared)} file" if compared else ""
+    return [
+        f"{path}: valid",
+        f"  objective of the network        ≤ {verdict.upper!r}",
+        f"  every network of every width    ≥ {verdict.lower!r}",
+        f"  gap  {verdict.gap:.6g} absolute, {verdict.relative_gap:.6g} relative: {within} the tolerance "
+        f"(relative {relative:g}, absolute {absolute:g})",
+        f"  proof  {verdict.kind}, rounding accounted for",
+        *([f"  {found}"] if found else []),
+        *([f"  note: {verdict.message}"] if verdict.message else []),
+    ]
+
+
+def _interval(ends: tuple[float, float] | None) -> list[float | None] | None:
+    return None if ends is None else [_finite(end) for end in ends]
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and abs(value) < float("inf") else None
+
+
+def _bytes(path: str | Path, role: str) -> bytes:
+    place = Path(path)
+    try:
+        if not place.is_file():
+            raise UsageError(f"{path}: {role} not found, or not a regular file", code="missing-file")
+        if place.stat().st_size > LARGEST_INPUT:
+            raise RefusedError(f"{path}: {role} is over the limit of {LARGEST_INPUT} bytes", code="over-limit")
+        return place.read_bytes()
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: cannot read the {role}: {error}", code="unreadable-file") from error
