@@ -11,6 +11,7 @@ from certify.bounds.cone_bound import (
     Majorant,
     interpolation_sums,
     least_norm_coefficients,
+    pivoted_coefficients,
     majorant_values,
     proven_bounds,
     quantized_tangents,
@@ -133,12 +134,12 @@ def bounded(majorant: Majorant, cones: Cones, threshold: float) -> Cones:
     Returns:
         The same cones; `bounds` holds their own leaf bound.
     """
-    result = _round(majorant, cones)
+    result = _round(majorant, cones, pivoting=False)
     for _ in range(ROUNDS - 1):
         index = (~(result.bounds <= threshold)).nonzero().squeeze(1)
         if index.numel() == 0:
             return result
-        again = _round(majorant, result.take(index))
+        again = _round(majorant, result.take(index), pivoting=True)
         better = again.bounds < result.bounds[index]
         chosen = index[better]
         result = replace(
@@ -150,7 +151,7 @@ def bounded(majorant: Majorant, cones: Cones, threshold: float) -> Cones:
     return result
 
 
-def _round(majorant: Majorant, cones: Cones) -> Cones:
+def _round(majorant: Majorant, cones: Cones, pivoting: bool) -> Cones:
     """Bound each cone with the tangent at the mean of its center and its inherited maximizer."""
     tangents = quantized_tangents(cones.coefficients, cones.vertices, majorant.free_axis)
     values = majorant_values(majorant, cones.vertices, cones.sums, tangents)
@@ -159,5 +160,8 @@ def _round(majorant: Majorant, cones: Cones) -> Cones:
         outside = cones.vertices[:, majorant.free_axis]
         gram = gram - outside[:, None] * outside[None]
     coefficients = least_norm_coefficients(gram, values, cones.coefficients, SWEEPS)
+    if pivoting:
+        pivoted = pivoted_coefficients(gram, values, coefficients)
+        coefficients = torch.where(pivoted.isfinite().all(0), pivoted, coefficients)
     bounds = proven_bounds(cones.vertices, values, coefficients, majorant)
     return replace(cones, bounds=bounds, coefficients=coefficients, tangents=tangents)
