@@ -10,6 +10,8 @@ from rich.text import Text
 from certify.certificates.result import Result
 
 STYLES = {"certified": "bold green", "improvable": "bold yellow", "undecided": "bold cyan"}
+# Off a terminal, rows are single unwrapped lines with labels of this width.
+LABEL_WIDTH = 12
 PARTS = {
     "unbalanced": "unbalanced layers",
     "not_stationary": "not stationary",
@@ -22,10 +24,15 @@ def print_result(console: Console, result: Result, verbose: bool = False) -> Non
     """Print one result; nothing else goes to this console."""
     name = result.model.path or "live model"
     console.print(Text.assemble((result.verdict, STYLES[result.verdict]), "  ", (name, "bold")), soft_wrap=True)
+    rows = _rows(result, verbose)
+    if not console.is_terminal:
+        for label, text in rows:
+            console.print(Text(f"  {label:<{LABEL_WIDTH}}{text}"), soft_wrap=True)
+        return
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    for label, text in _rows(result, verbose):
+    for label, text in rows:
         table.add_row(label, Text(text))
     console.print(Padding(table, (0, 0, 0, 2)))
 
