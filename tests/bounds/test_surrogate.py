@@ -142,6 +142,21 @@ def test_optimized_majorant_with_a_free_bias_is_at_least_the_exact_polar(seed: i
     assert upper >= max(values) * (1 - 1e-12)
 
 
+@pytest.mark.parametrize("ratio", [1e-3, 1.0, 50.0])
+def test_region_with_a_free_bias_reaches_as_far_as_its_samples_do(ratio: float) -> None:
+    inputs = torch.randn(7, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    inputs[:, -1] = 1
+    center = inputs[:, :-1].mean(0)
+    region = direction_region(inputs, 1, center, ratio)
+    norms = (inputs[:, :-1] - center).norm(dim=1)
+    # Sample i at the direction toward it and the largest bias B that counts: t_i = |x_i − m| + B.
+    weights = (inputs[:, :-1] - center) / norms[:, None]
+    points = torch.cat([weights, (norms.max() / region.inputs[0, -1]).expand(7, 1)], 1)
+    assert torch.all((region.inputs * points).sum(1) <= region.reach)
+    assert torch.allclose(region.reach, norms + norms.max())
+    assert torch.all(points.square().sum(1) <= region.radius_squared)
+
+
 @pytest.mark.parametrize("seed", range(24))
 def test_vector_majorant_is_at_least_any_value_of_the_polar(seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
