@@ -11,8 +11,8 @@ from certify.bounds.cone_bound import (
     Majorant,
     interpolation_sums,
     least_norm_coefficients,
-    pivoted_coefficients,
     majorant_values,
+    pivoted_coefficients,
     proven_bounds,
     quantized_tangents,
 )

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from certify.bounds.methods import METHODS, Method
-from certify.bounds.polar import PolarBound, PolarTask
+from certify.bounds.polar import PolarBound, PolarTask, Progress, silent
 from certify.problem import Objective
 from certify.problem.dual import DualPoint, best_scale, dual_value
 
-LadderProgress = Callable[[str, float, float], None]
+LadderProgress = Callable[[str, float, float, str], None]
 
 
 @final
@@ -53,20 +53,29 @@ def climb(task: PolarTask, needed: float, on_progress: LadderProgress | None = N
     Args:
         task: dual candidate, starts and deadline; its target is set here.
         needed: a lower bound at or above this decides; climbing stops there.
-        on_progress: called with method, best lower bound and polar upper bound in units of λ.
+        on_progress: called with method, best lower bound, polar upper bound in units of λ, and a few words.
     """
     best = trivial_bound(task.objective)
     task = replace(task, target=_useful_polar(task.objective, task.dual, needed))
+    strength = task.objective.strength
     for method in METHODS[task.objective.kind.name]:
         if best.value >= needed or task.seconds_left == 0:
             break
         if not method.applies(task):
             continue
-        for dual, polar in method.run(task):
+        listening = replace(task, on_progress=_relayed(method.name, best.value, strength, on_progress))
+        for dual, polar in method.run(listening):
             best = max(best, scaled(task.objective, dual, polar), key=lambda bound: bound.value)
         if on_progress:
-            on_progress(method.name, best.value, best.polar.upper / task.objective.strength)
+            on_progress(method.name, best.value, best.polar.upper / strength, "done")
     return best
+
+
+def _relayed(name: str, value: float, strength: float, on_progress: LadderProgress | None) -> Progress:
+    """What a method reports of its polar interval, passed on with the bound proven before it."""
+    if on_progress is None:
+        return silent
+    return lambda lower, upper, detail: on_progress(name, value, upper / strength, detail)
 
 
 def scaled(objective: Objective, dual: Tensor, polar: PolarBound) -> LowerBound:

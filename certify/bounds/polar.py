@@ -15,11 +15,11 @@ from torch import Tensor
 
 from certify.problem import Factors, Objective
 
-Progress = Callable[[float, float], None]
+Progress = Callable[[float, float, str], None]
 
 
-def silent(lower: float, upper: float) -> None:
-    """Progress listener that ignores the interval."""
+def silent(lower: float, upper: float, detail: str) -> None:
+    """Progress listener that ignores everything."""
 
 
 @final
@@ -34,7 +34,7 @@ class PolarTask:
         deadline: `time.perf_counter()` value at which to stop.
         starts: subnetworks to start searches from (stacked factors), possibly of width 0.
         seed: of all randomness.
-        on_progress: called with the interval in units of the polar.
+        on_progress: called with the interval in units of the polar and a few words.
     """
 
     objective: Objective

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import final
 
 import torch
 from torch import Tensor
 
+from certify.bounds.cone_forecast import forecast_nodes
 from certify.bounds.cone_tree import ConeTree
 from certify.bounds.cones import ConeSettings, cone_polar
 from certify.bounds.polar import PolarBound, PolarTask
@@ -17,10 +19,12 @@ from certify.bounds.reduction import ReducedInputs, reduce_inputs
 COMFORTABLE_DIMENSION = 8
 LARGEST_DIMENSION = 12
 SHARE_BEYOND = 0.5
+# A search forecast to take this many times the time there is does not start, beyond the comfortable dimension.
+HOPELESS = 20.0
 # Relative distance between the bound asked of the search and the one that is useful.
 SLACK = 1e-4
 # Tolerance when no bound at this dual point decides, so that the interval itself is the result.
-INTERVAL_TOLERANCE = 2e-3
+INTERVAL_TOLERANCE = 5e-4
 
 
 @final
@@ -49,26 +53,36 @@ def cones_apply(task: PolarTask) -> bool:
 
 
 def relu_cones(task: PolarTask) -> PolarBound:
-    """Both ends of the polar; the upper one proven by a tree of cones."""
+    """Both ends of the polar; the upper one proven by a tree of cones.
+
+    A short pilot forecasts the cost and says so; a search that cannot end in time stays with the pilot's interval
+    where other methods deserve the time.
+    """
     reduced = reduce_inputs(task.objective)
-    residual = reduced.polar_upper(task.dual, 0.0)
-    outcome = cone_polar(
-        reduced.rows,
-        -task.dual,
-        _settings(task, reduced, residual),
-        start=_start(task, reduced),
-        on_progress=lambda lower, upper, nodes: task.on_progress(lower, reduced.polar_upper(task.dual, upper)),
-    )
+    settings = _settings(task, reduced)
+    start = _start(task, reduced)
+    forecast = forecast_nodes(reduced.rows, -task.dual, settings, start)
+    outcome = forecast.pilot
+    if outcome is None:
+        return PolarBound(0.0, tuple(f[:0] for f in task.starts), math.inf, "cones")
+
+    def report(lower: float, upper: float, nodes: int) -> None:
+        task.on_progress(lower, reduced.polar_upper(task.dual, upper), f"{nodes} cones")
+
+    task.on_progress(outcome.lower, reduced.polar_upper(task.dual, outcome.upper), f"expecting {forecast.sentence}")
+    hopeless = forecast.seconds_estimate > HOPELESS * settings.seconds
+    if not outcome.complete and not (hopeless and reduced.rows.shape[1] > COMFORTABLE_DIMENSION):
+        outcome = cone_polar(reduced.rows, -task.dual, settings, start, report)
     upper = reduced.polar_upper(task.dual, outcome.upper)
     proof = ConeProof(outcome.tree, reduced.frame, reduced.rows, reduced.center)
     first = reduced.lift(torch.cat([outcome.witness[None], outcome.open_directions]))
     return PolarBound(outcome.lower, _with_response(task, first), upper, "cones", proof)
 
 
-def _settings(task: PolarTask, reduced: ReducedInputs, residual: float) -> ConeSettings:
+def _settings(task: PolarTask, reduced: ReducedInputs) -> ConeSettings:
     dimension = reduced.rows.shape[1]
     seconds = task.seconds_left * (1.0 if dimension <= COMFORTABLE_DIMENSION else SHARE_BEYOND)
-    target = (task.target - residual) / reduced.frame_norm / (1 + SLACK)
+    target = (task.target - reduced.polar_upper(task.dual, 0.0)) / reduced.frame_norm / (1 + SLACK)
     if target <= 0:
         return ConeSettings(None, INTERVAL_TOLERANCE, seconds, free_axis=reduced.free_axis)
     return ConeSettings(target, SLACK, seconds, free_axis=reduced.free_axis)

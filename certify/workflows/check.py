@@ -149,8 +149,8 @@ def _bounded(  # noqa: PLR0913
         deadline = min(deadline, time.perf_counter() + BOUND_SHARE_IF_IMPROVABLE * problem.budget_seconds)
         needed = found.best.objective - AIMED_SHARE * allowed
 
-    def report(name: str, value: float, polar: float) -> None:
-        listener("bounding", found.best.objective, value, f"{name}, polar at most {polar:.4f} λ")
+    def report(name: str, value: float, polar: float, detail: str) -> None:
+        listener("bounding", found.best.objective, value, f"{name}: {detail}, polar at most {polar:.4f} λ")
 
     task = PolarTask(objective, found.candidate.dual, objective.strength, deadline, found.candidate.polar.witness)
     bound = climb(task, needed, report)
