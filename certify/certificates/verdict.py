@@ -36,16 +36,21 @@ def allowance(objective: float, relative_gap: float, absolute_gap: float) -> flo
     return max(absolute_gap, relative_gap * abs(objective))
 
 
-def verdict_of(standing: Standing) -> Verdict:
-    """`certified` if the gap is within the allowance, `improvable` if a known model beats it by more."""
-    if standing.objective - standing.lower_bound <= standing.allowance:
+def verdict_of(standing: Standing, accepted: bool) -> Verdict:
+    """`certified` if the gap is within the allowance, `improvable` if a known model beats it by more.
+
+    Args:
+        standing: the numbers.
+        accepted: whether the independent checker accepted the certificate that they come from.
+    """
+    if accepted and standing.objective - standing.lower_bound <= standing.allowance:
         return "certified"
     if standing.objective_floor - standing.best_known > standing.allowance:
         return "improvable"
     return "undecided"
 
 
-def reason_of(verdict: Verdict, breakdown: GapBreakdown, out_of_time: bool) -> str:
+def reason_of(verdict: Verdict, breakdown: GapBreakdown, accepted: bool, out_of_time: bool) -> str:
     """Reason code: the largest part of what is known to be wrong, or why nothing is known."""
     if verdict == "certified":
         return "gap-closed"
@@ -56,6 +61,8 @@ def reason_of(verdict: Verdict, breakdown: GapBreakdown, out_of_time: bool) -> s
             "missing-subnetwork": breakdown.missing_subnetwork,
         }
         return max(parts, key=lambda code: parts[code])
+    if not accepted:
+        return "numerical"
     return "budget" if out_of_time else "bound-too-loose"
 
 

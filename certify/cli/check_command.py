@@ -49,6 +49,7 @@ OVERRIDES = [
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...", type=click.Path())
 @problem_flags
 @run_flags
+@option("--certificate", type=click.Path(), help="Write the certificate file here, for `certify verify`.")
 @option("--output-model", type=click.Path(), help="Write the better model here when there is one.")
 @report_flags
 @click.pass_context
@@ -62,8 +63,9 @@ def check_command(ctx: click.Context, /, models: tuple[str, ...], **flags: Any) 
     """
     from certify.cli.report_choice import Reports
 
-    if flags["output_model"] and len(models) > 1:
-        raise UsageError("--output-model takes one model at a time")
+    for flag in ("output_model", "certificate"):
+        if flags[flag] and len(models) > 1:
+            raise UsageError(f"--{flag.replace('_', '-')} takes one model at a time")
     with Reports(flags) as reports:
         codes = [_check_one(model, flags, reports) for model in models]
     ctx.exit(int(min(codes, key=GRAVITY.index)))
@@ -87,20 +89,25 @@ def _check_one(model: str, flags: dict[str, Any], reports: Any) -> ExitCode:  # 
 
 def _run(model: str, flags: dict[str, Any], reports: Any) -> Result:  # noqa: ANN401
     started = time.perf_counter()
+    from certify.certificates.certificate_file import save_certificate
     from certify.cli.threads import use_threads
     from certify.models.loading import Problem
     from certify.models.writers import ensure_writable
     from certify.workflows.check import CheckOptions, run_check
 
     spec = problem_spec(model, flags)
-    if flags["output_model"]:
-        ensure_writable(flags["output_model"])
+    for path in (flags["output_model"], flags["certificate"]):
+        if path:
+            ensure_writable(path)
     problem = Problem.from_files(spec, flags["device"])
     use_threads(flags["threads"], problem)
     options = CheckOptions(flags["seed"], time.perf_counter() - started)
     with reports.progress(model) as listener:
         outcome = run_check(problem, options, listener)
     result = outcome.result
+    if flags["certificate"] and outcome.certificate is not None:
+        save_certificate(flags["certificate"], outcome.certificate)
+        result = replace(result, certificate=flags["certificate"])
     if flags["output_model"] and result.descent:
         problem.write(flags["output_model"], outcome.best)
         result = replace(result, descent=replace(result.descent, model_path=flags["output_model"]))

@@ -18,6 +18,7 @@ from certify.models.decompose import Decomposition, decompose, require_input_siz
 from certify.models.device import find_device
 from certify.models.layers import LayerGraph, build_graph
 from certify.models.live_module import graph_of_module
+from certify.models.loss_terms import LossTerms
 from certify.models.problem_file import SCHEMA, PenaltySpec, ProblemSpec
 from certify.models.problem_validation import validated
 from certify.models.readers.weight_file import read_weights, require_parameters
@@ -44,6 +45,7 @@ class Problem:
         source: where it came from.
         graph: the model as layers; with `decomposition`, the way back to a file (see `writers`).
         decomposition: how the layers became the network.
+        terms: how the loss was stated.
     """
 
     objective: Objective
@@ -53,6 +55,7 @@ class Problem:
     source: Source
     graph: LayerGraph
     decomposition: Decomposition
+    terms: LossTerms
 
     @classmethod
     def from_files(cls, spec: ProblemSpec, device: str = "cpu") -> Self:
@@ -161,6 +164,7 @@ class Problem:
             source=_source(graph, decomposition, data),
             graph=graph,
             decomposition=local,
+            terms=LossTerms.of(spec, data),
         )
 
 

@@ -78,6 +78,8 @@ def _share(share: float) -> str:
 
 
 def _next_step(result: Result) -> str:
+    if result.certificate and result.verdict == "certified":
+        return f"certify verify {result.certificate}"
     if result.verdict == "certified":
         return "nothing to do: training longer or wider cannot help beyond the gap"
     if result.descent and result.descent.model_path:
@@ -102,6 +104,9 @@ def _details(result: Result) -> list[tuple[str, str]]:
             f"{model.family}, degree {model.degree}, {model.subnetworks} subnetworks, {model.parameters} parameters",
         ),
         ("data", f"{data.samples} samples, {data.inputs} inputs, {data.outputs} outputs"),
-        ("seconds", f"load {seconds.load:.2f}, bound {seconds.bound:.2f}, total {seconds.total:.2f}"),
+        (
+            "seconds",
+            ", ".join(f"{name} {getattr(seconds, name):.2f}" for name in ("load", "bound", "verify", "total")),
+        ),
         ("proof", result.proof),
     ]

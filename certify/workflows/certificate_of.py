@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 import torch
@@ -21,12 +20,12 @@ from certify.bounds.vector_majorant import dominating, square_majorant
 from certify.certificates.certificate_file import CertificateContent
 from certify.errors import CertifyError
 from certify.models.loading import Problem
-from certify.problem import LossSpec, WeightDecay
+from certify.models.loss_terms import LossTerms
+from certify.problem import WeightDecay
 from certify.verify import Verdict, verify_bytes
 
 if TYPE_CHECKING:
-    from certify.models.arrays import Arrays
-    from certify.models.problem_file import ProblemSpec
+    pass
 
 # Relative room between what the prover found and what a certificate claims, so that a checker with other roundings
 # agrees; tried in turn.
@@ -42,33 +41,6 @@ class NoCertificateError(CertifyError):
     """The bound cannot be written as a certificate that the checker accepts."""
 
     default_code = "numerical"
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class LossTerms:
-    """How the loss of a problem was stated; `Objective.loss` holds only what follows from it.
-
-    Attributes:
-        loss: name, reduction and scale.
-        sample_weights: (n,), or None.
-        mask: (n, c) booleans, or None.
-        data_names: name in the data file of `inputs`, `targets`, `sample_weights` and `mask`; None for memory.
-    """
-
-    loss: LossSpec
-    sample_weights: Tensor | None = None
-    mask: Tensor | None = None
-    data_names: Mapping[str, str | Sequence[str] | None] | None = None
-
-    @classmethod
-    def of(cls, spec: ProblemSpec, data: Arrays) -> Self:
-        """The terms of a problem file and its data."""
-        roles = ("inputs", "targets", "sample_weights", "mask")
-        names = {role: getattr(spec.data, role) for role in roles}
-        listed = {role: list(name) if isinstance(name, tuple) else name for role, name in names.items()}
-        loss = LossSpec(spec.loss.name, spec.loss.reduction, spec.loss.scale)
-        return cls(loss, data.sample_weights, data.mask, None if data.path is None else listed)
 
 
 @final
@@ -256,7 +228,7 @@ def _scalar_proof(problem: Problem, dual: Tensor, proof: ScalarMajorant, margin:
         scores, slopes, caps = sign * dual[:, 0], proof.slopes[index], proof.caps[index].clamp_min(0)
         convex = convex_share(scores, slopes, caps, region.reach)
         touching = torch.where(region.reach > 0, convex / (4 * region.reach), 0.0)
-        curvatures.append(torch.maximum(proof.curvatures[index], touching))
+        curvatures.append(torch.where(convex > 0, torch.maximum(proof.curvatures[index], touching), 0.0))
         majorant = relu_majorant(region, scores, curvatures[-1], slopes, caps)
         values, vectors = torch.linalg.eigh(majorant.quadratic)
         squares = (vectors.T @ majorant.linear) ** 2
@@ -279,12 +251,14 @@ def _vector_proof(problem: Problem, dual: Tensor, proof: VectorMajorant, margin:
     objective = problem.objective
     region = direction_region(objective.inputs, objective.free_inputs, proof.center, proof.ratio)
     mixings = torch.where((proof.mixings > 1e-100) & (proof.mixings < 1e100), proof.mixings, 1.0)
-    envelopes = []
+    envelopes, used = [], torch.zeros_like(proof.curvatures)
     for j in range(dual.shape[1]):
         squares = []
         for index, sign in enumerate((-1.0, 1.0)):
             own = (proof.curvatures[index, :, j], proof.slopes[index, :, j], torch.zeros_like(dual[:, j]))
             majorant = relu_majorant(region, sign * dual[:, j], *own)
+            convex = convex_share(sign * dual[:, j], own[1], own[2], region.reach)
+            used[index, :, j] = torch.where(convex > 0, own[0].clamp_min(0), 0.0)
             squares.append(square_majorant(majorant, float(mixings[index, j])))
         lifted, _ = dominating(proof.envelopes[j], squares)
         size = float(torch.linalg.matrix_norm(lifted))
@@ -292,7 +266,7 @@ def _vector_proof(problem: Problem, dual: Tensor, proof: VectorMajorant, margin:
     largest = float(torch.linalg.eigvalsh(torch.stack(envelopes).sum(0))[-1])
     upper = math.sqrt(max(largest, 0.0) * region.radius_squared) * (1 + margin)
     arrays = {
-        "curvatures": _array(proof.curvatures.clamp_min(0)),
+        "curvatures": _array(used),
         "slopes": _array(proof.slopes),
         "mixings": _array(mixings),
         "envelopes": _array(torch.stack(envelopes)),

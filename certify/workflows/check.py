@@ -26,6 +26,7 @@ from certify.certificates.verdict import Standing, achieved_share, allowance, re
 from certify.growth.improve import Improvement, SearchSettings, Stage, continued, improve
 from certify.models.loading import Problem
 from certify.problem import Objective, ParallelNetwork
+from certify.workflows.certificate_of import NoCertificateError, Settled, settled_certificate
 from certify.workflows.listener import Listener, silent
 from certify.workflows.messages import message_of
 
@@ -61,10 +62,17 @@ class CheckOptions:
 @final
 @dataclass(frozen=True, slots=True)
 class CheckOutcome:
-    """A result with the best network that was found on the way."""
+    """A result with the best network that was found on the way.
+
+    Attributes:
+        result: what to report.
+        best: the best network.
+        certificate: a file that the independent checker accepted, None if it accepted none.
+    """
 
     result: Result
     best: ParallelNetwork
+    certificate: bytes | None
 
 
 def check(problem: Problem, **options: Any) -> Result:  # noqa: ANN401
@@ -86,21 +94,44 @@ def run_check(problem: Problem, options: CheckOptions, listener: Listener = sile
     allowed = allowance(top, problem.tolerance.relative_gap, problem.tolerance.absolute_gap)
     evaluated = time.perf_counter()
     found, bound = _search_and_bound(problem, top, allowed, options.seed, started, listener)
-    lower = dual_value_lower(objective, bound.point)
-    floor = 2 * evaluation.objective - top
-    best = objective_upper(objective, found.best.network, objective.evaluate(found.best.network))
-    standing = Standing(top, floor, min(best, top), lower, allowed)
+    bounded = time.perf_counter()
+    listener("verifying", found.best.objective, bound.value, bound.polar.method)
+    settled = _settled(problem, bound)
+    standing = _standing(problem, found, bound, settled, 2 * evaluation.objective - top)
     finished = time.perf_counter()
     seconds = Seconds(
         load=options.load_seconds,
         objective=evaluated - started,
-        bound=finished - evaluated,
-        verify=0.0,
+        bound=bounded - evaluated,
+        verify=finished - bounded,
         total=options.load_seconds + finished - started,
     )
-    result = _result(problem, found, bound, standing, seconds)
+    result = _result(problem, found, bound, standing, seconds, settled is not None)
     environment = Environment(str(objective.inputs.device), torch.__version__, options.seed)
-    return CheckOutcome(replace(result, environment=environment), found.best.network)
+    certificate = settled.data if settled else None
+    return CheckOutcome(replace(result, environment=environment), found.best.network, certificate)
+
+
+def _settled(problem: Problem, bound: LowerBound) -> Settled | None:
+    """The certificate that the checker accepts, None if there is none."""
+    try:
+        return settled_certificate(problem, problem.terms, bound)
+    except NoCertificateError:
+        return None
+
+
+def _standing(
+    problem: Problem, found: Improvement, bound: LowerBound, settled: Settled | None, floor: float
+) -> Standing:
+    """The numbers that decide: those of the accepted certificate, or the prover's own where there is none."""
+    objective = problem.objective
+    top = objective_upper(objective, problem.network, objective.evaluate(problem.network))
+    lower = dual_value_lower(objective, bound.point)
+    if settled is not None and settled.verdict.upper is not None and settled.verdict.lower is not None:
+        top, lower = settled.verdict.upper, settled.verdict.lower
+    best = objective_upper(objective, found.best.network, objective.evaluate(found.best.network))
+    allowed = allowance(top, problem.tolerance.relative_gap, problem.tolerance.absolute_gap)
+    return Standing(top, floor, min(best, top), lower, allowed)
 
 
 def _search_and_bound(  # noqa: PLR0913
@@ -160,12 +191,14 @@ def _bounded(  # noqa: PLR0913
     return replace(bound, polar=replace(bound.polar, lower=searched.lower, witness=searched.witness))
 
 
-def _result(problem: Problem, found: Improvement, bound: LowerBound, standing: Standing, seconds: Seconds) -> Result:
+def _result(
+    problem: Problem, found: Improvement, bound: LowerBound, standing: Standing, seconds: Seconds, accepted: bool
+) -> Result:
     objective = problem.objective
-    verdict = verdict_of(standing)
+    verdict = verdict_of(standing, accepted)
     breakdown = _breakdown(found, standing)
     out_of_time = seconds.total >= problem.budget_seconds
-    reason = reason_of(verdict, breakdown, out_of_time)
+    reason = reason_of(verdict, breakdown, accepted, out_of_time)
     zero = objective.evaluate(objective.empty_network())
     strength = objective.strength
     result = Result(
@@ -178,7 +211,7 @@ def _result(problem: Problem, found: Improvement, bound: LowerBound, standing: S
         relative_gap_tolerance=problem.tolerance.relative_gap,
         absolute_gap_tolerance=problem.tolerance.absolute_gap,
         achieved_share=achieved_share(zero.objective, standing.objective, standing.lower_bound),
-        proof="none",
+        proof="rigorous" if accepted else "none",
         polar=PolarReport(bound.polar.lower / strength, bound.polar.upper / strength, bound.polar.method),
         breakdown=breakdown,
         descent=_descent(found, standing) if verdict == "improvable" else None,

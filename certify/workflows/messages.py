@@ -29,6 +29,8 @@ def message_of(result: Result) -> str:
                 f"adding subnetworks lowers the objective by {breakdown.missing_subnetwork:.3g} to {after:.8g}; "
                 "widen the network"
             )
+        case "numerical":
+            return "the independent checker did not accept the certificate, so nothing is claimed from it"
         case "budget":
             return "the budget ran out before the gap closed; give more time with --budget"
         case _:
