@@ -13,7 +13,7 @@ from certify.bounds.norm_products import norm_product_bound
 from certify.bounds.polar import PolarBound, PolarTask
 from certify.bounds.quadratic_form import quadratic_form_bound
 from certify.bounds.relu_cones import cones_apply, relu_cones
-from certify.bounds.relu_surrogate import joint_surrogate, surrogate_applies
+from certify.bounds.relu_surrogate import first_order, joint_applies, joint_surrogate
 from certify.bounds.spectral import spectral_bound
 
 Bounds = list[tuple[Tensor, PolarBound]]
@@ -49,7 +49,8 @@ METHODS: dict[str, tuple[Method, ...]] = {
     "relu": (
         Method("norm-products", _always, _at_given_dual(norm_product_bound)),
         Method("cones", cones_apply, _at_given_dual(relu_cones)),
-        Method("surrogate", surrogate_applies, joint_surrogate),
+        Method("surrogate", joint_applies, joint_surrogate),
+        Method("first-order surrogate", _always, first_order),
     ),
 }
 

@@ -2,25 +2,44 @@
 
 from __future__ import annotations
 
+import time
+
 from torch import Tensor
 
+from certify.bounds.first_order import first_order_surrogate
 from certify.bounds.polar import PolarBound, PolarTask
 from certify.bounds.surrogate import joint_surrogate as solve_jointly
 from certify.bounds.surrogate_outcome import SurrogateOutcome
+from certify.errors import UnsupportedError
+from certify.problem.dual import InfeasibleDualError
 
 # Beyond this many samples the semidefinite program takes too long to be of use.
 LARGEST_JOINT = 4000
+# Share of the time that the joint program may take; if it fails, the first-order method has the rest.
+JOINT_SHARE = 0.9
+# The first-order method proves its last iterate after the deadline that it is given.
+FIRST_ORDER_SHARE = 0.9
 
 
-def surrogate_applies(task: PolarTask) -> bool:
+def joint_applies(task: PolarTask) -> bool:
     """Whether the joint semidefinite program is of a size that a solver finishes."""
     return task.objective.outputs == 1 and task.objective.samples <= LARGEST_JOINT
 
 
 def joint_surrogate(task: PolarTask) -> list[tuple[Tensor, PolarBound]]:
     """The joint program's dual point; empty if the solver failed."""
-    outcome = solve_jointly(task.objective, task.seconds_left)
+    outcome = solve_jointly(task.objective, JOINT_SHARE * task.seconds_left)
     return [] if outcome is None else [_bound(task, outcome, "surrogate")]
+
+
+def first_order(task: PolarTask) -> list[tuple[Tensor, PolarBound]]:
+    """The dual point and multipliers by ascent; empty where no dual point is near the candidate."""
+    deadline = time.perf_counter() + FIRST_ORDER_SHARE * task.seconds_left
+    try:
+        outcome = first_order_surrogate(task.objective, task.dual, deadline)
+    except (InfeasibleDualError, UnsupportedError):
+        return []
+    return [_bound(task, outcome, "first-order surrogate")]
 
 
 def _bound(task: PolarTask, outcome: SurrogateOutcome, method: str) -> tuple[Tensor, PolarBound]:

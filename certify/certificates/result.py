@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, final
 
 Verdict = Literal["certified", "improvable", "undecided"]
+DescentKind = Literal["rebalance", "descend", "add-subnetworks"]
 ProofStrength = Literal["rigorous", "randomized", "none"]
 
 
@@ -40,7 +41,7 @@ class Descent:
         model_path: where it was written, or None.
     """
 
-    kind: Literal["rebalance", "descend", "add-subnetworks"]
+    kind: DescentKind
     decrease: float
     objective_after: float
     subnetworks: int

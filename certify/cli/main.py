@@ -36,7 +36,7 @@ for command in (check_command, inspect_command, init_command, explain_command, v
 def main() -> None:
     """Run the command line; never a traceback unless CERTIFY_DEBUG is set."""
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(prog_name="certify", standalone_mode=False)
     except click.exceptions.Abort:
         code = _complain("interrupted", ExitCode.INTERRUPTED)
     except click.ClickException as error:

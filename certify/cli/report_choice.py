@@ -38,7 +38,8 @@ class Reports:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
+        # Partial results are written on an interrupt as well.
+        if kind is None or issubclass(kind, KeyboardInterrupt | click.exceptions.Abort):
             self._finish()
 
     @contextmanager

@@ -1,0 +1,134 @@
+"""From what was found to the result: the numbers that decide, the verdict, the reason, the report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import final
+
+import torch
+
+from certify.bounds.ladder import LowerBound
+from certify.certificates.margins import dual_value_lower, objective_upper
+from certify.certificates.result import (
+    DataReport,
+    Descent,
+    DescentKind,
+    Environment,
+    GapBreakdown,
+    ModelReport,
+    PolarReport,
+    Result,
+    Seconds,
+)
+from certify.certificates.verdict import Standing, achieved_share, allowance, reason_of, verdict_of
+from certify.growth.improve import Improvement
+from certify.models.loading import Problem
+from certify.workflows.certificate_of import Settled
+from certify.workflows.messages import message_of
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Everything that a result is made from.
+
+    Attributes:
+        problem: what was asked.
+        improvement: the search for a better model.
+        bound: the best lower bound.
+        settled: the certificate that the independent checker accepted, None if it accepted none.
+        seconds: time spent.
+        seed: of all randomness.
+    """
+
+    problem: Problem
+    improvement: Improvement
+    bound: LowerBound
+    settled: Settled | None
+    seconds: Seconds
+    seed: int
+
+
+def assess(findings: Findings) -> Result:
+    """The result of a check."""
+    problem, objective = findings.problem, findings.problem.objective
+    standing, accepted = _standing(findings), findings.settled is not None
+    verdict = verdict_of(standing, accepted)
+    breakdown = _breakdown(findings.improvement, standing)
+    out_of_time = findings.seconds.total >= problem.budget_seconds
+    zero = objective.evaluate(objective.empty_network())
+    polar, strength = findings.bound.polar, objective.strength
+    result = Result(
+        verdict=verdict,
+        reason=reason_of(verdict, breakdown, accepted, out_of_time),
+        message="",
+        objective=standing.objective,
+        lower_bound=standing.lower_bound,
+        best_known=standing.best_known,
+        relative_gap_tolerance=problem.tolerance.relative_gap,
+        absolute_gap_tolerance=problem.tolerance.absolute_gap,
+        achieved_share=achieved_share(zero.objective, standing.objective, standing.lower_bound),
+        proof="rigorous" if accepted else "none",
+        polar=PolarReport(polar.lower / strength, polar.upper / strength, polar.method),
+        breakdown=breakdown,
+        descent=_descent(findings.improvement, standing) if verdict == "improvable" else None,
+        model=_model_report(problem),
+        data=_data_report(problem),
+        seconds=findings.seconds,
+        environment=Environment(str(objective.inputs.device), torch.__version__, findings.seed),
+        notes=problem.source.notes,
+    )
+    return replace(result, message=message_of(result))
+
+
+def _standing(findings: Findings) -> Standing:
+    """The numbers of the accepted certificate, or the prover's own where there is none."""
+    problem, settled = findings.problem, findings.settled
+    objective = problem.objective
+    evaluation = objective.evaluate(problem.network)
+    top = objective_upper(objective, problem.network, evaluation)
+    floor = 2 * evaluation.objective - top
+    lower = dual_value_lower(objective, findings.bound.point)
+    if settled is not None and settled.verdict.upper is not None and settled.verdict.lower is not None:
+        top, lower = settled.verdict.upper, settled.verdict.lower
+    best_network = findings.improvement.best.network
+    best = objective_upper(objective, best_network, objective.evaluate(best_network))
+    allowed = allowance(top, problem.tolerance.relative_gap, problem.tolerance.absolute_gap)
+    return Standing(top, floor, min(best, top), lower, allowed)
+
+
+def _breakdown(found: Improvement, standing: Standing) -> GapBreakdown:
+    best = standing.best_known
+    balanced = max(best, min(standing.objective, found.balanced.objective))
+    local = max(best, min(balanced, found.local.objective))
+    return GapBreakdown(
+        unbalanced=standing.objective - balanced,
+        not_stationary=balanced - local,
+        missing_subnetwork=local - best,
+        unexplained=best - standing.lower_bound,
+    )
+
+
+def _descent(found: Improvement, standing: Standing) -> Descent:
+    best = found.best
+    kind: DescentKind
+    if best.objective < found.local.objective:
+        kind = "add-subnetworks"
+    elif best.objective < found.balanced.objective:
+        kind = "descend"
+    else:
+        kind = "rebalance"
+    return Descent(kind, standing.objective - best.objective, best.objective, best.network.width)
+
+
+def _model_report(problem: Problem) -> ModelReport:
+    source = problem.source
+    path = None if source.model_path is None else str(source.model_path)
+    return ModelReport(path, source.model_sha256, source.family, source.degree, source.width, source.parameters)
+
+
+def _data_report(problem: Problem) -> DataReport:
+    source, objective = problem.source, problem.objective
+    path = None if source.data_path is None else str(source.data_path)
+    inputs = objective.inputs.shape[1] - int(problem.decomposition.augmented)
+    return DataReport(path, source.data_sha256, objective.samples, inputs, objective.outputs)
