@@ -77,8 +77,8 @@ OUTCOMES: dict[str, Explanation] = {
     ),
     "numerical": Explanation(
         "rounding stands in the way",
-        "No dual point near the candidate satisfies the constraints in float64 arithmetic, or the numbers span too "
-        "many orders of magnitude for a proof.",
+        "No dual point near the candidate satisfies the constraints in float64 arithmetic, or the independent checker "
+        "did not accept the certificate, for example because the numbers span too many orders of magnitude.",
         "Every claim must survive rounding (Higham 2002, chapter 3). An unpenalized bias needs column sums of the dual "
         "point that are exactly zero.",
         "Standardize inputs and targets, drop samples with extreme weights, or penalize the biases.",
@@ -269,6 +269,12 @@ PROBLEM_ERRORS: dict[str, Explanation] = {
         "The folder is missing or not writable, or the path is a folder. This is checked before long work starts.",
         "",
         "Choose another path.",
+    ),
+    "unwritable-file": Explanation(
+        "the certificate file cannot be written",
+        "The folder is missing, not writable or full.",
+        "",
+        "Choose another path for --certificate.",
     ),
     "exists": Explanation(
         "the file exists already",
