@@ -25,11 +25,16 @@ from certify.verify.cone_walk import Cones, Integers, leaves
 from certify.verify.enclosure import GROW, ROUNDOFF, TINY, Array, Enclosure, absolute, gamma, row_norms, square_root
 from certify.verify.rejection import require
 
-# Coordinate-ascent sweeps toward the least w: leaves that pass leave early.
-SWEEPS = (2, 4, 8, 16, 64, 256)
+# Sweeps of coordinate ascent, and exchanges after it, toward the least w; exchanges are in blocks at first.
+SWEEPS = 3
+PIVOTS = 100
+BLOCK_PIVOTS = 8
 LARGEST_BLOCK = 1 << 19
 # Keeps the linear systems of guesses regular; guesses are proven afterwards.
 RIDGE = 1e-15
+
+
+Mask = npt.NDArray[np.bool_]
 
 
 @final
@@ -150,63 +155,63 @@ def _values(own: Sum, cones: Cones, sign: int, weights: Array) -> Array:
     return np.where(on_axis, 0.0, values) if own.free else values
 
 
-def _on_axis(vertices: Array) -> npt.NDArray[np.bool_]:
+def _on_axis(vertices: Array) -> Mask:
     """Which generators are exactly ± the last unit vector, (B, k); they have |v|₁ = 1."""
-    found: npt.NDArray[np.bool_] = np.abs(vertices[:, :, -1]) == 1.0
+    found: Mask = np.abs(vertices[:, :, -1]) == 1.0
     return found
 
 
 def _least_norms(own: Sum, vertices: Array, values: Array, threshold: float) -> Array:
     """For each cone |w| of some w, 0 in the free coordinate, with w·v_k ≥ val_k; (B,).
 
-    w = Σ a_k v_k comes from coordinate ascent on a·val − |Σ a_k v_k|²/2, a ≥ 0 (Hildreth 1957), a guess that
-    `_feasible_norms` scales until it is proven.
+    w = Σ a_k v_k comes from a guess at max a·val − |Σ a_k v_k|²/2 over a ≥ 0: coordinate ascent (Hildreth 1957), then
+    principal pivoting (Murty 1974) for cones that need it. `_feasible_norms` scales any guess until it is proven.
     """
     directions = vertices.copy()
     if own.free:
         directions[:, :, -1] = 0.0
-    bounds = np.full(len(values), np.inf)
-    left = np.arange(len(values))
-    coefficients = np.zeros_like(values)
-    for sweeps in SWEEPS:
-        coefficients = _ascent(directions, values, coefficients, sweeps)
-        found = np.minimum(
-            _feasible_norms(directions, values, coefficients),
-            _feasible_norms(directions, values, _on_active_set(directions, values, coefficients)),
-        )
-        bounds[left] = np.minimum(bounds[left], found)
-        again = ~(bounds[left] <= threshold)
-        if not again.any():
+    gram = directions @ directions.transpose(0, 2, 1)
+    guess = _ascent(gram, values)
+    bounds = _feasible_norms(directions, values, guess)
+    left = np.flatnonzero(~(bounds <= threshold))
+    live: Mask = np.any(directions[left], axis=2)
+    active: Mask = np.greater(guess[left], 0) & live
+    for step in range(PIVOTS):
+        if not len(left):
             break
-        left, directions, values, coefficients = left[again], directions[again], values[again], coefficients[again]
+        guess = _solved(gram[left], values[left], active)
+        found = _feasible_norms(directions[left], values[left], np.maximum(guess, 0.0))
+        bounds[left] = np.minimum(bounds[left], found)
+        wanting = live & ~active & ((gram[left] @ guess[:, :, None])[:, :, 0] < values[left])
+        wrong: Mask = (active & ~(guess >= 0)) | wanting
+        if step >= BLOCK_PIVOTS:  # one exchange at a time, the last index first, cannot cycle
+            wrong &= np.cumsum(wrong[:, ::-1], axis=1)[:, ::-1] == 1
+        again = ~(bounds[left] <= threshold) & wrong.any(1)
+        left, live, active = left[again], live[again], (active ^ wrong)[again]
     return bounds
 
 
-def _ascent(directions: Array, values: Array, coefficients: Array, sweeps: int) -> Array:
-    gram = np.ascontiguousarray((directions @ directions.transpose(0, 2, 1)).transpose(1, 2, 0))
-    a = np.ascontiguousarray(coefficients.T)
-    slack = values.T - (gram * a).sum(1)
-    for _ in range(sweeps):
-        for k in range(len(gram)):
-            step = np.maximum(slack[k] / np.maximum(gram[k, k], TINY), -a[k])
-            step[gram[k, k] == 0] = 0.0
+def _ascent(gram: Array, values: Array) -> Array:
+    by_pair = np.ascontiguousarray(gram.transpose(1, 2, 0))
+    a, slack = np.zeros_like(values.T), values.T.copy()
+    for _ in range(SWEEPS):
+        for k in range(len(by_pair)):
+            step = np.maximum(slack[k] / np.maximum(by_pair[k, k], TINY), -a[k])
+            step[by_pair[k, k] == 0] = 0.0
             a[k] += step
-            slack -= gram[k] * step
+            slack -= by_pair[k] * step
     return np.ascontiguousarray(np.maximum(a, 0.0).T)
 
 
-def _on_active_set(directions: Array, values: Array, coefficients: Array) -> Array:
-    """The minimizer if the positive coefficients are the right ones: w·v_k = val_k for those k."""
-    active = (coefficients > 0) & directions.any(2)
-    gram = (directions @ directions.transpose(0, 2, 1)) * (active[:, :, None] & active[:, None, :])
-    diagonal = np.einsum("bkk->bk", gram)
+def _solved(gram: Array, values: Array, active: Mask) -> Array:
+    """A with w·v_k = val_k for active k and a_k = 0 for the others."""
+    system = gram * (active[:, :, None] & active[:, None, :])
+    diagonal = np.einsum("bkk->bk", system)
     diagonal += np.where(active, RIDGE * diagonal + TINY, 1.0)
     try:
-        solved = np.linalg.solve(gram, np.where(active, values, 0.0)[:, :, None])[:, :, 0]
+        return np.asarray(np.linalg.solve(system, np.where(active, values, 0.0)[:, :, None])[:, :, 0], np.float64)
     except np.linalg.LinAlgError:
-        return coefficients
-    positive: Array = np.maximum(solved, 0.0)
-    return positive
+        return np.zeros_like(values)
 
 
 def _feasible_norms(directions: Array, values: Array, coefficients: Array) -> Array:

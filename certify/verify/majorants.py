@@ -87,10 +87,11 @@ def _majorant(region: Region, scores: Array, curvatures: Array, slopes: Array, c
     live = (inputs.mid != 0).any(1) | (inputs.rad != 0).any(1)
     convex = (Enclosure(scores) + maximum(Enclosure(-scores), absolute(Enclosure(slopes)) + reach * caps)).only(live)
     require(bool((curvatures >= 0).all()), "majorant-curvatures", "p must be nonnegative")
-    # Any p > 0 will do; where none is given, the one that touches a|t|/2 at R.
+    # Any p > 0 will do; where none is given, the one that touches a|t|/2 at R. None is needed where a = 0.
     touching = convex.high / (4 * reach.high) + 2.0**-200
-    used = np.where(live, np.where(curvatures > 0, curvatures, touching), 0.0)
-    safe = np.where(live, used, 1.0)
+    curved = live & ((convex.mid != 0) | (convex.rad != 0))
+    used = np.where(curved, np.where(curvatures > 0, curvatures, touching), 0.0)
+    safe = np.where(curved, used, 1.0)
     constant = (convex * convex / (Enclosure(safe) * 16.0)).sum()
     linear = inputs.T @ ((Enclosure(scores) - slopes) * 0.5).only(live)
     weights = (Enclosure(used) - Enclosure(caps) * 0.5).only(live)

@@ -1,0 +1,199 @@
+"""Problems with lower bounds by every kind of proof, and the tools to forge their certificates."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import struct
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from certify.bounds.ladder import LowerBound, scaled, trivial_bound
+from certify.bounds.majorant import ScalarMajorant, VectorMajorant, majorant_upper
+from certify.bounds.norm_products import norm_product_bound
+from certify.bounds.polar import PolarBound, PolarTask
+from certify.bounds.quadratic_form import quadratic_form_bound
+from certify.bounds.relu_cones import relu_cones
+from certify.bounds.spectral import spectral_bound
+from certify.models.loading import Problem
+from certify.problem import LossSpec
+from certify.problem.dual import feasible_dual
+from certify.workflows.certificate_of import LossTerms
+
+MAGIC = b"certify certificate 1\n"
+LOSSES = ("mse", "cross-entropy", "binary-cross-entropy", "soft-margin", "huber", "squared-hinge", "poisson")
+
+
+class Square(torch.nn.Module):
+    def forward(self, values):
+        return values**2
+
+
+@dataclass(frozen=True)
+class Case:
+    problem: Problem
+    terms: LossTerms
+
+    def bound(self, kind):
+        """A lower bound proven by the given kind, at the gradient of a slightly shrunk network."""
+        objective = self.problem.objective
+        if kind == "zero":
+            return trivial_bound(objective)
+        evaluation = objective.evaluate(self.problem.network)
+        dual = feasible_dual(objective, evaluation.gradient)
+        task = PolarTask(objective, dual, 0.0, time.perf_counter() + 3, objective.empty_network().factors)
+        return scaled(objective, dual, PROVERS[kind](task))
+
+
+def make_case(
+    family="linear",
+    loss="mse",
+    *,
+    hidden="absent",
+    output="absent",
+    penalty="weight-decay",
+    reduction="mean",
+    scale=1.0,
+    weighted=False,
+    masked=False,
+    skip=None,
+    outputs=None,
+    samples=12,
+    seed=0,
+):
+    """A small random problem, nowhere near trained."""
+    generator = torch.Generator().manual_seed(seed)
+    c = outputs or (3 if loss == "cross-entropy" else 2)
+    x = torch.randn(samples, 3, dtype=torch.float64, generator=generator)
+    y = targets_for(loss, samples, c, generator)
+    model = torch.nn.Sequential(
+        torch.nn.Linear(3, 4, bias=hidden != "absent"),
+        {"linear": torch.nn.Identity(), "relu": torch.nn.ReLU(), "quadratic": Square()}[family],
+        torch.nn.Linear(4, c, bias=output != "absent"),
+    ).double()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(0.3 * torch.randn(parameter.shape, dtype=torch.float64, generator=generator))
+    weights = torch.rand(samples, dtype=torch.float64, generator=generator) if weighted else None
+    mask = torch.rand(samples, c, generator=generator) < 0.7 if masked else None
+    powers = [2, 1] if family == "quadratic" else [1, 1]
+    product = {"product_of_norms": {"strength": 0.05, "norms": [2, 2], "powers": powers}}
+    layers = [{"linear": "0"}, *({"relu": ["relu"], "quadratic": ["square"]}.get(family, [])), {"linear": "2"}]
+    if skip:
+        model.add_module("skip", torch.nn.Linear(3, c, bias=False).double())
+        layers.append({"skip": "skip"})
+    problem = Problem.from_torch(
+        model,
+        x,
+        y,
+        loss=loss,
+        reduction=reduction,
+        scale=scale,
+        biases={"hidden": hidden, "output": output},
+        layers=layers,
+        sample_weights=weights,
+        mask=mask,
+        **({"skip": skip} if skip else {}),
+        **({"weight_decay": 0.05} if penalty == "weight-decay" and family != "quadratic" else {"penalty": product}),
+    )
+    return Case(problem, LossTerms(LossSpec(loss, reduction, scale), weights, mask))
+
+
+def targets_for(loss, n, c, generator):
+    real = torch.randn(n, c, dtype=torch.float64, generator=generator)
+    match loss:
+        case "cross-entropy":
+            return torch.randint(0, c, (n,), generator=generator)
+        case "binary-cross-entropy":
+            return real.sigmoid()
+        case "soft-margin" | "squared-hinge":
+            return torch.where(real > 0, 1.0, -1.0).double()
+        case "poisson":
+            return real.abs().round()
+        case _:
+            return real
+
+
+def _majorant(task):
+    objective, n, c = task.objective, task.objective.samples, task.objective.outputs
+    generator = torch.Generator().manual_seed(1)
+    free = objective.free_inputs > 0
+    center = objective.inputs[:, :-1].mean(0) if free else torch.zeros(0, dtype=torch.float64)
+    q, sizes = -task.dual, torch.linalg.vector_norm(objective.inputs, dim=1)
+
+    def random(*shape):
+        return torch.rand(shape, dtype=torch.float64, generator=generator)
+
+    scores = torch.stack([q, -q])
+    slopes = (2 * random(2, n, c) - 1) * (-scores).clamp_min(0) * 0.5
+    curvatures = (scores.abs() + 1e-3) / (4 * sizes[:, None]) * (0.5 + random(2, n, c))
+    if c == 1:
+        caps = (0.3 * (-scores).clamp_min(0) / sizes[:, None])[:, :, 0] * random(2, n)
+        ratios = torch.ones(2, dtype=torch.float64)
+        proof = ScalarMajorant(curvatures[:, :, 0], slopes[:, :, 0], caps, center, ratios)
+    else:
+        d = objective.inputs.shape[1]
+        proof = VectorMajorant(
+            curvatures, slopes, 0.5 + random(2, c), torch.zeros(c, d, d, dtype=torch.float64), center, 1.0
+        )
+    upper = majorant_upper(objective.inputs, -task.dual, proof, objective.free_inputs)
+    assert math.isfinite(upper)
+    blank = objective.empty_network().factors
+    return PolarBound(0.0, blank, upper, "surrogate", proof)
+
+
+PROVERS = {
+    "spectral": spectral_bound,
+    "quadratic-form": quadratic_form_bound,
+    "norm-products": norm_product_bound,
+    "cone-tree": relu_cones,
+    "majorant": _majorant,
+}
+KINDS = {
+    "linear": ("zero", "spectral"),
+    "quadratic": ("zero", "quadratic-form"),
+    "relu": ("zero", "norm-products", "cone-tree", "majorant"),
+}
+
+
+def unpacked(data):
+    """Header and arrays of a certificate, read without the checker."""
+    start = len(MAGIC) + 8
+    (length,) = struct.unpack("<Q", data[len(MAGIC) : start])
+    header, body = json.loads(data[start : start + length]), data[start + length : -32]
+    arrays = {}
+    for entry in header["arrays"]:
+        count = math.prod(entry["shape"])
+        arrays[entry["name"]] = (
+            np.frombuffer(body, entry["dtype"], count, entry["offset"]).reshape(entry["shape"]).copy()
+        )
+    return header, arrays
+
+
+def packed(header, arrays=None, body=None):
+    """A certificate with a right digest; the table is rebuilt from `arrays` unless `body` gives raw bytes."""
+    header = json.loads(json.dumps(header))
+    if body is None:
+        body, table = b"", []
+        for name, values in arrays.items():
+            table.append({"name": name, "dtype": values.dtype.str, "shape": list(values.shape), "offset": len(body)})
+            body += values.tobytes()
+        header["arrays"] = table
+    header["sources"]["problem"] = hashlib.sha256(compact(header["problem"])).hexdigest()
+    return sealed(compact(header), body)
+
+
+def sealed(text, body):
+    content = MAGIC + struct.pack("<Q", len(text)) + text + body
+    return content + hashlib.sha256(content).digest()
+
+
+def compact(value):
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+
+
+__all__ = ["KINDS", "LOSSES", "Case", "LowerBound", "make_case", "packed", "sealed", "unpacked"]

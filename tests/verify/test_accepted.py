@@ -1,0 +1,162 @@
+"""Certificates of the real prover are accepted, and their claims are true of independent evaluations."""
+
+import itertools
+
+import pytest
+import torch
+from torch.nn import functional
+
+from certify.verify import verify_bytes
+from certify.workflows.certificate_of import certificate_bytes, settled_certificate
+
+from .cases import KINDS, LOSSES, make_case
+
+POLICIES = ("absent", "penalized", "free")
+
+
+def torch_objective(case, evaluate=None):
+    """The objective by torch.nn.functional on the layers, not by certify's own losses."""
+    problem, terms = case.problem, case.terms
+    z = problem.objective.forward(problem.network)
+    y, name, spec = problem.objective.loss.targets, terms.loss.name, terms.loss
+    entries = {
+        "mse": lambda: functional.mse_loss(z, y, reduction="none"),
+        "huber": lambda: functional.huber_loss(z, y, reduction="none"),
+        "binary-cross-entropy": lambda: functional.binary_cross_entropy_with_logits(z, y, reduction="none"),
+        "soft-margin": lambda: functional.soft_margin_loss(z, y, reduction="none"),
+        "squared-hinge": lambda: (1 - y * z).clamp_min(0) ** 2,
+        "poisson": lambda: functional.poisson_nll_loss(z, y, reduction="none"),
+        "cross-entropy": lambda: functional.cross_entropy(z, y, reduction="none")[:, None],
+    }[name]()
+    count = entries.numel()
+    if terms.mask is not None:
+        entries, count = entries * terms.mask, int(terms.mask.sum())
+    if terms.sample_weights is not None:
+        entries = entries * terms.sample_weights[:, None]
+    loss = spec.scale * entries.sum() / (count if spec.reduction == "mean" else 1)
+    graph, policy = problem.graph, problem.decomposition.policy
+    first, last = graph.layers[0], graph.layers[-1]
+    first_bias, last_bias = graph.bias(first), graph.bias(last)
+    w1, w2 = graph.weight(first), graph.weight(last)
+    rows = (w1**2).sum(1) + (first_bias**2 if policy.hidden == "penalized" else 0.0)
+    penalty = problem.objective.penalty
+    if hasattr(penalty, "powers"):
+        return float(
+            loss + penalty.strength * (rows ** (penalty.powers[0] / 2) * w2.norm(dim=0) ** penalty.powers[1]).sum()
+        )
+    total = rows.sum() + (w2**2).sum() + ((last_bias**2).sum() if policy.output == "penalized" else 0.0)
+    total = total + ((graph.weight(graph.skip) ** 2).sum() if policy.skip == "penalized" else 0.0)
+    return float(loss + penalty.strength / 2 * total)
+
+
+def require_accepted(case, kind):
+    bound = case.bound(kind)
+    settled = settled_certificate(case.problem, case.terms, bound)
+    verdict = settled.verdict
+    assert verdict.status == "valid", (verdict.rule, verdict.message)
+    expected = torch_objective(case)
+    assert verdict.upper == pytest.approx(expected, rel=1e-11, abs=1e-11)
+    assert verdict.upper >= expected - 1e-14 * abs(expected)
+    assert verdict.lower <= verdict.upper
+    assert verdict.lower == pytest.approx(bound.value, rel=1e-6, abs=1e-7)
+    return settled
+
+
+@pytest.mark.parametrize(("family", "loss"), list(itertools.product(KINDS, LOSSES)))
+def test_every_family_loss_and_kind_of_proof_is_accepted(family, loss):
+    for kind in KINDS[family]:
+        require_accepted(make_case(family, loss), kind)
+
+
+@pytest.mark.parametrize(
+    ("family", "hidden", "output"),
+    [
+        (family, hidden, output)
+        for family, hidden, output in itertools.product(KINDS, POLICIES, POLICIES)
+        if family != "quadratic" or (hidden != "free" and output != "penalized")
+    ],
+)
+def test_every_bias_policy_is_accepted(family, hidden, output):
+    for kind in KINDS[family]:
+        require_accepted(make_case(family, hidden=hidden, output=output), kind)
+
+
+@pytest.mark.parametrize("family", KINDS)
+@pytest.mark.parametrize("hidden", ["absent", "penalized"])
+def test_products_of_norms_are_accepted(family, hidden):
+    for kind in KINDS[family]:
+        require_accepted(make_case(family, "huber", hidden=hidden, penalty="product-of-norms"), kind)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_reduction_scale_and_sample_weights_are_accepted(loss, reduction):
+    require_accepted(make_case("relu", loss, reduction=reduction, scale=0.7, weighted=True), "norm-products")
+
+
+@pytest.mark.parametrize("loss", [name for name in LOSSES if name != "cross-entropy"])
+def test_masks_are_accepted(loss):
+    require_accepted(make_case("linear", loss, masked=True, weighted=True), "spectral")
+
+
+@pytest.mark.parametrize("hidden", ["absent", "penalized", "free"])
+def test_one_output_is_accepted_by_every_relu_proof(hidden):
+    for kind in KINDS["relu"]:
+        require_accepted(make_case("relu", "soft-margin", outputs=1, hidden=hidden, output="free"), kind)
+
+
+def test_a_penalized_skip_is_accepted():
+    require_accepted(make_case("relu", skip="penalized", output="penalized"), "norm-products")
+
+
+def test_free_biases_under_softmax_are_accepted():
+    for kind in ("norm-products", "cone-tree", "majorant"):
+        require_accepted(make_case("relu", "cross-entropy", hidden="free", output="free"), kind)
+
+
+def test_a_bound_at_a_true_optimum_is_certified():
+    """X = I, ½|Z − Y|² + λ |Z|_*: the optimum is the soft-thresholded singular value decomposition."""
+    generator = torch.Generator().manual_seed(3)
+    y = torch.randn(6, 5, dtype=torch.float64, generator=generator)
+    case, optimum = soft_thresholded(y, 0.8)
+    settled = settled_certificate(case.problem, case.terms, case.bound("spectral"))
+    assert settled.verdict.certified
+    assert settled.verdict.lower <= optimum <= settled.verdict.upper
+    assert settled.verdict.upper - settled.verdict.lower < 1e-7
+
+
+def soft_thresholded(y, strength):
+    from certify.models.loading import Problem
+    from certify.problem import LossSpec
+    from certify.workflows.certificate_of import LossTerms
+
+    from .cases import Case
+
+    left, values, right = torch.linalg.svd(y, full_matrices=False)
+    kept = (values - strength).clamp_min(0)
+    model = torch.nn.Sequential(
+        torch.nn.Linear(y.shape[0], len(kept), bias=False), torch.nn.Linear(len(kept), y.shape[1], bias=False)
+    ).double()
+    with torch.no_grad():
+        model[0].weight.copy_((left * kept.sqrt()).T)
+        model[1].weight.copy_((kept.sqrt()[:, None] * right).T)
+    problem = Problem.from_torch(
+        model,
+        torch.eye(y.shape[0], dtype=torch.float64),
+        y,
+        weight_decay=strength,
+        reduction="sum",
+        scale=0.5,
+        layers=[{"linear": "0"}, {"linear": "1"}],
+    )
+    removed = values - kept
+    optimum = float((removed**2).sum() / 2 + strength * kept.sum())
+    return Case(problem, LossTerms(LossSpec("mse", "sum", 0.5))), optimum
+
+
+def test_a_tentative_claim_within_the_checkers_numbers_is_valid():
+    case = make_case()
+    bound = case.bound("spectral")
+    verdict = settled_certificate(case.problem, case.terms, bound).verdict
+    data = certificate_bytes(case.problem, case.terms, bound, verdict.upper + 1, verdict.lower - 1)
+    assert verify_bytes(data).status == "valid"
