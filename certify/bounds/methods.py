@@ -13,7 +13,7 @@ from certify.bounds.norm_products import norm_product_bound
 from certify.bounds.polar import PolarBound, PolarTask
 from certify.bounds.quadratic_form import quadratic_form_bound
 from certify.bounds.relu_cones import cones_apply, relu_cones
-from certify.bounds.relu_surrogate import first_order, joint_applies, joint_surrogate
+from certify.bounds.relu_surrogate import first_order, first_order_applies, joint_applies, joint_surrogate
 from certify.bounds.spectral import spectral_bound
 
 Bounds = list[tuple[Tensor, PolarBound]]
@@ -50,7 +50,7 @@ METHODS: dict[str, tuple[Method, ...]] = {
         Method("norm-products", _always, _at_given_dual(norm_product_bound)),
         Method("cones", cones_apply, _at_given_dual(relu_cones)),
         Method("surrogate", joint_applies, joint_surrogate),
-        Method("first-order surrogate", _always, first_order),
+        Method("first-order surrogate", first_order_applies, first_order),
     ),
 }
 

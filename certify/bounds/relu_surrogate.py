@@ -23,7 +23,13 @@ FIRST_ORDER_SHARE = 0.9
 
 def joint_applies(task: PolarTask) -> bool:
     """Whether the joint semidefinite program is of a size that a solver finishes."""
-    return task.objective.outputs == 1 and task.objective.samples <= LARGEST_JOINT
+    return first_order_applies(task) and task.objective.outputs == 1 and task.objective.samples <= LARGEST_JOINT
+
+
+def first_order_applies(task: PolarTask) -> bool:
+    """Whether there is a penalized input at all."""
+    objective = task.objective
+    return bool(objective.inputs[:, : objective.inputs.shape[1] - objective.free_inputs].any())
 
 
 def joint_surrogate(task: PolarTask) -> list[tuple[Tensor, PolarBound]]:
