@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from certify.models.inspect import inspect_model as inspect
     from certify.models.loading import Problem
     from certify.workflows.check import check
+    from certify.workflows.verify import verify
 
 _HOMES = {
     "CertifyError": ("certify.errors", "CertifyError"),
@@ -26,6 +27,7 @@ _HOMES = {
     "UsageError": ("certify.errors", "UsageError"),
     "check": ("certify.workflows.check", "check"),
     "inspect": ("certify.models.inspect", "inspect_model"),
+    "verify": ("certify.workflows.verify", "verify"),
 }
 
 __all__ = [
@@ -38,6 +40,7 @@ __all__ = [
     "__version__",
     "check",
     "inspect",
+    "verify",
 ]
 
 

@@ -102,7 +102,6 @@ def test_certified_gap_is_within_the_tolerance(folder, checked):
     assert not better.exists()
 
 
-@pytest.mark.xfail(strict=False, reason="results do not state the strength of their proof yet")
 @pytest.mark.parametrize("folder", fixtures_of("certified"))
 def test_certified_result_states_the_strength_of_its_proof(folder, checked):
     _, result, _ = checked(folder)

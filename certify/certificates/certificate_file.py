@@ -110,7 +110,7 @@ def save_certificate(path: str | Path, data: bytes) -> None:
                 Path(temporary).unlink()
             raise
     except OSError as error:
-        raise UsageError(f"{target}: cannot write the certificate: {error.strerror}", "unwritable-file") from error
+        raise UsageError(f"{target}: cannot write the certificate: {error.strerror}", "unwritable") from error
 
 
 def _umask() -> int:

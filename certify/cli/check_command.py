@@ -54,13 +54,15 @@ OVERRIDES = [
 @report_flags
 @click.pass_context
 def check_command(ctx: click.Context, /, models: tuple[str, ...], **flags: Any) -> None:  # noqa: ANN401
-    r"""Say how far each MODEL is from the global optimum over all widths, with proof.
+    """Say how far each MODEL is from the global optimum over all widths, with proof.
 
     \b
     certified   proven: objective − global optimum ≤ tolerance             exit 0
     improvable  a better model was built and evaluated                     exit 1
     undecided   neither within the budget; the proven gap is shown         exit 3
-    """
+
+    Every flag can also be set by an environment variable: --relative-gap by CERTIFY_RELATIVE_GAP, and so on.
+    """  # noqa: D301 - \b keeps click from rewrapping
     from certify.cli.report_choice import Reports
 
     for flag in ("output_model", "certificate"):

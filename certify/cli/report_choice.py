@@ -14,7 +14,7 @@ import click
 
 from certify.certificates.result import Result
 from certify.cli.progress import progress_view
-from certify.errors import CertifyError, UsageError
+from certify.errors import CertifyError, UnsupportedError, UsageError
 from certify.models.writers import ensure_writable
 from certify.reports.result_json import error_object, result_object, to_json
 from certify.reports.result_markdown import markdown_table
@@ -62,10 +62,12 @@ class Reports:
 
     def error(self, model: str, error: CertifyError) -> None:
         """Take the failure of one model; the line goes to stderr."""
-        self.objects.append(error_object(model, error.code, int(error.exit_code), str(error)))
+        named = model in str(error) or not isinstance(error, UnsupportedError)
+        message = str(error) if named else f"{model}: {error}"
+        self.objects.append(error_object(model, error.code, int(error.exit_code), message))
         if self.format == "jsonl":
             click.echo(to_json(self.objects[-1], indent=None))
-        click.echo(f"certify: error: {error}  [{error.code}]", err=True)
+        click.echo(f"certify: error: {message}  [{error.code}]", err=True)
 
     def _finish(self) -> None:
         if self.format == "json":

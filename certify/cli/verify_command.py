@@ -23,7 +23,7 @@ CODES = {"valid": ExitCode.OK, "invalid": ExitCode.NOT_CERTIFIED, "refused": Exi
 def verify_command(
     ctx: click.Context, certificate: str, model: str | None, data: tuple[str, ...], format_: str
 ) -> None:
-    r"""Recompute everything that CERTIFICATE claims, with numpy alone and with rounding accounted for.
+    """Recompute everything that CERTIFICATE claims, with numpy alone and with rounding accounted for.
 
     The claim is about all widths: the network's objective is at most a, and no network with the same kind of
     subnetworks, however wide, has one below b. With --model and --data the weights and the data are also read again
@@ -33,7 +33,7 @@ def verify_command(
     valid    every rule holds                           exit 0
     invalid  a rule does not hold; says which           exit 1
     refused  not a well-formed certificate              exit 5
-    """
+    """  # noqa: D301 - \b keeps click from rewrapping
     from certify.workflows.verify import verdict_lines, verdict_object, verify
 
     verdict = verify(certificate, model, data)

@@ -270,12 +270,6 @@ PROBLEM_ERRORS: dict[str, Explanation] = {
         "",
         "Choose another path.",
     ),
-    "unwritable-file": Explanation(
-        "the certificate file cannot be written",
-        "The folder is missing, not writable or full.",
-        "",
-        "Choose another path for --certificate.",
-    ),
     "exists": Explanation(
         "the file exists already",
         "certify does not overwrite a problem file unasked.",

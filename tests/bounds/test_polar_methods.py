@@ -11,7 +11,6 @@ from certify.bounds.methods import METHODS, SEARCHES
 from certify.bounds.polar import PolarTask
 from certify.problem import SUBNETWORKS, ConvexPart, LossSpec, Objective, ParallelNetwork, ProductOfNorms, WeightDecay
 
-
 # Methods that choose their own dual point; they have tests of their own.
 MOVING = ("surrogate", "first-order surrogate")
 

@@ -83,7 +83,6 @@ def test_interrupt_is_130(certify, folder, monkeypatch):
     assert "interrupted" in run.err
 
 
-@pytest.mark.xfail(strict=False, reason="reports are dropped when a later model is interrupted")
 def test_interrupt_leaves_the_results_so_far_on_disk(certify, folder, monkeypatch):
     true_check, calls = check_workflow.run_check, []
 
