@@ -8,7 +8,7 @@ So output j of Qᵀrelu(G a) lies between Σ a_k below_kj and Σ a_k above_kj, a
 w·v_k ≥ val_k, where val_k = above_k for one output and sign, |above_k + below_k|/2 + |above_k − below_k|/2 for several.
 
 Rounding: after scaling by powers of two, |v|₁ = 1, so that every val_k errs by at most
-ε = 8 γ_{2(n+k+c)+40} Σ |Q_i|₂ |g_i|_∞.
+ε = 8 γ_{2(n+k+c)+40} Σ |Q_i|₂ |g_i|_∞ + 2⁻⁵⁰⁰.
 """
 
 from __future__ import annotations
@@ -22,7 +22,18 @@ import numpy.typing as npt
 
 from certify.verify.certificate import Certificate
 from certify.verify.cone_walk import Cones, Integers, leaves
-from certify.verify.enclosure import GROW, ROUNDOFF, TINY, Array, Enclosure, absolute, gamma, row_norms, square_root
+from certify.verify.enclosure import (
+    GROW,
+    ROUNDOFF,
+    SQUARES_UNDERFLOW,
+    TINY,
+    Array,
+    Enclosure,
+    absolute,
+    gamma,
+    row_norms,
+    square_root,
+)
 from certify.verify.rejection import require
 
 # Sweeps of coordinate ascent, and exchanges after it, toward the least w; exchanges are in blocks at first.
@@ -91,7 +102,7 @@ def cone_tree_upper(certificate: Certificate) -> float:
         weights = tangents[ranks[cones.nodes]].astype(np.float64)
         bounds = _least_norms(own, cones.vertices, _values(own, cones, sign, weights), threshold)
         largest = max(largest, float(bounds.max())) if bool((bounds < np.inf).all()) else math.inf
-    return (frame_norm * unit * largest + rest) * (1 + 2.0**-48)
+    return (frame_norm * unit * largest + rest) * (1 + 2.0**-48) + TINY
 
 
 def _reduction(certificate: Certificate) -> tuple[float, float]:
@@ -122,7 +133,7 @@ def _normalized(certificate: Certificate) -> tuple[Sum, float]:
     terms = 2 * (sum(rows.shape) + scores.shape[1]) + 40
     magnitude = float((np.linalg.norm(scores, axis=1) * np.abs(rows).max(1)).sum()) * (1 + gamma(terms))
     weights = np.concatenate([np.maximum(scores, 0.0), np.maximum(-scores, 0.0)], 1)
-    error = (8 * gamma(terms) * magnitude + TINY) * GROW
+    error = (8 * gamma(terms) * magnitude + SQUARES_UNDERFLOW) * GROW
     return Sum(rows, weights, error, certificate.free_hidden), units[0] * units[1]
 
 

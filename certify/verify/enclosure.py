@@ -18,6 +18,8 @@ Array = npt.NDArray[np.float64]
 
 ROUNDOFF = 2.0**-53
 TINY = 2.0**-960
+# More than the norm of what a computed sum of squares loses to underflow.
+SQUARES_UNDERFLOW = 2.0**-500
 GROW = 1 + 2.0**-44
 LIBM_ULPS = 4
 _FUNCTION = 2 * LIBM_ULPS * ROUNDOFF * GROW

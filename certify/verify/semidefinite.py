@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from certify.verify.enclosure import GROW, TINY, Array, Enclosure, gamma
+from certify.verify.enclosure import GROW, SQUARES_UNDERFLOW, TINY, Array, Enclosure, gamma
 
 
 def proves_semidefinite(matrix: Enclosure) -> bool:
@@ -20,7 +20,7 @@ def proves_semidefinite(matrix: Enclosure) -> bool:
     n = len(matrix.mid)
     diagonal = np.diagonal(matrix.mid)
     # |E|_F of a symmetric E is at most √2 times that of its lower triangle.
-    unknown = 1.5 * float(np.linalg.norm(np.tril(matrix.rad))) * (1 + gamma(n * n + 16))
+    unknown = 1.5 * float(np.linalg.norm(np.tril(matrix.rad))) * (1 + gamma(n * n + 16)) + n * SQUARES_UNDERFLOW
     shift = (gamma(2 * n + 16) * float(diagonal.sum()) * (1 + gamma(n + 8)) + unknown + TINY) * GROW
     if not (bool(np.isfinite(matrix.mid).all()) and shift < np.inf and bool((diagonal >= 0).all())):
         return False
