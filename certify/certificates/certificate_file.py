@@ -9,9 +9,9 @@ import os
 import struct
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, final
+from typing import Any, final
 
 import numpy as np
 
@@ -55,10 +55,6 @@ class CertificateContent:
     parameters: Section | None
     data_names: Section | None
     arrays: Mapping[str, Values]
-
-    def claiming(self, upper: float, lower: float, polar_upper: float, scale: float) -> Self:
-        """The same certificate with other numbers."""
-        return replace(self, upper=upper, lower=lower, polar_upper=polar_upper, scale=scale)
 
     def to_bytes(self) -> bytes:
         """The file."""

@@ -23,6 +23,10 @@ from certify.models.loading import Problem
 from certify.models.loss_terms import LossTerms
 from certify.problem import WeightDecay
 from certify.verify import Verdict, verify_bytes
+from certify.verify.certificate import read_certificate
+from certify.verify.duality import dual_value, objective
+from certify.verify.losses import bind_loss
+from certify.verify.rejection import Rejection
 
 if TYPE_CHECKING:
     pass
@@ -32,6 +36,8 @@ if TYPE_CHECKING:
 MARGINS = (2.0**-30, 2.0**-20)
 # Room inside the dual domain, relative.
 DOMAIN_MARGIN = 2.0**-40
+# A claim that says nothing, for a certificate whose numbers the checker is to find.
+_LOOSEST = 2.0**199
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Proof = tuple[str, float, dict[str, Array]]
@@ -67,16 +73,14 @@ def settled_certificate(problem: Problem, terms: LossTerms, bound: LowerBound) -
     """
     verdict = Verdict("invalid")
     for margin in MARGINS:
-        content = certificate_content(problem, terms, bound, margin)
-        verdict = verify_bytes(content.to_bytes())
-        if verdict.objective is None or verdict.dual_value is None or verdict.polar_upper is None:
-            continue
-        if not verdict.polar_upper <= content.polar_upper and math.isfinite(verdict.polar_upper):
-            content = _rescaled(content, verdict.polar_upper * (1 + margin))
-            verdict = verify_bytes(content.to_bytes())
-        content = _restated(content, verdict)
+        content = _restated(certificate_content(problem, terms, bound, margin))
         data = content.to_bytes()
         verdict = verify_bytes(data)
+        shown = verdict.polar_upper
+        if verdict.status != "valid" and shown is not None and content.polar_upper < shown < math.inf:
+            # The proof shows a little less than it claims: claim that.
+            data = _restated(_rescaled(content, shown * (1 + margin))).to_bytes()
+            verdict = verify_bytes(data)
         if verdict.status == "valid":
             return Settled(data, verdict)
     raise NoCertificateError(f"the checker does not accept the bound: {verdict.rule}: {verdict.message}")
@@ -104,8 +108,8 @@ def certificate_content(problem: Problem, terms: LossTerms, bound: LowerBound, m
     if polar_upper > 0:
         scale = min(scale, problem.objective.strength / polar_upper * (1 - 2.0**-50))
     return CertificateContent(
-        upper=math.inf,
-        lower=-math.inf,
+        upper=_LOOSEST,
+        lower=-_LOOSEST,
         scale=scale,
         proof_kind=kind,
         polar_upper=polar_upper,
@@ -115,11 +119,7 @@ def certificate_content(problem: Problem, terms: LossTerms, bound: LowerBound, m
         parameters=_parameter_names(problem),
         data_names=None if terms.data_names is None else dict(terms.data_names),
         arrays=_data_arrays(problem, terms) | _weights(problem) | {"A": _array(bound.point.values)} | proof,
-    ).claiming(_LOOSEST, -_LOOSEST, polar_upper, scale)
-
-
-# A claim that says nothing, for a certificate whose numbers the checker is to find.
-_LOOSEST = 2.0**199
+    )
 
 
 def _rescaled(content: CertificateContent, polar_upper: float) -> CertificateContent:
@@ -129,33 +129,41 @@ def _rescaled(content: CertificateContent, polar_upper: float) -> CertificateCon
     return replace(content, polar_upper=polar_upper, scale=scale)
 
 
-def _restated(content: CertificateContent, verdict: Verdict) -> CertificateContent:
+def _restated(content: CertificateContent) -> CertificateContent:
     """The certificate with the checker's own ends as its claim, moved out by twice its rounding errors.
 
-    Another machine may round otherwise; it then still finds the claim true.
+    Another machine may round otherwise; it then still finds the claim true. Left as it is where the checker cannot
+    evaluate it; it then says why.
     """
-    if verdict.objective is None or verdict.dual_value is None:
+    try:
+        with np.errstate(all="ignore"):
+            certificate = read_certificate(content.to_bytes())
+            loss = bind_loss(certificate)
+            value, dual = objective(certificate, loss), dual_value(certificate, loss)
+    except Rejection:
         return content
-    (below, upper), (lower, above) = verdict.objective, verdict.dual_value
-    return replace(content, upper=upper + 2 * (upper - below), lower=lower - 2 * (above - lower))
+    upper, lower = float(value.high), float(dual.low)
+    upper, lower = upper + 2 * (upper - float(value.low)), lower - 2 * (float(dual.high) - lower)
+    settled = math.isfinite(upper) and math.isfinite(lower)
+    return replace(content, upper=upper, lower=lower) if settled else content
 
 
 def _statement(problem: Problem, terms: LossTerms) -> dict[str, Any]:
-    objective, policy = problem.objective, problem.decomposition.policy
-    penalty = objective.penalty
+    asked, policy = problem.objective, problem.decomposition.policy
+    penalty = asked.penalty
     decay = isinstance(penalty, WeightDecay)
     return {
-        "family": objective.kind.name,
+        "family": asked.kind.name,
         "loss": terms.loss.name,
         "reduction": terms.loss.reduction,
         "scale": float(terms.loss.scale),
         "penalty": "weight-decay" if decay else "product-of-norms",
-        "strength": float(objective.strength),
+        "strength": float(asked.strength),
         "powers": [] if decay else list(getattr(penalty, "powers", ())),
         "hidden_bias": policy.hidden,
         "output_bias": policy.output,
         "skip": policy.skip,
-        "lambda": float(objective.strength),
+        "lambda": float(asked.strength),
         "sample_weights": terms.sample_weights is not None,
         "mask": terms.mask is not None,
         "tolerance_relative": float(problem.tolerance.relative_gap),
@@ -164,9 +172,9 @@ def _statement(problem: Problem, terms: LossTerms) -> dict[str, Any]:
 
 
 def _data_arrays(problem: Problem, terms: LossTerms) -> dict[str, Array]:
-    objective, augmented = problem.objective, problem.decomposition.augmented
-    inputs = objective.inputs[:, : objective.inputs.shape[1] - int(augmented)]
-    arrays = {"X": _array(inputs), "Y": _array(objective.loss.targets)}
+    asked, augmented = problem.objective, problem.decomposition.augmented
+    inputs = asked.inputs[:, : asked.inputs.shape[1] - int(augmented)]
+    arrays = {"X": _array(inputs), "Y": _array(asked.loss.targets)}
     if terms.sample_weights is not None:
         arrays["sample_weights"] = _array(terms.sample_weights)
     if terms.mask is not None:
@@ -221,10 +229,10 @@ def _cone_arrays(proof: ConeProof) -> dict[str, Array]:
 
 
 def _scalar_proof(problem: Problem, dual: Tensor, proof: ScalarMajorant, margin: float) -> Proof:
-    objective = problem.objective
+    asked = problem.objective
     levels, columns, curvatures, upper = [], [], [], 0.0
     for index, sign in enumerate((-1.0, 1.0)):
-        region = direction_region(objective.inputs, objective.free_inputs, proof.center, float(proof.ratios[index]))
+        region = direction_region(asked.inputs, asked.free_inputs, proof.center, float(proof.ratios[index]))
         scores, slopes, caps = sign * dual[:, 0], proof.slopes[index], proof.caps[index].clamp_min(0)
         convex = convex_share(scores, slopes, caps, region.reach)
         touching = torch.where(region.reach > 0, convex / (4 * region.reach), 0.0)
@@ -248,8 +256,8 @@ def _scalar_proof(problem: Problem, dual: Tensor, proof: ScalarMajorant, margin:
 
 
 def _vector_proof(problem: Problem, dual: Tensor, proof: VectorMajorant, margin: float) -> Proof:
-    objective = problem.objective
-    region = direction_region(objective.inputs, objective.free_inputs, proof.center, proof.ratio)
+    asked = problem.objective
+    region = direction_region(asked.inputs, asked.free_inputs, proof.center, proof.ratio)
     mixings = torch.where((proof.mixings > 1e-100) & (proof.mixings < 1e100), proof.mixings, 1.0)
     envelopes, used = [], torch.zeros_like(proof.curvatures)
     for j in range(dual.shape[1]):
