@@ -76,7 +76,7 @@ def report(name: str, objective: Objective, best: Evaluation, method: str, outco
     print(f"{name:14} {objective.strength:5g}  {method:12} {values}", flush=True)
 
 
-def main(seconds: float) -> None:
+def main(seconds: float = 60.0) -> None:
     heads = f"{'objective':>10} {'lower':>10} {'gap':>8} {'U/lam':>7} {'seconds':>7}"
     print(f"{'data':14} {'decay':>5}  {'method':12} {heads}")
     for name, (_, _, decays) in CASES.items():
