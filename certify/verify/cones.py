@@ -43,6 +43,7 @@ BLOCK_PIVOTS = 8
 LARGEST_BLOCK = 1 << 19
 # Keeps the linear systems of guesses regular; guesses are proven afterwards.
 RIDGE = 1e-15
+AIM_MARGIN = 2.0**-44
 
 
 Mask = npt.NDArray[np.bool_]
@@ -182,7 +183,9 @@ def _least_norms(own: Sum, vertices: Array, values: Array, threshold: float) -> 
     if own.free:
         directions[:, :, -1] = 0.0
     gram = directions @ directions.transpose(0, 2, 1)
-    guess = _ascent(gram, values)
+    # Aimed at a little more, so that rounding leaves w feasible for small val too.
+    aims = values + AIM_MARGIN * np.abs(values).max(1, keepdims=True)
+    guess = _ascent(gram, aims)
     bounds = _feasible_norms(directions, values, guess)
     left = np.flatnonzero(~(bounds <= threshold))
     live: Mask = np.any(directions[left], axis=2)
@@ -190,7 +193,7 @@ def _least_norms(own: Sum, vertices: Array, values: Array, threshold: float) -> 
     for step in range(PIVOTS):
         if not len(left):
             break
-        guess = _solved(gram[left], values[left], active)
+        guess = _solved(gram[left], aims[left], active)
         found = _feasible_norms(directions[left], values[left], np.maximum(guess, 0.0))
         bounds[left] = np.minimum(bounds[left], found)
         wanting = live & ~active & ((gram[left] @ guess[:, :, None])[:, :, 0] < values[left])
