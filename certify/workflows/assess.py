@@ -37,6 +37,7 @@ class Findings:
         improvement: the search for a better model.
         bound: the best lower bound.
         settled: the certificate that the independent checker accepted, None if it accepted none.
+        refusal: why there is none, else empty.
         seconds: time spent.
         seed: of all randomness.
     """
@@ -45,6 +46,7 @@ class Findings:
     improvement: Improvement
     bound: LowerBound
     settled: Settled | None
+    refusal: str
     seconds: Seconds
     seed: int
 
@@ -78,7 +80,7 @@ def assess(findings: Findings) -> Result:
         environment=Environment(str(objective.inputs.device), torch.__version__, findings.seed),
         notes=problem.source.notes,
     )
-    return replace(result, message=message_of(result))
+    return replace(result, message=message_of(result, findings.refusal))
 
 
 def _standing(findings: Findings) -> Standing:

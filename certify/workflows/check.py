@@ -69,7 +69,7 @@ def run_check(problem: Problem, options: CheckOptions, listener: Listener = sile
     found, bound = search_and_bound(quest)
     bounded = time.perf_counter()
     listener("verifying", found.best.objective, bound.value, bound.polar.method)
-    settled = _settled(problem, bound)
+    settled, refusal = _settled(problem, bound)
     finished = time.perf_counter()
     seconds = Seconds(
         load=options.load_seconds,
@@ -78,13 +78,13 @@ def run_check(problem: Problem, options: CheckOptions, listener: Listener = sile
         verify=finished - bounded,
         total=options.load_seconds + finished - started,
     )
-    result = assess(Findings(problem, found, bound, settled, seconds, options.seed))
+    result = assess(Findings(problem, found, bound, settled, refusal, seconds, options.seed))
     return CheckOutcome(result, found.best.network, settled.data if settled else None)
 
 
-def _settled(problem: Problem, bound: LowerBound) -> Settled | None:
-    """The certificate that the checker accepts, None if there is none."""
+def _settled(problem: Problem, bound: LowerBound) -> tuple[Settled | None, str]:
+    """The certificate that the checker accepts, or none and why."""
     try:
-        return settled_certificate(problem, problem.terms, bound)
-    except NoCertificateError:
-        return None
+        return settled_certificate(problem, problem.terms, bound), ""
+    except NoCertificateError as error:
+        return None, str(error)

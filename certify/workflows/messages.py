@@ -5,8 +5,8 @@ from __future__ import annotations
 from certify.certificates.result import Result
 
 
-def message_of(result: Result) -> str:
-    """The reason of a result as a sentence for people."""
+def message_of(result: Result, refusal: str) -> str:
+    """The reason of a result as a sentence for people; `refusal` is the checker's, empty if it accepted."""
     breakdown, after = result.breakdown, result.best_known
     match result.reason:
         case "gap-closed":
@@ -30,7 +30,7 @@ def message_of(result: Result) -> str:
                 "widen the network"
             )
         case "numerical":
-            return "the independent checker did not accept the certificate, so nothing is claimed from it"
+            return f"nothing is certified: {refusal}"
         case "budget":
             return "the budget ran out before the gap closed; give more time with --budget"
         case _:
