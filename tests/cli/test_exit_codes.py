@@ -102,7 +102,13 @@ def test_ctrl_c_ends_a_running_check_with_130_and_no_traceback():
     model = FIXTURES / "undecided" / "digits-relu-wd0.01" / "model.pt"
     command = [sys.executable, "-c", "from certify.cli.main import main; main()", "check", str(model), "--budget", "5m"]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        # A background job inherits an ignored SIGINT; the command must get a fresh one.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         first = process.stderr.readline()  # a progress line: the check is running
