@@ -11,6 +11,7 @@ COUNT = 350
 CLOSED_FORM_ERROR = 1e-12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", INSTANCES)
 def test_no_bound_exceeds_the_known_optimum_and_no_untrained_model_is_certified(family):
     rng = np.random.default_rng(20)
