@@ -55,6 +55,8 @@ def split(majorant: Majorant, cones: Cones) -> Split:
     Returns:
         The split; cones without an exact midpoint are missing from `parents`.
     """
+    if cones.gram.shape[0] == 1:
+        return _unsplittable(cones)
     edges, ends = _longest_weighted_edges(cones)
     first, second, exact = _endpoints(cones.vertices, ends)
     exact = exact & (cones.depths < MAX_DEPTH)
@@ -71,6 +73,14 @@ def split(majorant: Majorant, cones: Cones) -> Split:
     pairs = zip(left.parts(), right.parts(), strict=True)
     children = Cones(*(torch.stack(pair, dim=-1).flatten(-2) for pair in pairs))
     return Split(cones, edges, children, midpoints, sums, stuck_upper)
+
+
+def _unsplittable(cones: Cones) -> Split:
+    """The split of rays, which have no edge."""
+    none = torch.zeros(0, dtype=torch.long, device=cones.gram.device)
+    nothing = cones.take(none)
+    blank = cones.gram.new_zeros(1, 0)
+    return Split(nothing, none, nothing, blank, blank, float(cones.bounds.max()))
 
 
 def edge_pairs(d: int) -> list[tuple[int, int]]:

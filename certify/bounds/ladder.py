@@ -7,6 +7,7 @@ rung yields a lower bound on the optimum, and the largest is kept. A rung may mo
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,6 +20,9 @@ from certify.bounds.methods import METHODS, Method
 from certify.bounds.polar import PolarBound, PolarTask, Progress, silent
 from certify.problem import Objective
 from certify.problem.dual import DualPoint, best_scale, dual_value
+
+# Scales below this are as good as 0: the dual value does not depend on A there.
+SMALLEST_SCALE = 1e-250
 
 LadderProgress = Callable[[str, float, float, str], None]
 
@@ -95,7 +99,8 @@ def _useful_polar(objective: Objective, dual: Tensor, needed: float) -> float:
     for _ in range(60):
         middle = (low + high) / 2
         low, high = (low, middle) if dual_value(objective, middle * dual) >= needed else (middle, high)
-    return objective.strength / high
+    # At high = 0 any finite polar serves.
+    return objective.strength / high if high > SMALLEST_SCALE else sys.float_info.max
 
 
 def seconds_from_now(seconds: float) -> float:

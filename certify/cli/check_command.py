@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,16 +73,12 @@ def check_command(ctx: click.Context, /, models: tuple[str, ...], **flags: Any) 
     ctx.exit(int(min(codes, key=GRAVITY.index)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    spec: ProblemSpec
-    seconds: float
-
-
 def _check_one(model: str, flags: dict[str, Any], reports: Any) -> ExitCode:  # noqa: ANN401
     try:
         result = _run(model, flags, reports)
     except CertifyError as error:
+        if error.code == "overwrite":
+            raise  # nothing may be written at all
         reports.error(model, error)
         return error.exit_code
     reports.result(result)
@@ -98,8 +94,10 @@ def _run(model: str, flags: dict[str, Any], reports: Any) -> Result:  # noqa: AN
     from certify.workflows.check import CheckOptions, run_check
 
     spec = problem_spec(model, flags)
-    for path in (flags["output_model"], flags["certificate"]):
+    reports_to = (entry.partition("=")[2] for entry in flags["outputs"])
+    for path in (flags["output_model"], flags["certificate"], *reports_to):
         if path:
+            _require_no_input(path, spec, flags["problem"])
             ensure_writable(path)
     problem = Problem.from_files(spec, flags["device"])
     use_threads(flags["threads"], problem)
@@ -116,13 +114,22 @@ def _run(model: str, flags: dict[str, Any], reports: Any) -> Result:  # noqa: AN
     return result
 
 
+def _require_no_input(path: str, spec: ProblemSpec, problem: str | None) -> None:
+    """Raise UsageError if an output would overwrite a file that is read."""
+    chosen = (spec.data.path, spec.data.inputs, spec.data.targets, problem)
+    inputs = [spec.model.path, *(entry for entry in chosen if isinstance(entry, str | Path))]
+    if Path(path).exists() and any(Path(entry).exists() and Path(path).samefile(entry) for entry in inputs):
+        raise UsageError(f"{path}: this is an input; write the output elsewhere", code="overwrite")
+
+
 def problem_spec(model: str, flags: dict[str, Any]) -> ProblemSpec:
     """The problem file that belongs to a model, with the flags applied; or the flags alone."""
     from certify.models.overrides import Overrides
     from certify.models.problem_file import find_problem_file, load_problem_file, spec_from_flags
 
     if not Path(model).is_file():
-        raise UsageError(f"{model}: no such file", code="missing-file")
+        found = "is a folder, not a model file" if Path(model).is_dir() else "no such file"
+        raise UsageError(f"{model}: {found}", code="missing-file")
     chosen = {name: flags[name] for name in OVERRIDES}
     path = flags["problem"] or find_problem_file(model)
     if path is None:

@@ -108,7 +108,8 @@ def require_supported(graph: LayerGraph) -> str:
     for obstacle in obstacles(graph):
         raise obstacle.error()
     family = family_of(graph)
-    assert family is not None, "a graph without obstacles has a family"
+    if family is None:
+        raise UnsupportedError("the layers form no known family of subnetworks", code="unsupported-architecture")
     return family
 
 

@@ -264,6 +264,12 @@ PROBLEM_ERRORS: dict[str, Explanation] = {
         "",
         "Name a regular file that you may read.",
     ),
+    "overwrite": Explanation(
+        "an output would overwrite an input",
+        "The path given for a model, certificate or report is a file that this run reads.",
+        "",
+        "Write to another path.",
+    ),
     "unwritable": Explanation(
         "the file cannot be written",
         "The folder is missing or not writable, or the path is a folder. This is checked before long work starts.",

@@ -36,6 +36,7 @@ class Verdict:
         certified: whether valid and a − b is within the tolerance of the certificate.
         tolerance: largest a − b that the certificate calls optimal, relative and absolute.
         kind: of the proof.
+        problem: the problem that the claim is about, in words.
         model_linked: whether the weights were compared with the model file.
         data_linked: whether the data were compared with the data file.
     """
@@ -51,6 +52,7 @@ class Verdict:
     certified: bool = False
     tolerance: tuple[float, float] | None = None
     kind: str = ""
+    problem: str = ""
     model_linked: bool = False
     data_linked: bool = False
 
@@ -80,7 +82,12 @@ def verify_bytes(data: bytes, model: bytes | None = None, files: tuple[bytes, ..
             return _failed(Verdict("refused"), found)
         tolerance = (certificate.relative, certificate.absolute)
         verdict = Verdict(
-            "invalid", upper=certificate.upper, lower=certificate.lower, tolerance=tolerance, kind=certificate.kind
+            "invalid",
+            upper=certificate.upper,
+            lower=certificate.lower,
+            tolerance=tolerance,
+            kind=certificate.kind,
+            problem=_described(certificate),
         )
         return _checked(certificate, verdict, model, files)
 
@@ -112,6 +119,18 @@ def _checked(certificate: Certificate, verdict: Verdict, model: bytes | None, fi
     certified = within_tolerance(certificate.upper, certificate.lower, certificate)
     linked = verdict.model_linked and verdict.data_linked
     return replace(verdict, status="valid", certified=certified, message="" if linked else LINKED_TO_NOTHING)
+
+
+def _described(certificate: Certificate) -> str:
+    samples, outputs = certificate.arrays["Y"].shape
+    penalty = f"{certificate.penalty} {certificate.strength:g}"
+    if certificate.powers:
+        penalty += f" with powers {list(certificate.powers)}"
+    return (
+        f"{certificate.family} subnetworks, {certificate.loss} ({certificate.reduction}, scale {certificate.scale:g}), "
+        f"{penalty}, hidden bias {certificate.hidden_bias}, output bias {certificate.output_bias}, "
+        f"skip {certificate.skip}, {samples} samples, {outputs} outputs"
+    )
 
 
 def _require_claim(certificate: Certificate, verdict: Verdict) -> None:

@@ -39,6 +39,9 @@ DOMAIN_MARGIN = 2.0**-40
 # A claim that says nothing, for a certificate whose numbers the checker is to find.
 _LOOSEST = 2.0**199
 
+# A polar of 0 is claimed to be at most this, so that the checker's allowance for underflow has room.
+SMALLEST_POLAR = 2.0**-200
+
 Array = np.ndarray[Any, np.dtype[Any]]
 Proof = tuple[str, float, dict[str, Array]]
 
@@ -204,7 +207,7 @@ def _parameter_names(problem: Problem) -> dict[str, str] | None:
 
 def _proof(problem: Problem, bound: LowerBound, margin: float) -> Proof:
     """Kind, U and arrays."""
-    method, upper = bound.polar.method, bound.polar.upper * (1 + margin)
+    method, upper = bound.polar.method, max(bound.polar.upper * (1 + margin), SMALLEST_POLAR)
     match bound.polar.proof:
         case None:
             kind = "zero" if not bool(bound.point.values.any()) else method

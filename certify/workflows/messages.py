@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from certify.certificates.result import Result
 
+# Absolute gaps below this are rounding, whatever the objective.
+ROUNDING_SIZED = 1e-12
+
 
 def message_of(result: Result, refusal: str) -> str:
     """The reason of a result as a sentence for people; `refusal` is the checker's, empty if it accepted."""
@@ -28,6 +31,11 @@ def message_of(result: Result, refusal: str) -> str:
             return (
                 f"adding subnetworks lowers the objective by {breakdown.missing_subnetwork:.3g} to {after:.8g}; "
                 "widen the network"
+            )
+        case _ if result.verdict == "undecided" and 0 <= result.gap <= ROUNDING_SIZED:
+            return (
+                "the gap is of the size of rounding, but so is the objective, and a relative tolerance asks for less; "
+                "allow an absolute gap with --absolute-gap"
             )
         case "numerical":
             return f"nothing is certified: {refusal}"

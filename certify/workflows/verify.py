@@ -53,6 +53,7 @@ def verdict_object(verdict: Verdict, path: str) -> dict[str, Any]:
             "dual_value": _interval(verdict.dual_value),
             "polar_upper": _finite(verdict.polar_upper),
         },
+        "problem": verdict.problem or None,
         "proof": verdict.kind or None,
         "model_compared": verdict.model_linked,
         "data_compared": verdict.data_linked,
@@ -68,7 +69,8 @@ def verdict_lines(verdict: Verdict, path: str) -> list[str]:
     compared = [name for name, done in (("model", verdict.model_linked), ("data", verdict.data_linked)) if done]
     found = f"compared with the {' and '.join(compared)} file" if compared else ""
     return [
-        f"{path}: valid",
+        f"{path}: valid" + ("" if verdict.certified else ", but the gap it proves is NOT within the tolerance"),
+        f"  problem  {verdict.problem}",
         f"  objective of the network        ≤ {verdict.upper!r}",
         f"  every network of every width    ≥ {verdict.lower!r}",
         f"  gap  {verdict.gap:.6g} absolute, {verdict.relative_gap:.6g} relative: {within} the tolerance "
