@@ -1,4 +1,4 @@
-"""Progress on stderr: a live line with the closing interval on a terminal, plain lines elsewhere."""
+"""Progress on stderr: a live line with the closing interval on a terminal; elsewhere a line now and then."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class _PlainLines:
     """Writes a line now and then."""
 
     def __init__(self, model: str) -> None:
-        self.model, self.last = model, -math.inf
+        self.model, self.last = model, time.monotonic()
 
     def __call__(self, phase: str, upper: float, lower: float, detail: str) -> None:
         """Write the line if the last one is old enough."""
