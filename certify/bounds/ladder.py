@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import final
@@ -16,7 +15,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from certify.bounds.methods import METHODS, Method
+from certify.bounds.methods import METHODS
 from certify.bounds.polar import PolarBound, PolarTask, Progress, silent
 from certify.problem import Objective
 from certify.problem.dual import DualPoint, best_scale, dual_value
@@ -101,11 +100,3 @@ def _useful_polar(objective: Objective, dual: Tensor, needed: float) -> float:
         low, high = (low, middle) if dual_value(objective, middle * dual) >= needed else (middle, high)
     # At high = 0 any finite polar serves.
     return objective.strength / high if high > SMALLEST_SCALE else sys.float_info.max
-
-
-def seconds_from_now(seconds: float) -> float:
-    """Deadline on the clock of `PolarTask`."""
-    return time.perf_counter() + seconds
-
-
-__all__ = ["LowerBound", "Method", "climb", "scaled", "seconds_from_now", "trivial_bound"]

@@ -37,12 +37,6 @@ def test_pairing_outputs_and_forward_agree(kind):
     assert torch.allclose(torch.einsum("rnc,nc->r", pieces, dual), kind.pairing(inputs, dual, factors), rtol=1e-12)
 
 
-def test_slopes_match_finite_differences(kind):
-    points, step = drawn(50, 1, seed=6) + 0.01, 1e-7
-    slope = (kind.activation(points + step) - kind.activation(points - step)) / (2 * step)
-    assert torch.allclose(kind.activation_slope(points), slope, rtol=1e-5, atol=1e-6)
-
-
 def objective_of(kind, penalty):
     convex = ConvexPart(torch.zeros(N, 0, dtype=torch.float64), torch.zeros(0, dtype=torch.float64))
     return Objective(kind, drawn(N, D), 0, convex, LossSpec("mse").bind(drawn(N, C, seed=4), C), penalty)

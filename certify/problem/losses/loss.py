@@ -75,10 +75,6 @@ class Loss(ABC):
         """inf_Z l(Z) = −l*(0)."""
         return -self.conjugate(torch.zeros_like(self.targets))
 
-    def smoothness(self) -> float:
-        """Lipschitz constant of ∇l in the Frobenius norm; +inf when there is none."""
-        return self.curvature * float(self.weights.max()) if self.weights.numel() else 0.0
-
 
 @dataclass(frozen=True, slots=True)
 class EntrywiseLoss(Loss):

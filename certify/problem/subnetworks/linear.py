@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar, final
 
-import torch
 from torch import Tensor
 
 from certify.problem.subnetworks.subnetwork import TwoLayer
@@ -20,7 +19,3 @@ class Linear(TwoLayer):
     @staticmethod
     def activation(preactivation: Tensor) -> Tensor:
         return preactivation
-
-    @staticmethod
-    def activation_slope(preactivation: Tensor) -> Tensor:
-        return torch.ones_like(preactivation)

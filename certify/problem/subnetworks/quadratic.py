@@ -19,7 +19,3 @@ class Quadratic(TwoLayer):
     @staticmethod
     def activation(preactivation: Tensor) -> Tensor:
         return preactivation**2
-
-    @staticmethod
-    def activation_slope(preactivation: Tensor) -> Tensor:
-        return 2 * preactivation

@@ -19,7 +19,3 @@ class ReLU(TwoLayer):
     @staticmethod
     def activation(preactivation: Tensor) -> Tensor:
         return preactivation.clamp_min(0)
-
-    @staticmethod
-    def activation_slope(preactivation: Tensor) -> Tensor:
-        return (preactivation > 0).to(preactivation)

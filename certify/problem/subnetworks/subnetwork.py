@@ -51,11 +51,6 @@ class TwoLayer(Subnetwork):
     def activation(preactivation: Tensor) -> Tensor:
         """σ, entrywise."""
 
-    @staticmethod
-    @abstractmethod
-    def activation_slope(preactivation: Tensor) -> Tensor:
-        """σ′, entrywise (any subgradient where σ has a kink)."""
-
     def hidden(self, inputs: Tensor, first: Tensor) -> Tensor:
         """σ(X uᵢ) of all subnetworks, shape (n, r)."""
         return self.activation(inputs @ first.T)
