@@ -52,17 +52,16 @@ def resolve_policy(graph: LayerGraph, conventions: Conventions, penalty: Penalty
         UsageError: the model does not have what is spoken of, or the penalty does not say how to penalize it.
         UnsupportedError: a free hidden bias under a square.
     """
-    family = require_supported(graph)
-    weighted = [layer for layer in graph.layers if layer.weight is not None]
+    form = require_supported(graph)
     policy = BiasPolicy(
-        hidden=_bias(graph, weighted[0], "hidden", conventions.hidden),
-        output=_bias(graph, weighted[-1], "output", conventions.output),
-        skip=_skip(graph, conventions.skip),
+        hidden=_bias(graph, form.first, "hidden", conventions.hidden),
+        output=_bias(graph, form.second, "output", conventions.output),
+        skip=_skip(graph.label, form.skip, conventions.skip),
     )
     if penalty.ridge() is None:
         _require_free(graph.label, "biases: {output: free}", "output bias", policy.output)
         _require_free(graph.label, "skip: free", "linear skip", policy.skip)
-    if family == "quadratic" and policy.hidden == "free":
+    if form.family == "quadratic" and policy.hidden == "free":
         raise UnsupportedError(
             f"{graph.label}: a free hidden bias b makes (xw + b)² contain a linear and a constant term at no cost, so "
             "that the polar is unbounded. Use biases: {hidden: penalized}, and a free output bias or skip if meant",
@@ -87,18 +86,18 @@ def _bias(graph: LayerGraph, layer: Layer, role: str, said: Policy | None) -> Po
     return said or ("penalized" if layer.bias is not None else "absent")
 
 
-def _skip(graph: LayerGraph, said: Policy | None) -> Policy:
-    if graph.skip is None and said is not None:
+def _skip(label: str, skip: Layer | None, said: Policy | None) -> Policy:
+    if skip is None and said is not None:
         raise UsageError(
-            f"{graph.label}: skip is '{said}', but model.layers has no skip; add '- skip: NAME'", code="bias-mismatch"
+            f"{label}: skip is '{said}', but model.layers has no skip; add '- skip: NAME'", code="bias-mismatch"
         )
-    if graph.skip is not None and graph.skip.bias is not None:
+    if skip is not None and skip.bias is not None:
         raise UsageError(
-            f"{graph.label}: the skip layer has a bias, '{graph.skip.bias}'; add it to the output bias and save the "
+            f"{label}: the skip layer has a bias, '{skip.bias}'; add it to the output bias and save the "
             "weights without it",
             code="bias-mismatch",
         )
-    return said or ("penalized" if graph.skip is not None else "absent")
+    return said or ("penalized" if skip is not None else "absent")
 
 
 def _require_free(label: str, remedy: str, part: str, policy: Policy) -> None:

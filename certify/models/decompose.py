@@ -17,6 +17,7 @@ from certify.errors import CertifyError, RefusedError, UsageError
 from certify.models.bias_policy import BiasPolicy, Conventions, resolve_policy
 from certify.models.homogeneity import require_supported
 from certify.models.layers import LayerGraph
+from certify.models.two_layer import TwoLayerForm
 from certify.problem import SUBNETWORKS, ConvexPart, Factors, Objective, ParallelNetwork, Penalty, Subnetwork
 
 # Largest accepted difference of the two forward passes, as a share of the same pass over absolute values.
@@ -50,6 +51,7 @@ class Decomposition:
         policy: what is penalized.
         blocks: the columns of E.
         augmented: whether H has a constant last column for the hidden bias.
+        form: which layers of the graph hold them.
     """
 
     kind: Subnetwork
@@ -57,6 +59,7 @@ class Decomposition:
     policy: BiasPolicy
     blocks: tuple[Block, ...]
     augmented: bool
+    form: TwoLayerForm
 
     @property
     def free_inputs(self) -> int:
@@ -92,21 +95,23 @@ def decompose(graph: LayerGraph, conventions: Conventions, penalty: Penalty) -> 
         UnsupportedError: the graph leaves the theory, or the penalty can be rescaled away.
         UsageError: shapes that do not chain, or biases that contradict the problem.
     """
-    kind = SUBNETWORKS[require_supported(graph)]
+    form = require_supported(graph)
+    kind = SUBNETWORKS[form.family]
     penalty.gauge(kind)
     policy = resolve_policy(graph, conventions, penalty)
     augmented = policy.hidden != "absent" and not (kind.name == "linear" and policy.hidden == "free")
-    blocks, coefficients = _convex(graph, policy, penalty.ridge(), folded=policy.hidden == "free" and not augmented)
-    network = ParallelNetwork(_factors(graph, augmented), coefficients)
-    return Decomposition(kind, network, policy, blocks, augmented)
+    blocks, coefficients = _convex(graph, form, policy, penalty.ridge())
+    network = ParallelNetwork(_factors(graph, form, augmented), coefficients)
+    return Decomposition(kind, network, policy, blocks, augmented, form)
 
 
 def require_input_size(graph: LayerGraph, inputs: Tensor, where: str) -> None:
     """Raise UsageError (`shape-mismatch`) unless the data have the inputs that the first layer reads."""
-    weight = graph.weight(graph.layers[0])
+    first = require_supported(graph).first
+    weight = graph.weight(first)
     if inputs.shape[1] != weight.shape[1]:
         raise UsageError(
-            f"{where}: inputs have shape {tuple(inputs.shape)}, but {graph.layers[0].title} of {graph.label} reads "
+            f"{where}: inputs have shape {tuple(inputs.shape)}, but {first.title} of {graph.label} reads "
             f"{weight.shape[1]} inputs",
             code="shape-mismatch",
         )
@@ -128,19 +133,18 @@ def require_same_outputs(graph: LayerGraph, objective: Objective, network: Paral
         raise CertifyError(f"{graph.label}: the parallel form differs from the layers by {worst:.3g}; please report")
 
 
-def _factors(graph: LayerGraph, augmented: bool) -> Factors:
-    first, second = graph.layers[0], graph.layers[-1]
-    bias = graph.bias(first)
-    columns = [graph.weight(first)] + ([bias[:, None]] if augmented and bias is not None else [])
-    return torch.cat(columns, 1), graph.weight(second).T.contiguous()
+def _factors(graph: LayerGraph, form: TwoLayerForm, augmented: bool) -> Factors:
+    bias = graph.bias(form.first)
+    columns = [graph.weight(form.first)] + ([bias[:, None]] if augmented and bias is not None else [])
+    return torch.cat(columns, 1), graph.weight(form.second).T.contiguous()
 
 
 def _convex(
-    graph: LayerGraph, policy: BiasPolicy, ridge: float | None, *, folded: bool
+    graph: LayerGraph, form: TwoLayerForm, policy: BiasPolicy, ridge: float | None
 ) -> tuple[tuple[Block, ...], Tensor]:
     """Blocks of E, and C (k, c)."""
-    first, second = graph.layers[0], graph.layers[-1]
-    hidden, output, weight = graph.bias(first), graph.bias(second), graph.weight(second)
+    hidden, output, weight = graph.bias(form.first), graph.bias(form.second), graph.weight(form.second)
+    folded = form.family == "linear" and policy.hidden == "free"
     strength = ridge or 0.0
     blocks, rows = [], [weight.new_zeros(0, weight.shape[0])]
     constant = (weight @ hidden)[None] if folded and hidden is not None else None
@@ -153,9 +157,9 @@ def _convex(
     if constant is not None:
         blocks.append(Block("constant", 0.0))
         rows.append(constant)
-    if graph.skip is not None:
+    if form.skip is not None:
         blocks.append(Block("skip", 0.0 if policy.skip == "free" else strength))
-        rows.append(graph.weight(graph.skip).T)
+        rows.append(graph.weight(form.skip).T)
     return tuple(blocks), torch.cat(rows)
 
 

@@ -11,6 +11,7 @@ from typing import final
 
 from certify.errors import UnsupportedError, UsageError
 from certify.models.layers import Layer, LayerGraph
+from certify.models.two_layer import TwoLayerForm, two_layer_form
 
 NOT_HOMOGENEOUS = (
     *("sigmoid", "tanh", "gelu", "silu", "swish", "mish", "elu", "selu", "celu", "softplus", "softsign", "softmax"),
@@ -29,11 +30,9 @@ INPUT_DEGREES: dict[str, int | None] = {
     "conv": 1,
     "abs": 1,
     "maxout": 1,
+    "add": 1,
     **dict.fromkeys(NOT_HOMOGENEOUS),
 }
-# What may stand between the two linear layers, and the family that it makes.
-FAMILIES = {(): "linear", ("relu",): "relu", ("square",): "quadratic"}
-
 _QUALIFY = "Layers that qualify: linear, ReLU, square."
 
 
@@ -66,23 +65,22 @@ def layer_degree(layer: Layer) -> int | None:
 
 
 def weight_degrees(graph: LayerGraph) -> dict[str, int | None]:
-    """Degree of the outputs in every weight of the chain alone: what comes after it counts; None as for layers."""
+    """Degree of the outputs in every weight alone: what comes after it counts; None as for layers."""
     degrees: dict[str, int | None] = {}
-    after: int | None = 1
+    after: dict[str, int | None] = {}
     for layer in reversed(graph.layers):
-        own = layer_degree(layer)
+        here, own = after.get(layer.name, 1), layer_degree(layer)
         if layer.weight is not None:
-            degrees[layer.weight] = after
-        after = None if after is None or own is None else after * own
+            degrees[layer.weight] = here
+        for name in layer.inputs:
+            after[name] = None if here is None or own is None else here * own
     return dict(reversed(degrees.items()))
 
 
 def family_of(graph: LayerGraph) -> str | None:
     """Name of the subnetwork kind, or None."""
-    ops = tuple(layer.op for layer in graph.layers)
-    if len(ops) < 2 or ops[0] != "linear" or ops[-1] != "linear":
-        return None
-    return FAMILIES.get(ops[1:-1])
+    form = two_layer_form(graph)
+    return None if form is None else form.family
 
 
 def obstacles(graph: LayerGraph) -> tuple[Obstacle, ...]:
@@ -90,16 +88,15 @@ def obstacles(graph: LayerGraph) -> tuple[Obstacle, ...]:
     found = [obstacle for layer in graph.layers if (obstacle := _of_layer(layer, graph.label))]
     if found:
         return tuple(found)
+    form = two_layer_form(graph)
+    if form is not None:
+        return tuple(_shape_faults(graph, form))
     weighted = [layer for layer in graph.layers if layer.weight is not None]
-    if len(weighted) >= 3:
-        return (_too_deep(weighted, graph.label),)
-    if family_of(graph) is None:
-        return (_other_shape(graph),)
-    return tuple(_shape_faults(graph, weighted))
+    return (_too_deep(weighted, graph.label) if len(weighted) >= 3 else _other_shape(graph),)
 
 
-def require_supported(graph: LayerGraph) -> str:
-    """The family.
+def require_supported(graph: LayerGraph) -> TwoLayerForm:
+    """The two-layer form.
 
     Raises:
         UnsupportedError: `not-homogeneous`, `unknown-layer`, `degree-mismatch` or `unsupported-architecture`.
@@ -107,10 +104,10 @@ def require_supported(graph: LayerGraph) -> str:
     """
     for obstacle in obstacles(graph):
         raise obstacle.error()
-    family = family_of(graph)
-    if family is None:
+    form = two_layer_form(graph)
+    if form is None:
         raise UnsupportedError("the layers form no known family of subnetworks", code="unsupported-architecture")
-    return family
+    return form
 
 
 def _of_layer(layer: Layer, label: str) -> Obstacle | None:
@@ -145,10 +142,10 @@ def _other_shape(graph: LayerGraph) -> Obstacle:
     return Obstacle("unsupported-architecture", reason, needed)
 
 
-def _shape_faults(graph: LayerGraph, weighted: list[Layer]) -> list[Obstacle]:
+def _shape_faults(graph: LayerGraph, form: TwoLayerForm) -> list[Obstacle]:
     where = graph.label
     faults = []
-    for layer in [*weighted, *([graph.skip] if graph.skip else [])]:
+    for layer in form.weighted:
         weight, bias = graph.weight(layer), graph.bias(layer)
         if weight.ndim != 2:
             faults.append(_shape(f"{where}: '{layer.weight}' has shape {tuple(weight.shape)}.", "Need a matrix."))
@@ -157,14 +154,14 @@ def _shape_faults(graph: LayerGraph, weighted: list[Layer]) -> list[Obstacle]:
             faults.append(_shape(found, f"Need a bias of shape ({weight.shape[0]},)."))
     if faults:
         return faults
-    first, second = (graph.weight(layer) for layer in weighted)
+    first, second = graph.weight(form.first), graph.weight(form.second)
     if second.shape[1] != first.shape[0]:
-        found = f"{where}: '{weighted[0].weight}' has shape {tuple(first.shape)}, '{weighted[1].weight}' "
+        found = f"{where}: '{form.first.weight}' has shape {tuple(first.shape)}, '{form.second.weight}' "
         faults.append(_shape(f"{found}{tuple(second.shape)}.", f"Need {first.shape[0]} columns in the second."))
     if first.shape[1] == 0 or second.shape[0] == 0:
         faults.append(_shape(f"{where}: the network has no inputs or no outputs.", "Need at least one of each."))
-    if graph.skip and graph.weight(graph.skip).shape != (second.shape[0], first.shape[1]):
-        found = f"{where}: skip weight '{graph.skip.weight}' has shape {tuple(graph.weight(graph.skip).shape)}."
+    if form.skip and graph.weight(form.skip).shape != (second.shape[0], first.shape[1]):
+        found = f"{where}: skip weight '{form.skip.weight}' has shape {tuple(graph.weight(form.skip).shape)}."
         faults.append(_shape(found, f"Need ({second.shape[0]}, {first.shape[1]})."))
     return faults
 

@@ -10,11 +10,13 @@ from typing import final
 import torch
 
 from certify.errors import UsageError
-from certify.models.homogeneity import Obstacle, family_of, layer_degree, obstacles, weight_degrees
+from certify.models.homogeneity import Obstacle, layer_degree, obstacles, weight_degrees
 from certify.models.layer_list import parse_layers
-from certify.models.layers import Layer, LayerGraph, build_graph
+from certify.models.layers import Layer, LayerGraph
+from certify.models.listed_layers import bare_graph, build_graph
 from certify.models.live_module import graph_of_module
 from certify.models.readers.weight_file import read_weights, require_parameters
+from certify.models.two_layer import two_layer_form
 from certify.problem import SUBNETWORKS
 
 QUADRATIC_NOTE = (
@@ -47,7 +49,7 @@ class Inspection:
     """What was found.
 
     Attributes:
-        layers: the layers in order; a skip comes last, with operation `skip`.
+        layers: the layers in order; a linear layer beside the others has operation `skip`.
         family: name of the subnetwork kind, or None.
         degree: its degree of homogeneity, or None.
         width: number r of subnetworks, or None.
@@ -98,17 +100,7 @@ def inspect_model(model: str | Path | torch.nn.Module, layers: Sequence[object] 
         problem = Obstacle(error.code, str(error), "", is_usage=True)
     except ValueError as error:
         raise UsageError(f"{model}: layers: {error}", code="layers-needed") from error
-    bare = LayerGraph(
-        layers=(),
-        skip=None,
-        parameters=weights.parameters,
-        prefix=weights.prefix,
-        format=weights.format,
-        path=weights.path,
-        sha256=weights.sha256,
-        notes=weights.notes,
-    )
-    return _inspection(bare, (problem,))
+    return _inspection(bare_graph(weights), (problem,))
 
 
 def inspection_of(graph: LayerGraph) -> Inspection:
@@ -117,15 +109,15 @@ def inspection_of(graph: LayerGraph) -> Inspection:
 
 
 def _inspection(graph: LayerGraph, problems: tuple[Obstacle, ...]) -> Inspection:
-    family = None if problems else family_of(graph)
-    rows = [_row(graph, layer, layer.op) for layer in graph.layers]
-    if graph.skip is not None:
-        rows.append(_row(graph, graph.skip, "skip"))
+    form = None if problems else two_layer_form(graph)
+    family = None if form is None else form.family
+    skip = None if form is None else form.skip
+    rows = [_row(graph, layer, "skip" if layer is skip else layer.op) for layer in graph.layers]
     return Inspection(
         layers=tuple(rows),
         family=family,
         degree=None if family is None else SUBNETWORKS[family].degree,
-        width=None if family is None else graph.weight(graph.layers[0]).shape[0],
+        width=None if form is None else graph.weight(form.first).shape[0],
         parameters={name: tuple(tensor.shape) for name, tensor in graph.parameters.items()},
         weight_degrees=weight_degrees(graph),
         penalized=tuple(graph.parameters),
@@ -138,6 +130,5 @@ def _inspection(graph: LayerGraph, problems: tuple[Obstacle, ...]) -> Inspection
 
 
 def _row(graph: LayerGraph, layer: Layer, op: str) -> LayerRow:
-    names = [name for name in (layer.weight, layer.bias) if name is not None]
-    shapes = {name: tuple(graph.parameters[name].shape) for name in names}
+    shapes = {name: tuple(graph.parameters[name].shape) for name in layer.parameters.values()}
     return LayerRow(op, layer.name, shapes, layer_degree(layer))

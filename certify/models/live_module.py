@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from certify.errors import UnsupportedError, UsageError
 from certify.models.layer_inference import layers_needed
 from certify.models.layer_list import LayerEntry, parse_layers
-from certify.models.layers import LayerGraph, build_graph
+from certify.models.layers import LayerGraph
+from certify.models.listed_layers import build_graph
 from certify.models.readers.weight_file import WeightFile, exact_parameters, strip_wrappers
 
 # Exact types only: a subclass may compute something else.

@@ -16,7 +16,8 @@ from certify.models.bias_policy import Conventions
 from certify.models.data_file import load_arrays
 from certify.models.decompose import Decomposition, decompose, require_input_size, require_same_outputs
 from certify.models.device import find_device
-from certify.models.layers import LayerGraph, build_graph
+from certify.models.layers import LayerGraph
+from certify.models.listed_layers import build_graph
 from certify.models.live_module import graph_of_module
 from certify.models.loss_terms import LossTerms
 from certify.models.problem_file import SCHEMA, PenaltySpec, ProblemSpec

@@ -187,10 +187,9 @@ def _data_arrays(problem: Problem, terms: LossTerms) -> dict[str, Array]:
 
 def _parameters(problem: Problem) -> dict[str, str]:
     """Name among the parameters of W1, b1, W2, b2 and S, as far as the model has them."""
-    graph = problem.graph
-    first, last, skip = graph.layers[0], graph.layers[-1], graph.skip
-    found = {"W1": first.weight, "b1": first.bias, "W2": last.weight, "b2": last.bias}
-    found["S"] = None if skip is None else skip.weight
+    form = problem.decomposition.form
+    found = {"W1": form.first.weight, "b1": form.first.bias, "W2": form.second.weight, "b2": form.second.bias}
+    found["S"] = None if form.skip is None else form.skip.weight
     return {role: name for role, name in found.items() if name is not None}
 
 

@@ -6,7 +6,7 @@ from certify.errors import ExitCode, UnsupportedError, UsageError
 from certify.models import inspect_model
 from certify.models.homogeneity import require_supported
 from certify.models.layer_list import parse_layers
-from certify.models.layers import build_graph
+from certify.models.listed_layers import build_graph
 from certify.models.readers.weight_file import read_weights
 
 

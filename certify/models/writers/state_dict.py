@@ -80,19 +80,19 @@ def write_network(path: str | Path, graph: LayerGraph, decomposition: Decomposit
 
 def network_parameters(graph: LayerGraph, decomposition: Decomposition, network: ParallelNetwork) -> dict[str, Tensor]:
     """Parameters of `graph`'s layers, by name in its order, that compute what `network` computes."""
-    first, second = graph.layers[0], graph.layers[-1]
+    form = decomposition.form
     weight, hidden_bias, outgoing = _units(decomposition, network)
     found: dict[str | None, Tensor | None] = {
-        first.weight: weight,
-        first.bias: hidden_bias,
-        second.weight: outgoing.T,
+        form.first.weight: weight,
+        form.first.bias: hidden_bias,
+        form.second.weight: outgoing.T,
     }
     output_bias = decomposition.rows(network, "output-bias")
     if output_bias is not None:
-        found[second.bias] = output_bias[0]
+        found[form.second.bias] = output_bias[0]
     skip = decomposition.rows(network, "skip")
-    if graph.skip is not None and skip is not None:
-        found[graph.skip.weight] = skip.T
+    if form.skip is not None and skip is not None:
+        found[form.skip.weight] = skip.T
     written = {name: found[name] for name in graph.parameters}
     return {
         name: t.detach().cpu().double().clone(memory_format=torch.contiguous_format)

@@ -1,0 +1,194 @@
+"""What every operation of a `LayerGraph` computes: one table from ATen-like names to float64 torch functions.
+
+Attributes have the names of `torch.nn.functional`. Layers that are known but not positively homogeneous are here too,
+so that a model with them can be shown and run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+Attribute = int | float | bool | str | tuple[int, ...]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Operands:
+    """What one operation reads.
+
+    Attributes:
+        values: outputs of earlier layers, or graph inputs.
+        parameters: tensors by role (`weight`, `bias`, `running_mean`, `running_var`).
+        attributes: constants by name; one left out has torch's default.
+    """
+
+    values: tuple[Tensor, ...]
+    parameters: Mapping[str, Tensor]
+    attributes: Mapping[str, Attribute]
+
+    @property
+    def value(self) -> Tensor:
+        """The only or first value."""
+        return self.values[0]
+
+    def options(self, *names: str) -> dict[str, Any]:
+        """Those of the named attributes that are given."""
+        return {name: self.attributes[name] for name in names if name in self.attributes}
+
+    def whole(self, name: str, default: int | None = None) -> int:
+        """An integer attribute."""
+        found: Any = self.attributes[name] if default is None else self.attributes.get(name, default)
+        return int(found)
+
+
+def _linear(x: Operands) -> Tensor:
+    return functional.linear(x.value, x.parameters["weight"], x.parameters.get("bias"))
+
+
+def _convolution(function: Callable[..., Tensor]) -> Callable[[Operands], Tensor]:
+    def apply(x: Operands) -> Tensor:
+        options = x.options("stride", "padding", "dilation", "groups")
+        return function(x.value, x.parameters["weight"], x.parameters.get("bias"), **options)
+
+    return apply
+
+
+def _maxout(x: Operands) -> Tensor:
+    """Largest of every `pieces` neighboring channels (axis 1)."""
+    value, pieces = x.value, x.whole("pieces")
+    return value.reshape(len(value), -1, pieces, *value.shape[2:]).amax(2)
+
+
+def _pool(function: Callable[..., Tensor], *names: str) -> Callable[[Operands], Tensor]:
+    return lambda x: function(x.value, **x.options(*names))
+
+
+def _over(function: Callable[..., Tensor]) -> Callable[[Operands], Tensor]:
+    """A reduction over the axes `dim`."""
+    return lambda x: function(x.value, **x.options("dim", "keepdim"))
+
+
+def _pointwise(function: Callable[..., Tensor], *names: str) -> Callable[[Operands], Tensor]:
+    return lambda x: function(x.value, **x.options(*names))
+
+
+def _reshape(x: Operands) -> Tensor:
+    """To `shape`, whose first entry, the samples, may be -1."""
+    shape: Any = x.attributes["shape"]
+    return x.value.reshape(shape)
+
+
+def _slice(x: Operands) -> Tensor:
+    index = slice(x.whole("start", 0), x.whole("end", 2**62), x.whole("step", 1))
+    return x.value[(slice(None),) * (x.whole("dim", 0) % x.value.ndim) + (index,)]
+
+
+def _add(x: Operands) -> Tensor:
+    total = x.values[0]
+    for value in x.values[1:]:
+        total = total + value
+    return total
+
+
+def _mul(x: Operands) -> Tensor:
+    product = x.values[0]
+    for value in x.values[1:]:
+        product = product * value
+    return product
+
+
+def _scale(x: Operands) -> Tensor:
+    factor: Any = x.attributes["factor"]
+    return torch.mul(x.value, factor)
+
+
+def _batch_norm(x: Operands) -> Tensor:
+    """As in evaluation: with the running statistics."""
+    found = x.parameters
+    return functional.batch_norm(
+        x.value, found["running_mean"], found["running_var"], found.get("weight"), found.get("bias"), **x.options("eps")
+    )
+
+
+def _layer_norm(x: Operands) -> Tensor:
+    shape: Any = x.attributes["normalized_shape"]
+    return functional.layer_norm(
+        x.value, list(shape), x.parameters.get("weight"), x.parameters.get("bias"), **x.options("eps")
+    )
+
+
+def _group_norm(x: Operands) -> Tensor:
+    return functional.group_norm(
+        x.value, x.whole("num_groups"), x.parameters.get("weight"), x.parameters.get("bias"), **x.options("eps")
+    )
+
+
+_WINDOW = ("kernel_size", "stride", "padding")
+_MAX_WINDOW = (*_WINDOW, "dilation", "ceil_mode")
+_MEAN_WINDOW = (*_WINDOW, "ceil_mode", "count_include_pad")
+
+OPERATIONS: dict[str, Callable[[Operands], Tensor]] = {
+    "linear": _linear,
+    "conv1d": _convolution(functional.conv1d),
+    "conv2d": _convolution(functional.conv2d),
+    "embedding": lambda x: functional.embedding(x.value.long(), x.parameters["weight"]),
+    "relu": _pointwise(torch.relu),
+    "leaky_relu": _pointwise(functional.leaky_relu, "negative_slope"),
+    "prelu": lambda x: functional.prelu(x.value, x.parameters["weight"]),
+    "abs": _pointwise(torch.abs),
+    "maxout": _maxout,
+    "square": _pointwise(torch.square),
+    "squared_relu": lambda x: torch.relu(x.value).square(),
+    "max_pool1d": _pool(functional.max_pool1d, *_MAX_WINDOW),
+    "max_pool2d": _pool(functional.max_pool2d, *_MAX_WINDOW),
+    "avg_pool1d": _pool(functional.avg_pool1d, *_MEAN_WINDOW),
+    "avg_pool2d": _pool(functional.avg_pool2d, *_MEAN_WINDOW, "divisor_override"),
+    "adaptive_max_pool1d": _pool(functional.adaptive_max_pool1d, "output_size"),
+    "adaptive_max_pool2d": _pool(functional.adaptive_max_pool2d, "output_size"),
+    "adaptive_avg_pool1d": _pool(functional.adaptive_avg_pool1d, "output_size"),
+    "adaptive_avg_pool2d": _pool(functional.adaptive_avg_pool2d, "output_size"),
+    "mean": _over(torch.mean),
+    "amax": _over(torch.amax),
+    "sum": _over(torch.sum),
+    "flatten": _pointwise(torch.flatten, "start_dim", "end_dim"),
+    "reshape": _reshape,
+    "permute": lambda x: x.value.permute(x.options("dims")["dims"]),
+    "squeeze": _pointwise(torch.squeeze, "dim"),
+    "unsqueeze": _pointwise(torch.unsqueeze, "dim"),
+    "slice": _slice,
+    "select": _pointwise(torch.select, "dim", "index"),
+    "cat": lambda x: torch.cat(x.values, **x.options("dim")),
+    "add": _add,
+    "mul": _mul,
+    "scale": _scale,
+    "identity": lambda x: x.value,
+    "dropout": lambda x: x.value,
+    "batch_norm": _batch_norm,
+    "layer_norm": _layer_norm,
+    "group_norm": _group_norm,
+    "sigmoid": _pointwise(torch.sigmoid),
+    "tanh": _pointwise(torch.tanh),
+    "gelu": _pointwise(functional.gelu, "approximate"),
+    "silu": _pointwise(functional.silu),
+    "mish": _pointwise(functional.mish),
+    "elu": _pointwise(functional.elu, "alpha"),
+    "selu": _pointwise(functional.selu),
+    "celu": _pointwise(functional.celu, "alpha"),
+    "softplus": _pointwise(functional.softplus, "beta", "threshold"),
+    "softsign": _pointwise(functional.softsign),
+    "softmax": _pointwise(torch.softmax, "dim"),
+    "log_softmax": _pointwise(torch.log_softmax, "dim"),
+    "hardtanh": _pointwise(functional.hardtanh, "min_val", "max_val"),
+    "relu6": _pointwise(functional.relu6),
+    "hardswish": _pointwise(functional.hardswish),
+    "hardsigmoid": _pointwise(functional.hardsigmoid),
+    "exp": _pointwise(torch.exp),
+    "sin": _pointwise(torch.sin),
+    "cos": _pointwise(torch.cos),
+}
