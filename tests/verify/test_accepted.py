@@ -37,7 +37,8 @@ def torch_objective(case, evaluate=None):
         entries = entries * terms.sample_weights[:, None]
     loss = spec.scale * entries.sum() / (count if spec.reduction == "mean" else 1)
     graph, policy = problem.graph, problem.decomposition.policy
-    first, last = graph.layers[0], graph.layers[-1]
+    form = problem.decomposition.form
+    first, last = form.first, form.second
     first_bias, last_bias = graph.bias(first), graph.bias(last)
     w1, w2 = graph.weight(first), graph.weight(last)
     rows = (w1**2).sum(1) + (first_bias**2 if policy.hidden == "penalized" else 0.0)
@@ -47,7 +48,7 @@ def torch_objective(case, evaluate=None):
             loss + penalty.strength * (rows ** (penalty.powers[0] / 2) * w2.norm(dim=0) ** penalty.powers[1]).sum()
         )
     total = rows.sum() + (w2**2).sum() + ((last_bias**2).sum() if policy.output == "penalized" else 0.0)
-    total = total + ((graph.weight(graph.skip) ** 2).sum() if policy.skip == "penalized" else 0.0)
+    total = total + ((graph.weight(form.skip) ** 2).sum() if policy.skip == "penalized" else 0.0)
     return float(loss + penalty.strength / 2 * total)
 
 
