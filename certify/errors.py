@@ -25,14 +25,22 @@ class CertifyError(Exception):
     Attributes:
         code: reason code, explained by `certify explain CODE`.
         exit_code: the process exit code of this kind of error.
+        shown: the message as a terminal shows it, with the source line and a caret under it where there is one.
     """
 
     exit_code: ClassVar[ExitCode] = ExitCode.INTERNAL
     default_code: ClassVar[str] = "internal"
 
-    def __init__(self, message: str, code: str | None = None) -> None:
+    def __init__(self, message: str, code: str | None = None, shown: str | None = None) -> None:
         super().__init__(message)
         self.code = code or self.default_code
+        self.shown = shown or message
+
+    @property
+    def report(self) -> str:
+        """The text for a terminal: `shown`, with the code at the end of its first line."""
+        first, newline, rest = self.shown.partition("\n")
+        return f"{first}  [{self.code}]{newline}{rest}"
 
 
 class UsageError(CertifyError):

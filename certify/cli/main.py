@@ -45,7 +45,7 @@ def main() -> None:
     except KeyboardInterrupt:
         code = _complain("interrupted", ExitCode.INTERRUPTED)
     except CertifyError as error:
-        code = _complain(f"error: {error}  [{error.code}]", error.exit_code)
+        code = _complain(f"error: {error.report}", error.exit_code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = ExitCode.NOT_CERTIFIED

@@ -67,7 +67,7 @@ class Reports:
         self.objects.append(error_object(model, error.code, int(error.exit_code), message))
         if self.format == "jsonl":
             click.echo(to_json(self.objects[-1], indent=None))
-        click.echo(f"certify: error: {message}  [{error.code}]", err=True)
+        click.echo(f"certify: error: {'' if named else f'{model}: '}{error.report}", err=True)
 
     def _finish(self) -> None:
         if self.format == "json":

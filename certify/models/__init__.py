@@ -1,20 +1,49 @@
-"""How a model arrives: files to layers to a parallel network."""
+"""How a model arrives: files to layers to a parallel network.
 
-from certify.models.arrays import Arrays
-from certify.models.data_file import load_arrays
-from certify.models.init_file import draft_problem_file
-from certify.models.inspect import Inspection, LayerRow, inspect_model
-from certify.models.loading import Problem
-from certify.models.overrides import Overrides
-from certify.models.problem_file import (
-    ProblemSpec,
-    find_problem_file,
-    load_problem_file,
-    problem_file_beside,
-    spec_from_flags,
-)
-from certify.models.source import Source, Tolerance
-from certify.models.writers import ensure_writable, write_network
+Names are imported on first use: problem files are read without torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from certify.models.arrays import Arrays
+    from certify.models.data_file import load_arrays
+    from certify.models.init_file import draft_problem_file
+    from certify.models.inspect import Inspection, LayerRow, inspect_model
+    from certify.models.loading import Problem
+    from certify.models.overrides import Overrides
+    from certify.models.problem_file import (
+        ProblemSpec,
+        find_problem_file,
+        load_problem_file,
+        problem_file_beside,
+        spec_from_flags,
+    )
+    from certify.models.source import Source, Tolerance
+    from certify.models.writers import ensure_writable, write_network
+
+_HOMES = {
+    "Arrays": "arrays",
+    "Inspection": "inspect",
+    "LayerRow": "inspect",
+    "Overrides": "overrides",
+    "Problem": "loading",
+    "ProblemSpec": "problem_file",
+    "Source": "source",
+    "Tolerance": "source",
+    "draft_problem_file": "init_file",
+    "ensure_writable": "writers",
+    "find_problem_file": "problem_file",
+    "inspect_model": "inspect",
+    "load_arrays": "data_file",
+    "load_problem_file": "problem_file",
+    "problem_file_beside": "problem_file",
+    "spec_from_flags": "problem_file",
+    "write_network": "writers",
+}
 
 __all__ = [
     "Arrays",
@@ -35,3 +64,10 @@ __all__ = [
     "spec_from_flags",
     "write_network",
 ]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    """Import a name on first use."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'certify.models' has no attribute {name!r}")
+    return getattr(import_module(f"certify.models.{_HOMES[name]}"), name)

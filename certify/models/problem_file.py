@@ -9,10 +9,10 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from certify.errors import UnsupportedError
 from certify.models.layer_list import LayerEntry, parse_layer, parse_layers
+from certify.models.loss_names import LOSS_NAMES
 from certify.models.overrides import OVERRIDE_FLAGS, Overrides, merged
 from certify.models.problem_validation import Place, did_you_mean, validated
 from certify.models.yaml_document import Location, load_yaml
-from certify.problem import LOSSES
 
 SCHEMA = "certify.problem/1"
 Policy = Literal["penalized", "free", "absent"]
@@ -34,8 +34,8 @@ def _positive_strength(value: float) -> float:
 
 
 def _known_loss(value: str) -> str:
-    if value not in LOSSES:
-        raise ValueError(f"unknown loss '{value}'" + did_you_mean(value, LOSSES))
+    if value not in LOSS_NAMES:
+        raise ValueError(f"unknown loss '{value}'" + did_you_mean(value, LOSS_NAMES))
     return value
 
 
@@ -198,7 +198,12 @@ def load_problem_file(path: str | Path) -> ProblemSpec:
         UnsupportedError: a penalty that has no certificate yet.
     """
     document = load_yaml(Path(path), "problem file")
-    return _from_content(document.content, document.path.parent, lambda at, key: document.place(at, of_key=key))
+    return _from_content(
+        document.content,
+        document.path.parent,
+        lambda at, key: document.place(at, of_key=key),
+        lambda at, key: document.excerpt(at, of_key=key),
+    )
 
 
 def spec_from_flags(model: str | Path, overrides: Overrides) -> ProblemSpec:
@@ -222,8 +227,13 @@ def problem_file_beside(model: str | Path) -> Path:
     return path.parent / f"{path.stem}.problem.yaml"
 
 
-def _from_content(content: Any, folder: Path, place: Place) -> ProblemSpec:  # noqa: ANN401
-    spec = validated(ProblemSpec, content, folder, place)
+def _from_content(
+    content: Any,  # noqa: ANN401
+    folder: Path,
+    place: Place,
+    excerpt: Place | None = None,
+) -> ProblemSpec:
+    spec = validated(ProblemSpec, content, folder, place, excerpt)
     product = spec.penalty.product_of_norms
     if product and product.norms != (2, 2):
         where = place(("penalty", "product_of_norms", "norms"), False)

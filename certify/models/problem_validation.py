@@ -18,7 +18,13 @@ M = TypeVar("M", bound=BaseModel)
 Place = Callable[[Location, bool], str]
 
 
-def validated(kind: type[M], content: Any, folder: Path, place: Place) -> M:  # noqa: ANN401
+def validated(
+    kind: type[M],
+    content: Any,  # noqa: ANN401
+    folder: Path,
+    place: Place,
+    excerpt: Place | None = None,
+) -> M:
     """`content` as a `kind`.
 
     Args:
@@ -26,6 +32,7 @@ def validated(kind: type[M], content: Any, folder: Path, place: Place) -> M:  # 
         content: plain data.
         folder: what relative paths in the content are relative to.
         place: names where a fault is.
+        excerpt: shows the line where it is, if there is one.
 
     Raises:
         UsageError: one line per fault.
@@ -33,8 +40,10 @@ def validated(kind: type[M], content: Any, folder: Path, place: Place) -> M:  # 
     try:
         return kind.model_validate(content, context={"folder": folder})
     except ValidationError as error:
-        lines = [_line(kind, fault, place) for fault in error.errors(include_url=False)]
-    raise UsageError("\n".join(dict.fromkeys(lines)), code="problem-file")
+        faults = error.errors(include_url=False)
+    # Each fault once, however many rules it breaks.
+    found = {_line(kind, fault, place): _excerpt(fault, excerpt) for fault in faults}
+    raise UsageError("\n".join(found), "problem-file", "\n".join(line + shown for line, shown in found.items()))
 
 
 def did_you_mean(found: str, known: Iterable[str]) -> str:
@@ -50,6 +59,10 @@ def _line(kind: type[BaseModel], fault: ErrorDetails, place: Place) -> str:
     unknown = fault["type"] == "extra_forbidden"
     key = ".".join(str(part) for part in location)
     return f"{place(location, unknown)}: {key + ': ' if key else ''}{_message(kind, fault)}"
+
+
+def _excerpt(fault: ErrorDetails, excerpt: Place | None) -> str:
+    return "\n" + excerpt(fault["loc"], fault["type"] == "extra_forbidden") if excerpt else ""
 
 
 def _message(kind: type[BaseModel], fault: ErrorDetails) -> str:

@@ -7,7 +7,7 @@ twelve, `0o14` is octal. Source: YAML 1.2.2, section 10.3.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -21,6 +21,9 @@ from certify.models.input_file import open_input
 MAX_YAML_BYTES = 2**20
 MAX_DEPTH = 32
 MAX_DIGITS = 400
+# Of a long line an error shows this many characters, and at most this many of them before the column.
+SHOWN_LENGTH = 100
+SHOWN_BEFORE = 60
 
 Location = tuple[str | int, ...]
 
@@ -55,21 +58,41 @@ class YamlDocument:
         content: mappings with text keys, lists, and scalars.
         positions: where each value starts, by its location; `()` is the whole document.
         keys: where each mapping key starts, by the location of its value.
+        lines: the text.
     """
 
     path: Path
     content: Any
     positions: Mapping[Location, Position]
     keys: Mapping[Location, Position]
+    lines: tuple[str, ...]
 
-    def place(self, location: Location, *, of_key: bool = False) -> str:
-        """`FILE:LINE:COLUMN` of a value, or of its key; of the nearest enclosing value where it has none."""
+    def position(self, location: Location, *, of_key: bool = False) -> Position:
+        """Where a value starts, or its key; the nearest enclosing value where it has none."""
         tables = (self.keys, self.positions) if of_key else (self.positions,)
         for length in range(len(location), -1, -1):
             for table in tables:
                 if location[:length] in table:
-                    return _place(self.path, table[location[:length]])
-        return str(self.path)
+                    return table[location[:length]]
+        return Position(1, 1)
+
+    def place(self, location: Location, *, of_key: bool = False) -> str:
+        """`FILE:LINE:COLUMN` of `position`."""
+        return _place(self.path, self.position(location, of_key=of_key))
+
+    def excerpt(self, location: Location, *, of_key: bool = False) -> str:
+        """The line of `position` with a caret under the column."""
+        return pointed_at(self.lines, self.position(location, of_key=of_key))
+
+
+def pointed_at(lines: Sequence[str], position: Position) -> str:
+    """Two lines: the source line, cut to a readable length around the column, and a caret under the column."""
+    line = lines[position.line - 1] if position.line <= len(lines) else ""
+    start = max(0, position.column - 1 - SHOWN_BEFORE)
+    cut = line[start : start + SHOWN_LENGTH].replace("\t", " ")
+    text = "".join(character if character.isprintable() else "?" for character in cut)
+    margin = f"{position.line:>5} | "
+    return f"{margin}{text}\n{' ' * (len(margin) - 2)}| {' ' * (position.column - 1 - start)}^"
 
 
 def load_yaml(path: Path, role: str) -> YamlDocument:
@@ -90,7 +113,7 @@ def load_yaml(path: Path, role: str) -> YamlDocument:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise UsageError(f"{path}:{line}:1: the {role} is not UTF-8 text", code="yaml") from error
-    return _Builder(path).build(_composed(path, text))
+    return _Builder(path, text).build(_composed(path, text))
 
 
 class _Composer(yaml.SafeLoader):
@@ -123,29 +146,35 @@ def _composed(path: Path, text: str) -> yaml.Node:
         mark = error.problem_mark or error.context_mark
         position = Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)
         problem = " ".join((error.problem or error.context or "not YAML").split())
-        raise UsageError(f"{_place(path, position)}: {problem}", code="yaml") from error
+        raise _fault(path, text, position, problem) from error
     except yaml.reader.ReaderError as error:
         start = text[: error.position]
         position = Position(start.count("\n") + 1, error.position - start.rfind("\n"))
         problem = f"character {error.character!r} is not allowed in YAML"
-        raise UsageError(f"{_place(path, position)}: {problem}", code="yaml") from error
+        raise _fault(path, text, position, problem) from error
     if node is None:
         raise UsageError(f"{_place(path, Position(1, 1))}: the file is empty", code="yaml")
     return node
+
+
+def _fault(path: Path, text: str, position: Position, problem: str) -> UsageError:
+    message = f"{_place(path, position)}: {problem}"
+    return UsageError(message, code="yaml", shown=f"{message}\n{pointed_at(text.splitlines(), position)}")
 
 
 @final
 class _Builder:
     """Turns nodes into values, and notes where each of them stands."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, text: str) -> None:
+        self._path, self._text = path, text
         self._positions: dict[Location, Position] = {}
         self._keys: dict[Location, Position] = {}
 
     def build(self, root: yaml.Node) -> YamlDocument:
         content = self._value(root, ())
-        return YamlDocument(self._path, content, MappingProxyType(self._positions), MappingProxyType(self._keys))
+        tables = MappingProxyType(self._positions), MappingProxyType(self._keys)
+        return YamlDocument(self._path, content, *tables, tuple(self._text.splitlines()))
 
     def _value(self, node: yaml.Node, location: Location) -> Any:  # noqa: ANN401
         self._positions[location] = _position(node)
@@ -184,7 +213,7 @@ class _Builder:
         return _converted(name, text)
 
     def _error(self, node: yaml.Node, problem: str) -> UsageError:
-        return UsageError(f"{_place(self._path, _position(node))}: {problem}", code="yaml")
+        return _fault(self._path, self._text, _position(node), problem)
 
 
 def _converted(name: str, text: str) -> int | float | bool | None:

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -5,6 +7,8 @@ import pytest
 from certify.errors import ExitCode, UnsupportedError, UsageError
 from certify.models import Overrides, find_problem_file, load_problem_file, problem_file_beside, spec_from_flags
 from certify.models.layer_list import LayerEntry
+from certify.models.loss_names import LOSS_NAMES
+from certify.problem import LOSSES
 
 FULL = """\
 schema: certify.problem/1
@@ -191,3 +195,27 @@ def test_the_problem_file_is_found_beside_the_model(tmp_path):
     assert find_problem_file(model) is None
     problem_file_beside(model).write_text(FULL)
     assert find_problem_file(model) == tmp_path / "net.v2.problem.yaml"
+
+
+def test_each_fault_is_shown_with_its_line_and_a_caret(load):
+    with pytest.raises(UsageError) as caught:
+        load(FULL.replace("mse", "mes").replace("budget", "budgett"))
+    shown = caught.value.shown.splitlines()
+    assert shown[1:3] == [
+        "    9 | loss: {name: mes, reduction: mean, scale: 1.0}",
+        "      |              ^",
+    ]
+    assert shown[4:] == ["   13 | budgett: {seconds: 60}", "      | ^"]
+
+
+def test_the_names_of_losses_are_those_of_the_registry():
+    assert list(LOSS_NAMES) == list(LOSSES)
+
+
+def test_problem_files_are_read_without_torch(tmp_path):
+    (tmp_path / "p.yaml").write_text(FULL)
+    program = (
+        "import sys; from certify.models import load_problem_file; load_problem_file(sys.argv[1]); "
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program, tmp_path / "p.yaml"], check=False).returncode == 0

@@ -123,3 +123,23 @@ def test_every_truncation_reads_or_raises_one_certify_error(read):
             read(text[:length])
         except CertifyError as error:
             assert error.exit_code in (ExitCode.USAGE, ExitCode.REFUSED)  # noqa: PT017
+
+
+def test_a_fault_is_shown_with_its_line_and_a_caret(read):
+    with pytest.raises(UsageError) as caught:
+        read("a: 1\nbé: !!int x\n")
+    assert caught.value.shown.splitlines()[1:] == ["    2 | bé: !!int x", "      |     ^"]
+
+
+def test_a_long_line_is_cut_around_the_column(read):
+    with pytest.raises(UsageError) as caught:
+        read("a: [" + "1, " * 500 + "&x 2]\n")
+    _, line, caret = caught.value.shown.splitlines()
+    assert len(line) < 120
+    assert line[caret.index("^")] == "&"
+
+
+def test_control_characters_of_a_line_do_not_reach_the_terminal(read):
+    with pytest.raises(UsageError) as caught:
+        read(b"a: \x1b[2J\n")
+    assert "\x1b" not in caught.value.shown
