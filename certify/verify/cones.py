@@ -96,7 +96,7 @@ def cone_tree_upper(certificate: Certificate) -> float:
     require(count == len(tangents), "cone-tree-shape", f"{count} leaves, {len(tangents)} tangent directions")
     rest, frame_norm = _reduction(certificate)
     own, unit = _normalized(certificate)
-    threshold = (certificate.polar_upper - rest) / (frame_norm * unit) * (1 - 2.0**-45)
+    threshold = (certificate.polar_upper - rest) / max(frame_norm * unit, TINY) * (1 - 2.0**-45)
     ranks: Integers = np.cumsum(splits == 0) - 1
     largest = 0.0
     for sign, cones in leaves(splits, own.rows.shape[1], own.interpolated, 2 if outputs == 1 else 1):
@@ -125,12 +125,15 @@ def _normalized(certificate: Certificate) -> tuple[Sum, float]:
     """The sum that the tree bounds, and the unit in which it does."""
     arrays, scores = certificate.arrays, -certificate.arrays["A"]
     rows: Array = arrays["rows"]
+    column = float(arrays["column"][0]) if certificate.free_hidden else 0.0
     if certificate.free_hidden:
-        column = float(arrays["column"][0])
-        require(column > 0, "cone-tree-column", f"the free column is {column!r}, needs to be positive")
         rows = np.concatenate([rows, np.full((len(rows), 1), column)], 1)
     units = [_power_of_two(rows), _power_of_two(scores)]
     rows, scores = rows / units[0], scores / units[1]
+    if certificate.free_hidden:
+        # Were it to vanish in these units, no sample would count as active on the positive free axis.
+        positive = bool((rows[:, -1] > 0).all())
+        require(positive, "cone-tree-column", f"the free column is {column!r}, needs to be positive beside the rows")
     terms = 2 * (sum(rows.shape) + scores.shape[1]) + 40
     magnitude = float((np.linalg.norm(scores, axis=1) * np.abs(rows).max(1)).sum()) * (1 + gamma(terms))
     weights = np.concatenate([np.maximum(scores, 0.0), np.maximum(-scores, 0.0)], 1)

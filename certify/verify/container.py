@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -95,9 +95,9 @@ def _entry(entry: object) -> tuple[str, str, tuple[int, ...]]:
     if not isinstance(entry, dict) or set(entry) != {"name", "dtype", "shape", "offset"}:
         refuse("array-table", f"entry {entry!r:.80}")
     name, item, shape = entry["name"], entry["dtype"], entry["shape"]
-    if not isinstance(name, str) or item not in ITEM_SIZES or type(entry["offset"]) is not int:
+    if not isinstance(name, str) or not isinstance(item, str) or item not in ITEM_SIZES or type(entry["offset"]) is not int:
         refuse("array-table", f"entry {entry!r:.80}")
     extents_fit = isinstance(shape, list) and len(shape) <= 3 and all(type(e) is int and 0 <= e < 2**31 for e in shape)
     if not extents_fit:
         refuse("array-table", f"shape of '{name}': {shape!r:.80}")
-    return name, cast("str", item), tuple(shape)
+    return name, item, tuple(shape)
