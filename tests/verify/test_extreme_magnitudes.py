@@ -1,0 +1,66 @@
+"""Forgeries by magnitude: what underflows, overflows or vanishes beside something larger proves nothing."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from certify.verify import verify_bytes
+
+from .cases import packed
+from .handmade import (
+    cone_tree,
+    free_cone_tree,
+    free_majorant,
+    handmade,
+    product,
+    scalar_majorant,
+    softmax,
+    vector_majorant,
+)
+
+TINIEST = 2.0**-1074
+FREE = (2.0**-1074, 2.0**-1073, 2.0**-1060, 2.0**-600, 2.0**-200, 1e-30, 1.0, 1e30, 2.0**200)
+MAKERS = (
+    handmade,
+    cone_tree,
+    free_cone_tree,
+    scalar_majorant,
+    vector_majorant,
+    free_majorant,
+    softmax,
+    product,
+    lambda: handmade(family="relu", kind="norm-products", upper=2.5),
+    lambda: handmade(kind="spectral", skip="penalized", output_bias="penalized"),
+)
+EXTREMES = (0.0, -0.0, TINIEST, 2.0**-1022, 2.0**-600, 2.0**-100, 1e16, 2.0**199, 2.0**200)
+
+PAIRS = list(itertools.combinations(("X", "Y", "A", "frame", "rows", "column"), 2))
+
+
+@pytest.mark.parametrize("column", FREE)
+def test_a_free_column_that_vanishes_beside_the_rows_hides_no_violator(column):
+    """Ω° = 2, at one slope and a large bias; a cone tree that no longer sees the bias would show 1."""
+    header, arrays = free_cone_tree(upper=1 + 2.0**-20)
+    assert verify_bytes(packed(header, arrays | {"column": np.array([column])})).rule in ("polar", "cone-tree-column")
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_extreme_entries_end_in_a_verdict_and_prove_no_more_than_the_zero_network(make):
+    """No exception, and every lower bound that is accepted is at most the objective of the zero network."""
+    header, arrays = make()
+    floats = [name for name, values in arrays.items() if values.dtype == np.float64 and values.size]
+    for name, value, whole in itertools.product(floats, EXTREMES, (False, True)):
+        changed = {key: values.copy() for key, values in arrays.items()}
+        changed[name].flat[slice(None) if whole else slice(1)] *= value
+        verdict = verify_bytes(packed(header, changed))
+        assert verdict.lower <= verdict.objective[1] if verdict.status == "valid" else verdict.rule
+
+
+@pytest.mark.parametrize(("one", "other"), PAIRS)
+def test_two_extremes_at_once_end_in_a_verdict(one, other):
+    header, arrays = free_cone_tree()
+    for first, second in itertools.product(EXTREMES, repeat=2):
+        changed = arrays | {one: arrays[one] * first, other: arrays[other] * second}
+        verdict = verify_bytes(packed(header, changed))
+        assert verdict.lower <= verdict.objective[1] if verdict.status == "valid" else verdict.rule
