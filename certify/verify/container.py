@@ -95,7 +95,8 @@ def _entry(entry: object) -> tuple[str, str, tuple[int, ...]]:
     if not isinstance(entry, dict) or set(entry) != {"name", "dtype", "shape", "offset"}:
         refuse("array-table", f"entry {entry!r:.80}")
     name, item, shape = entry["name"], entry["dtype"], entry["shape"]
-    if not isinstance(name, str) or not isinstance(item, str) or item not in ITEM_SIZES or type(entry["offset"]) is not int:
+    texts = isinstance(name, str) and isinstance(item, str)
+    if not texts or item not in ITEM_SIZES or type(entry["offset"]) is not int:
         refuse("array-table", f"entry {entry!r:.80}")
     extents_fit = isinstance(shape, list) and len(shape) <= 3 and all(type(e) is int and 0 <= e < 2**31 for e in shape)
     if not extents_fit:
