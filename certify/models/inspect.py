@@ -13,9 +13,10 @@ from certify.errors import UsageError
 from certify.models.homogeneity import Obstacle, layer_degree, obstacles, weight_degrees
 from certify.models.layer_list import parse_layers
 from certify.models.layers import Layer, LayerGraph
-from certify.models.listed_layers import bare_graph, build_graph
+from certify.models.listed_layers import bare_graph
 from certify.models.live_module import graph_of_module
-from certify.models.readers.weight_file import read_weights, require_parameters
+from certify.models.model_file import layered, read_model_file
+from certify.models.readers.weight_file import WeightFile
 from certify.models.two_layer import two_layer_form
 from certify.problem import SUBNETWORKS
 
@@ -90,17 +91,16 @@ def inspect_model(model: str | Path | torch.nn.Module, layers: Sequence[object] 
     """
     if isinstance(model, torch.nn.Module):
         return inspection_of(graph_of_module(model, layers))
-    weights = read_weights(Path(model))
-    require_parameters(weights)
+    found = read_model_file(Path(model))
     try:
-        return inspection_of(build_graph(weights, None if layers is None else parse_layers(layers)))
+        return inspection_of(layered(found, None if layers is None else parse_layers(layers)))
     except UsageError as error:
-        if error.code != "layers-needed" or layers is not None:
+        if error.code != "layers-needed" or layers is not None or not isinstance(found, WeightFile):
             raise
         problem = Obstacle(error.code, str(error), "", is_usage=True)
     except ValueError as error:
         raise UsageError(f"{model}: layers: {error}", code="layers-needed") from error
-    return _inspection(bare_graph(weights), (problem,))
+    return _inspection(bare_graph(found), (problem,))
 
 
 def inspection_of(graph: LayerGraph) -> Inspection:
@@ -120,13 +120,19 @@ def _inspection(graph: LayerGraph, problems: tuple[Obstacle, ...]) -> Inspection
         width=None if form is None else graph.weight(form.first).shape[0],
         parameters={name: tuple(tensor.shape) for name, tensor in graph.parameters.items()},
         weight_degrees=weight_degrees(graph),
-        penalized=tuple(graph.parameters),
+        penalized=_penalized(graph),
         format=graph.format,
         path=graph.path,
         sha256=graph.sha256,
         notes=(*graph.notes, *((QUADRATIC_NOTE,) if family == "quadratic" else ())),
         problems=problems,
     )
+
+
+def _penalized(graph: LayerGraph) -> tuple[str, ...]:
+    """All parameters but the statistics that a layer keeps."""
+    kept = {name for layer in graph.layers for role, name in layer.parameters.items() if role.startswith("running_")}
+    return tuple(name for name in graph.parameters if name not in kept)
 
 
 def _row(graph: LayerGraph, layer: Layer, op: str) -> LayerRow:

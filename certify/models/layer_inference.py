@@ -9,8 +9,8 @@ from torch import Tensor
 
 from certify.errors import UsageError
 from certify.models.layer_list import LayerEntry
+from certify.models.readers.formats import Format
 from certify.models.readers.safetensors_file import natural_key
-from certify.models.readers.weight_file import Format
 
 Notes = tuple[str, ...]
 

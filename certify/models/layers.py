@@ -11,7 +11,7 @@ from torch import Tensor
 
 from certify.errors import CertifyError
 from certify.models.operations import OPERATIONS, Attribute, Operands
-from certify.models.readers.weight_file import Format
+from certify.models.readers.formats import Format
 
 # Name of the only graph input, unless a graph says otherwise.
 INPUT = "input"

@@ -12,7 +12,8 @@ from certify.models.layer_inference import layers_needed
 from certify.models.layer_list import LayerEntry, parse_layers
 from certify.models.layers import LayerGraph
 from certify.models.listed_layers import build_graph
-from certify.models.readers.weight_file import WeightFile, exact_parameters, strip_wrappers
+from certify.models.readers.exact_weights import exact_parameters
+from certify.models.readers.weight_file import WeightFile, strip_wrappers
 
 # Exact types only: a subclass may compute something else.
 OPERATIONS: dict[type[nn.Module], str] = {

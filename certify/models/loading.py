@@ -17,12 +17,11 @@ from certify.models.data_file import load_arrays
 from certify.models.decompose import Decomposition, decompose, require_input_size, require_same_outputs
 from certify.models.device import find_device
 from certify.models.layers import LayerGraph
-from certify.models.listed_layers import build_graph
 from certify.models.live_module import graph_of_module
 from certify.models.loss_terms import LossTerms
+from certify.models.model_file import graph_of_file
 from certify.models.problem_file import SCHEMA, PenaltySpec, ProblemSpec
 from certify.models.problem_validation import validated
-from certify.models.readers.weight_file import read_weights, require_parameters
 from certify.models.source import Source, Tolerance
 from certify.models.writers import write_network
 from certify.problem import LossSpec, Objective, ParallelNetwork, Penalty, ProductOfNorms, WeightDecay
@@ -72,9 +71,7 @@ class Problem:
             UnsupportedError: a model or penalty outside the theory.
         """
         place = find_device(device)
-        weights = read_weights(spec.model.path)
-        require_parameters(weights)
-        graph = build_graph(weights, spec.model.entries)
+        graph = graph_of_file(spec.model.path, spec.model.entries)
         # The model is judged before the data are read: they may be large.
         decomposition = decompose(graph, _conventions(spec), _penalty(spec.penalty))
         return cls._assembled(spec, graph, decomposition, load_arrays(spec.data), place)

@@ -185,6 +185,12 @@ PROBLEM_ERRORS: dict[str, Explanation] = {
         "",
         "List the layers in the problem file under model.layers; the message shows lines to paste.",
     ),
+    "layers-given": Explanation(
+        "layers are given for a file that has its own",
+        "The problem file lists model.layers, but the model file says itself which layers run, and in which order.",
+        "",
+        "Remove model.layers; certify inspect MODEL shows the layers of the file.",
+    ),
     "missing-parameter": Explanation(
         "a layer of the problem file is not in the model file",
         "model.layers names a layer whose weight the file does not hold.",
@@ -299,10 +305,11 @@ REFUSALS: dict[str, Explanation] = {
     ),
     "unsafe-file": Explanation(
         "reading the file would run code",
-        "The file needs pickle for more than tensors, or is a TorchScript archive. Loading it could run any program.",
+        "The file pickles more than tensors, settings and layers of torch.nn, or is a TorchScript archive. "
+        "Loading it could run any program.",
         "",
-        "Save the weights alone, where you trust the file: torch.save(model.state_dict(), PATH) or "
-        "safetensors.torch.save_file(model.state_dict(), PATH).",
+        "Where you trust the file, save the weights alone: torch.save(model.state_dict(), PATH) or "
+        "safetensors.torch.save_file(model.state_dict(), PATH); or weights and layers: torch.export.save.",
     ),
     "corrupt-file": Explanation(
         "the file is truncated, corrupt or of another kind",
@@ -312,7 +319,7 @@ REFUSALS: dict[str, Explanation] = {
     ),
     "not-a-state-dict": Explanation(
         "the file does not hold tensors by name",
-        "The file holds a whole module, a list, a checkpoint with other entries, or arrays.",
+        "The file holds a list, arrays, or a checkpoint whose weights are under no usual key, or under two of them.",
         "",
         "Save the state dict: torch.save(model.state_dict(), PATH).",
     ),

@@ -7,7 +7,7 @@ from certify.models import inspect_model
 from certify.models.homogeneity import require_supported
 from certify.models.layer_list import parse_layers
 from certify.models.listed_layers import build_graph
-from certify.models.readers.weight_file import read_weights
+from certify.models.model_file import read_model_file as read_weights
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import torch
 
 from certify.errors import CertifyError, ExitCode, RefusedError, UnsupportedError, UsageError
 from certify.models import input_file
-from certify.models.readers.weight_file import read_weights
+from certify.models.model_file import read_model_file as read_weights
 
 
 def refusal(path, code, *words):
@@ -101,12 +101,6 @@ def test_code_in_a_file_is_named_and_never_run(tmp_path, form):
     assert not marker.exists()
 
 
-def test_a_whole_module_is_refused_with_the_way_to_save_it(tmp_path, network):
-    path = tmp_path / "model.pt"
-    torch.save(network, path)
-    refusal(path, "unsafe-file", "torch.nn.modules.container.Sequential", "torch.save(model.state_dict(), path)")
-
-
 def test_a_torchscript_archive_is_refused(tmp_path):
     path = tmp_path / "model.pt"
     with zipfile.ZipFile(path, "w") as archive:
@@ -125,7 +119,7 @@ def test_a_numpy_archive_is_no_model(data_file):
         (torch.ones(2), ["Tensor"]),
         ([torch.ones(2)], ["list"]),
         ({"epoch": 3}, ["'epoch'", "int"]),
-        ({"epoch": 3, "state_dict": {"a": torch.ones(1)}}, ["torch.save(checkpoint['state_dict'], path)"]),
+        ({"model": {"a": torch.ones(1)}, "state_dict": {"a": torch.ones(1)}}, ["'state_dict' and 'model'"]),
         ({1: torch.ones(1)}, ["under a int"]),
         (None, ["NoneType"]),
     ],

@@ -1,0 +1,88 @@
+"""Tensors as exact float64: dense, real, finite and each under one name only."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from certify.errors import RefusedError, UnsupportedError
+from certify.models.input_file import require_bytes
+
+# Every float of these types is a float64, so that conversion is exact.
+EXACT_TYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+
+
+def exact_parameters(found: Mapping[str, Tensor], where: str) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """The tensors as float64, and notes on what was converted.
+
+    Raises:
+        RefusedError: a tensor that is not dense, real, floating point and finite.
+        UnsupportedError: two names share one tensor.
+    """
+    for name, tensor in found.items():
+        _require_plain(name, tensor, where)
+    require_bytes(sum(8 * tensor.numel() for tensor in found.values()), where)
+    _require_untied(found, where)
+    exact = {name: tensor.detach().to("cpu", torch.float64, copy=True).contiguous() for name, tensor in found.items()}
+    for name, tensor in exact.items():
+        _require_finite(name, tensor, where)
+    narrow = sorted({str(t.dtype).removeprefix("torch.") for t in found.values() if t.dtype != torch.float64})
+    note = f"weights stored as {', '.join(narrow)}, converted exactly to float64"
+    return exact, (note,) if narrow else ()
+
+
+def unfit_weight(sort: str, name: str, where: str) -> RefusedError:
+    """The error for a tensor that is no weight: `sort` completes the sentence `parameter 'x' is …`."""
+    return RefusedError(
+        f"{where}: parameter '{name}' is {sort}; weights must be dense float16, bfloat16, float32 or float64",
+        code="weight-type",
+    )
+
+
+def _require_plain(name: str, tensor: Tensor, where: str) -> None:
+    sort = _unfit(tensor)
+    if sort is not None:
+        raise unfit_weight(sort, name, where)
+
+
+def _unfit(tensor: Tensor) -> str | None:
+    if torch.nn.parameter.is_lazy(tensor):
+        return "not initialized (a lazy layer that has not run)"
+    if tensor.layout != torch.strided or tensor.is_nested:
+        return "sparse or nested"
+    if tensor.is_quantized:
+        return "quantized"
+    if tensor.is_meta:
+        return "a meta tensor without values"
+    if tensor.dtype not in EXACT_TYPES:
+        return str(tensor.dtype).removeprefix("torch.")
+    return None
+
+
+def _require_untied(found: Mapping[str, Tensor], where: str) -> None:
+    places = defaultdict(list)
+    for name, tensor in found.items():
+        if tensor.numel():
+            places[tensor.data_ptr()].append(name)
+    for names in places.values():
+        if len(names) > 1:
+            raise UnsupportedError(
+                f"{where}: parameters '{names[0]}' and '{names[1]}' share one tensor; tied weights are another "
+                "problem (weight decay counts them once). If they are not tied, save clones",
+                code="tied-weights",
+            )
+
+
+def _require_finite(name: str, tensor: Tensor, where: str) -> None:
+    wrong = ~torch.isfinite(tensor)
+    if bool(wrong.any()):
+        first = tuple(wrong.nonzero()[0].tolist())
+        raise RefusedError(
+            f"{where}: parameter '{name}' has {int(wrong.sum())} non-finite of {math.prod(tensor.shape)} values, "
+            f"the first at index {first}",
+            code="non-finite",
+        )

@@ -1,0 +1,5 @@
+"""The formats in which models arrive, as results name them."""
+
+from typing import Literal
+
+Format = Literal["pt", "safetensors", "live", "ckpt", "module", "pt2", "onnx", "skops", "sklearn"]
