@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 import struct
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +13,7 @@ from typing import Any, final
 import numpy as np
 
 from certify.errors import UsageError
+from certify.whole_file import write_whole
 
 MAGIC = b"certify certificate 1\n"
 SCHEMA = "certify.certificate/1"
@@ -91,28 +89,10 @@ def save_certificate(path: str | Path, data: bytes) -> None:
     Raises:
         UsageError: the folder does not exist or cannot be written.
     """
-    target = Path(path)
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).chmod(0o666 & ~_umask())
-            Path(temporary).replace(target)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
-            raise
+        write_whole(path, data)
     except OSError as error:
-        raise UsageError(f"{target}: cannot write the certificate: {error.strerror}", "unwritable") from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        raise UsageError(f"{path}: cannot write the certificate: {error.strerror}", "unwritable") from error
 
 
 def _item_of(values: Values) -> str:
