@@ -68,7 +68,7 @@ def check_command(ctx: click.Context, /, models: tuple[str, ...], **flags: Any) 
     for flag in ("output_model", "certificate"):
         if flags[flag] and len(models) > 1:
             raise UsageError(f"--{flag.replace('_', '-')} takes one model at a time")
-    with Reports(flags) as reports:
+    with Reports(flags, models) as reports:
         codes = [_check_one(model, flags, reports) for model in models]
     ctx.exit(int(min(codes, key=GRAVITY.index)))
 
@@ -81,8 +81,9 @@ def _check_one(model: str, flags: dict[str, Any], reports: Any) -> ExitCode:  # 
             raise  # nothing may be written at all
         reports.error(model, error)
         return error.exit_code
-    reports.result(result)
-    return VERDICT_CODES[result.verdict]
+    code = VERDICT_CODES[result.verdict]
+    reports.result(result, int(code))
+    return code
 
 
 def _run(model: str, flags: dict[str, Any], reports: Any) -> Result:  # noqa: ANN401
@@ -94,8 +95,7 @@ def _run(model: str, flags: dict[str, Any], reports: Any) -> Result:  # noqa: AN
     from certify.workflows.check import CheckOptions, run_check
 
     spec = problem_spec(model, flags)
-    reports_to = (entry.partition("=")[2] for entry in flags["outputs"])
-    for path in (flags["output_model"], flags["certificate"], *reports_to):
+    for path in (flags["output_model"], flags["certificate"], *reports.files.paths):
         if path:
             _require_no_input(path, spec, flags["problem"])
             ensure_writable(path)

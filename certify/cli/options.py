@@ -13,6 +13,10 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 UNITS = {"": 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 BIASES = ["penalized", "free", "absent"]
 FORMATS = ["text", "json", "jsonl", "markdown"]
+OUTPUT_HELP = (
+    "Also write a report; repeatable. FORMAT: json, jsonl, markdown, junit, sarif, github, html, prometheus, csv. "
+    "PATH - is stdout, in place of the text."
+)
 
 
 class Duration(click.ParamType[float]):
@@ -70,7 +74,7 @@ run_flags = combined(
 
 report_flags = combined(
     option("--format", "format_", type=click.Choice(FORMATS), default="text", show_default=True, help="On stdout."),
-    option("--output", "outputs", multiple=True, metavar="FORMAT=PATH", help="Also write a report; repeatable."),
+    option("--output", "outputs", multiple=True, metavar="FORMAT=PATH", help=OUTPUT_HELP),
     option("--quiet", "-q", is_flag=True, help="Only the verdict line of each model, and no progress."),
     option("--verbose", "-v", is_flag=True, help="More rows, and more progress."),
     option("--no-color", is_flag=True, help="Plain text; so does the variable NO_COLOR."),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,23 +15,26 @@ import click
 
 from certify.certificates.result import Result
 from certify.cli.progress import progress_view
+from certify.cli.report_files import ReportFiles
 from certify.errors import CertifyError, UnsupportedError, UsageError
-from certify.models.writers import ensure_writable
+from certify.reports.formats import FORMATS
+from certify.reports.report import Content, Entry, Failure, Place, Report, uniquely_named
 from certify.reports.result_json import error_object, result_object, to_json
-from certify.reports.result_markdown import markdown_table
 from certify.workflows.listener import Listener
-
-FILE_FORMATS = ("json", "jsonl", "markdown")
 
 
 class Reports:
     """Collects results, prints them as they come and writes files at the end."""
 
-    def __init__(self, flags: dict[str, Any]) -> None:
+    def __init__(self, flags: dict[str, Any], models: Sequence[str] = ()) -> None:
+        """Check where reports go; `models` are those asked for, so that an early end is told from a complete run."""
         self.format, self.quiet, self.verbose = flags["format_"], flags["quiet"], flags["verbose"]
         self.color = not flags["no_color"] and not os.environ.get("NO_COLOR")
-        self.files = [_parsed(entry) for entry in flags["outputs"]]
-        self.objects: list[dict[str, Any]] = []
+        self.files = ReportFiles(flags["outputs"], (flags.get("certificate"), flags.get("output_model")))
+        if self.files.on_stdout and self.format != "text":
+            raise UsageError(f"--format {self.format} and an --output to - both take standard output; give one a path")
+        self.models = tuple(models)
+        self.entries: list[Entry] = []
 
     def __enter__(self) -> Self:
         return self
@@ -48,14 +52,16 @@ class Reports:
         with progress_view(model, quiet=self.quiet, color=self.color) as listener:
             yield listener
 
-    def result(self, result: Result) -> None:
+    def result(self, result: Result, exit_code: int) -> None:
         """Take one result."""
-        self.objects.append(result_object(result))
-        if self.format == "jsonl":
-            click.echo(to_json(self.objects[-1], indent=None))
-        elif self.format == "text" and self.quiet:
-            click.echo(f"{result.verdict}  {result.model.path or 'live model'}  gap {result.relative_gap:.2e}")
-        elif self.format == "text":
+        path = result.model.path or "live model"
+        place, seconds = Place(_from_workspace(path)), result.seconds.total
+        self._add(Entry(path, result, result_object(result), place, exit_code, seconds=seconds))
+        if self.format != "text" or self.files.on_stdout:
+            return
+        if self.quiet:
+            click.echo(f"{result.verdict}  {path}  gap {result.relative_gap:.2e}")
+        else:
             from certify.reports.result_text import print_result
 
             print_result(self._console(), result, self.verbose)
@@ -64,30 +70,32 @@ class Reports:
         """Take the failure of one model; the line goes to stderr."""
         named = model in str(error) or not isinstance(error, UnsupportedError)
         message = str(error) if named else f"{model}: {error}"
-        self.objects.append(error_object(model, error.code, int(error.exit_code), message))
+        code = int(error.exit_code)
+        content: Content = error_object(model, error.code, code, message)
+        self._add(Entry(model, Failure(error.code, message), content, Place(_from_workspace(model)), code))
+        click.echo(f"certify: error: {message}  [{error.code}]", err=True)
+
+    def _add(self, entry: Entry) -> None:
+        self.entries.append(entry)
         if self.format == "jsonl":
-            click.echo(to_json(self.objects[-1], indent=None))
-        click.echo(f"certify: error: {'' if named else f'{model}: '}{error.report}", err=True)
+            click.echo(to_json(entry.content, indent=None))
 
     def _finish(self) -> None:
-        if self.format == "json":
-            click.echo(self._document())
-        if self.format == "markdown":
-            click.echo(markdown_table(self.objects))
-        if self.format == "text" and not self.quiet and len(self.objects) > 1:
+        report = self._report()
+        if self.format in ("json", "markdown"):
+            click.echo(FORMATS[self.format](report), nl=False)
+        if self.format == "text" and not self.quiet and not self.files.on_stdout and len(report.entries) > 1:
             from certify.reports.result_text import print_summary
 
-            print_summary(self._console(), [entry["verdict"] or "failed" for entry in self.objects])
-        for kind, path in self.files:
-            Path(path).write_text(self._content(kind) + "\n", encoding="utf-8")
+            print_summary(self._console(), report)
+        self.files.write(report)
 
-    def _content(self, kind: str) -> str:
-        if kind == "jsonl":
-            return "\n".join(to_json(entry, indent=None) for entry in self.objects)
-        return self._document() if kind == "json" else markdown_table(self.objects)
-
-    def _document(self) -> str:
-        return "\n".join(to_json(entry) for entry in self.objects) if len(self.objects) == 1 else _array(self.objects)
+    def _report(self) -> Report:
+        names = uniquely_named([entry.name for entry in self.entries])
+        entries = tuple(replace(entry, name=name) for entry, name in zip(self.entries, names, strict=True))
+        contents = [entry.content for entry in entries]
+        document = contents[0] if len(contents) == 1 else contents
+        return Report(entries, document, left_out=self.models[len(entries) :])
 
     def _console(self) -> Any:  # noqa: ANN401
         from rich.console import Console
@@ -95,15 +103,8 @@ class Reports:
         return Console(file=sys.stdout, no_color=not self.color, highlight=False)
 
 
-def _array(objects: list[dict[str, Any]]) -> str:
-    return "[\n" + ",\n".join(to_json(entry) for entry in objects) + "\n]"
-
-
-def _parsed(entry: str) -> tuple[str, str]:
-    kind, separator, path = entry.partition("=")
-    if not separator or not path:
-        raise UsageError(f"--output {entry!r}: write FORMAT=PATH, for example json=result.json")
-    if kind not in FILE_FORMATS:
-        raise UsageError(f"--output {entry!r}: unknown format '{kind}'; known: {', '.join(FILE_FORMATS)}")
-    ensure_writable(path)
-    return kind, path
+def _from_workspace(path: str) -> str:
+    """A path as the root of the checkout sees it, where GitHub and code scanning look files up."""
+    root = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd()).resolve()
+    found = Path(path).resolve()
+    return found.relative_to(root).as_posix() if found.is_relative_to(root) else str(found)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from certify.certificates.result import Result
+from certify.reports.report import Content, Report
 from certify.version import __version__
 
 SCHEMA = "certify.result/1"
@@ -60,9 +62,24 @@ def error_object(model: str, code: str, exit_code: int, message: str) -> dict[st
     }
 
 
-def to_json(content: dict[str, Any], indent: int | None = 2) -> str:
+def json_report(report: Report) -> str:
+    """The object of one model, the list of several, or the whole audit."""
+    document = report.document
+    return (to_json(document) if isinstance(document, Mapping) else _array(document)) + "\n"
+
+
+def jsonl_report(report: Report) -> str:
+    """One line per model."""
+    return "".join(f"{to_json(entry.content, indent=None)}\n" for entry in report.entries)
+
+
+def to_json(content: Content, indent: int | None = 2) -> str:
     """JSON text; raises ValueError for a non-finite number."""
     return json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False)
+
+
+def _array(objects: list[Content]) -> str:
+    return "[\n" + ",\n".join(to_json(entry) for entry in objects) + "\n]"
 
 
 def _finite(value: Any) -> Any:  # noqa: ANN401

@@ -1,30 +1,73 @@
-"""A Markdown table of results, for pull requests and step summaries."""
+"""Results as Markdown, for pull requests and step summaries: a table, then what to do about each open model."""
 
 from __future__ import annotations
 
-from typing import Any
+import re
 
-HEADER = "| model | verdict | gap | objective | bound | reason |\n| --- | --- | --- | --- | --- | --- |"
+from certify.reports import phrases
+from certify.reports.report import Entry, Report
+
+HEADER = (
+    "| model | verdict | proof | gap | tolerance | objective | bound | reason |\n"
+    "| --- | --- | --- | --- | --- | --- | --- | --- |"
+)
+_MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|<>~@&$])")
 
 
-def markdown_table(objects: list[dict[str, Any]]) -> str:
-    """One row per result object of `certify.result/1`."""
-    return "\n".join([HEADER, *(_row(entry) for entry in objects)])
+def markdown_report(report: Report) -> str:
+    """Counts, the table, and details of every model that is not certified or has notes."""
+    details = [detail(entry) for entry in report.entries if needs_detail(entry)]
+    notes = [f"- {escaped(note)}" for note in notes_of(report)]
+    parts = [f"**{phrases.counted(report)}**", "\n".join(notes), markdown_table(report.entries), *details]
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _row(entry: dict[str, Any]) -> str:
-    name = _cell(str(entry["model"]["path"] or "live model"))
-    if entry["verdict"] is None:
-        return f"| {name} | failed | | | | {_cell(entry['message'])} [{entry['reason']}] |"
-    gap = entry["gap"]["relative"]
-    gap_text = "unbounded" if gap is None else f"{gap:.2e}"
-    bound = entry["lower_bound"]
-    bound_text = "none" if bound is None else f"{bound:.8g}"
-    return (
-        f"| {name} | **{entry['verdict']}** | {gap_text} | {entry['objective']:.8g} | {bound_text} | "
-        f"{_cell(entry['message'])} [{entry['reason']}] |"
+def notes_of(report: Report) -> list[str]:
+    """What is said about the run as a whole."""
+    return [*report.notes, *(f"{name}: {phrases.LEFT_OUT}" for name in report.left_out)]
+
+
+def markdown_table(entries: tuple[Entry, ...]) -> str:
+    """One row per entry."""
+    return "\n".join([HEADER, *(table_row(entry) for entry in entries)])
+
+
+def table_row(entry: Entry) -> str:
+    """The row of one entry."""
+    result, name = entry.result, f"| {escaped(entry.name)} |"
+    if result is None:
+        return f"{name} **failed** | | | | | | `{entry.reason}` |"
+    cells = (
+        f"**{result.verdict}**",
+        result.proof,
+        phrases.relative_gap(result),
+        phrases.tolerance(result),
+        phrases.number(result.objective),
+        phrases.at_least(result.lower_bound),
+        f"`{result.reason}`",
     )
+    return f"{name} {' | '.join(cells)} |"
 
 
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+def needs_detail(entry: Entry) -> bool:
+    """Whether there is more to say than the table does."""
+    result = entry.result
+    plain = result is not None and result.verdict == "certified" and result.proof == "rigorous" and not result.notes
+    return not (plain and entry.passed)
+
+
+def detail(entry: Entry) -> str:
+    """A list of what was found about one entry, and what to do."""
+    lines = [f"**{escaped(entry.name)}**: {entry.state}, {escaped(phrases.finding(entry))}", ""]
+    if entry.result:
+        result = entry.result
+        lines.append(f"- Gap: {phrases.gap(result)}; parts: {phrases.parts(result)}")
+        lines.append(f"- Proof of the bound: {phrases.proof(result)}")
+        lines.extend(f"- Note: {escaped(note)}" for note in result.notes)
+    lines.append(f"- What to do ({entry.reason}): {escaped(phrases.advice(entry))}")
+    return "\n".join(lines)
+
+
+def escaped(text: str) -> str:
+    """Text that Markdown shows as it is, on one line."""
+    return _MARKUP.sub(r"\\\1", " ".join(text.split()))

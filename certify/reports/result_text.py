@@ -8,16 +8,12 @@ from rich.table import Table
 from rich.text import Text
 
 from certify.certificates.result import Result
+from certify.reports import phrases
+from certify.reports.report import Report
 
 STYLES = {"certified": "bold green", "improvable": "bold yellow", "undecided": "bold cyan"}
 # Off a terminal, rows are single unwrapped lines with labels of this width.
 LABEL_WIDTH = 12
-PARTS = {
-    "unbalanced": "unbalanced layers",
-    "not_stationary": "not stationary",
-    "missing_subnetwork": "missing subnetworks",
-    "unexplained": "unexplained (bound)",
-}
 
 
 def print_result(console: Console, result: Result, verbose: bool = False) -> None:
@@ -37,62 +33,32 @@ def print_result(console: Console, result: Result, verbose: bool = False) -> Non
     console.print(Padding(table, (0, 0, 0, 2)))
 
 
-def print_summary(console: Console, verdicts: list[str]) -> None:
+def print_summary(console: Console, report: Report) -> None:
     """One closing line for several models."""
-    counts = {verdict: verdicts.count(verdict) for verdict in dict.fromkeys(verdicts)}
-    console.print(f"{len(verdicts)} models: " + ", ".join(f"{n} {verdict}" for verdict, n in counts.items()))
+    console.print(Text(phrases.counted(report)))
 
 
 def _rows(result: Result, verbose: bool) -> list[tuple[str, str]]:
     rows = [
-        ("gap", _gap(result)),
-        ("objective", f"{result.objective:.10g}"),
-        ("bound", f"{result.lower_bound:.10g}   no network of any width is below this"),
+        ("gap", phrases.gap(result)),
+        ("objective", phrases.at_most(result.objective, 10)),
+        ("bound", f"{phrases.at_least(result.lower_bound, 10)}   no network of any width is below this"),
     ]
     if result.best_known < result.objective:
-        rows.append(("best known", f"{result.best_known:.10g}"))
+        rows.append(("best known", phrases.at_most(result.best_known, 10)))
     if result.achieved_share is not None:
-        rows.append(("achieved", f"at least {_share(result.achieved_share)} of what any network could gain over zero"))
+        share = phrases.share(result.achieved_share)
+        rows.append(("achieved", f"at least {share} of what any network could gain over zero"))
     rows.append(("why", f"{result.message} [{result.reason}]"))
-    rows.append(("next", _next_step(result)))
+    rows.append(("next", phrases.next_step(result)))
     if result.verdict != "certified" or verbose:
-        rows.append(("gap parts", _parts(result)))
+        rows.append(("gap parts", phrases.parts(result)))
+    if verbose or result.proof != "rigorous":
+        rows.append(("proof", phrases.proof(result)))
     rows.extend(("note", note) for note in result.notes)
     if verbose:
         rows.extend(_details(result))
     return rows
-
-
-def _gap(result: Result) -> str:
-    allowed = f"tolerance {result.relative_gap_tolerance:.0e}"
-    if result.absolute_gap_tolerance:
-        allowed += f" relative or {result.absolute_gap_tolerance:.0e} absolute"
-    return f"{result.relative_gap:.2e} relative ({result.gap:.2e} absolute), {allowed}"
-
-
-def _share(share: float) -> str:
-    """Percentage rounded down, so that the claim stays proven."""
-    digits = 2 if share < 0.999 else 4
-    scaled = int(share * 100 * 10**digits) / 10**digits
-    return f"{scaled:.{digits}f}%"
-
-
-def _next_step(result: Result) -> str:
-    if result.certificate and result.verdict == "certified":
-        return f"certify verify {result.certificate}"
-    if result.verdict == "certified":
-        return "nothing to do: training longer or wider cannot help beyond the gap"
-    if result.descent and result.descent.model_path:
-        return f"the better model is in {result.descent.model_path}"
-    if result.descent:
-        return "write the better model with --output-model PATH"
-    return f"certify explain {result.reason}"
-
-
-def _parts(result: Result) -> str:
-    parts = result.breakdown
-    shown = [(label, getattr(parts, name)) for name, label in PARTS.items()]
-    return ", ".join(f"{label} {value:.2e}" for label, value in shown if value > 0) or "none"
 
 
 def _details(result: Result) -> list[tuple[str, str]]:
@@ -108,5 +74,4 @@ def _details(result: Result) -> list[tuple[str, str]]:
             "seconds",
             ", ".join(f"{name} {getattr(seconds, name):.2f}" for name in ("load", "bound", "verify", "total")),
         ),
-        ("proof", result.proof),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from certify.certificates.result import Result
+from certify.reports import phrases
 
 # Absolute gaps below this are rounding, whatever the objective.
 ROUNDING_SIZED = 1e-12
@@ -15,7 +16,7 @@ def message_of(result: Result, refusal: str) -> str:
         case "gap-closed":
             return (
                 f"no network with {result.model.family} subnetworks, however wide, has an objective below "
-                f"{result.lower_bound:.8g}"
+                f"{phrases.at_least(result.lower_bound)}"
             )
         case "unbalanced":
             return (

@@ -1,0 +1,103 @@
+"""`--output FORMAT=PATH`: checked before any work, written whole at the end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import final
+
+import click
+
+from certify.errors import UsageError
+from certify.models.writers import ensure_writable
+from certify.reports.formats import FORMATS
+from certify.reports.report import Report
+from certify.reports.step_summary import LIMIT_BYTES, step_summary
+from certify.whole_file import write_whole
+
+# As a path: standard output, in place of the text.
+STDOUT = "-"
+
+
+@final
+class ReportFiles:
+    """The reports asked for by `--output`.
+
+    Attributes:
+        on_stdout: whether one of them takes standard output.
+        paths: of those that are files.
+    """
+
+    def __init__(self, outputs: Iterable[str], others: Iterable[str | None] = ()) -> None:
+        """Check formats and paths.
+
+        Args:
+            outputs: values of `--output`.
+            others: further paths that the run writes.
+
+        Raises:
+            UsageError: a format is unknown, a path cannot be written or is given twice.
+        """
+        self._files = [_parsed(entry) for entry in outputs]
+        self.on_stdout = any(path == STDOUT for _, path in self._files)
+        self.paths = [path for _, path in self._files if path != STDOUT]
+        _require_distinct([path for _, path in self._files] + [path for path in others if path])
+
+    def write(self, report: Report) -> None:
+        """Write all reports; each file is there whole or as it was before.
+
+        Raises:
+            UsageError: files could not be written after all; the others were.
+        """
+        faults = [fault for kind, path in self._files if (fault := _write(FORMATS[kind](report), path))]
+        summary = os.environ.get("GITHUB_STEP_SUMMARY")
+        if summary and any(kind == "github" for kind, _ in self._files):
+            faults += _append_summary(report, Path(summary))
+        if faults:
+            raise UsageError("\n".join(faults), code="unwritable")
+
+
+def _parsed(entry: str) -> tuple[str, str]:
+    kind, separator, path = entry.partition("=")
+    if not separator or not path:
+        raise UsageError(f"--output {entry!r}: write FORMAT=PATH, for example json=result.json")
+    if kind not in FORMATS:
+        raise UsageError(f"--output {entry!r}: unknown format '{kind}'; known: {', '.join(FORMATS)}")
+    if path != STDOUT:
+        ensure_writable(path)
+    return kind, path
+
+
+def _require_distinct(paths: list[str]) -> None:
+    seen: set[str] = set()
+    for path in paths:
+        place = path if path == STDOUT else str(Path(path).resolve())
+        if place in seen:
+            shown = "standard output (-)" if path == STDOUT else path
+            raise UsageError(f"{shown} is given for two outputs; each needs its own path")
+        seen.add(place)
+
+
+def _write(text: str, path: str) -> str:
+    """Write one report; returns what went wrong, or nothing."""
+    if path == STDOUT:
+        click.echo(text, nl=False)
+        return ""
+    try:
+        # A name may hold what is no text, as file names can.
+        write_whole(path, text.encode(errors="replace"))
+    except OSError as error:
+        return f"{path}: cannot write the report: {error.strerror}"
+    return ""
+
+
+def _append_summary(report: Report, path: Path) -> list[str]:
+    """Append to the summary of the GitHub step, as far as there is room; returns what went wrong."""
+    try:
+        taken = path.stat().st_size if path.exists() else 0
+        with path.open("ab") as file:
+            file.write(step_summary(report, LIMIT_BYTES - taken).encode(errors="replace"))
+    except OSError as error:
+        return [f"{path}: cannot append the step summary: {error.strerror}"]
+    return []

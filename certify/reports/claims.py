@@ -1,0 +1,59 @@
+"""What a result proves, and what it leaves open, as sentences; numbers are rounded so that each stays true."""
+
+from __future__ import annotations
+
+import math
+
+from certify.certificates.result import Result
+from certify.reports import phrases
+
+
+def proven(result: Result) -> list[str]:
+    """The claims that hold, the strongest first."""
+    claims = []
+    if result.proof != "none" and math.isfinite(result.lower_bound):
+        claims.append(
+            f"No network with {result.model.family} subnetworks, however wide, has an objective below "
+            f"{phrases.at_least(result.lower_bound)}."
+        )
+        claims.append(
+            f"This model is at most {phrases.at_most(result.gap)} above the global optimum, "
+            f"{_percent(result.relative_gap)} of its objective."
+        )
+        if result.achieved_share is not None:
+            share = phrases.share(result.achieved_share)
+            claims.append(f"It achieves at least {share} of what any network could gain over the zero network.")
+    if result.descent:
+        width = phrases.count(result.descent.subnetworks, "subnetwork")
+        after = phrases.at_most(result.descent.objective_after)
+        claims.append(f"A better model exists: one with {width} was built, and its objective is at most {after}.")
+    return claims
+
+
+def left_open(result: Result) -> list[str]:
+    """What a reader might think is proven and is not."""
+    questions = []
+    if result.proof == "none":
+        questions.append("Any lower bound: the independent checker accepted no certificate.")
+    if result.proof == "randomized":
+        probability = phrases.number(result.failure_probability, 2)
+        questions.append(f"That the bound holds for sure: it is wrong with a probability of at most {probability}.")
+    if result.verdict == "certified":
+        questions.append(
+            f"That nothing is left to gain: up to {phrases.at_most(result.gap)} may be, which is within the tolerance."
+        )
+    elif not math.isfinite(result.lower_bound):
+        questions.append("How far the model is from the optimum: there is no finite lower bound.")
+    elif result.verdict == "improvable":
+        left = phrases.at_most(result.best_known - result.lower_bound)
+        questions.append(f"That the better model is optimal: up to {left} may be left below it.")
+    else:
+        questions.append(
+            f"Whether a better model exists: the optimum lies between {phrases.at_least(result.lower_bound)} and "
+            f"{phrases.at_most(result.best_known)}."
+        )
+    return questions
+
+
+def _percent(share: float) -> str:
+    return f"{phrases.at_most(math.nextafter(100 * share, math.inf), 3)} %"

@@ -1,0 +1,94 @@
+"""Results as one self-contained HTML page: no request leaves it, and nothing in a name becomes markup.
+
+The page's policy lets run its own script and style alone, named by their digests.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+from dataclasses import dataclass
+from functools import cache
+from typing import final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+
+from certify.certificates.audit_result import OUTCOMES
+from certify.reports import claims, phrases, plots
+from certify.reports.report import Entry, Report
+from certify.reports.result_markdown import notes_of
+from certify.version import __version__
+
+STATE_WORDS = {
+    "certified": "proven optimal within the tolerance",
+    "undecided": "neither proven nor refuted in the time given",
+    "improvable": "a better model was built and evaluated",
+    "failed": "could not be checked; the reason says why",
+}
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What the page shows of one entry beside the entry itself."""
+
+    entry: Entry
+    proven: list[str]
+    left_open: list[str]
+    objective: plots.IntervalPlot | None
+    polar: plots.IntervalPlot | None
+    parts: tuple[plots.Part, ...]
+    meter: plots.Meter | None
+
+
+def html_report(report: Report) -> str:
+    """The page."""
+    page, style, script = _sources()
+    return page.render(
+        report=report,
+        cards=[_card(entry) for entry in report.entries],
+        states=[(state, STATE_WORDS[state], report.states.get(state, 0)) for state in OUTCOMES],
+        counted=phrases.counted(report),
+        notes=notes_of(report),
+        phrases=phrases,
+        version=__version__,
+        style=style,
+        script=script,
+        digests={"style": _digest(style), "script": _digest(script)},
+    )
+
+
+@cache
+def _sources() -> tuple[Template, str, str]:
+    loader = PackageLoader("certify.reports", "html")
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
+    )
+    environment.filters["sortable"] = _sortable
+    style, script = (loader.get_source(environment, name)[0] for name in ("page.css", "page.js"))
+    return environment.get_template("page.html"), style, script
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _card(entry: Entry) -> Card:
+    result = entry.result
+    if result is None:
+        return Card(entry, [], ["Anything: the model could not be checked."], None, None, (), None)
+    return Card(
+        entry,
+        claims.proven(result),
+        claims.left_open(result),
+        plots.objective_plot(result),
+        plots.polar_plot(result),
+        plots.gap_parts(result),
+        plots.gap_meter(result),
+    )
+
+
+def _sortable(value: float | None) -> str:
+    """A number that the page's script sorts by; empty where there is none."""
+    return "" if value is None or not math.isfinite(value) else repr(value)
