@@ -86,6 +86,8 @@ def _read(files: tuple[bytes, ...], names: dict[str, Any]) -> dict[str, Any]:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if sum(member.file_size for member in archive.infolist()) > LARGEST_UNPACKED:
                 refuse("size-limit", "the data file unpacks to too much")
+            if len(set(archive.namelist())) != len(archive.namelist()):
+                refuse("data-file", "two members of the archive have the same name")
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             if not chosen and {"rows", "cols", "values", "shape"} <= set(archive.files):
                 return _completion(archive)
@@ -110,6 +112,7 @@ def _completion(archive: Any) -> dict[str, Any]:  # noqa: ANN401
 def _table(text: str, names: dict[str, Any]) -> dict[str, Any]:
     header, *rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
     titles = [title.strip() for title in header]
+    require(len(set(titles)) == len(titles), "data-link", "two columns have the same name")
     cells = np.array([[float(cell) for cell in row] for row in rows]).reshape(-1, len(titles))
     targets = _listed(names["targets"] or "y")
     weights = _listed(names["sample_weights"] or [])

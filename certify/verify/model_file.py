@@ -39,7 +39,7 @@ def read_model(data: bytes) -> dict[str, Array]:
 def read_safetensors(data: bytes) -> dict[str, npt.NDArray[Any]]:
     """Tensors by name."""
     length = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + length])
+    header = json.loads(data[8 : 8 + length], object_pairs_hook=_distinct)
     body = data[8 + length :]
     found = {}
     for name, entry in header.items():
@@ -47,6 +47,12 @@ def read_safetensors(data: bytes) -> dict[str, npt.NDArray[Any]]:
             begin, end = entry["data_offsets"]
             found[name] = _decoded(body[begin:end], TYPES[entry["dtype"]]).reshape(entry["shape"])
     return found
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) != len(pairs):
+        refuse("model-file", "a key of the header is there twice")
+    return dict(pairs)
 
 
 def _decoded(raw: bytes, item: str) -> npt.NDArray[Any]:
@@ -71,6 +77,7 @@ class _Reader(pickle.Unpickler):
     def __init__(self, stream: io.BytesIO, archive: zipfile.ZipFile, folder: str) -> None:
         super().__init__(stream)
         self._archive, self._folder = archive, folder
+        self._items: dict[str, str] = {}
 
     def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401
         if (module, name) == ("collections", "OrderedDict"):
@@ -87,9 +94,23 @@ class _Reader(pickle.Unpickler):
         kind, item, key, *_ = pid
         if kind != "storage" or item not in STORAGES.values():
             refuse("model-file", f"persistent id {pid!r:.60}")
+        # torch reads a storage once, with the type that it meets first.
+        if self._items.setdefault(str(key), item) != item:
+            refuse("model-file", f"storage {key!r:.20} is of two types")
         return _Storage(item, str(key))
 
-    def _tensor(self, storage: _Storage, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: Any) -> Array:  # noqa: ANN401
+    def _tensor(  # noqa: PLR0913
+        self,
+        storage: _Storage,
+        offset: int,
+        size: tuple[int, ...],
+        stride: tuple[int, ...],
+        requires_grad: bool = False,
+        hooks: object = None,
+        metadata: object = None,
+    ) -> Array:
+        if metadata:
+            refuse("model-file", f"a tensor with metadata {metadata!r:.60}, such as a negated view")
         flat = _decoded(self._archive.read(f"{self._folder}data/{storage.key}"), storage.item)
         if math.prod(size) > flat.size:
             refuse("model-file", "a tensor is larger than its storage")
@@ -108,6 +129,8 @@ def _read_torch(data: bytes) -> dict[str, Array]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         if sum(member.file_size for member in archive.infolist()) > 2**33:
             refuse("size-limit", "the model file unpacks to too much")
+        if len(set(archive.namelist())) != len(archive.namelist()):
+            refuse("model-file", "two members of the archive have the same name")
         names = [name for name in archive.namelist() if name.endswith("/data.pkl") or name == "data.pkl"]
         if len(names) != 1:
             refuse("model-file", "not a torch zip archive")

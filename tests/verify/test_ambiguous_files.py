@@ -1,0 +1,104 @@
+"""Files that torch, or another reader, would read otherwise than the checker are refused, not linked to."""
+
+import io
+import struct
+import warnings
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+
+from certify.verify import verify_bytes
+from certify.verify.links import _table
+from certify.verify.model_file import read_model, read_safetensors
+from certify.verify.rejection import Rejection
+
+from .cases import packed
+from .handmade import handmade
+from .test_rule_coverage import linked, with_digests
+
+VALUES = torch.tensor([[1.0, 2.0]], dtype=torch.float64)
+
+
+def saved(tensors):
+    stream = io.BytesIO()
+    torch.save(tensors, stream)
+    return stream.getvalue()
+
+
+def rewritten(data, change):
+    """The archive with the members that `change` gives."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = [(name, archive.read(name)) for name in archive.namelist()]
+    stream = io.BytesIO()
+    with warnings.catch_warnings(), zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
+        warnings.simplefilter("ignore")
+        for name, content in change(members):
+            archive.writestr(name, content)
+    return stream.getvalue()
+
+
+def loaded(data):
+    return torch.load(io.BytesIO(data), weights_only=True)
+
+
+def test_plain_state_dicts_are_read_as_torch_reads_them():
+    data = saved({"w": VALUES, "t": VALUES.T, "part": VALUES[:, 1:], "p": torch.nn.Parameter(VALUES.float())})
+    found = read_model(rewritten(data, lambda members: members))
+    for name, tensor in loaded(data).items():
+        assert np.array_equal(found[name], tensor.detach().double().numpy())
+
+
+def test_negated_views_are_refused():
+    data = saved({"w": torch._neg_view(VALUES)})
+    assert bool((loaded(data)["w"] == -VALUES).all())
+    with pytest.raises(Rejection, match="negated view"):
+        read_model(data)
+
+
+def test_members_that_are_there_twice_are_refused():
+    data = rewritten(
+        saved({"w": VALUES}), lambda members: members + [(n, bytes(16)) for n, _ in members if "data/" in n]
+    )
+    assert bool((loaded(data)["w"] == VALUES).all())
+    with pytest.raises(Rejection, match="same name"):
+        read_model(data)
+
+
+def test_storages_of_two_types_are_refused():
+    """torch reads the second tensor with the type of the first; both have 16 bytes under the key 0."""
+    both = saved({"a": torch.zeros(4), "b": VALUES})
+
+    def shared(members):
+        kept = [(n, c) for n, c in members if not n.endswith("data/1")]
+        return [
+            (n, c.replace(b"X\x01\x00\x00\x001", b"X\x01\x00\x00\x000") if n.endswith("data.pkl") else c)
+            for n, c in kept
+        ]
+
+    data = rewritten(both, shared)
+    assert loaded(data)["b"].dtype == torch.float32
+    with pytest.raises(Rejection, match="two types"):
+        read_model(data)
+
+
+def test_headers_that_name_a_tensor_twice_are_refused():
+    one = b'"w":{"dtype":"F64","shape":[1],"data_offsets":[0,8]}'
+    header = b"{" + one + b"," + one.replace(b"0,8", b"8,16") + b"}"
+    with pytest.raises(Rejection, match="twice"):
+        read_safetensors(struct.pack("<Q", len(header)) + header + bytes(16))
+
+
+def test_tables_that_name_a_column_twice_are_refused():
+    names = dict.fromkeys(("inputs", "targets", "sample_weights", "mask"))
+    with pytest.raises(Rejection, match="same name"):
+        _table("x,x,y\n1,2,3\n", names)
+
+
+def test_data_that_are_there_twice_are_refused():
+    header, arrays, model, data = linked()
+    twice = rewritten(data, lambda members: [*members, members[0]])
+    verdict = verify_bytes(packed(with_digests(header, model, twice), arrays), model, (twice,))
+    assert verdict.rule == "data-file"
+    assert verify_bytes(packed(*handmade())).status == "valid"
