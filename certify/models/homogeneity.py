@@ -1,7 +1,7 @@
-"""Degree of homogeneity of every layer, and where a model leaves what the certificate can speak of.
+"""Where a model stands to the theory: its parallel subnetworks, their degree, and what is in the way.
 
-The theory needs φ(aW) = aᵖφ(W) for a > 0 (Haeffele and Vidal 2015, Definition 1), which a chain of positively
-homogeneous layers has; here: two linear layers with nothing, ReLU or square between them.
+The theory needs φ(aW) = aᵖφ(W) for a > 0 and a penalty of the same degree (Haeffele and Vidal 2015, Definition 1 and
+Proposition 3); a bound on the polar is proven for two linear layers with nothing, ReLU or square between them.
 """
 
 from __future__ import annotations
@@ -9,137 +9,70 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
-from certify.errors import UnsupportedError, UsageError
-from certify.models.layers import Layer, LayerGraph
+from certify.errors import CertifyError
+from certify.models.degrees import Degrees, degrees_of
+from certify.models.layers import LayerGraph
+from certify.models.obstacles import Obstacle, of_break, of_degrees, without_bound, without_subnetworks
+from certify.models.parallel import ParallelForm, parallel_form
+from certify.models.simplify import simplified
 from certify.models.two_layer import TwoLayerForm, two_layer_form
-
-NOT_HOMOGENEOUS = (
-    *("sigmoid", "tanh", "gelu", "silu", "swish", "mish", "elu", "selu", "celu", "softplus", "softsign", "softmax"),
-    *("log_softmax", "hardtanh", "relu6", "hardswish", "hardsigmoid", "layer_norm", "layernorm", "batch_norm"),
-    *("batchnorm", "batchnorm1d", "group_norm", "instance_norm", "exp", "sin", "cos"),
-)
-# Degree of each known operation in its input, None where it is not positively homogeneous.
-INPUT_DEGREES: dict[str, int | None] = {
-    "linear": 1,
-    "relu": 1,
-    "square": 2,
-    "identity": 1,
-    "leaky_relu": 1,
-    "max_pool": 1,
-    "avg_pool": 1,
-    "conv": 1,
-    "abs": 1,
-    "maxout": 1,
-    "add": 1,
-    **dict.fromkeys(NOT_HOMOGENEOUS),
-}
-_QUALIFY = "Layers that qualify: linear, ReLU, square."
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class Obstacle:
-    """Why a model has no certificate.
+class Standing:
+    """A model before the theory.
 
     Attributes:
-        code: reason code.
-        reason: where and what was found.
-        remedy: what would mend it.
-        is_usage: whether the weights contradict themselves, rather than leave the theory.
+        graph: simplified.
+        degrees: of every layer and parameter.
+        form: the parallel subnetworks, or None where homogeneity breaks.
+        two_layer: the form for which bounds are proven, or None.
+        obstacles: everything that keeps the model from a certificate, gravest first; empty if nothing does.
     """
 
-    code: str
-    reason: str
-    remedy: str
-    is_usage: bool = False
-
-    def error(self) -> UnsupportedError | UsageError:
-        """The error to raise."""
-        kind = UsageError if self.is_usage else UnsupportedError
-        return kind(f"{self.reason} {self.remedy}", code=self.code)
+    graph: LayerGraph
+    degrees: Degrees
+    form: ParallelForm | None
+    two_layer: TwoLayerForm | None
+    obstacles: tuple[Obstacle, ...]
 
 
-def layer_degree(layer: Layer) -> int | None:
-    """Degree of a layer in its input, bias aside; None where it has none or is unknown."""
-    return INPUT_DEGREES.get(layer.op)
-
-
-def weight_degrees(graph: LayerGraph) -> dict[str, int | None]:
-    """Degree of the outputs in every weight alone: what comes after it counts; None as for layers."""
-    degrees: dict[str, int | None] = {}
-    after: dict[str, int | None] = {}
-    for layer in reversed(graph.layers):
-        here, own = after.get(layer.name, 1), layer_degree(layer)
-        if layer.weight is not None:
-            degrees[layer.weight] = here
-        for name in layer.inputs:
-            after[name] = None if here is None or own is None else here * own
-    return dict(reversed(degrees.items()))
-
-
-def family_of(graph: LayerGraph) -> str | None:
-    """Name of the subnetwork kind, or None."""
-    form = two_layer_form(graph)
-    return None if form is None else form.family
-
-
-def obstacles(graph: LayerGraph) -> tuple[Obstacle, ...]:
-    """Everything that keeps the model from a certificate, gravest first; empty if nothing does."""
-    found = [obstacle for layer in graph.layers if (obstacle := _of_layer(layer, graph.label))]
-    if found:
-        return tuple(found)
-    form = two_layer_form(graph)
-    if form is not None:
-        return tuple(_shape_faults(graph, form))
-    weighted = [layer for layer in graph.layers if layer.weight is not None]
-    return (_too_deep(weighted, graph.label) if len(weighted) >= 3 else _other_shape(graph),)
+def standing_of(graph: LayerGraph) -> Standing:
+    """Judge a graph; needs shapes alone."""
+    plain = simplified(graph)
+    degrees = degrees_of(plain)
+    two_layer = two_layer_form(plain)
+    if degrees.breaks:
+        found = tuple(of_break(plain, broken) for broken in degrees.breaks)
+        return Standing(plain, degrees, None, None, found)
+    faults = () if two_layer is None else tuple(_shape_faults(plain, two_layer))
+    if faults:
+        return Standing(plain, degrees, None, two_layer, faults)
+    form = parallel_form(plain)
+    if not form.kinds:
+        return Standing(plain, degrees, form, None, (without_subnetworks(plain),))
+    if two_layer is not None:
+        return Standing(plain, degrees, form, two_layer, ())
+    mismatch = of_degrees(plain, form)
+    return Standing(plain, degrees, form, None, (mismatch or without_bound(plain, form),))
 
 
 def require_supported(graph: LayerGraph) -> TwoLayerForm:
-    """The two-layer form.
+    """The two-layer form of a simplified graph.
 
     Raises:
-        UnsupportedError: `not-homogeneous`, `unknown-layer`, `degree-mismatch` or `unsupported-architecture`.
+        UnsupportedError: `not-homogeneous`, `unknown-layer`, `deep-bias`, `unequal-degrees`, `degree-mismatch`,
+            `unsupported-architecture` or `no-bound-yet`.
         UsageError: the shapes of the weights do not chain.
     """
-    for obstacle in obstacles(graph):
-        raise obstacle.error()
     form = two_layer_form(graph)
+    faults = standing_of(graph).obstacles if form is None else _shape_faults(graph, form)
+    for obstacle in faults:
+        raise obstacle.error()
     if form is None:
-        raise UnsupportedError("the layers form no known family of subnetworks", code="unsupported-architecture")
+        raise CertifyError(f"{graph.label}: neither two layers nor an obstacle; please report")
     return form
-
-
-def _of_layer(layer: Layer, label: str) -> Obstacle | None:
-    if layer.op not in INPUT_DEGREES:
-        reason = f"{label}: {layer.title} is '{layer.op}', an operation that certify does not know."
-        return Obstacle("unknown-layer", reason, _QUALIFY)
-    if INPUT_DEGREES[layer.op] is None:
-        reason = (
-            f"{label}: {layer.title} is {layer.op}, which is not positively homogeneous; the certificate needs "
-            "φ(aW) = aᵖφ(W)."
-        )
-        return Obstacle("not-homogeneous", reason, _QUALIFY)
-    return None
-
-
-def _too_deep(weighted: list[Layer], label: str) -> Obstacle:
-    count = len(weighted)
-    names = ", ".join(f"'{layer.name}'" for layer in weighted)
-    reason = (
-        f"{label}: {count} weight layers ({names}) have degree {count}, but weight decay has degree 2; the "
-        "certificate needs equal degrees."
-    )
-    return Obstacle("degree-mismatch", reason, "Not supported yet; networks with two weight layers are.")
-
-
-def _other_shape(graph: LayerGraph) -> Obstacle:
-    chain = ", ".join(layer.op for layer in graph.layers) or "nothing"
-    reason = f"{graph.label}: the layers are ({chain})."
-    needed = "certify serves (linear, linear), (linear, relu, linear) and (linear, square, linear)."
-    if [layer.op for layer in graph.layers] == ["linear"]:
-        needed += " A single linear layer is a convex problem, where every stationary point is optimal."
-    return Obstacle("unsupported-architecture", reason, needed)
 
 
 def _shape_faults(graph: LayerGraph, form: TwoLayerForm) -> list[Obstacle]:

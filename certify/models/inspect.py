@@ -1,4 +1,4 @@
-"""What a model is, layer by layer, and what keeps it from a certificate; needs no data."""
+"""What a model is, layer by layer, and what keeps it from a certificate; needs no data and runs nothing."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from typing import final
 import torch
 
 from certify.errors import UsageError
-from certify.models.homogeneity import Obstacle, layer_degree, obstacles, weight_degrees
+from certify.models.degrees import layer_degree
+from certify.models.homogeneity import Standing, standing_of
 from certify.models.layer_list import parse_layers
 from certify.models.layers import Layer, LayerGraph
 from certify.models.listed_layers import bare_graph
 from certify.models.live_module import graph_of_module
-from certify.models.model_file import layered, read_model_file
+from certify.models.model_file import layered
+from certify.models.model_shapes import read_model_shapes
+from certify.models.obstacles import Obstacle
+from certify.models.parallel import Kind
 from certify.models.readers.weight_file import WeightFile
-from certify.models.two_layer import two_layer_form
-from certify.problem import SUBNETWORKS
 
 QUADRATIC_NOTE = (
     "degree 3: weight decay has degree 2, so the certificate needs penalty: "
@@ -34,14 +36,41 @@ class LayerRow:
     Attributes:
         op: operation.
         name: name of the layer.
+        inputs: names of what it reads.
         shapes: shapes of its parameters, by name.
         degree: of homogeneity in its input; None where it has none or is unknown.
+        parameter_degree: degree of its output in all parameters before it, biases of the outputs aside; None after a
+            break of homogeneity, and for layers that are removed or folded.
+        remark: what becomes of it: `removed`, `folded`, `breaks`, or nothing.
     """
 
     op: str
     name: str
+    inputs: tuple[str, ...]
     shapes: dict[str, tuple[int, ...]]
     degree: int | None
+    parameter_degree: int | None
+    remark: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class SubnetworkRow:
+    """One kind of parallel subnetworks.
+
+    Attributes:
+        family: its name.
+        degree: p, of homogeneity.
+        width: number r of them.
+        layers: operations of one, in the order in which they run.
+        weights: shapes of the weights of one, by the name of the parameter in the model.
+    """
+
+    family: str
+    degree: int
+    width: int
+    layers: tuple[str, ...]
+    weights: dict[str, tuple[int, ...]]
 
 
 @final
@@ -50,12 +79,13 @@ class Inspection:
     """What was found.
 
     Attributes:
-        layers: the layers in order; a linear layer beside the others has operation `skip`.
-        family: name of the subnetwork kind, or None.
+        layers: the layers in order; a linear layer beside a two-layer network has operation `skip`.
+        family: name of the kind of subnetworks that bounds are proven for, or None.
         degree: its degree of homogeneity, or None.
         width: number r of subnetworks, or None.
+        subnetworks: the parallel subnetworks, also of kinds without a bound; empty where homogeneity breaks.
         parameters: shapes by name.
-        weight_degrees: degree of the outputs in every weight of the chain; None where there is none.
+        weight_degrees: degree of the outputs in every parameter of a layer alone; None where there is none.
         penalized: names of the parameters that weight decay reaches by default.
         format: format of the file, or `live`.
         path: the file, or None.
@@ -68,6 +98,7 @@ class Inspection:
     family: str | None
     degree: int | None
     width: int | None
+    subnetworks: tuple[SubnetworkRow, ...]
     parameters: dict[str, tuple[int, ...]]
     weight_degrees: dict[str, int | None]
     penalized: tuple[str, ...]
@@ -91,7 +122,7 @@ def inspect_model(model: str | Path | torch.nn.Module, layers: Sequence[object] 
     """
     if isinstance(model, torch.nn.Module):
         return inspection_of(graph_of_module(model, layers))
-    found = read_model_file(Path(model))
+    found = read_model_shapes(Path(model))
     try:
         return inspection_of(layered(found, None if layers is None else parse_layers(layers)))
     except UsageError as error:
@@ -100,31 +131,35 @@ def inspect_model(model: str | Path | torch.nn.Module, layers: Sequence[object] 
         problem = Obstacle(error.code, str(error), "", is_usage=True)
     except ValueError as error:
         raise UsageError(f"{model}: layers: {error}", code="layers-needed") from error
-    return _inspection(bare_graph(found), (problem,))
+    return _inspection(bare_graph(found), None, (problem,))
 
 
 def inspection_of(graph: LayerGraph) -> Inspection:
     """The inspection of a graph."""
-    return _inspection(graph, obstacles(graph))
+    standing = standing_of(graph)
+    return _inspection(graph, standing, standing.obstacles)
 
 
-def _inspection(graph: LayerGraph, problems: tuple[Obstacle, ...]) -> Inspection:
-    form = None if problems else two_layer_form(graph)
+def _inspection(graph: LayerGraph, standing: Standing | None, problems: tuple[Obstacle, ...]) -> Inspection:
+    form = None if standing is None or problems else standing.two_layer
+    kinds = () if standing is None or standing.form is None else standing.form.kinds
     family = None if form is None else form.family
-    skip = None if form is None else form.skip
-    rows = [_row(graph, layer, "skip" if layer is skip else layer.op) for layer in graph.layers]
+    quadratic = (QUADRATIC_NOTE,) if family == "quadratic" else ()
+    notes = graph.notes if standing is None else standing.graph.notes
+    assumed = () if standing is None or standing.form is None else standing.form.notes
     return Inspection(
-        layers=tuple(rows),
+        layers=tuple(_row(graph, layer, standing) for layer in graph.layers),
         family=family,
-        degree=None if family is None else SUBNETWORKS[family].degree,
-        width=None if form is None else graph.weight(form.first).shape[0],
+        degree=kinds[0].degree if form else None,
+        width=kinds[0].width if form else None,
+        subnetworks=tuple(_subnetwork(kind) for kind in kinds),
         parameters={name: tuple(tensor.shape) for name, tensor in graph.parameters.items()},
-        weight_degrees=weight_degrees(graph),
-        penalized=_penalized(graph),
+        weight_degrees={} if standing is None else standing.degrees.parameters,
+        penalized=_penalized(graph if standing is None else standing.graph),
         format=graph.format,
         path=graph.path,
         sha256=graph.sha256,
-        notes=(*graph.notes, *((QUADRATIC_NOTE,) if family == "quadratic" else ())),
+        notes=(*notes, *assumed, *quadratic),
         problems=problems,
     )
 
@@ -135,6 +170,20 @@ def _penalized(graph: LayerGraph) -> tuple[str, ...]:
     return tuple(name for name in graph.parameters if name not in kept)
 
 
-def _row(graph: LayerGraph, layer: Layer, op: str) -> LayerRow:
+def _row(graph: LayerGraph, layer: Layer, standing: Standing | None) -> LayerRow:
     shapes = {name: tuple(graph.parameters[name].shape) for name in layer.parameters.values()}
-    return LayerRow(op, layer.name, shapes, layer_degree(layer))
+    skip = None if standing is None or standing.two_layer is None else standing.two_layer.skip
+    op = "skip" if skip is not None and skip.name == layer.name else layer.op
+    values = {} if standing is None else standing.degrees.values
+    broken = [] if standing is None else [found.layer.name for found in standing.degrees.breaks]
+    remark = "breaks" if layer.name in broken else "" if layer.name in values else _removal(layer)
+    return LayerRow(op, layer.name, layer.inputs, shapes, layer_degree(layer), values.get(layer.name), remark)
+
+
+def _removal(layer: Layer) -> str:
+    return "folded" if layer.op == "batch_norm" else "removed"
+
+
+def _subnetwork(kind: Kind) -> SubnetworkRow:
+    weights = {name: tuple(tensor.shape[1:]) for name, tensor in kind.graph.parameters.items()}
+    return SubnetworkRow(kind.family, kind.degree, kind.width, tuple(x.op for x in kind.graph.layers), weights)

@@ -11,6 +11,9 @@ from certify.models.layers import INPUT, Layer, LayerGraph
 from certify.models.problem_validation import did_you_mean
 from certify.models.readers.weight_file import WeightFile
 
+# Parameters of a layer, by the last part of their names.
+ROLES = ("weight", "bias", "running_mean", "running_var")
+
 
 def build_graph(weights: WeightFile, entries: tuple[LayerEntry, ...] | None) -> LayerGraph:
     """Layers and weights together.
@@ -74,7 +77,7 @@ def _layer(entry: LayerEntry, weights: WeightFile, where: str) -> Layer:
         return Layer(entry.op, entry.op)
     name = entry.name.removeprefix(weights.prefix)
     # A module that is one layer has a nameless layer.
-    names = {role: f"{name}.{role}" if name else role for role in ("weight", "bias")}
+    names = {role: f"{name}.{role}" if name else role for role in ROLES}
     if entry.op in ("linear", "skip") and names["weight"] not in weights.parameters:
         layers = [key.removesuffix(".weight") for key in weights.parameters if key.endswith(".weight")]
         raise UsageError(

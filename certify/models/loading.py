@@ -22,6 +22,7 @@ from certify.models.loss_terms import LossTerms
 from certify.models.model_file import graph_of_file
 from certify.models.problem_file import SCHEMA, PenaltySpec, ProblemSpec
 from certify.models.problem_validation import validated
+from certify.models.simplify import simplified
 from certify.models.source import Source, Tolerance
 from certify.models.writers import write_network
 from certify.problem import LossSpec, Objective, ParallelNetwork, Penalty, ProductOfNorms, WeightDecay
@@ -71,7 +72,7 @@ class Problem:
             UnsupportedError: a model or penalty outside the theory.
         """
         place = find_device(device)
-        graph = graph_of_file(spec.model.path, spec.model.entries)
+        graph = simplified(graph_of_file(spec.model.path, spec.model.entries))
         # The model is judged before the data are read: they may be large.
         decomposition = decompose(graph, _conventions(spec), _penalty(spec.penalty))
         return cls._assembled(spec, graph, decomposition, load_arrays(spec.data), place)
@@ -136,7 +137,7 @@ class Problem:
             "budget": {"seconds": budget_seconds},
         } | ({} if skip is None else {"skip": skip})
         spec = validated(ProblemSpec, content, Path(), _argument)
-        graph = graph_of_module(model, layers)
+        graph = simplified(graph_of_module(model, layers))
         decomposition = decompose(graph, _conventions(spec), _penalty(spec.penalty))
         found = {"inputs": X, "targets": y, "sample_weights": sample_weights, "mask": mask}
         return cls._assembled(spec, graph, decomposition, arrays_from(found, "", None), place)

@@ -88,11 +88,36 @@ OUTCOMES: dict[str, Explanation] = {
 HYPOTHESES: dict[str, Explanation] = {
     "not-homogeneous": Explanation(
         "a layer is not positively homogeneous",
-        "A layer such as Sigmoid, GELU or BatchNorm does not satisfy σ(at) = aᵖσ(t) for a > 0, so that the network is "
+        "A layer such as Sigmoid, GELU or LayerNorm does not satisfy σ(at) = aᵖσ(t) for a > 0, so that the network is "
         "not a sum of homogeneous subnetworks.",
         "Positive homogeneity, φ(aW) = aᵖφ(W), is the first hypothesis of the theorem (Haeffele and Vidal 2015).",
-        "Use a layer that qualifies (linear, ReLU, square). A BatchNorm in evaluation mode is linear and can be folded "
-        "into the layer before it.",
+        "Use a layer that qualifies (linear, convolution, ReLU, square, pooling). BatchNorm directly after a linear "
+        "layer or convolution is folded into it. A final softmax or sigmoid belongs to the loss: save the logits.",
+    ),
+    "deep-bias": Explanation(
+        "a bias after the first weights of a subnetwork",
+        "A bias in the second or a later layer of a subnetwork adds a term of degree 1 to one of degree 2 or more, so "
+        "that scaling all parameters does not scale the output by one power. Biases of the first layer (one more "
+        "input that is 1) and of the outputs (outside the sum) are no obstacle.",
+        "φ must be positively homogeneous of one degree in all its parameters (Haeffele and Vidal 2015, Definition 1).",
+        "Train without biases between the first and the last weight layer (bias=False).",
+    ),
+    "unequal-degrees": Explanation(
+        "values of different degrees are added",
+        "The model adds values that grow with different powers of the weights, such as a residual connection around a "
+        "layer with weights, or branches of different depth.",
+        "All subnetworks and the penalty must be positively homogeneous of one degree (Haeffele and Vidal 2015).",
+        "Give all branches the same number of weight layers; a residual connection qualifies from inputs to outputs.",
+    ),
+    "no-bound-yet": Explanation(
+        "the model qualifies, but no bound serves it",
+        "The model is a sum of parallel positively homogeneous subnetworks of the degree of the penalty, so that the "
+        "theorem applies to it; but a certificate needs a proven upper bound on the polar of its subnetworks, and this "
+        "version has none for their kind.",
+        "Global optimality is Ω°(−∇ℓ) ≤ λ (Haeffele and Vidal 2015, Theorem 1), and the polar Ω° depends on the kind "
+        "of subnetwork.",
+        "certify inspect MODEL shows the subnetworks. Bring the model into a form with a bound: two linear layers with "
+        "nothing, ReLU or a square between them.",
     ),
     "degree-mismatch": Explanation(
         "penalty and network have different degrees of homogeneity",
@@ -122,14 +147,15 @@ HYPOTHESES: dict[str, Explanation] = {
         "The network contains a layer whose degree of homogeneity is not in the table, or hooks that may change what "
         "it computes.",
         "The certificate needs φ(aW) = aᵖφ(W) (Haeffele and Vidal 2015), which is not assumed of unknown code.",
-        "Rewrite the network with layers that qualify (linear, ReLU, square), and remove hooks such as weight_norm.",
+        "Rewrite the network with layers that qualify (linear, convolution, ReLU, square, pooling), and remove hooks "
+        "such as weight_norm.",
     ),
     "unsupported-architecture": Explanation(
-        "the layers are known, their order is not covered",
-        "certify serves two linear layers with nothing, ReLU or a square between them, and a linear skip beside them.",
+        "no subnetwork of two or more weights",
+        "Nothing in the model is a product of weights, so that there is no subnetwork to certify.",
         "",
-        "Bring the model into that form. A single linear layer needs no certificate: its objective is convex, and "
-        "every stationary point is a global minimum.",
+        "A single linear layer needs no certificate: its objective is convex, and every stationary point is a global "
+        "minimum.",
     ),
     "unsupported-penalty": Explanation(
         "no certificate for this penalty",

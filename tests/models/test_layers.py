@@ -116,10 +116,9 @@ def test_normalization_layers_are_named(graph):
     ("layers", "code"),
     [
         ([{"linear": "fc1"}, "frobnicate", {"linear": "fc2"}], "unknown-layer"),
-        ([{"linear": "fc1"}, "leaky_relu", {"linear": "fc2"}], "unsupported-architecture"),
-        ([{"linear": "fc1"}, "relu", "relu", {"linear": "fc2"}], "unsupported-architecture"),
-        ([{"linear": "fc1"}, "relu", {"linear": "fc2"}, "relu"], "unsupported-architecture"),
-        (["relu", {"linear": "fc1"}, {"linear": "fc2"}], "unsupported-architecture"),
+        ([{"linear": "fc1"}, "leaky_relu", {"linear": "fc2"}], "no-bound-yet"),
+        ([{"linear": "fc1"}, "relu", {"linear": "fc2"}, "relu"], "deep-bias"),
+        (["relu", {"linear": "fc1"}, {"linear": "fc2"}], "no-bound-yet"),
         ([{"linear": "fc1"}, {"skip": "fc2"}], "unsupported-architecture"),
     ],
 )
@@ -162,7 +161,7 @@ def test_inspection_shows_layers_degrees_and_family(model_file):
     found = inspect_model(model_file, [{"linear": 0}, "square", {"linear": 2}])
     assert [(row.op, row.degree) for row in found.layers] == [("linear", 1), ("square", 2), ("linear", 1)]
     assert (found.family, found.degree, found.width) == ("quadratic", 3, 4)
-    assert found.weight_degrees == {"0.weight": 2, "2.weight": 1}
+    assert found.weight_degrees == {"0.weight": 2, "0.bias": 2, "2.weight": 1, "2.bias": 1}
     assert found.layers[0].shapes == {"0.weight": (4, 3), "0.bias": (4,)}
     assert found.penalized == ("0.weight", "0.bias", "2.weight", "2.bias")
     assert found.problems == ()

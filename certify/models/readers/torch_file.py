@@ -6,7 +6,7 @@ The pickle inside is read as data (see `pickle_data`): nothing in it is imported
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import final
 
@@ -23,10 +23,13 @@ from certify.models.readers.torch_tensors import (
     STORAGES,
     TENSOR_CALLS,
     Storages,
+    StoredTensor,
     is_tensor,
     read_tensors,
     stored_tensor,
 )
+
+ReadTensors = Callable[[Mapping[str, StoredTensor], Storages, str], dict[str, Tensor]]
 
 # Keys under which training scripts nest the weights, or the module.
 NESTS = ("state_dict", "model_state_dict", "model")
@@ -73,8 +76,12 @@ def looks_like_pickle(file: InputFile) -> bool:
     return file.head.startswith(b"\x80")
 
 
-def read_torch_zip(archive: Archive) -> TorchContent:
+def read_torch_zip(archive: Archive, read: ReadTensors = read_tensors) -> TorchContent:
     """What a zip archive of torch holds.
+
+    Args:
+        archive: the archive.
+        read: makes tensors of what is stored: `read_tensors`, or `tensor_shapes` where values do not matter.
 
     Raises:
         RefusedError: damaged, holds code, or neither tensors by name nor a module of known layers.
@@ -82,7 +89,7 @@ def read_torch_zip(archive: Archive) -> TorchContent:
     names = [name.rpartition("/")[2] for name in archive.members]
     if "constants.pkl" in names:
         raise RefusedError(f"{archive.where}: a TorchScript archive holds code. {_remedy()}", code="unsafe-file")
-    return _content(*zip_content(archive), archive.where)
+    return _content(*zip_content(archive), archive.where, read)
 
 
 def read_torch_legacy(file: InputFile) -> TorchContent:
@@ -93,10 +100,10 @@ def read_torch_legacy(file: InputFile) -> TorchContent:
     """
     if not file.head.startswith(LEGACY_MAGIC) and not LEGACY_MAGIC.startswith(file.head):
         raise RefusedError(f"{file.path}: a pickle, which may run code, not a torch file. {_remedy()}", "unsafe-file")
-    return _content(*legacy_content(file), str(file.path))
+    return _content(*legacy_content(file), str(file.path), read_tensors)
 
 
-def _content(pickle: Pickle, storages: Storages, where: str) -> TorchContent:
+def _content(pickle: Pickle, storages: Storages, where: str, read: ReadTensors) -> TorchContent:
     _require_known(pickle, where)
     value: object = pickle.value
     notes: tuple[str, ...] = ()
@@ -111,10 +118,10 @@ def _content(pickle: Pickle, storages: Storages, where: str) -> TorchContent:
     if is_module(value):
         module = pickled_module(value, where)
         stored = {name: stored_tensor(tensor, name, where) for name, tensor in module.all_tensors()}
-        return TorchContent(read_tensors(stored, storages, where), module, "module", notes)
+        return TorchContent(read(stored, storages, where), module, "module", notes)
     found = _named_tensors(value, where)
     stored = {name: stored_tensor(tensor, name, where) for name, tensor in found.items()}
-    return TorchContent(read_tensors(stored, storages, where), None, source, notes)
+    return TorchContent(read(stored, storages, where), None, source, notes)
 
 
 def entries(value: object) -> Mapping[str | int, object] | None:

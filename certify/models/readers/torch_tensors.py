@@ -130,12 +130,24 @@ def stored_tensor(value: object, name: str, where: str) -> StoredTensor:
     raise _nonsense(at)
 
 
+def tensor_shapes(tensors: Mapping[str, StoredTensor], storages: Storages, where: str) -> dict[str, Tensor]:
+    """The tensors on the meta device: shapes and types, and no value read; errors as `read_tensors`."""
+    _require_stored(tensors, storages, where)
+    return {name: torch.empty(tensor.size, dtype=tensor.dtype, device="meta") for name, tensor in tensors.items()}
+
+
 def read_tensors(tensors: Mapping[str, StoredTensor], storages: Storages, where: str) -> dict[str, Tensor]:
     """The tensors, as views of one buffer per storage.
 
     Raises:
         RefusedError: a tensor that reaches beyond its storage, or over the memory limit.
     """
+    _require_stored(tensors, storages, where)
+    buffers = {key: bytearray(storages.read(key)) for key in {tensor.storage for tensor in tensors.values()}}
+    return {name: _view(tensor, buffers[tensor.storage]) for name, tensor in tensors.items()}
+
+
+def _require_stored(tensors: Mapping[str, StoredTensor], storages: Storages, where: str) -> None:
     require_bytes(sum(8 * math.prod(tensor.size) for tensor in tensors.values()), where)
     for name, tensor in tensors.items():
         held = storages.size(tensor.storage)
@@ -144,8 +156,6 @@ def read_tensors(tensors: Mapping[str, StoredTensor], storages: Storages, where:
                 f"{where}: truncated or corrupt: parameter '{name}' reaches beyond the {held} bytes of its storage",
                 code="corrupt-file",
             )
-    buffers = {key: bytearray(storages.read(key)) for key in {tensor.storage for tensor in tensors.values()}}
-    return {name: _view(tensor, buffers[tensor.storage]) for name, tensor in tensors.items()}
 
 
 def _view(tensor: StoredTensor, buffer: bytearray) -> Tensor:

@@ -1,0 +1,94 @@
+"""The terms of a model's output: what is added up last, with nothing but linear maps after it.
+
+Going back from the output, maps without parameters that are linear distribute over a sum, and so do sums; the layers
+at which this ends are the terms. A sum over channels makes every channel a term of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import final
+
+from certify.models.layers import Layer, LayerGraph
+
+# Linear without parameters.
+LINEAR_MAPS = (
+    *("flatten", "reshape", "permute", "squeeze", "unsqueeze", "slice", "select", "mean", "sum", "scale", "identity"),
+    *("avg_pool1d", "avg_pool2d", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "dropout"),
+)
+# Those after which axis 1 may hold something else than channels.
+_REARRANGING = ("reshape", "permute", "squeeze", "unsqueeze", "slice", "select")
+_SUMMING = ("linear", "conv1d", "conv2d")
+CHANNEL = 1
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One term.
+
+    Attributes:
+        node: name of the layer, or graph input, that makes it.
+        after: names of the linear maps from it to the output, in the order in which they run.
+        sums: names of the sums that it goes through.
+        contracted: whether its channels are summed.
+        weighted: whether it is the layer of a weight, whose bias is then outside the sum.
+        by_inputs: whether that weight sums over all its input channels, so that each of them makes a term.
+    """
+
+    node: str
+    after: tuple[str, ...]
+    sums: tuple[str, ...]
+    contracted: bool
+    weighted: bool
+    by_inputs: bool
+
+
+def terms_of(graph: LayerGraph) -> tuple[Term, ...]:
+    """The terms, in the order in which they are added."""
+    if not graph.layers:
+        return ()
+    return tuple(_terms(graph, Term(graph.layers[-1].name, (), (), False, False, False)))
+
+
+def _terms(graph: LayerGraph, term: Term) -> list[Term]:
+    layer = graph.layer(term.node)
+    if layer is None or len(graph.readers(term.node)) > 1:
+        return [term]
+    if layer.op in LINEAR_MAPS:
+        contracted = (term.contracted and layer.op not in _REARRANGING) or sums_channels(layer)
+        after = (layer.name, *term.after)
+        return _terms(graph, replace(term, node=layer.inputs[0], after=after, contracted=contracted))
+    # Under a sum over channels, what is joined there is added.
+    if layer.op == "add" or (layer.op == "cat" and term.contracted and layer.attributes.get("dim") == CHANNEL):
+        below = replace(term, sums=(layer.name, *term.sums))
+        found = [inner for name in layer.inputs for inner in _terms(graph, replace(below, node=name))]
+        return found if _share_nothing(graph, found) else [term]
+    weighted = layer.op in _SUMMING
+    return [replace(term, weighted=weighted, by_inputs=weighted and layer.attributes.get("groups", 1) == 1)]
+
+
+def _share_nothing(graph: LayerGraph, terms: list[Term]) -> bool:
+    used = [name for term in terms for name in parameters_before(graph, term)]
+    return len(used) == len(set(used)) and len({term.node for term in terms}) == len(terms)
+
+
+def parameters_before(graph: LayerGraph, term: Term) -> set[str]:
+    """Names of the parameters that a term depends on."""
+    layers = [layer for layer in graph.layers if layer.name in ancestors(graph, term.node)]
+    return {name for layer in layers for name in layer.parameters.values()}
+
+
+def ancestors(graph: LayerGraph, node: str) -> set[str]:
+    """A layer or graph input, and what it reads however indirectly."""
+    found = {node}
+    for layer in reversed(graph.layers):
+        found.update(layer.inputs if layer.name in found else ())
+    return found
+
+
+def sums_channels(layer: Layer) -> bool:
+    """Whether a layer sums or averages over channels (axis 1)."""
+    axes = layer.attributes.get("dim")
+    found = axes if isinstance(axes, tuple) else (axes,)
+    return layer.op in ("sum", "mean") and CHANNEL in found
