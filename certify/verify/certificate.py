@@ -6,6 +6,7 @@ import hashlib
 import math
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, final
 
 import numpy as np
@@ -249,7 +250,9 @@ def _is_names(value: object) -> bool:
 
 
 def within_tolerance(upper: float, lower: float, certificate: Certificate) -> bool:
-    """Whether a − b ≤ max(absolute, relative·|a|), the subtraction rounded up; NaN fails."""
-    gap = math.nextafter(upper - lower, math.inf)
-    allowed = max(certificate.absolute, certificate.relative * abs(upper) * (1 - 2.0**-50))
-    return certificate.relative >= 0 and certificate.absolute >= 0 and gap <= allowed
+    """Whether a − b ≤ max(absolute, relative·|a|), exactly; NaN fails."""
+    if not (math.isfinite(upper) and math.isfinite(lower)):
+        return False
+    relative, absolute = Fraction(certificate.relative), Fraction(certificate.absolute)
+    gap = Fraction(upper) - Fraction(lower)
+    return relative >= 0 and absolute >= 0 and gap <= max(absolute, relative * abs(Fraction(upper)))

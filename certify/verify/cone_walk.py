@@ -14,7 +14,7 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
-from certify.verify.enclosure import Array
+from certify.verify.reals import Array
 from certify.verify.rejection import require
 
 DEPTH_LIMIT = 200
@@ -38,7 +38,7 @@ class Cones:
     nodes: Integers
     depths: Integers
     vertices: Array
-    sums: Array
+    sums: npt.NDArray[Any]
 
     def __getitem__(self, index: Any) -> Cones:  # noqa: ANN401
         return Cones(*(getattr(self, field.name)[index] for field in fields(self)))
@@ -66,7 +66,7 @@ def second_children(splits: npt.NDArray[np.uint8], roots: int) -> tuple[Integers
 
 
 def leaves(
-    splits: npt.NDArray[np.uint8], dimension: int, evaluate: Callable[[Array], Array], signs: int
+    splits: npt.NDArray[np.uint8], dimension: int, evaluate: Callable[[Array], npt.NDArray[Any]], signs: int
 ) -> Iterator[tuple[int, Cones]]:
     """All leaves, in batches, each with the index of its sign.
 
@@ -100,7 +100,7 @@ def leaves(
                 work.append(_children(cones[~is_leaf], splits, second, pairs, evaluate))
 
 
-def _orthants(starts: Integers, dimension: int, evaluate: Callable[[Array], Array]) -> Cones:
+def _orthants(starts: Integers, dimension: int, evaluate: Callable[[Array], npt.NDArray[Any]]) -> Cones:
     count = 1 << dimension
     negative = (np.arange(count)[:, None] >> np.arange(dimension)) & 1
     vertices = np.eye(dimension) * (1.0 - 2.0 * negative)[:, :, None]
@@ -114,7 +114,7 @@ def _children(
     splits: npt.NDArray[np.uint8],
     second: Integers,
     pairs: Integers,
-    evaluate: Callable[[Array], Array],
+    evaluate: Callable[[Array], npt.NDArray[Any]],
 ) -> Cones:
     require(int(cones.depths.max()) < DEPTH_LIMIT, "cone-tree-depth", f"deeper than {DEPTH_LIMIT} splits")
     rows = np.arange(len(cones.nodes))

@@ -9,14 +9,16 @@ penalized outside the subnetworks: ones for b2, X for S, μ the weight decay.
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 
-import numpy as np
+import numpy.typing as npt
 
 from certify.verify.certificate import Certificate
-from certify.verify.enclosure import Enclosure, maximum, square_root
 from certify.verify.losses import BoundLoss
+from certify.verify.reals import Reals, sums_to_zero
 from certify.verify.rejection import require
+
+Real = Callable[[npt.ArrayLike], Reals]
 
 
 def require_supported(certificate: Certificate) -> None:
@@ -37,19 +39,19 @@ def require_supported(certificate: Certificate) -> None:
     require(certificate.skip != "free", "free-skip-not-supported", "XᵀA = 0 cannot be checked exactly")
 
 
-def objective(certificate: Certificate, loss: BoundLoss) -> Enclosure:
+def objective(certificate: Certificate, loss: BoundLoss) -> Reals:
     """The objective of the network in the certificate."""
-    return loss.value(_outputs(certificate)) + _penalty(certificate)
+    return loss.value(_outputs(certificate, loss.real)) + _penalty(certificate, loss.real)
 
 
-def _outputs(certificate: Certificate) -> Enclosure:
+def _outputs(certificate: Certificate, real: Real) -> Reals:
     arrays = certificate.arrays
-    inputs = Enclosure(arrays["X"])
+    inputs = real(arrays["X"])
     hidden = inputs @ arrays["W1"].T
     hidden = hidden + arrays["b1"] if "b1" in arrays else hidden
     match certificate.family:
         case "relu":
-            hidden = maximum(hidden, 0.0)
+            hidden = hidden.maximum(0.0)
         case "quadratic":
             hidden = hidden * hidden
     outputs = hidden @ arrays["W2"].T
@@ -57,24 +59,24 @@ def _outputs(certificate: Certificate) -> Enclosure:
     return outputs + inputs @ arrays["S"].T if "S" in arrays else outputs
 
 
-def _penalty(certificate: Certificate) -> Enclosure:
+def _penalty(certificate: Certificate, real: Real) -> Reals:
     arrays = certificate.arrays
     policies = {"b1": certificate.hidden_bias, "b2": certificate.output_bias, "S": certificate.skip}
     if certificate.penalty == "weight-decay":
-        total = Enclosure(0.0)
+        total = real(0.0)
         for name in ("W1", "b1", "W2", "b2", "S"):
             if policies.get(name, "penalized") == "penalized":
-                total = total + _square(arrays[name]).sum()
+                total = total + _square(real(arrays[name])).sum()
         return total * certificate.strength * 0.5
-    first = _square(arrays["W1"]).sum(1)
-    first = first + _square(arrays["b1"]) if certificate.hidden_bias == "penalized" else first
-    second = square_root(_square(arrays["W2"]).sum(0))
-    first = first if certificate.family == "quadratic" else square_root(first)
+    first = _square(real(arrays["W1"])).sum(1)
+    first = first + _square(real(arrays["b1"])) if certificate.hidden_bias == "penalized" else first
+    second = _square(real(arrays["W2"])).sum(0).square_root()
+    first = first if certificate.family == "quadratic" else first.square_root()
     return (first * second).sum() * certificate.strength
 
 
-def _square(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Enclosure:
-    return Enclosure(values) * values
+def _square(values: Reals) -> Reals:
+    return values * values
 
 
 def require_dual_point(certificate: Certificate, loss: BoundLoss) -> None:
@@ -87,19 +89,19 @@ def require_dual_point(certificate: Certificate, loss: BoundLoss) -> None:
     require(scale >= 0, "dual-scale", f"s = {scale!r}")
     loss.require_domain(dual, scale)
     if "free" in (certificate.hidden_bias, certificate.output_bias):
-        sums = [math.fsum(column) for column in dual.T.tolist()]
-        require(all(total == 0 for total in sums), "dual-column-sums", f"free bias, but columns of A sum to {sums[:3]}")
+        balanced = all(sums_to_zero(column) for column in dual.T.tolist())
+        require(balanced, "dual-column-sums", "free bias, but a column of A does not sum to zero")
 
 
-def dual_value(certificate: Certificate, loss: BoundLoss) -> Enclosure:
+def dual_value(certificate: Certificate, loss: BoundLoss) -> Reals:
     """−l*(s A) − Σ |Eᵀ s A|²/(2μ)."""
-    dual = Enclosure(certificate.arrays["A"]) * certificate.dual_scale
+    dual = loss.real(certificate.arrays["A"]) * certificate.dual_scale
     value = -loss.conjugate(dual)
     moments = []
     if certificate.output_bias == "penalized":
         moments.append(dual.sum(0))
     if certificate.skip == "penalized":
-        moments.append(Enclosure(certificate.arrays["X"].T) @ dual)
+        moments.append(loss.real(certificate.arrays["X"].T) @ dual)
     for moment in moments:
-        value = value - (moment * moment).sum() / (Enclosure(certificate.strength) * 2.0)
+        value = value - (moment * moment).sum() / (loss.real(certificate.strength) * 2.0)
     return value

@@ -8,13 +8,13 @@ and log1p are assumed within LIBM_ULPS units in the last place; `tests/verify` c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from certify.verify.reals import Array, Mask, Number, Reals
 
 ROUNDOFF = 2.0**-53
 TINY = 2.0**-960
@@ -31,29 +31,46 @@ def gamma(terms: int) -> float:
 
 
 @final
-class Enclosure:
+class Enclosure(Reals):
     """Real numbers within `rad` of `mid`, entry by entry; `rad` may be inf, and comparisons with NaN fail."""
 
     __slots__ = ("mid", "rad")
-    __array_ufunc__ = None
 
     def __init__(self, mid: npt.ArrayLike, rad: npt.ArrayLike = 0.0) -> None:
         self.mid: Array = np.asarray(mid, np.float64)
         self.rad: Array = np.broadcast_to(np.asarray(rad, np.float64), self.mid.shape)
 
+    @staticmethod
+    def of(values: npt.ArrayLike) -> Enclosure:
+        return Enclosure(values)
+
+    @staticmethod
+    def joined(parts: Sequence[Reals], axis: int) -> Enclosure:
+        both = [enclosed(part) for part in parts]
+        return Enclosure(np.concatenate([x.mid for x in both], axis), np.concatenate([x.rad for x in both], axis))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.mid.shape
+
+    @property
+    def near(self) -> Array:
+        return self.mid
+
+    @property
+    def is_zero(self) -> Mask:
+        return np.asarray((self.mid == 0) & (self.rad == 0))
+
     @property
     def low(self) -> Array:
-        """Lower bounds."""
         return np.nextafter(self.mid - self.rad, -np.inf)
 
     @property
     def high(self) -> Array:
-        """Upper bounds."""
         return np.nextafter(self.mid + self.rad, np.inf)
 
     @property
     def T(self) -> Enclosure:  # noqa: N802
-        """Transpose."""
         return Enclosure(self.mid.T, self.rad.T)
 
     def __getitem__(self, index: Any) -> Enclosure:  # noqa: ANN401
@@ -68,7 +85,7 @@ class Enclosure:
         return Enclosure(mid, (self.rad + other.rad + ROUNDOFF * np.abs(mid)) * GROW)
 
     def __sub__(self, other: Number) -> Enclosure:
-        return self + -enclosed(other)
+        return self + (-other)
 
     def __mul__(self, other: Number) -> Enclosure:
         other = enclosed(other)
@@ -94,21 +111,54 @@ class Enclosure:
         return Enclosure(self.mid @ other.mid, rad * (1 + gamma(2 * terms + 16)))
 
     def sum(self, axis: int | None = None) -> Enclosure:
-        """Sum of all entries or along an axis."""
         terms = self.mid.size if axis is None else self.mid.shape[axis]
         rad = self.rad.sum(axis) + gamma(terms) * np.abs(self.mid).sum(axis)
         return Enclosure(self.mid.sum(axis), rad * (1 + gamma(2 * terms + 16)))
 
-    def only(self, mask: npt.NDArray[np.bool_]) -> Enclosure:
-        """Exact zero where the mask is False."""
+    def only(self, mask: Mask) -> Enclosure:
         return Enclosure(np.where(mask, self.mid, 0.0), np.where(mask, self.rad, 0.0))
 
+    def reshape(self, *shape: int) -> Enclosure:
+        return Enclosure(self.mid.reshape(shape), self.rad.reshape(shape))
 
-Number = Enclosure | Array | float
+    def absolute(self) -> Enclosure:
+        return Enclosure(np.abs(self.mid), self.rad)
+
+    def maximum(self, other: Number) -> Enclosure:
+        other = enclosed(other)
+        larger, smaller = self.low >= other.high, other.low >= self.high
+        rad = np.where(larger, self.rad, np.where(smaller, other.rad, np.maximum(self.rad, other.rad)))
+        return Enclosure(np.maximum(self.mid, other.mid), rad)
+
+    def square_root(self) -> Enclosure:
+        return _increasing(self, lambda t: np.sqrt(np.maximum(t, 0.0)), 4 * ROUNDOFF)
+
+    def exponential(self) -> Enclosure:
+        return _increasing(self, np.exp, 2 * _FUNCTION)
+
+    def logarithm(self) -> Enclosure:
+        return _increasing(self, np.log, 2 * _FUNCTION)
+
+    def softplus(self) -> Enclosure:
+        # max(x, 0) + log1p(exp(−|x|)) is a sum of nonnegative terms.
+        return _increasing(self, lambda t: np.maximum(t, 0.0) + np.log1p(np.exp(-np.abs(t))), 4 * _FUNCTION)
+
+    def entropy(self) -> Enclosure:
+        # x log x is convex, so largest at an end of the interval; below by the tangent at the upper end.
+        low, high = np.maximum(self.low, 0.0), np.maximum(self.high, 0.0)
+        with np.errstate(all="ignore"):
+            logs = np.log(high)
+            at_low = np.where(low > 0, low * np.log(low), 0.0)
+            at_high = np.where(high > 0, high * logs, 0.0)
+            below = at_high - np.maximum(1 + logs, 0.0) * (high - low) * GROW
+        size = 4 * _FUNCTION * (np.abs(at_low) + np.abs(at_high) + (high - low)) + TINY
+        return between(below - size, np.maximum(at_low, at_high) + size)
 
 
 def enclosed(value: Number) -> Enclosure:
     """The value as an enclosure; floats are exact."""
+    if isinstance(value, Reals) and not isinstance(value, Enclosure):
+        raise TypeError(f"{type(value).__name__} in floating-point arithmetic")
     return value if isinstance(value, Enclosure) else Enclosure(value)
 
 
@@ -118,57 +168,8 @@ def between(low: Array, high: Array) -> Enclosure:
     return Enclosure(mid, np.maximum(high - mid, mid - low) * GROW + TINY)
 
 
-def absolute(x: Enclosure) -> Enclosure:
-    """|x|."""
-    return Enclosure(np.abs(x.mid), x.rad)
-
-
-def maximum(x: Enclosure, y: Number) -> Enclosure:
-    """max(x, y)."""
-    y = enclosed(y)
-    rad = np.where(x.low >= y.high, x.rad, np.where(y.low >= x.high, y.rad, np.maximum(x.rad, y.rad)))
-    return Enclosure(np.maximum(x.mid, y.mid), rad)
-
-
 def _increasing(x: Enclosure, function: Callable[[Array], Array], error: float) -> Enclosure:
     """An increasing function that the machine evaluates with relative error `error`."""
     with np.errstate(all="ignore"):
         low, high = function(x.low), function(x.high)
         return between(low - np.abs(low) * error - TINY, high + np.abs(high) * error + TINY)
-
-
-def square_root(x: Enclosure) -> Enclosure:
-    """√x of a quantity known to be nonnegative."""
-    return _increasing(x, lambda t: np.sqrt(np.maximum(t, 0.0)), 4 * ROUNDOFF)
-
-
-def exponential(x: Enclosure) -> Enclosure:
-    """Exp x."""
-    return _increasing(x, np.exp, 2 * _FUNCTION)
-
-
-def logarithm(x: Enclosure) -> Enclosure:
-    """Log x, x > 0."""
-    return _increasing(x, np.log, 2 * _FUNCTION)
-
-
-def softplus(x: Enclosure) -> Enclosure:
-    """log(1 + exp x) = max(x, 0) + log1p(exp(−|x|)), a sum of nonnegative terms."""
-    return _increasing(x, lambda t: np.maximum(t, 0.0) + np.log1p(np.exp(-np.abs(t))), 4 * _FUNCTION)
-
-
-def entropy(x: Enclosure) -> Enclosure:
-    """X log x of a quantity known to be nonnegative, 0 log 0 = 0: convex, so largest at an end of the interval."""
-    low, high = np.maximum(x.low, 0.0), np.maximum(x.high, 0.0)
-    with np.errstate(all="ignore"):
-        logs = np.log(high)
-        at_low = np.where(low > 0, low * np.log(low), 0.0)
-        at_high = np.where(high > 0, high * logs, 0.0)
-        below = at_high - np.maximum(1 + logs, 0.0) * (high - low) * GROW  # tangent at the upper end
-    size = 4 * _FUNCTION * (np.abs(at_low) + np.abs(at_high) + (high - low)) + TINY
-    return between(below - size, np.maximum(at_low, at_high) + size)
-
-
-def row_norms(x: Enclosure) -> Enclosure:
-    """Euclidean norm of each row."""
-    return square_root((x * x).sum(1))

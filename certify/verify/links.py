@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from certify.verify.certificate import PARAMETERS, Certificate
-from certify.verify.enclosure import Array
 from certify.verify.losses import LOSSES
 from certify.verify.model_file import DAMAGE, read_model, read_safetensors
+from certify.verify.reals import Array
 from certify.verify.rejection import refuse, require
 
 Found = dict[str, npt.NDArray[Any]]

@@ -6,7 +6,6 @@ The domain of l0*(·, y) is an interval [−lo, hi] with lo, hi ≥ 0; cross-ent
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, final
@@ -15,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from certify.verify.certificate import Certificate
-from certify.verify.enclosure import Array, Enclosure, entropy, exponential, logarithm, maximum, softplus
-from certify.verify.enclosure import absolute as size_of
+from certify.verify.enclosure import Enclosure
+from certify.verify.reals import Array, Mask, Reals, sums_to_zero
 from certify.verify.rejection import require
 
-Terms = Callable[[Enclosure, Array, Enclosure], Enclosure]
+Terms = Callable[[Reals, Array, Reals], Reals]
+Real = Callable[[npt.ArrayLike], Reals]
 
 
 @final
@@ -31,58 +31,72 @@ class Loss:
         targets: whether all targets are allowed.
         value: ω l0(Z, Y) from (Z, Y, ω).
         conjugate: ω l0*(D/ω, Y) from (D, Y, ω), for D in the domain and ω > 0.
-        domain: lo and hi from Y; the domain is [−ω lo, ω hi].
+        domain: lo and hi from Y, where the domain [−ω lo, ω hi] ends.
+        unlimited: from Y, where there is no lo, and where there is no hi.
         couples: whether an atom takes a row; then `mean` divides by n, and rows of D sum to zero.
     """
 
     targets: Callable[[Array], Any]
     value: Terms
     conjugate: Terms
-    domain: Callable[[Array], tuple[Array, Array]]
+    domain: Callable[[Reals], tuple[Reals, Reals]]
+    unlimited: Callable[[Array], tuple[Mask, Mask]]
     couples: bool = False
 
 
-def _squared_domain(y: Array) -> tuple[Array, Array]:
-    return np.full_like(y, np.inf), np.full_like(y, np.inf)
+def _ends(low: float, high: float) -> Callable[[Reals], tuple[Reals, Reals]]:
+    return lambda y: (y.of(np.full(y.shape, low)), y.of(np.full(y.shape, high)))
 
 
-def _huber(z: Enclosure, y: Array, omega: Enclosure) -> Enclosure:
+def _everywhere(y: Array) -> tuple[Mask, Mask]:
+    return np.ones(y.shape, bool), np.ones(y.shape, bool)
+
+
+def _nowhere(y: Array) -> tuple[Mask, Mask]:
+    return np.zeros(y.shape, bool), np.zeros(y.shape, bool)
+
+
+def _above(y: Array) -> tuple[Mask, Mask]:
+    return np.zeros(y.shape, bool), np.ones(y.shape, bool)
+
+
+def _huber(z: Reals, y: Array, omega: Reals) -> Reals:
     # r²/2 for |r| ≤ 1, |r| − 1/2 beyond: with t = min(|r|, 1), t²/2 + max(|r| − 1, 0).
-    size = size_of(z - y)
-    inner = -maximum(-size, -np.ones_like(y))
-    return omega * (inner * inner * 0.5 + maximum(size - 1.0, 0.0))
+    size = (z - y).absolute()
+    inner = -(-size).maximum(-1.0)
+    return omega * (inner * inner * 0.5 + (size - 1.0).maximum(0.0))
 
 
-def _hinge(z: Enclosure, y: Array, omega: Enclosure) -> Enclosure:
-    margin = maximum(-(z * y) + 1.0, 0.0)
+def _hinge(z: Reals, y: Array, omega: Reals) -> Reals:
+    margin = (-(z * y) + 1.0).maximum(0.0)
     return omega * (margin * margin)
 
 
-def _binary_entropy(p: Enclosure, omega: Enclosure) -> Enclosure:
+def _binary_entropy(p: Reals, omega: Reals) -> Reals:
     """Ω (xlog(p/ω) + xlog(1 − p/ω)) for 0 ≤ p ≤ ω."""
     share = p / omega
-    return omega * (entropy(share) + entropy(-share + 1.0))
+    return omega * (share.entropy() + (-share + 1.0).entropy())
 
 
-def _poisson_conjugate(dual: Enclosure, y: Array, omega: Enclosure) -> Enclosure:
+def _poisson_conjugate(dual: Reals, y: Array, omega: Reals) -> Reals:
     p = dual + omega * y
-    return omega * entropy(p / omega) - p
+    return omega * (p / omega).entropy() - p
 
 
-def _cross_entropy(z: Enclosure, y: Array, omega: Enclosure) -> Enclosure:
-    top = z.mid.max(1, keepdims=True)
-    lse: Enclosure = (logarithm(exponential(z - top).sum(1)) + top[:, 0])[:, None]
-    total = Enclosure(y).sum(1)[:, None]
+def _cross_entropy(z: Reals, y: Array, omega: Reals) -> Reals:
+    top = z.near.max(1, keepdims=True)
+    lse: Reals = ((z - top).exponential().sum(1).logarithm() + top[:, 0])[:, None]
+    total = omega.of(y).sum(1)[:, None]
     row = total * lse - (z * y).sum(1)[:, None]
-    weighted: Enclosure = omega[:, :1] * row
+    weighted: Reals = omega[:, :1] * row
     return weighted
 
 
-def _cross_entropy_conjugate(dual: Enclosure, y: Array, omega: Enclosure) -> Enclosure:
-    mass = omega * Enclosure(y).sum(1)[:, None]
+def _cross_entropy_conjugate(dual: Reals, y: Array, omega: Reals) -> Reals:
+    mass = omega * omega.of(y).sum(1)[:, None]
     live = np.broadcast_to(y.sum(1, keepdims=True) > 0, y.shape)
     safe = mass.only(live) + np.where(live, 0.0, 1.0)
-    return (mass * entropy((dual + omega * y) / safe)).only(live)
+    return (mass * ((dual + omega * y) / safe).entropy()).only(live)
 
 
 def _signs(y: Array) -> Any:  # noqa: ANN401
@@ -94,43 +108,50 @@ LOSSES = {
         targets=np.isfinite,
         value=lambda z, y, omega: omega * ((z - y) * (z - y)),
         conjugate=lambda dual, y, omega: dual * dual / (omega * 4.0) + dual * y,
-        domain=_squared_domain,
+        domain=_ends(0.0, 0.0),
+        unlimited=_everywhere,
     ),
     "huber": Loss(
         targets=np.isfinite,
         value=_huber,
         conjugate=lambda dual, y, omega: dual * dual / (omega * 2.0) + dual * y,
-        domain=lambda y: (np.ones_like(y), np.ones_like(y)),
+        domain=_ends(1.0, 1.0),
+        unlimited=_nowhere,
     ),
     "binary-cross-entropy": Loss(
         targets=lambda y: (y >= 0) & (y <= 1),
-        value=lambda z, y, omega: omega * (softplus(z) - z * y),
+        value=lambda z, y, omega: omega * (z.softplus() - z * y),
         conjugate=lambda dual, y, omega: _binary_entropy(dual + omega * y, omega),
-        domain=lambda y: (y, 1 - y),
+        domain=lambda y: (y, -y + 1.0),
+        unlimited=_nowhere,
     ),
     "soft-margin": Loss(
         targets=_signs,
-        value=lambda z, y, omega: omega * softplus(-(z * y)),
+        value=lambda z, y, omega: omega * (-(z * y)).softplus(),
         conjugate=lambda dual, y, omega: _binary_entropy(-(dual * y), omega),
-        domain=lambda y: (np.maximum(y, 0.0), np.maximum(-y, 0.0)),
+        domain=lambda y: (y.maximum(0.0), (-y).maximum(0.0)),
+        unlimited=_nowhere,
     ),
     "squared-hinge": Loss(
         targets=_signs,
         value=_hinge,
         conjugate=lambda dual, y, omega: dual * dual / (omega * 4.0) + dual * y,
-        domain=lambda y: (np.where(y > 0, np.inf, 0.0), np.where(y > 0, 0.0, np.inf)),
+        domain=_ends(0.0, 0.0),
+        unlimited=lambda y: (y > 0, y <= 0),
     ),
     "poisson": Loss(
         targets=lambda y: y >= 0,
-        value=lambda z, y, omega: omega * (exponential(z) - z * y),
+        value=lambda z, y, omega: omega * (z.exponential() - z * y),
         conjugate=_poisson_conjugate,
-        domain=lambda y: (y, np.full_like(y, np.inf)),
+        domain=lambda y: (y, y.of(np.zeros(y.shape))),
+        unlimited=_above,
     ),
     "cross-entropy": Loss(
         targets=lambda y: (y >= 0) & (y.shape[1] >= 2),
         value=_cross_entropy,
         conjugate=_cross_entropy_conjugate,
-        domain=lambda y: (y, np.full_like(y, np.inf)),
+        domain=lambda y: (y, y.of(np.zeros(y.shape))),
+        unlimited=_above,
         couples=True,
     ),
 }
@@ -143,14 +164,15 @@ class BoundLoss:
 
     kind: Loss
     targets: Array
-    omega: Enclosure
-    live: npt.NDArray[np.bool_]
+    omega: Reals
+    live: Mask
+    real: Real
 
-    def value(self, outputs: Enclosure) -> Enclosure:
+    def value(self, outputs: Reals) -> Reals:
         """l(Z)."""
         return self.kind.value(outputs, self.targets, self.omega).sum()
 
-    def conjugate(self, dual: Enclosure) -> Enclosure:
+    def conjugate(self, dual: Reals) -> Reals:
         """l*(D) for D in the domain."""
         safe = self.omega.only(self.live) + np.where(self.live, 0.0, 1.0)
         return self.kind.conjugate(dual, self.targets, safe).only(self.live).sum()
@@ -162,23 +184,26 @@ class BoundLoss:
             Rejection: it does not, or this cannot be shown.
         """
         require(bool((dual[~self.live] == 0).all()), "dual-domain", "A is not zero where the loss has no weight")
-        low, high = self.kind.domain(self.targets)
-        scaled, weight = Enclosure(dual) * scale, self.omega.low * (1 - 2.0**-50)
-        with np.errstate(invalid="ignore"):
-            above = (dual >= 0) | (-scaled.low <= weight * low)
-            below = (dual <= 0) | (scaled.high <= weight * high)
+        low, high = self.kind.domain(self.real(self.targets))
+        no_low, no_high = self.kind.unlimited(self.targets)
+        scaled = self.real(dual) * scale
+        above = no_low | (dual >= 0) | ((self.omega * low + scaled).low >= 0)
+        below = no_high | (dual <= 0) | ((self.omega * high - scaled).low >= 0)
         inside = (above & below) | ~self.live
         worst = np.unravel_index(int(np.argmin(inside)), dual.shape)
         found = f"{int((~inside).sum())} entries, the first at {tuple(map(int, worst))}: {float(dual[worst])!r}"
         require(bool(inside.all()), "dual-domain", f"s A leaves the domain of the conjugate loss in {found}")
         if self.kind.couples:
-            require(
-                all(math.fsum(row) == 0 for row in dual.tolist()), "dual-row-sums", "a row of A does not sum to zero"
-            )
+            balanced = all(sums_to_zero(row) for row in dual.tolist())
+            require(balanced, "dual-row-sums", "a row of A does not sum to zero")
 
 
-def bind_loss(certificate: Certificate) -> BoundLoss:
+def bind_loss(certificate: Certificate, real: Real = Enclosure) -> BoundLoss:
     """The loss of a certificate, ω = observed · scale / denominator · sample weight.
+
+    Args:
+        certificate: it.
+        real: the arithmetic.
 
     Raises:
         Rejection: unknown loss, or targets, weights or mask out of range.
@@ -194,7 +219,7 @@ def bind_loss(certificate: Certificate) -> BoundLoss:
     require(bool((weights >= 0).all()), "sample-weights", "one is negative")
     count = len(targets) if kind.couples else int(mask.sum(dtype=np.int64))
     require(count > 0, "mask", "nothing is observed")
-    unit = Enclosure(certificate.scale) / (float(count) if certificate.reduction == "mean" else 1.0)
+    unit = real(certificate.scale) / (float(count) if certificate.reduction == "mean" else 1.0)
     live = (mask > 0) & (weights[:, None] > 0)
-    omega = (Enclosure(mask.astype(np.float64)) * (Enclosure(weights)[:, None] * unit)).only(live)
-    return BoundLoss(kind, targets, omega, live)
+    omega = (real(mask.astype(np.float64)) * (real(weights)[:, None] * unit)).only(live)
+    return BoundLoss(kind, targets, omega, live, real)

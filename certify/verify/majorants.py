@@ -10,99 +10,101 @@ Region: |u|² ≤ ρ = 1, X̃ = H, R_i = |h_i|. With a free bias t_i = (x_i − 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
+import numpy.typing as npt
 
 from certify.verify.certificate import Certificate
-from certify.verify.enclosure import Array, Enclosure, absolute, maximum, row_norms
+from certify.verify.reals import Arithmetic, Array, Mask, Reals
 from certify.verify.rejection import require
-from certify.verify.semidefinite import dominates, proves_semidefinite
 
-Region = tuple[Enclosure, Enclosure, Enclosure]
-Majorant = tuple[Enclosure, Enclosure, Enclosure]
+Region = tuple[Reals, Reals, Reals]
+Majorant = tuple[Reals, Reals, Reals]
 
 
-def scalar_majorant_holds(certificate: Certificate) -> bool:
+def scalar_majorant_holds(certificate: Certificate, arithmetic: Arithmetic) -> bool:
     """For both signs of q: [[τ I − M, −lin/2], [−linᵀ/2, U − k − ρ τ]] ⪰ 0, which bounds the maximum by U."""
-    arrays = certificate.arrays
+    arrays, real = certificate.arrays, arithmetic.real
     require(arrays["A"].shape[1] == 1, "majorant-outputs", "a scalar majorant serves one output")
     require(bool((arrays["levels"] >= 0).all()), "majorant-levels", "τ must be nonnegative")
     for index, sign in enumerate((-1.0, 1.0)):
-        region = _region(certificate, index)
+        region = _region(certificate, index, real)
         own = (arrays["curvatures"][index], arrays["slopes"][index], arrays["caps"][index])
         linear, quadratic, constant = _majorant(region, sign * arrays["A"][:, 0], *own)
         level = float(arrays["levels"][index])
-        rest = Enclosure(certificate.polar_upper) - constant - region[2] * level
-        if not proves_semidefinite(_bordered(Enclosure(level), quadratic, linear * 0.5, rest)):
+        rest = real(certificate.polar_upper) - constant - region[2] * level
+        if not arithmetic.proves_semidefinite(_bordered(real(level), quadratic, linear * 0.5, rest)):
             return False
     return True
 
 
-def vector_majorant_holds(certificate: Certificate) -> bool:
+def vector_majorant_holds(certificate: Certificate, arithmetic: Arithmetic) -> bool:
     """N_j ⪰ (1 + 1/κ) lin linᵀ + 4 (1 + κ) k M for both signs of every output, and U² I ⪰ ρ Σ N_j.
 
     Without c a majorant holds on every scale, so (Σ q relu)₊² ≤ (lin·u + 2 √(k uᵀMu))², at most uᵀ of the right side.
     """
-    arrays = certificate.arrays
-    region = _region(certificate, 0)
+    arrays, real = certificate.arrays, arithmetic.real
+    region = _region(certificate, 0, real)
     require(bool((arrays["mixings"] > 0).all()), "majorant-mixings", "κ must be positive")
-    total = Enclosure(np.zeros_like(arrays["envelopes"][0]))
+    total = real(np.zeros_like(arrays["envelopes"][0]))
     for j, envelope in enumerate(arrays["envelopes"]):
         symmetric = np.tril(envelope) + np.tril(envelope, -1).T
         for index, sign in enumerate((-1.0, 1.0)):
             own = (arrays["curvatures"][index, :, j], arrays["slopes"][index, :, j])
             linear, quadratic, constant = _majorant(region, sign * arrays["A"][:, j], *own, np.zeros_like(own[0]))
-            mixing = Enclosure(arrays["mixings"][index, j])
-            outer = linear[:, None] * linear[None, :] * (Enclosure(1.0) / mixing + 1.0)
-            if not proves_semidefinite(Enclosure(symmetric) - outer - quadratic * (constant * (mixing + 1.0) * 4.0)):
+            mixing = real(arrays["mixings"][index, j])
+            outer = linear[:, None] * linear[None, :] * (real(1.0) / mixing + 1.0)
+            if not arithmetic.proves_semidefinite(
+                real(symmetric) - outer - quadratic * (constant * (mixing + 1.0) * 4.0)
+            ):
                 return False
         total = total + symmetric
-    return dominates(Enclosure(certificate.polar_upper) * certificate.polar_upper, total * region[2])
+    return arithmetic.dominates(real(certificate.polar_upper) * certificate.polar_upper, total * region[2])
 
 
-def _region(certificate: Certificate, index: int) -> Region:
+def _region(certificate: Certificate, index: int, real: Callable[[npt.ArrayLike], Reals]) -> Region:
     """X̃ (n, D), R (n,) and ρ."""
-    inputs = Enclosure(certificate.arrays["X"])
+    inputs = real(certificate.arrays["X"])
     if not certificate.free_hidden:
         if certificate.hidden_bias == "penalized":
             inputs = _with_column(inputs, 1.0)
-        return inputs, row_norms(inputs), Enclosure(1.0)
+        return inputs, inputs.row_norms(), real(1.0)
     column = float(certificate.arrays["column"][index])
     require(column > 0, "majorant-column", f"κ = {column!r} must be positive")
     centered = inputs - certificate.arrays["center"]
-    norms = row_norms(centered)
-    reach = Enclosure(max(float(norms.high.max()), 0.0))
+    norms = centered.row_norms()
+    reach = real(max(float(norms.high.max()), 0.0))
     share = reach / column
     return _with_column(centered, column), norms + reach, share * share + 1.0
 
 
-def _with_column(inputs: Enclosure, value: float) -> Enclosure:
-    column = np.full((len(inputs.mid), 1), value)
-    return Enclosure(np.concatenate([inputs.mid, column], 1), np.concatenate([inputs.rad, 0 * column], 1))
+def _with_column(inputs: Reals, value: float) -> Reals:
+    return inputs.joined([inputs, inputs.of(np.full((inputs.shape[0], 1), value))], 1)
 
 
 def _majorant(region: Region, scores: Array, curvatures: Array, slopes: Array, caps: Array) -> Majorant:
     """Lin (D,), M (D, D) and k; samples with x̃ = 0 contribute nothing."""
     inputs, reach, _ = region
     require(bool((caps >= 0).all()), "majorant-caps", "c must be nonnegative")
-    live = (inputs.mid != 0).any(1) | (inputs.rad != 0).any(1)
-    convex = (Enclosure(scores) + maximum(Enclosure(-scores), absolute(Enclosure(slopes)) + reach * caps)).only(live)
+    real = inputs.of
+    live: Mask = np.asarray(~inputs.is_zero.all(1))
+    convex = (real(scores) + real(-scores).maximum(real(slopes).absolute() + reach * caps)).only(live)
     require(bool((curvatures >= 0).all()), "majorant-curvatures", "p must be nonnegative")
     # Any p > 0 will do; where none is given, the one that touches a|t|/2 at R. None is needed where a = 0.
     touching = convex.high / (4 * reach.high) + 2.0**-200
-    curved = live & ((convex.mid != 0) | (convex.rad != 0))
+    curved = live & ~convex.is_zero
     used = np.where(curved, np.where(curvatures > 0, curvatures, touching), 0.0)
     safe = np.where(curved, used, 1.0)
-    constant = (convex * convex / (Enclosure(safe) * 16.0)).sum()
-    linear = inputs.T @ ((Enclosure(scores) - slopes) * 0.5).only(live)
-    weights = (Enclosure(used) - Enclosure(caps) * 0.5).only(live)
+    constant = (convex * convex / (real(safe) * 16.0)).sum()
+    linear = inputs.T @ ((real(scores) - slopes) * 0.5).only(live)
+    weights = (real(used) - real(caps) * 0.5).only(live)
     return linear, inputs.T @ (weights[:, None] * inputs), constant
 
 
-def _bordered(level: Enclosure, quadratic: Enclosure, half: Enclosure, corner: Enclosure) -> Enclosure:
+def _bordered(level: Reals, quadratic: Reals, half: Reals, corner: Reals) -> Reals:
     """[[τ I − M, −half], [−halfᵀ, corner]]."""
-    d = len(half.mid)
-    top = level * np.eye(d) - quadratic
-    mid, rad = np.zeros((d + 1, d + 1)), np.zeros((d + 1, d + 1))
-    mid[:d, :d], mid[d, :d], mid[d, d] = top.mid, -half.mid, corner.mid
-    rad[:d, :d], rad[d, :d], rad[d, d] = top.rad, half.rad, corner.rad
-    return Enclosure(mid, rad)
+    identity: Array = np.eye(half.shape[0])
+    top = level.joined([level * identity - quadratic, -half[:, None]], 1)
+    bottom = level.joined([-half[None, :], corner.reshape(1, 1)], 1)
+    return level.joined([top, bottom], 0)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from certify.verify.enclosure import Array
+from certify.verify.reals import Array
 from certify.verify.rejection import refuse
 
 # What damaged files raise.

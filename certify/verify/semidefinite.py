@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from certify.verify.enclosure import GROW, SQUARES_UNDERFLOW, TINY, Array, Enclosure, gamma
+from certify.verify.enclosure import GROW, SQUARES_UNDERFLOW, TINY, enclosed, gamma
+from certify.verify.reals import Reals
 
 
-def proves_semidefinite(matrix: Enclosure) -> bool:
+def proves_semidefinite(reals: Reals) -> bool:
     """Whether every symmetric matrix (n, n) within the enclosure is proven positive semidefinite.
 
     Only the lower triangle is read; False means not proven.
     """
+    matrix = enclosed(reals)
     n = len(matrix.mid)
     diagonal = np.diagonal(matrix.mid)
     # |E|_F of a symmetric E is at most √2 times that of its lower triangle.
@@ -30,9 +32,3 @@ def proves_semidefinite(matrix: Enclosure) -> bool:
     except np.linalg.LinAlgError:
         return False
     return bool(np.isfinite(factor).all()) and bool((np.diagonal(factor) > 0).all())
-
-
-def dominates(level: Enclosure, matrix: Enclosure) -> bool:
-    """Whether t I − M is proven positive semidefinite, for t and symmetric M (n, n)."""
-    identity: Array = np.eye(len(matrix.mid))
-    return proves_semidefinite(level * identity - matrix)

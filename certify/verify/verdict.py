@@ -9,13 +9,17 @@ from typing import Literal, final
 import numpy as np
 
 from certify.verify.certificate import Certificate, read_certificate, within_tolerance
+from certify.verify.cones import cone_tree_upper
 from certify.verify.duality import dual_value, objective, require_dual_point, require_supported
 from certify.verify.enclosure import Enclosure
 from certify.verify.links import require_data, require_model
 from certify.verify.losses import bind_loss
 from certify.verify.polar import polar_upper
+from certify.verify.reals import Arithmetic, Reals
 from certify.verify.rejection import Rejection, require
+from certify.verify.semidefinite import proves_semidefinite
 
+FLOATING_POINT = Arithmetic("floating-point", Enclosure, proves_semidefinite, cone_tree_upper)
 LINKED_TO_NOTHING = "only the claim about the arrays inside the certificate was checked, not where they came from"
 
 
@@ -39,6 +43,7 @@ class Verdict:
         problem: the problem that the claim is about, in words.
         model_linked: whether the weights were compared with the model file.
         data_linked: whether the data were compared with the data file.
+        arithmetic: `floating-point`, rounding counted, or `exact`, integers and balls.
     """
 
     status: Literal["valid", "invalid", "refused"]
@@ -55,6 +60,7 @@ class Verdict:
     problem: str = ""
     model_linked: bool = False
     data_linked: bool = False
+    arithmetic: str = FLOATING_POINT.name
 
     @property
     def gap(self) -> float | None:
@@ -67,19 +73,25 @@ class Verdict:
         return None if self.gap is None or self.upper is None else self.gap / max(abs(self.upper), 1e-300)
 
 
-def verify_bytes(data: bytes, model: bytes | None = None, files: tuple[bytes, ...] = ()) -> Verdict:
+def verify_bytes(
+    data: bytes,
+    model: bytes | None = None,
+    files: tuple[bytes, ...] = (),
+    arithmetic: Arithmetic = FLOATING_POINT,
+) -> Verdict:
     """Check a certificate.
 
     Args:
         data: the certificate.
         model: the model file that the weights must come from, if it is to be compared.
         files: the data file, or a `.npy` pair, that the data must come from.
+        arithmetic: how to compute; see `certify.verify.exact` for another.
     """
     with np.errstate(all="ignore"):
         try:
             certificate = read_certificate(data)
         except Rejection as found:
-            return _failed(Verdict("refused"), found)
+            return _failed(Verdict("refused", arithmetic=arithmetic.name), found)
         tolerance = (certificate.relative, certificate.absolute)
         verdict = Verdict(
             "invalid",
@@ -88,26 +100,33 @@ def verify_bytes(data: bytes, model: bytes | None = None, files: tuple[bytes, ..
             tolerance=tolerance,
             kind=certificate.kind,
             problem=_described(certificate),
+            arithmetic=arithmetic.name,
         )
-        return _checked(certificate, verdict, model, files)
+        return _checked(certificate, verdict, arithmetic, (model, files))
 
 
-def _checked(certificate: Certificate, verdict: Verdict, model: bytes | None, files: tuple[bytes, ...]) -> Verdict:
+def _checked(
+    certificate: Certificate,
+    verdict: Verdict,
+    arithmetic: Arithmetic,
+    linked_to: tuple[bytes | None, tuple[bytes, ...]],
+) -> Verdict:
     try:
         require_supported(certificate)
-        loss = bind_loss(certificate)
+        loss = bind_loss(certificate, arithmetic.real)
         require_dual_point(certificate, loss)
         value, dual = objective(certificate, loss), dual_value(certificate, loss)
         verdict = replace(verdict, objective=_ends(value), dual_value=_ends(dual))
-        proven = polar_upper(certificate)
+        proven = polar_upper(certificate, arithmetic)
         verdict = replace(verdict, polar_upper=proven)
         upper, scale, strength = certificate.polar_upper, certificate.dual_scale, certificate.strength
         require(
             0 <= proven <= upper, "polar", f"'{certificate.kind}' shows the polar ≤ {proven!r}, the claim is {upper!r}"
         )
-        scaled = float((Enclosure(scale) * upper).high) if upper > 0 else 0.0
+        scaled = float((arithmetic.real(scale) * upper).high) if upper > 0 else 0.0
         require(scaled <= strength, "polar-scale", f"s U ≤ {scaled!r}, needs λ = {strength!r}")
         _require_claim(certificate, verdict)
+        model, files = linked_to
         if model is not None:
             require_model(certificate, model)
             verdict = replace(verdict, model_linked=True)
@@ -139,7 +158,7 @@ def _require_claim(certificate: Certificate, verdict: Verdict) -> None:
     require(certificate.lower <= bottom, "dual-value", f"is from {bottom!r}, the claim is {certificate.lower!r}")
 
 
-def _ends(value: Enclosure) -> tuple[float, float]:
+def _ends(value: Reals) -> tuple[float, float]:
     return float(value.low), float(value.high)
 
 

@@ -7,20 +7,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from certify.verify.enclosure import (
-    LIBM_ULPS,
-    Enclosure,
-    absolute,
-    between,
-    entropy,
-    exponential,
-    logarithm,
-    maximum,
-    row_norms,
-    softplus,
-    square_root,
-)
-from certify.verify.semidefinite import dominates, proves_semidefinite
+from certify.verify.enclosure import LIBM_ULPS, Enclosure, between
+from certify.verify.semidefinite import proves_semidefinite
+from certify.verify.verdict import FLOATING_POINT
 
 EXACT = Context(prec=60, Emin=-(10**6), Emax=10**6)
 
@@ -98,8 +87,8 @@ OPERATIONS = {
     "subtract": (lambda x, y: x - y, lambda a, b: a - b),
     "multiply": (lambda x, y: x * y, lambda a, b: a * b),
     "divide": (lambda x, y: x / y, lambda a, b: a / b),
-    "maximum": (maximum, max),
-    "absolute": (lambda x, y: absolute(x), lambda a, b: abs(a)),
+    "maximum": (Enclosure.maximum, max),
+    "absolute": (lambda x, y: x.absolute(), lambda a, b: abs(a)),
 }
 
 
@@ -119,11 +108,11 @@ def test_operations_enclose_the_exact_results(name):
 
 
 FUNCTIONS = {
-    "exp": (exponential, lambda t: EXACT.exp(t), (-30, 30)),
-    "log": (logarithm, lambda t: EXACT.ln(t), (1e-6, 50)),
-    "sqrt": (square_root, lambda t: EXACT.sqrt(t), (0, 50)),
-    "softplus": (softplus, lambda t: EXACT.ln(EXACT.add(Decimal(1), EXACT.exp(t))), (-60, 60)),
-    "entropy": (entropy, lambda t: EXACT.multiply(t, EXACT.ln(t)) if t > 0 else Decimal(0), (0, 3)),
+    "exp": (Enclosure.exponential, lambda t: EXACT.exp(t), (-30, 30)),
+    "log": (Enclosure.logarithm, lambda t: EXACT.ln(t), (1e-6, 50)),
+    "sqrt": (Enclosure.square_root, lambda t: EXACT.sqrt(t), (0, 50)),
+    "softplus": (Enclosure.softplus, lambda t: EXACT.ln(EXACT.add(Decimal(1), EXACT.exp(t))), (-60, 60)),
+    "entropy": (Enclosure.entropy, lambda t: EXACT.multiply(t, EXACT.ln(t)) if t > 0 else Decimal(0), (0, 3)),
 }
 
 
@@ -145,7 +134,7 @@ def test_functions_enclose_the_exact_results(name):
 def test_sums_and_norms_enclose_the_exact_results():
     generator = np.random.default_rng(5)
     values = generator.standard_normal((20, 30)) * 10.0 ** generator.uniform(-8, 8, (20, 30))
-    total, rows, norms = Enclosure(values).sum(), Enclosure(values).sum(1), row_norms(Enclosure(values))
+    total, rows, norms = Enclosure(values).sum(), Enclosure(values).sum(1), Enclosure(values).row_norms()
     exact = [sum(map(Fraction, row), Fraction(0)) for row in values.tolist()]
     assert abs(sum(exact) - Fraction(float(total.mid))) <= Fraction(float(total.rad))
     for k, row in enumerate(values.tolist()):
@@ -167,7 +156,7 @@ def test_what_is_not_a_number_grants_nothing():
     assert not (poisoned.high <= 0).any()
     assert not proves_semidefinite(Enclosure(np.full((2, 2), np.nan)))
     assert not proves_semidefinite(Enclosure(np.eye(2), np.inf))
-    assert not dominates(Enclosure(np.nan), Enclosure(np.eye(2)))
+    assert not FLOATING_POINT.dominates(Enclosure(np.nan), Enclosure(np.eye(2)))
 
 
 def test_cholesky_accepts_no_indefinite_integer_matrix():

@@ -1,0 +1,166 @@
+"""What the rules compute with: arrays of real numbers, each known to lie in an interval.
+
+The rules are written once, on this interface. `Enclosure` fills it with binary64 and error analysis, `Balls` with
+FLINT's arbitrary-precision balls. Every operation encloses the exact result; comparisons with NaN fail.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias, final
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from certify.verify.certificate import Certificate
+
+Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+Number: TypeAlias = "Reals | Array | float"
+
+
+class Reals(ABC):
+    """An array of real numbers, entry by entry in an interval; arithmetic with floats takes them as exact."""
+
+    __slots__ = ()
+    __array_ufunc__ = None
+
+    @staticmethod
+    @abstractmethod
+    def of(values: npt.ArrayLike) -> Reals:
+        """Floats, exactly."""
+
+    @staticmethod
+    @abstractmethod
+    def joined(parts: Sequence[Reals], axis: int) -> Reals:
+        """Arrays side by side along an axis."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """Extents."""
+
+    @property
+    @abstractmethod
+    def low(self) -> Array:
+        """Lower bounds."""
+
+    @property
+    @abstractmethod
+    def high(self) -> Array:
+        """Upper bounds."""
+
+    @property
+    @abstractmethod
+    def near(self) -> Array:
+        """Floats near the numbers; how near is not known."""
+
+    @property
+    @abstractmethod
+    def is_zero(self) -> Mask:
+        """Which entries are known to be exactly 0."""
+
+    @property
+    @abstractmethod
+    def T(self) -> Reals:  # noqa: N802
+        """Transpose."""
+
+    @abstractmethod
+    def __getitem__(self, index: Any) -> Reals:  # noqa: ANN401
+        ...
+
+    @abstractmethod
+    def __neg__(self) -> Reals: ...
+
+    @abstractmethod
+    def __add__(self, other: Number) -> Reals: ...
+
+    @abstractmethod
+    def __mul__(self, other: Number) -> Reals: ...
+
+    @abstractmethod
+    def __truediv__(self, other: Number) -> Reals: ...
+
+    @abstractmethod
+    def __matmul__(self, other: Number) -> Reals: ...
+
+    def __sub__(self, other: Number) -> Reals:
+        return self + (-other)
+
+    @abstractmethod
+    def sum(self, axis: int | None = None) -> Reals:
+        """Sum of all entries or along an axis."""
+
+    @abstractmethod
+    def only(self, mask: Mask) -> Reals:
+        """Exact zero where the mask is False."""
+
+    @abstractmethod
+    def reshape(self, *shape: int) -> Reals:
+        """The same entries in another shape."""
+
+    @abstractmethod
+    def absolute(self) -> Reals:
+        """|x|."""
+
+    @abstractmethod
+    def maximum(self, other: Number) -> Reals:
+        """max(x, y)."""
+
+    @abstractmethod
+    def square_root(self) -> Reals:
+        """√x of quantities known to be nonnegative."""
+
+    @abstractmethod
+    def exponential(self) -> Reals:
+        """Exp x."""
+
+    @abstractmethod
+    def logarithm(self) -> Reals:
+        """Log x, x > 0."""
+
+    @abstractmethod
+    def softplus(self) -> Reals:
+        """log(1 + exp x)."""
+
+    @abstractmethod
+    def entropy(self) -> Reals:
+        """X log x of quantities known to be nonnegative, 0 log 0 = 0."""
+
+    def row_norms(self) -> Reals:
+        """Euclidean norm of each row."""
+        return (self * self).sum(1).square_root()
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    """How a certificate is checked.
+
+    Attributes:
+        name: `floating-point` or `exact`.
+        real: floats as exact real numbers.
+        proves_semidefinite: whether every symmetric matrix within an enclosure is proven positive semidefinite, by
+            its lower triangle.
+        cone_tree_upper: upper bound on the polar that the cone tree of a certificate proves; +inf if it proves none.
+    """
+
+    name: str
+    real: Callable[[npt.ArrayLike], Reals]
+    proves_semidefinite: Callable[[Reals], bool]
+    cone_tree_upper: Callable[[Certificate], float]
+
+    def dominates(self, level: Reals, matrix: Reals) -> bool:
+        """Whether t I − M is proven positive semidefinite, for t and symmetric M (n, n)."""
+        identity: Array = np.eye(matrix.shape[0])
+        return self.proves_semidefinite(level * identity - matrix)
+
+
+def sums_to_zero(values: Sequence[float]) -> bool:
+    """Whether finite floats sum to zero, exactly: they are integers over powers of two."""
+    ratios = [value.as_integer_ratio() for value in values]
+    common = max((denominator for _, denominator in ratios), default=1)
+    return sum(numerator * (common // denominator) for numerator, denominator in ratios) == 0
