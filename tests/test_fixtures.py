@@ -11,6 +11,7 @@ from certify.cli.main import cli
 from tests.reference_objective import objective_of_file
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
+CERTIFICATE = "proof.cert"
 EXIT_CODES = {"certified": 0, "improvable": 1, "undecided": 3}
 KEYS = {
     "": (
@@ -41,7 +42,7 @@ def model_in(folder):
 
 @pytest.fixture(scope="module")
 def checked(tmp_path_factory):
-    """Runs the check of a folder once: exit code, result and where the better model may be."""
+    """Runs the check of a folder once: exit code, result and where the better model may be, beside the certificate."""
     runs = {}
 
     def check(folder):
@@ -56,7 +57,7 @@ def checked(tmp_path_factory):
 def run(folder, better=None):
     arguments = ["check", str(model_in(folder)), "--format", "json", "--device", "cpu", "--threads", "1"]
     if better is not None:
-        arguments += ["--output-model", str(better)]
+        arguments += ["--output-model", str(better), "--certificate", str(better.parent / CERTIFICATE)]
     done = CliRunner().invoke(cli, arguments, standalone_mode=False)
     assert done.exception is None, done.exception
     return done.return_value, json.loads(done.stdout)
@@ -106,6 +107,20 @@ def test_certified_gap_is_within_the_tolerance(folder, checked):
 def test_certified_result_states_the_strength_of_its_proof(folder, checked):
     _, result, _ = checked(folder)
     assert result["proof"] in ("rigorous", "randomized")
+
+
+@pytest.mark.parametrize("folder", fixtures_of("certified"))
+def test_certificate_holds_in_exact_arithmetic_and_against_the_files(folder, checked):
+    _, result, better = checked(folder)
+    arguments = ["verify", str(better.parent / CERTIFICATE), "--exact", "--format", "json"]
+    arguments += ["--model", str(model_in(folder)), "--data", str(next(folder.glob("train.*")))]
+    done = CliRunner().invoke(cli, arguments, standalone_mode=False)
+    verified = json.loads(done.stdout)
+    assert (done.return_value, verified["status"], verified["message"]) == (0, "valid", None)
+    assert verified["certified"]
+    assert verified["arithmetic"] == "exact"
+    assert verified["objective_upper"] == result["objective"]
+    assert verified["optimum_lower"] == result["lower_bound"]
 
 
 @pytest.mark.parametrize("folder", fixtures_of("improvable"))

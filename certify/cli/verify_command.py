@@ -16,12 +16,13 @@ CODES = {"valid": ExitCode.OK, "invalid": ExitCode.NOT_CERTIFIED, "refused": Exi
 @click.argument("certificate", type=click.Path())
 @option("--model", type=click.Path(), help="Model file that the weights must be those of.")
 @option("--data", type=click.Path(), multiple=True, help="Data file; twice for a .npy pair: inputs, then targets.")
+@option("--exact", is_flag=True, help="Compute in integers and rigorous balls; needs python-flint, takes longer.")
 @option(
     "--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True, help="On stdout."
 )
 @click.pass_context
 def verify_command(
-    ctx: click.Context, certificate: str, model: str | None, data: tuple[str, ...], format_: str
+    ctx: click.Context, certificate: str, model: str | None, data: tuple[str, ...], exact: bool, format_: str
 ) -> None:
     """Recompute everything that CERTIFICATE claims, with numpy alone and with rounding accounted for.
 
@@ -30,13 +31,13 @@ def verify_command(
     from the files and compared bit by bit; without them only the arrays inside the certificate are spoken of.
 
     \b
-    valid    every rule holds                           exit 0
-    invalid  a rule does not hold; says which           exit 1
-    refused  not a well-formed certificate              exit 5
+    valid    every rule holds                                           exit 0
+    invalid  a rule does not hold; says which                           exit 1
+    refused  not a well-formed certificate, or too large for --exact    exit 5
     """  # noqa: D301 - \b keeps click from rewrapping
     from certify.workflows.verify import verdict_lines, verdict_object, verify
 
-    verdict = verify(certificate, model, data)
+    verdict = verify(certificate, model, data, exact=exact)
     if format_ == "json":
         click.echo(json.dumps(verdict_object(verdict, certificate)))
     else:

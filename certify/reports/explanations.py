@@ -290,6 +290,12 @@ PROBLEM_ERRORS: dict[str, Explanation] = {
         "",
         "Correct the path.",
     ),
+    "missing-package": Explanation(
+        "an optional package is not installed",
+        "What was asked for needs a package that certify does not install by itself.",
+        "",
+        "Install it with the command in the message.",
+    ),
     "unreadable-file": Explanation(
         "the file cannot be read",
         "The path is a folder, a pipe or a device, or the operating system refuses access.",
@@ -323,6 +329,13 @@ PROBLEM_ERRORS: dict[str, Explanation] = {
 }
 
 REFUSALS: dict[str, Explanation] = {
+    "too-large-for-exact": Explanation(
+        "the certificate is too large for exact arithmetic",
+        "`certify verify --exact` computes in balls of 128 bits and more, one number at a time. The certificate has "
+        "more numbers, or more cones times samples, than that can be done for in minutes. It was not checked.",
+        "",
+        "Check it without --exact: rounding is then bounded by analysis, a hundred times faster.",
+    ),
     "refused-input": Explanation(
         "an input file is refused",
         "The file is unsafe, corrupt, not finite, or over a limit.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +13,45 @@ from certify.verify import Verdict, verify_bytes
 LARGEST_INPUT = 8 * 2**30
 
 
-def verify(certificate: str | Path, model: str | Path | None = None, data: Sequence[str | Path] = ()) -> Verdict:
+ARITHMETIC = {
+    "floating-point": "floating-point arithmetic with rounding accounted for",
+    "exact": "exact arithmetic: integers and rigorous balls, no rounding analysis",
+}
+INSTALL_EXACT = "pip install 'certify-optimality[exact]'"
+
+
+def verify(
+    certificate: str | Path, model: str | Path | None = None, data: Sequence[str | Path] = (), *, exact: bool = False
+) -> Verdict:
     """Check a certificate file.
 
     Args:
         certificate: the file.
         model: the model file to compare the weights with, or None.
         data: the data file, or the files of a `.npy` pair, to compare the data with; may be empty.
+        exact: whether to compute in integers and rigorous balls, with python-flint.
 
     Raises:
-        UsageError: a file is missing or unreadable.
-        RefusedError: a file is over the size limit.
+        UsageError: a file is missing or unreadable, or python-flint is not installed.
+        RefusedError: a file is over the size limit, or the certificate too large for exact arithmetic.
     """
+    check = _exact_checker() if exact else verify_bytes
     files = tuple(_bytes(path, "data file") for path in data)
-    return verify_bytes(
-        _bytes(certificate, "certificate"), None if model is None else _bytes(model, "model file"), files
-    )
+    verdict = check(_bytes(certificate, "certificate"), None if model is None else _bytes(model, "model file"), files)
+    if verdict.rule == "too-large-for-exact":
+        raise RefusedError(f"{certificate}: not checked: {verdict.message}", code="too-large-for-exact")
+    return verdict
+
+
+def _exact_checker() -> Callable[[bytes, bytes | None, tuple[bytes, ...]], Verdict]:
+    try:
+        import flint  # noqa: F401
+    except ImportError as error:
+        message = f"--exact needs python-flint, which cannot be imported: {error}; {INSTALL_EXACT}"
+        raise UsageError(message, code="missing-package") from error
+    from certify.verify.exact import verify_bytes_exactly
+
+    return verify_bytes_exactly
 
 
 def verdict_object(verdict: Verdict, path: str) -> dict[str, Any]:
@@ -42,6 +65,7 @@ def verdict_object(verdict: Verdict, path: str) -> dict[str, Any]:
         "objective_upper": verdict.upper,
         "optimum_lower": verdict.lower,
         "gap": None if verdict.gap is None else {"absolute": verdict.gap, "relative": verdict.relative_gap},
+        "arithmetic": verdict.arithmetic,
         "widths": "all",
         "failure_probability": None,
         "certified": verdict.certified,
@@ -75,7 +99,7 @@ def verdict_lines(verdict: Verdict, path: str) -> list[str]:
         f"  every network of every width    ≥ {verdict.lower!r}",
         f"  gap  {verdict.gap:.6g} absolute, {verdict.relative_gap:.6g} relative: {within} the tolerance "
         f"(relative {relative:g}, absolute {absolute:g})",
-        f"  proof  {verdict.kind}, rounding accounted for",
+        f"  proof  {verdict.kind}, {ARITHMETIC[verdict.arithmetic]}",
         *([f"  {found}"] if found else []),
         *([f"  note: {verdict.message}"] if verdict.message else []),
     ]

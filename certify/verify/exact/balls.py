@@ -113,7 +113,7 @@ class Balls(Reals):
         return Balls(larger)
 
     def square_root(self) -> Balls:
-        return self._each(lambda x: x.nonnegative_part().sqrt())
+        return self._each(_root)
 
     def exponential(self) -> Balls:
         return self._each(lambda x: x.exp())
@@ -172,6 +172,13 @@ def _float_below(x: arb) -> float:
         if arb(candidate) <= lower:
             return candidate
     return -math.inf
+
+
+def _root(x: arb) -> arb:
+    """√t for all t ≥ 0 in the ball."""
+    if x > 0 or x.is_zero():
+        return x.sqrt()
+    return x.upper().max(ZERO).sqrt().union(ZERO)
 
 
 def _entropy(x: arb) -> arb:

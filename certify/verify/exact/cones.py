@@ -79,7 +79,10 @@ def cone_tree_upper(certificate: Certificate) -> float:
     rows, scores = rows_with_column(certificate), -certificate.arrays["A"]
     work = len(splits) * len(rows)
     if work > LARGEST_TREE:
-        refuse("too-large-for-exact", f"{len(splits)} cones of {len(rows)} samples; check without --exact")
+        refuse(
+            "too-large-for-exact",
+            f"{len(splits)} cones times {len(rows)} samples, at most {LARGEST_TREE}; check without --exact",
+        )
     own = Sum(rows, np.concatenate([np.maximum(scores, 0.0), np.maximum(-scores, 0.0)], 1), certificate.free_hidden)
     unit = normalized(certificate)[1]
     room = certificate.polar_upper - float(rest.high)
