@@ -14,6 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from certify.verify import verify_bytes
+from certify.verify.certificate import KINDS
+from certify.verify.exact import verify_bytes_exactly
 
 from ..verify.cases import packed, unpacked
 from .bases import BASES, closed_form
@@ -21,6 +23,7 @@ from .ceilings import Stated, ceiling, parameters
 from .mutants import mutant, strongest, tightened
 
 PARTS, COUNT = 4, 125
+EXACT_COUNT = 40
 CLOSED_FORM_ERROR = 1e-12
 # What a ceiling may lose to rounding, as a share of its terms.
 CEILING_ERROR = 1e-9
@@ -50,15 +53,15 @@ class Truth:
         assert verdict.lower <= self.ceiling
 
 
-def judge(base, header, arrays):
+def judge(base, header, arrays, verify=verify_bytes):
     """Number of accepted claims of a mutant, all of them true."""
-    accepted, truth, verdict = 0, None, verify_bytes(packed(header, arrays))
+    accepted, truth, verdict = 0, None, verify(packed(header, arrays))
     for attempt in (None, strongest, strongest, tightened, strongest, tightened):
         if attempt is not None:
             stronger = attempt(header, verdict)
             if stronger is None:
                 return accepted
-            found = verify_bytes(packed(stronger, arrays))
+            found = verify(packed(stronger, arrays))
             if attempt is tightened and found.status != "valid":
                 continue
             header, verdict = stronger, found
@@ -78,6 +81,20 @@ def test_no_random_mutant_with_a_false_claim_is_accepted(name, part):
     assert judge(base, base.header, base.arrays) > 0
     accepted = sum(judge(base, *mutant(rng, base.header, base.arrays)) for _ in range(COUNT))
     print(f"{name}, part {part}: {COUNT} mutants, {accepted} claims accepted, 0 of them false")  # noqa: T201
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BASES)
+def test_no_mutant_with_a_false_claim_is_accepted_in_exact_arithmetic(name):
+    rng, base = np.random.default_rng(44), BASES[name](5)
+    mutants = (mutant(rng, base.header, base.arrays) for _ in range(EXACT_COUNT))
+    accepted = sum(judge(base, *mutated, verify_bytes_exactly) for mutated in mutants)
+    print(f"{name}, exact: {EXACT_COUNT} mutants, {accepted} claims accepted, 0 of them false")  # noqa: T201
+    assert accepted > 0
+
+
+def test_every_kind_of_proof_is_forged():
+    assert {make(0).header["proof"]["kind"] for make in BASES.values()} == set(KINDS)
 
 
 @pytest.mark.parametrize("name", BASES)
