@@ -109,19 +109,22 @@ class Inspection:
     problems: tuple[Obstacle, ...]
 
 
-def inspect_model(model: str | Path | torch.nn.Module, layers: Sequence[object] | None = None) -> Inspection:
+def inspect_model(
+    model: str | Path | torch.nn.Module, layers: Sequence[object] | None = None, inputs: torch.Tensor | None = None
+) -> Inspection:
     """Inspect a file or a live module.
 
     Args:
         model: path of a model file, or a module.
         layers: the `layers:` list, if there is one.
+        inputs: (n, …) that a module reads, to trace it with; not needed where a linear layer comes first.
 
     Raises:
         UsageError: a missing file, or layers that the weights do not have.
         RefusedError: unsafe, corrupt or non-finite content.
     """
     if isinstance(model, torch.nn.Module):
-        return inspection_of(graph_of_module(model, layers))
+        return inspection_of(graph_of_module(model, layers, inputs))
     found = read_model_shapes(Path(model))
     try:
         return inspection_of(layered(found, None if layers is None else parse_layers(layers)))

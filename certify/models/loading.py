@@ -17,7 +17,7 @@ from certify.models.data_file import load_arrays
 from certify.models.decompose import Decomposition, decompose, require_input_size, require_same_outputs
 from certify.models.device import find_device
 from certify.models.layers import LayerGraph
-from certify.models.live_module import graph_of_module
+from certify.models.live_module import graph_of_module, require_traced
 from certify.models.loss_terms import LossTerms
 from certify.models.model_file import graph_of_file
 from certify.models.problem_file import SCHEMA, PenaltySpec, ProblemSpec
@@ -137,10 +137,13 @@ class Problem:
             "budget": {"seconds": budget_seconds},
         } | ({} if skip is None else {"skip": skip})
         spec = validated(ProblemSpec, content, Path(), _argument)
-        graph = simplified(graph_of_module(model, layers))
+        data = arrays_from({"inputs": X, "targets": y, "sample_weights": sample_weights, "mask": mask}, "", None)
+        graph = simplified(graph_of_module(model, layers, data.inputs))
         decomposition = decompose(graph, _conventions(spec), _penalty(spec.penalty))
-        found = {"inputs": X, "targets": y, "sample_weights": sample_weights, "mask": mask}
-        return cls._assembled(spec, graph, decomposition, arrays_from(found, "", None), place)
+        problem = cls._assembled(spec, graph, decomposition, data, place)
+        if layers is None:
+            require_traced(model, graph, data.inputs)
+        return problem
 
     def write(self, path: str | Path, network: ParallelNetwork) -> None:
         """Write a network of this problem, of any width, as a model file; see `writers.write_network`."""

@@ -150,6 +150,13 @@ HYPOTHESES: dict[str, Explanation] = {
         "Rewrite the network with layers that qualify (linear, convolution, ReLU, square, pooling), and remove hooks "
         "such as weight_norm.",
     ),
+    "not-traceable": Explanation(
+        "the layers of a live module cannot be traced",
+        "torch.export could not write down what the module computes as a fixed list of operations, or the list gives "
+        "other outputs than the module: it branches on values, or on the number of samples.",
+        "",
+        "Make forward independent of values, or name the layers: layers=[{'linear': NAME}, 'relu', …].",
+    ),
     "unsupported-architecture": Explanation(
         "no subnetwork of two or more weights",
         "Nothing in the model is a product of weights, so that there is no subnetwork to certify.",
@@ -361,6 +368,13 @@ REFUSALS: dict[str, Explanation] = {
         "The file holds a list, arrays, or a checkpoint whose weights are under no usual key, or under two of them.",
         "",
         "Save the state dict: torch.save(model.state_dict(), PATH).",
+    ),
+    "unsupported-schema": Explanation(
+        "the file follows another version of its format",
+        "A .pt2 file names the version of torch's export schema that it follows. Certify reads one major version, "
+        "since another may give the same words another meaning.",
+        "",
+        "Save the model with a torch that writes the version named in the message, or upgrade certify.",
     ),
     "weight-type": Explanation(
         "weights of an unsupported kind",

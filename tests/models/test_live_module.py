@@ -3,6 +3,7 @@ import pytest
 import torch
 from torch import nn
 
+import certify
 from certify.errors import CertifyError, RefusedError, UnsupportedError, UsageError
 from certify.models import Problem, load_problem_file
 
@@ -17,13 +18,17 @@ class Named(nn.Module):
         self.fc2 = nn.Linear(4, 2)
 
     def forward(self, inputs):
-        raise AssertionError("the module must not be run")
+        hidden = self.fc1(inputs)
+        return self.fc2(self.act(hidden) if hasattr(self, "act") else hidden**2)
 
 
 class Nested(nn.Module):
     def __init__(self):
         super().__init__()
         self.net = nn.Sequential(nn.Linear(3, 4), nn.Identity(), nn.ReLU(), nn.Linear(4, 2))
+
+    def forward(self, *inputs):
+        return self.net(inputs[0])
 
 
 def problem_of(model, arrays, **arguments):
@@ -62,10 +67,11 @@ def test_digests_follow_values(network, arrays):
     assert before.data_sha256 != after.data_sha256
 
 
-def test_children_in_the_order_registered_are_taken_with_a_note(arrays):
+def test_a_forward_of_ones_own_is_traced(arrays):
     problem = problem_of(Named(), arrays)
     assert problem.source.family == "relu"
-    assert any("order registered ('fc1', 'act', 'fc2')" in note for note in problem.source.notes)
+    assert [layer.name for layer in problem.graph.layers] == ["fc1", "relu", "fc2"]
+    assert not any(note.startswith("assumed") for note in problem.source.notes)
 
 
 def test_nested_sequentials_and_identities_are_seen_through(arrays):
@@ -76,12 +82,72 @@ def test_nested_sequentials_and_identities_are_seen_through(arrays):
     assert not any(note.startswith("assumed") for note in problem.source.notes)
 
 
-def test_a_module_that_may_hide_an_activation_is_asked_about(arrays):
-    with pytest.raises(UsageError, match="may apply functions between") as caught:
-        problem_of(Named(None), arrays)
-    assert caught.value.code == "layers-needed"
+def test_a_function_that_is_no_child_is_traced_or_named(arrays):
+    assert problem_of(Named(None), arrays).source.family == "quadratic"
     layers = [{"linear": "fc1"}, "square", {"linear": "fc2"}]
     assert problem_of(Named(None), arrays, layers=layers).source.family == "quadratic"
+
+
+class Branches(Named):
+    def forward(self, inputs):
+        return self.fc2(self.fc1(inputs)) if inputs.sum() > 0 else self.fc2(torch.relu(self.fc1(inputs)))
+
+
+class ReadsValues(Named):
+    def forward(self, inputs):
+        return self.fc2(torch.relu(self.fc1(inputs)) + float(inputs.new_zeros(1).item()))
+
+
+class CountsSamples(Named):
+    def forward(self, inputs):
+        hidden = torch.relu(self.fc1(inputs))
+        return self.fc2(hidden if len(inputs) < 10 else 2 * hidden)
+
+
+@pytest.mark.parametrize("kind", [Branches, ReadsValues, CountsSamples])
+def test_a_forward_that_depends_on_values_or_on_the_number_of_samples_is_unsupported(arrays, kind):
+    module = kind()
+    with pytest.raises(UnsupportedError, match=r"Name its layers|Or name them") as caught:
+        problem_of(module, arrays)
+    assert caught.value.code == "not-traceable"
+    assert "\n" not in str(caught.value)
+    assert all(part.training for part in module.modules())
+
+
+class Overwrites(Named):
+    def forward(self, inputs):
+        hidden = self.fc1(inputs)
+        part = hidden[:, :2]
+        hidden.relu_()
+        return self.fc2(torch.cat([part, hidden[:, 2:]], 1))
+
+
+def test_a_value_that_is_overwritten_and_read_again_is_unsupported(arrays):
+    with pytest.raises(UnsupportedError, match="overwrites a value"):
+        problem_of(Overwrites(), arrays)
+
+
+def test_an_activation_that_runs_twice_is_not_left_out():
+    act = nn.ReLU()
+    found = certify.inspect(nn.Sequential(nn.Linear(3, 4), act, nn.Linear(4, 4), act, nn.Linear(4, 2)))
+    assert [row.op for row in found.layers] == ["linear", "relu", "linear", "relu", "linear"]
+
+
+class Convolutional(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 2, 3)
+
+    def forward(self, inputs):
+        return torch.relu(self.conv(inputs)).mean((2, 3))
+
+
+def test_a_module_is_inspected_with_the_inputs_that_it_reads():
+    with pytest.raises(UsageError, match="give inputs=X"):
+        certify.inspect(Convolutional())
+    found = certify.inspect(Convolutional(), inputs=torch.zeros(2, 1, 5, 5))
+    assert [row.op for row in found.layers] == ["conv2d", "relu", "mean"]
+    assert [row.op for row in certify.inspect(Named()).layers] == ["linear", "relu", "linear"]
 
 
 def test_a_sequential_of_linear_layers_is_a_factorization(arrays):
@@ -92,8 +158,7 @@ def test_a_sequential_of_linear_layers_is_a_factorization(arrays):
     ("module", "code", "words"),
     [
         (nn.Sequential(nn.Linear(3, 4), nn.Sigmoid(), nn.Linear(4, 2)), "not-homogeneous", "layer '1' is sigmoid"),
-        (nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2)), "not-homogeneous", "'1'"),
-        (nn.Sequential(nn.Linear(3, 4), nn.Dropout(), nn.Linear(4, 2)), "unknown-layer", "'Dropout'"),
+        (nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.LayerNorm(4), nn.Linear(4, 2)), "not-homogeneous", "'2'"),
         (nn.Sequential(nn.LSTM(3, 4), nn.Linear(4, 2)), "unknown-layer", "'LSTM'"),
         (nn.Sequential(nn.Linear(3, 2)), "unsupported-architecture", "convex"),
         (nn.Linear(3, 2), "unsupported-architecture", "convex"),
@@ -105,11 +170,10 @@ def test_modules_outside_the_theory_are_named(arrays, module, code, words):
     assert caught.value.code == code
 
 
-def test_hooks_and_tied_weights_are_unsupported(arrays):
-    module = Named()
-    module.fc1.register_forward_hook(lambda *_: None)
-    with pytest.raises(UnsupportedError, match="hooks"):
-        problem_of(module, arrays)
+def test_hooks_are_traced_and_tied_weights_unsupported(arrays):
+    module = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
+    module[0].register_forward_hook(lambda _module, _inputs, outputs: torch.relu(outputs))
+    assert problem_of(module, arrays).source.family == "relu"
     tied = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 3))
     tied[2].weight = tied[0].weight
     with pytest.raises(UnsupportedError, match="share one tensor"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections import defaultdict
 from collections.abc import Mapping
@@ -33,6 +34,15 @@ def exact_parameters(found: Mapping[str, Tensor], where: str) -> tuple[dict[str,
     narrow = sorted({str(t.dtype).removeprefix("torch.") for t in found.values() if t.dtype != torch.float64})
     note = f"weights stored as {', '.join(narrow)}, converted exactly to float64"
     return exact, (note,) if narrow else ()
+
+
+def digest_of(parameters: Mapping[str, Tensor]) -> str:
+    """SHA-256 of names, shapes and float64 values."""
+    digest = hashlib.sha256()
+    for name, tensor in parameters.items():
+        digest.update(f"{name} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def unfit_weight(sort: str, name: str, where: str) -> RefusedError:

@@ -64,19 +64,14 @@ def pickled_module(value: object, where: str) -> ModuleNode:
     return _pickled(value, "model", where, _Count())
 
 
-def live_module(module: nn.Module, name: str = "") -> ModuleNode:
-    """The tree of a live module.
-
-    Raises:
-        UnsupportedError: hooks.
-    """
-    for hooks in _HOOKS:
-        if getattr(module, hooks):
-            raise hooks_error("model", name or type(module).__name__)
-    children = {key: live_module(child, f"{name}.{key}" if name else key) for key, child in module.named_children()}
+def live_module(module: nn.Module) -> ModuleNode:
+    """The tree of a live module; one with hooks counts as having a forward of its own."""
+    # `named_children` leaves out a module that runs a second time.
+    children = {key: live_module(child) for key, child in module._modules.items() if child is not None}
     tensors = {**dict(module.named_parameters(recurse=False)), **dict(module.named_buffers(recurse=False))}
     kind = f"{type(module).__module__}.{type(module).__qualname__}"
-    return ModuleNode(kind, vars(module), tensors, children, "forward" in vars(module))
+    own = "forward" in vars(module) or any(getattr(module, hooks) for hooks in _HOOKS)
+    return ModuleNode(kind, vars(module), tensors, children, own)
 
 
 def hooks_error(where: str, name: str) -> UnsupportedError:

@@ -1,0 +1,118 @@
+"""Which ATen operations are a layer as they stand: their operand, parameters and attributes by schema name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+from certify.models.readers.aten_program import Argument
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One operation.
+
+    Attributes:
+        op: of the layer.
+        operand: the argument that depends on the inputs.
+        parameters: arguments that are parameters, with the same role.
+        attributes: arguments that are attributes, of the same name.
+        demanded: arguments that must have one value where they are given.
+        ignored: arguments that do not change the value in evaluation.
+    """
+
+    op: str
+    operand: str = "self"
+    parameters: tuple[str, ...] = ()
+    attributes: tuple[str, ...] = ()
+    demanded: tuple[tuple[str, Argument], ...] = ()
+    ignored: tuple[str, ...] = ()
+
+
+_AFFINE = ("weight", "bias")
+_CONVOLUTION = ("stride", "padding", "dilation", "groups")
+_WINDOW = ("kernel_size", "stride", "padding")
+_MAX_WINDOW = (*_WINDOW, "dilation", "ceil_mode")
+_MEAN_WINDOW = (*_WINDOW, "ceil_mode", "count_include_pad")
+_STATISTICS = ("running_mean", "running_var")
+
+RULES: dict[str, Rule] = {
+    "linear": Rule("linear", "input", _AFFINE),
+    "conv1d": Rule("conv1d", "input", _AFFINE, _CONVOLUTION),
+    "conv2d": Rule("conv2d", "input", _AFFINE, _CONVOLUTION),
+    "embedding": Rule(
+        "embedding", "indices", ("weight",), ignored=("padding_idx",), demanded=(("scale_grad_by_freq", False),)
+    ),
+    "relu": Rule("relu"),
+    "leaky_relu": Rule("leaky_relu", attributes=("negative_slope",)),
+    "prelu": Rule("prelu", parameters=("weight",)),
+    "_prelu_kernel": Rule("prelu", parameters=("weight",)),
+    "abs": Rule("abs"),
+    "square": Rule("square"),
+    "max_pool1d": Rule("max_pool1d", attributes=_MAX_WINDOW),
+    "max_pool2d": Rule("max_pool2d", attributes=_MAX_WINDOW),
+    "max_pool2d_with_indices": Rule("max_pool2d", attributes=_MAX_WINDOW),
+    "avg_pool1d": Rule("avg_pool1d", attributes=_MEAN_WINDOW),
+    "avg_pool2d": Rule("avg_pool2d", attributes=(*_MEAN_WINDOW, "divisor_override")),
+    "adaptive_avg_pool1d": Rule("adaptive_avg_pool1d", attributes=("output_size",)),
+    "adaptive_avg_pool2d": Rule("adaptive_avg_pool2d", attributes=("output_size",)),
+    "_adaptive_avg_pool2d": Rule("adaptive_avg_pool2d", attributes=("output_size",)),
+    "adaptive_max_pool1d": Rule("adaptive_max_pool1d", attributes=("output_size",)),
+    "adaptive_max_pool2d": Rule("adaptive_max_pool2d", attributes=("output_size",)),
+    "mean": Rule("mean", attributes=("dim", "keepdim")),
+    "sum": Rule("sum", attributes=("dim", "keepdim")),
+    "amax": Rule("amax", attributes=("dim", "keepdim")),
+    "flatten": Rule("flatten", attributes=("start_dim", "end_dim")),
+    "permute": Rule("permute", attributes=("dims",)),
+    "squeeze": Rule("squeeze", attributes=("dim",)),
+    "unsqueeze": Rule("unsqueeze", attributes=("dim",)),
+    "select": Rule("select", attributes=("dim", "index")),
+    "dropout": Rule("dropout", "input", ignored=("p",), demanded=(("train", False),)),
+    "feature_dropout": Rule("dropout", "input", ignored=("p",), demanded=(("train", False),)),
+    "batch_norm": Rule(
+        "batch_norm",
+        "input",
+        (*_AFFINE, *_STATISTICS),
+        ("eps",),
+        (("training", False),),
+        ("momentum", "cudnn_enabled"),
+    ),
+    "_native_batch_norm_legit_no_training": Rule(
+        "batch_norm", "input", (*_AFFINE, *_STATISTICS), ("eps",), ignored=("momentum",)
+    ),
+    "layer_norm": Rule("layer_norm", "input", _AFFINE, ("normalized_shape", "eps"), ignored=("cudnn_enable",)),
+    "native_layer_norm": Rule("layer_norm", "input", _AFFINE, ("normalized_shape", "eps")),
+    "group_norm": Rule("group_norm", "input", _AFFINE, ("num_groups", "eps"), ignored=("cudnn_enabled",)),
+    "sigmoid": Rule("sigmoid"),
+    "tanh": Rule("tanh"),
+    "gelu": Rule("gelu", attributes=("approximate",)),
+    "silu": Rule("silu"),
+    "mish": Rule("mish"),
+    "elu": Rule("elu", attributes=("alpha",), demanded=(("scale", 1), ("input_scale", 1))),
+    "selu": Rule("selu"),
+    "celu": Rule("celu", attributes=("alpha",)),
+    "softplus": Rule("softplus", attributes=("beta", "threshold")),
+    "softmax": Rule("softmax", attributes=("dim",)),
+    "_softmax": Rule("softmax", attributes=("dim",), demanded=(("half_to_float", False),)),
+    "log_softmax": Rule("log_softmax", attributes=("dim",)),
+    "_log_softmax": Rule("log_softmax", attributes=("dim",), demanded=(("half_to_float", False),)),
+    "hardtanh": Rule("hardtanh", attributes=("min_val", "max_val")),
+    "relu6": Rule("relu6"),
+    "hardswish": Rule("hardswish"),
+    "hardsigmoid": Rule("hardsigmoid"),
+    "exp": Rule("exp"),
+    "sin": Rule("sin"),
+    "cos": Rule("cos"),
+}
+# Operations that return their operand as it is.
+ALIASES = frozenset(("alias", "clone", "contiguous", "detach", "identity", "lift_fresh_copy", "lift_fresh"))
+# Operations whose result may share memory with their operand.
+VIEWS = ALIASES | frozenset(
+    (
+        *("flatten", "permute", "squeeze", "unsqueeze", "select", "view", "reshape", "_unsafe_view", "slice", "t"),
+        *("transpose", "to", "_to_copy", "type_as", "dropout", "feature_dropout"),
+    )
+)
+# Operations that return nothing which a model could compute with.
+CHECKS = frozenset(("_assert_tensor_metadata", "_assert_scalar", "_assert_async", "sym_constrain_range_for_size"))
