@@ -3,8 +3,8 @@
     minimize over all widths   l(Z) + penalty,   Z = σ(X W1ᵀ + 1 b1ᵀ) W2ᵀ + 1 b2ᵀ + X Sᵀ
 
 Weak duality (Haeffele and Vidal 2017, Bach 2013): if D lies in dom l*, the columns of D sum to zero where a bias is
-free, and Ω°(−D) ≤ λ, then no network has an objective below −l*(D) − Σ |EᵀD|²/(2μ), the sum over what is
-penalized outside the subnetworks: ones for b2, X for S, μ the weight decay.
+free, XᵀD = 0 where the skip is, and Ω°(−D) ≤ λ, then no network has an objective below −l*(D) − Σ |EᵀD|²/(2μ), the
+sum over what is penalized outside the subnetworks: ones for b2, X for S, μ the weight decay.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Callable
 import numpy.typing as npt
 
 from certify.verify.certificate import Certificate
+from certify.verify.free_skip import DualPoint
 from certify.verify.losses import BoundLoss
 from certify.verify.reals import Reals, sums_to_zero
 from certify.verify.rejection import require
@@ -36,7 +37,6 @@ def require_supported(certificate: Certificate) -> None:
     require(decay or not outside, "ridge", "product-of-norms does not penalize an output bias or a skip")
     unbounded = certificate.family == "quadratic" and certificate.hidden_bias == "free"
     require(not unbounded, "unbounded-polar", "a free hidden bias under a square")
-    require(certificate.skip != "free", "free-skip-not-supported", "XᵀA = 0 cannot be checked exactly")
 
 
 def objective(certificate: Certificate, loss: BoundLoss) -> Reals:
@@ -79,23 +79,26 @@ def _square(values: Reals) -> Reals:
     return values * values
 
 
-def require_dual_point(certificate: Certificate, loss: BoundLoss) -> None:
-    """The real matrix s A satisfies everything but the polar constraint.
+def require_dual_point(certificate: Certificate, loss: BoundLoss, point: DualPoint) -> None:
+    """The real matrix s A' satisfies everything but the polar constraint.
 
     Raises:
         Rejection: it does not.
     """
     dual, scale = certificate.arrays["A"], certificate.dual_scale
     require(scale >= 0, "dual-scale", f"s = {scale!r}")
-    loss.require_domain(dual, scale)
+    loss.require_domain(point.values, scale)
+    if loss.kind.couples:
+        balanced = all(sums_to_zero(row) for row in dual.tolist())
+        require(balanced, "dual-row-sums", "a row of A does not sum to zero")
     if "free" in (certificate.hidden_bias, certificate.output_bias):
         balanced = all(sums_to_zero(column) for column in dual.T.tolist())
         require(balanced, "dual-column-sums", "free bias, but a column of A does not sum to zero")
 
 
-def dual_value(certificate: Certificate, loss: BoundLoss) -> Reals:
-    """−l*(s A) − Σ |Eᵀ s A|²/(2μ)."""
-    dual = loss.real(certificate.arrays["A"]) * certificate.dual_scale
+def dual_value(certificate: Certificate, loss: BoundLoss, point: DualPoint) -> Reals:
+    """−l*(s A') − Σ |Eᵀ s A'|²/(2μ), the sum over what is penalized."""
+    dual = point.values * certificate.dual_scale
     value = -loss.conjugate(dual)
     moments = []
     if certificate.output_bias == "penalized":

@@ -11,7 +11,7 @@ import numpy as np
 
 from certify.verify.certificate import KINDS, LARGEST_DERIVED, Certificate
 from certify.verify.majorants import scalar_majorant_holds, vector_majorant_holds
-from certify.verify.reals import Arithmetic, Array
+from certify.verify.reals import Arithmetic, Array, Reals
 from certify.verify.rejection import require
 
 
@@ -75,11 +75,27 @@ def _quadratic_form(certificate: Certificate, arithmetic: Arithmetic) -> bool:
 def _norm_products(certificate: Certificate, arithmetic: Arithmetic) -> bool:
     """Σ |A_i| |h_i| ≤ U, or |A|_F |H|_F ≤ U; with a free bias Σ |A_i| (|x_i| + max |x|) ≤ U."""
     inputs, dual = arithmetic.real(hidden_inputs(certificate)), arithmetic.real(certificate.arrays["A"])
-    lengths = inputs.row_norms()
-    if certificate.free_hidden:
-        lengths = lengths + float(lengths.high.max())
-    total = (dual.row_norms() * lengths).sum()
+    total = _total_length(certificate, dual, inputs)
     if bool(total.high <= certificate.polar_upper):
         return True
     frobenius = (dual * dual).sum().square_root() * (inputs * inputs).sum().square_root()
     return not certificate.free_hidden and bool(frobenius.high <= certificate.polar_upper)
+
+
+def _total_length(certificate: Certificate, dual: Reals, inputs: Reals) -> Reals:
+    """Σ |A_i| |h_i|, with a free bias Σ |A_i| (|x_i| + max |x|); for squares Σ |A_i| |h_i|²."""
+    lengths = inputs.row_norms()
+    if certificate.free_hidden:
+        lengths = lengths + float(lengths.high.max())
+    return (dual.row_norms() * (lengths * lengths if certificate.family == "quadratic" else lengths)).sum()
+
+
+def changed_polar(certificate: Certificate, change: Reals) -> Reals:
+    """Upper bound on Ω°(−A') ≤ U + Ω°(A − A'), from the claim U and a small change A' − A.
+
+    |σ(h·u)| ≤ |h| or |h|² for |u| ≤ 1; where a hidden bias is free, columns of A' − A must sum to zero.
+    """
+    upper = change.of(certificate.polar_upper)
+    if bool(change.is_zero.all()):
+        return upper
+    return upper + _total_length(certificate, change, change.of(hidden_inputs(certificate)))

@@ -146,12 +146,14 @@ class Arithmetic:
         proves_semidefinite: whether every symmetric matrix within an enclosure is proven positive semidefinite, by
             its lower triangle.
         cone_tree_upper: upper bound on the polar that the cone tree of a certificate proves; +inf if it proves none.
+        change_to_kernel: −E (EᵀE)⁻¹ EᵀA from E (m, k) and A (m, q), which makes EᵀA zero.
     """
 
     name: str
     real: Callable[[npt.ArrayLike], Reals]
     proves_semidefinite: Callable[[Reals], bool]
     cone_tree_upper: Callable[[Certificate], float]
+    change_to_kernel: Callable[[Array, Array], Reals]
 
     def dominates(self, level: Reals, matrix: Reals) -> bool:
         """Whether t I − M is proven positive semidefinite, for t and symmetric M (n, n)."""

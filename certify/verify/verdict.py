@@ -12,14 +12,15 @@ from certify.verify.certificate import Certificate, read_certificate, within_tol
 from certify.verify.cones import cone_tree_upper
 from certify.verify.duality import dual_value, objective, require_dual_point, require_supported
 from certify.verify.enclosure import Enclosure
+from certify.verify.free_skip import DualPoint, change_to_kernel, dual_point
 from certify.verify.links import require_data, require_model
 from certify.verify.losses import bind_loss
-from certify.verify.polar import polar_upper
+from certify.verify.polar import changed_polar, polar_upper
 from certify.verify.reals import Arithmetic, Reals
 from certify.verify.rejection import Rejection, require
 from certify.verify.semidefinite import proves_semidefinite
 
-FLOATING_POINT = Arithmetic("floating-point", Enclosure, proves_semidefinite, cone_tree_upper)
+FLOATING_POINT = Arithmetic("floating-point", Enclosure, proves_semidefinite, cone_tree_upper, change_to_kernel)
 LINKED_TO_NOTHING = "only the claim about the arrays inside the certificate was checked, not where they came from"
 
 
@@ -114,17 +115,17 @@ def _checked(
     try:
         require_supported(certificate)
         loss = bind_loss(certificate, arithmetic.real)
-        require_dual_point(certificate, loss)
-        value, dual = objective(certificate, loss), dual_value(certificate, loss)
+        point = dual_point(certificate, loss, arithmetic)
+        require_dual_point(certificate, loss, point)
+        value, dual = objective(certificate, loss), dual_value(certificate, loss, point)
         verdict = replace(verdict, objective=_ends(value), dual_value=_ends(dual))
         proven = polar_upper(certificate, arithmetic)
         verdict = replace(verdict, polar_upper=proven)
-        upper, scale, strength = certificate.polar_upper, certificate.dual_scale, certificate.strength
+        upper = certificate.polar_upper
         require(
             0 <= proven <= upper, "polar", f"'{certificate.kind}' shows the polar ≤ {proven!r}, the claim is {upper!r}"
         )
-        scaled = float((arithmetic.real(scale) * upper).high) if upper > 0 else 0.0
-        require(scaled <= strength, "polar-scale", f"s U ≤ {scaled!r}, needs λ = {strength!r}")
+        _require_scale(certificate, point)
         _require_claim(certificate, verdict)
         model, files = linked_to
         if model is not None:
@@ -150,6 +151,13 @@ def _described(certificate: Certificate) -> str:
         f"{penalty}, hidden bias {certificate.hidden_bias}, output bias {certificate.output_bias}, "
         f"skip {certificate.skip}, {samples} samples, {outputs} outputs"
     )
+
+
+def _require_scale(certificate: Certificate, point: DualPoint) -> None:
+    """The polar constraint at s A'."""
+    total, strength = changed_polar(certificate, point.change), certificate.strength
+    scaled = 0.0 if bool(total.is_zero) else float((total * certificate.dual_scale).high)
+    require(scaled <= strength, "polar-scale", f"s Ω° ≤ {scaled!r}, needs λ = {strength!r}")
 
 
 def _require_claim(certificate: Certificate, verdict: Verdict) -> None:

@@ -25,8 +25,11 @@ from certify.problem import WeightDecay
 from certify.verify import Verdict, verify_bytes
 from certify.verify.certificate import read_certificate
 from certify.verify.duality import dual_value, objective
+from certify.verify.free_skip import dual_point
 from certify.verify.losses import bind_loss
+from certify.verify.polar import changed_polar
 from certify.verify.rejection import Rejection
+from certify.verify.verdict import FLOATING_POINT
 
 if TYPE_CHECKING:
     pass
@@ -107,7 +110,8 @@ def certificate_content(problem: Problem, terms: LossTerms, bound: LowerBound, m
         margin: relative room between the prover's bound of the polar and the one that is claimed.
     """
     kind, polar_upper, proof = _proof(problem, bound, margin)
-    scale = bound.point.scale * (1 - DOMAIN_MARGIN)
+    # Under a free skip the dual point is moved a little, see `certify.verify.free_skip`.
+    scale = bound.point.scale * (1 - (margin if problem.decomposition.policy.skip == "free" else DOMAIN_MARGIN))
     if polar_upper > 0:
         scale = min(scale, problem.objective.strength / polar_upper * (1 - 2.0**-50))
     return CertificateContent(
@@ -142,7 +146,12 @@ def _restated(content: CertificateContent) -> CertificateContent:
         with np.errstate(all="ignore"):
             certificate = read_certificate(content.to_bytes())
             loss = bind_loss(certificate)
-            value, dual = objective(certificate, loss), dual_value(certificate, loss)
+            point = dual_point(certificate, loss, FLOATING_POINT)
+            if not bool(point.change.is_zero.all()):
+                polar = float(changed_polar(certificate, point.change).high)
+                content = replace(content, scale=min(content.scale, certificate.strength / polar * (1 - 2.0**-50)))
+                certificate = read_certificate(content.to_bytes())
+            value, dual = objective(certificate, loss), dual_value(certificate, loss, point)
     except Rejection:
         return content
     upper, lower = float(value.high), float(dual.low)

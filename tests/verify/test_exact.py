@@ -15,6 +15,7 @@ from certify.verify.exact import verify_bytes_exactly
 from certify.verify.exact.balls import Balls
 from certify.verify.exact.semidefinite import proves_semidefinite
 from certify.verify.exact.verification import EXACT
+from certify.verify.free_skip import dual_point
 from certify.verify.losses import bind_loss
 from certify.verify.polar import polar_upper
 from certify.verify.rejection import Rejection
@@ -73,6 +74,10 @@ def hard(template, generator):
     return replace(certificate, arrays=arrays, dual_scale=scale, strength=strength)
 
 
+def valued(certificate, loss, arithmetic):
+    return dual_value(certificate, loss, dual_point(certificate, loss, arithmetic))
+
+
 SETTINGS = {
     "linear": {"hidden": "penalized", "output": "penalized"},
     "relu": {"hidden": "free", "output": "free", "weighted": True},
@@ -92,8 +97,11 @@ def test_float_ends_are_on_the_safe_side_of_the_exact_ones(family, loss):
         certificate = hard(template, generator)
         with np.errstate(all="ignore"):
             floats, exact = bind_loss(certificate), bind_loss(certificate, Balls.of)
-            for found in (objective, dual_value):
-                wide, tight = found(certificate, floats), found(certificate, exact)
+            pairs = (
+                (objective(certificate, floats), objective(certificate, exact)),
+                (valued(certificate, floats, FLOATING_POINT), valued(certificate, exact, EXACT)),
+            )
+            for wide, tight in pairs:
                 if np.isfinite(wide.high):
                     finite += 1
                     assert wide.low <= tight.low <= tight.high <= wide.high
@@ -125,7 +133,7 @@ def test_exact_objective_and_dual_value_are_those_of_fractions(family):
         value += strength / 2 * (sum(norms) + sum(v * v for row in w2 for v in row))
     dual = -sum((s * a[i][j]) ** 2 / (4 * omega) + s * a[i][j] * y[i][j] for i, j in entries)
     loss = bind_loss(certificate, Balls.of)
-    for found, expected in ((objective(certificate, loss), value), (dual_value(certificate, loss), dual)):
+    for found, expected in ((objective(certificate, loss), value), (valued(certificate, loss, EXACT), dual)):
         assert Fraction(float(found.low)) <= expected <= Fraction(float(found.high))
         assert float(found.high) <= math.nextafter(float(found.low), math.inf)
 
@@ -192,7 +200,8 @@ def test_the_end_of_the_domain_is_decided_exactly():
 
     def at(value):
         certificate = replace(template, arrays=template.arrays | {"A": np.full((12, 2), value)}, dual_scale=1.0)
-        return certificate, bind_loss(certificate, Balls.of)
+        loss = bind_loss(certificate, Balls.of)
+        return certificate, loss, dual_point(certificate, loss, EXACT)
 
     require_dual_point(*at(1.0))
     require_dual_point(*at(-1.0))

@@ -10,15 +10,16 @@ from flint import ctx
 
 from certify.verify.exact.balls import Balls
 from certify.verify.exact.cones import cone_tree_upper
+from certify.verify.exact.free_skip import change_to_kernel
 from certify.verify.exact.semidefinite import proves_semidefinite
 from certify.verify.reals import Arithmetic
 from certify.verify.verdict import Verdict, verify_bytes
 
-EXACT = Arithmetic("exact", Balls.of, proves_semidefinite, cone_tree_upper)
+EXACT = Arithmetic("exact", Balls.of, proves_semidefinite, cone_tree_upper, change_to_kernel)
 # Bits tried in turn; a rule that fails at the last is not shown to hold.
 PRECISIONS = (128, 512, 2048)
 # Rules that compare real numbers, so that more bits may decide them.
-COMPARISONS = ("dual-domain", "polar", "polar-scale", "objective", "dual-value")
+COMPARISONS = ("free-skip-rank", "dual-domain", "polar", "polar-scale", "objective", "dual-value")
 
 
 def verify_bytes_exactly(data: bytes, model: bytes | None = None, files: tuple[bytes, ...] = ()) -> Verdict:
