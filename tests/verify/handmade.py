@@ -90,6 +90,13 @@ def hexadecimal(header):
     return header
 
 
+def free_skip():
+    """Two inputs, of which one is 0, and A = (¼, ¼) orthogonal to the other."""
+    header, arrays = handmade(skip="free", d=2, arrays={"A": np.full((2, 1), 0.25)})
+    header["claim"]["lower"] = (-1.0).hex()
+    return header, arrays
+
+
 def leaves(roots, dimension):
     """A tree of roots alone."""
     return {"splits": np.zeros(roots, np.uint8), "tangents": np.ones((roots, dimension), np.uint8)}

@@ -382,20 +382,6 @@ def test_masks_and_sample_weights_are_checked(scalar):
     assert rule(forged(scalar, lambda h, a: a["sample_weights"].fill(-1))) == "sample-weights"
 
 
-def test_a_free_skip_is_refused_as_unsupported(spectral):
-    def change(header, arrays):
-        header["problem"]["skip"] = "free"
-        ordered = {}
-        for name, values in arrays.items():
-            if name == "A":
-                ordered["S"] = np.zeros((2, 3))
-            ordered[name] = values
-        header["sources"]["parameters"] = None
-        return header, ordered
-
-    assert rule(forged(spectral, change)) == "free-skip-not-supported"
-
-
 def test_polar_below_threshold_without_alignment_is_not_certified():
     """The zero network has polar ≤ λ after scaling, but its objective is far above the dual value."""
     y = 3 * torch.randn(6, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(3))

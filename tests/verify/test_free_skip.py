@@ -1,0 +1,242 @@
+"""A free linear skip: planted optima are certified, and no certificate proves more than the closed form.
+
+One input x, symmetric about 0, so that x is orthogonal to |x| and to x². The skip absorbs x and the subnetworks see
+what is left of the targets, y − x ⟨x, y⟩/|x|²:
+    ReLU    a relu(x) + b relu(−x) is (a − b) x/2 + (a + b) |x|/2 and costs λ (|a| + |b|) ≥ 2 λ |g| for g |x|
+    square  q x² costs λ |q|
+Either way half the squared error plus a multiple of one coefficient's size is least at a soft-thresholded projection.
+"""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from flint import ctx
+
+import certify
+from certify.verify import verify_bytes
+from certify.verify.certificate import read_certificate
+from certify.verify.exact import verify_bytes_exactly
+from certify.verify.exact.verification import EXACT
+from certify.verify.free_skip import dual_point
+from certify.verify.losses import bind_loss
+from certify.verify.verdict import FLOATING_POINT
+from certify.workflows.certificate_of import settled_certificate
+from certify.workflows.check import CheckOptions, run_check
+
+from .cases import KINDS, LOSSES, Square, make_case, packed, unpacked
+from .handmade import free_skip
+
+STRENGTH = 0.4
+
+
+class Skipping(torch.nn.Module):
+    def __init__(self, first, second, skip, activation):
+        super().__init__()
+        self.first, self.activation, self.second = torch.nn.Linear(1, 2, bias=False), activation, torch.nn.Linear(2, 1)
+        self.second = torch.nn.Linear(2, 1, bias=False)
+        self.skip = torch.nn.Linear(1, 1, bias=False)
+        self.double()
+        with torch.no_grad():
+            self.first.weight.copy_(torch.tensor(first).reshape(2, 1))
+            self.second.weight.copy_(torch.tensor(second).reshape(1, 2))
+            self.skip.weight.fill_(skip)
+
+
+def planted(family, seed=0, error=0.0):
+    """The problem at its optimum plus an error in the skip, and the optimum's value."""
+    generator = np.random.default_rng(seed)
+    half = generator.uniform(0.3, 2, 10)
+    x = np.concatenate([half, -half])
+    feature, price = (np.abs(x), 2 * STRENGTH) if family == "relu" else (x**2, STRENGTH)
+    y = 1.7 * x + 2.0 * feature + 0.3 * generator.standard_normal(20)
+    product, size = feature @ y, feature @ feature
+    g = math.copysign(max(abs(product) - price, 0.0), product) / size
+    slope = x @ y / (x @ x)
+    optimum = 0.5 * np.sum((y - slope * x - g * feature) ** 2) + price * abs(g)
+    assert g > 0.1
+    root = math.sqrt(g)
+    weights = ([root, -root], [root, root]) if family == "relu" else ([g ** (1 / 3), 0.0], [g ** (1 / 3), 0.0])
+    model = Skipping(*weights, slope + error, torch.nn.ReLU() if family == "relu" else Square())
+    middle = "relu" if family == "relu" else "square"
+    norms = {"product_of_norms": {"strength": STRENGTH, "norms": [2, 2], "powers": [2, 1]}}
+    problem = certify.Problem.from_torch(
+        model,
+        torch.from_numpy(x)[:, None],
+        torch.from_numpy(y)[:, None],
+        loss="mse",
+        reduction="sum",
+        scale=0.5,
+        layers=[{"linear": "first"}, middle, {"linear": "second"}, {"skip": "skip"}],
+        skip="free",
+        relative_gap=1e-6,
+        **({"weight_decay": STRENGTH} if family == "relu" else {"penalty": norms}),
+    )
+    return problem, float(optimum)
+
+
+@pytest.mark.parametrize("family", ["relu", "quadratic"])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_planted_optimum_is_certified_at_the_closed_form(family, seed):
+    problem, optimum = planted(family, seed)
+    outcome = run_check(problem, CheckOptions())
+    assert outcome.result.verdict == "certified"
+    for verdict in (verify_bytes(outcome.certificate), verify_bytes_exactly(outcome.certificate)):
+        assert verdict.status == "valid", verdict.message
+        assert verdict.certified
+        assert verdict.lower <= optimum * (1 + 1e-13)
+        assert verdict.lower == pytest.approx(optimum, rel=1e-6)
+        assert verdict.upper == pytest.approx(optimum, rel=1e-12)
+
+
+@pytest.mark.parametrize("family", ["relu", "quadratic"])
+def test_a_wrong_skip_is_not_certified(family):
+    problem, optimum = planted(family, error=0.05)
+    outcome = run_check(problem, CheckOptions())
+    assert outcome.result.verdict != "certified"
+    assert outcome.result.lower_bound <= optimum * (1 + 1e-13)
+
+
+@pytest.mark.parametrize("family", ["relu", "quadratic"])
+def test_no_forged_dual_point_proves_more_than_the_optimum(family):
+    """Any A, best claims that the checker's own numbers allow: A is moved to XᵀA = 0, or its proof says nothing."""
+    problem, optimum = planted(family)
+    header, arrays = unpacked(run_check(problem, CheckOptions()).certificate)
+    generator = np.random.default_rng(1)
+    residual = unpacked(run_check(problem, CheckOptions()).certificate)[1]["A"]
+    accepted, closest = 0, -math.inf
+    for _ in range(300):
+        size = 10.0 ** generator.uniform(-16, 0.5)
+        x = arrays["X"]
+        along = x if generator.random() < 0.5 else generator.standard_normal(x.shape)
+        # Without the constraint the dual value of the residual of y itself would exceed the optimum.
+        arrays["A"] = residual + size * generator.choice([-1, 1]) * along
+        lengths = np.abs(x[:, 0]) if family == "relu" else x[:, 0] ** 2
+        upper = float(np.abs(arrays["A"][:, 0]) @ lengths) * 1.001
+        header["proof"] = {"kind": "norm-products" if family == "relu" else "quadratic-form", "upper": upper.hex()}
+        header["dual"]["scale"] = min(1.0, STRENGTH / upper * generator.choice([0.9, 0.999999])).hex()
+        arrays = {name: arrays[name] for name in ("X", "Y", "W1", "W2", "S", "A")}
+        header["claim"]["lower"] = (-1e6).hex()
+        loose = verify_bytes(packed(header, arrays))
+        if loose.status == "valid":
+            header["claim"]["lower"] = loose.dual_value[0].hex()
+            verdict = verify_bytes(packed(header, arrays))
+            assert verdict.status == "valid"
+            assert verdict.lower <= optimum * (1 + 1e-13)
+            accepted, closest = accepted + 1, max(closest, verdict.lower)
+    assert accepted > 50
+    assert closest > 0
+
+
+def test_a_dual_point_off_the_constraint_is_worth_what_its_projection_is():
+    """Residual of y without the skip: its dual value would beat the optimum; of its projection it does not."""
+    problem, optimum = planted("relu")
+    header, arrays = unpacked(run_check(problem, CheckOptions()).certificate)
+    arrays["A"] = -arrays["Y"]
+    norm = float(np.abs(arrays["A"][:, 0]) @ np.abs(arrays["X"][:, 0])) * 1.0001
+    header["proof"] = {"kind": "norm-products", "upper": norm.hex()}
+    arrays = {name: arrays[name] for name in ("X", "Y", "W1", "W2", "S", "A")}
+    header["problem"] |= {"strength": (2 * norm).hex(), "lambda": (2 * norm).hex()}
+    header["dual"]["scale"] = (1.0).hex()
+    header["claim"] |= {"upper": (1e4).hex(), "lower": (float((arrays["Y"] ** 2).sum()) / 2 * 0.9).hex()}
+    # λ is so large that no subnetwork pays: the optimum is half the squared distance of y from multiples of x.
+    x, y = arrays["X"][:, 0], arrays["Y"][:, 0]
+    optimum = 0.5 * float(y @ y - (x @ y) ** 2 / (x @ x))
+    for check in (verify_bytes, verify_bytes_exactly):
+        assert check(packed(header, arrays)).rule in ("polar-scale", "dual-value")
+    exact = verify_bytes_exactly(packed(header, arrays))
+    assert exact.dual_value is not None
+    assert exact.dual_value[0] == pytest.approx(optimum, rel=1e-12)
+    assert exact.dual_value[0] <= optimum * (1 + 1e-13)
+
+
+@pytest.mark.parametrize("family", KINDS)
+@pytest.mark.parametrize("loss", [loss for loss in LOSSES if loss != "cross-entropy"])
+def test_every_loss_and_family_has_a_certificate(family, loss):
+    penalty = "product-of-norms" if family == "quadratic" else "weight-decay"
+    for bias in ({}, {"hidden": "penalized", "output": "free"}):
+        for kind in KINDS[family]:
+            case = make_case(family, loss, skip="free", penalty=penalty, samples=14, **bias)
+            bound = case.bound(kind)
+            found = settled_certificate(case.problem, case.terms, bound)
+            assert found.verdict.lower <= bound.value
+            assert found.verdict.lower == pytest.approx(bound.value, rel=1e-7, abs=1e-9)
+            assert verify_bytes_exactly(found.data).status == "valid"
+
+
+def test_a_trained_softmax_network_with_a_free_skip_has_a_certificate():
+    """60 samples with random labels in three dimensions cannot be separated, so that all probabilities have room."""
+    case = make_case("relu", "cross-entropy", skip="free", samples=60, output="free")
+    problem = replace(case.problem, budget_seconds=4.0)
+    outcome = run_check(problem, CheckOptions())
+    assert outcome.result.proof == "rigorous"
+    assert outcome.result.lower_bound > 0.5 * outcome.result.best_known
+    assert verify_bytes_exactly(outcome.certificate).status == "valid"
+
+
+@pytest.mark.parametrize("loss", ["mse", "squared-hinge", "cross-entropy"])
+@pytest.mark.parametrize("settings", [{}, {"weighted": True, "output": "free"}, {"masked": True}])
+def test_the_enclosed_dual_point_holds_the_exact_one_which_is_orthogonal(loss, settings):
+    if loss == "cross-entropy" and "masked" in settings:
+        return
+    case = make_case("linear", loss, skip="free", samples=14, **settings)
+    data = settled_certificate(case.problem, case.terms, case.bound("zero")).data
+    certificate = read_certificate(data)
+    generator = np.random.default_rng(4)
+    for size in (1e-14, 1e-6, 1.0):
+        inputs = certificate.arrays["X"] * np.array([1e-5, 1.0, 300.0])
+        raw = generator.standard_normal(certificate.arrays["A"].shape)
+        raw[:3] = 0
+        raw *= certificate.arrays.get("mask", np.ones(1))
+        if loss == "cross-entropy":
+            raw -= raw.mean(1, keepdims=True) * (raw != 0)
+        kept = raw - inputs @ np.linalg.lstsq(inputs, raw, rcond=None)[0]
+        dual = np.where(raw == 0, 0.0, kept + size * raw)
+        moved = replace(certificate, arrays=certificate.arrays | {"A": dual, "X": inputs})
+        wide = dual_point(moved, bind_loss(moved), FLOATING_POINT)
+        with ctx.workprec(400):
+            tight = dual_point(moved, bind_loss(moved, EXACT.real), EXACT)
+            assert (wide.values.low <= tight.values.low).all()
+            assert (tight.values.high <= wide.values.high).all()
+            assert (tight.change.is_zero == (dual == 0)).all() or loss == "cross-entropy"
+            moments = EXACT.real(inputs.T) @ tight.values
+            assert float(moments.absolute().high.max()) < 1e-90
+            if loss == "cross-entropy":
+                rows = (tight.change.sum(1)).absolute()
+                assert float(rows.high.max()) <= 1e-90 + float(np.abs(dual.sum(1)).max()) * 2
+
+
+@pytest.mark.parametrize("check", [verify_bytes, verify_bytes_exactly])
+def test_inputs_that_depend_on_each_other_are_rejected(check):
+    header, arrays = free_skip()
+    assert check(packed(header, arrays)).status == "valid"
+    arrays["X"][:, 1] = arrays["X"][:, 0]
+    assert check(packed(header, arrays)).rule == "free-skip-rank"
+
+
+@pytest.mark.parametrize("check", [verify_bytes, verify_bytes_exactly])
+def test_what_the_change_adds_to_the_polar_counts(check):
+    """A = (0.2, 0.3) moves to (¼, ¼), |A' − A| |x| summed is 0.1, and λ leaves room for U alone."""
+    header, arrays = free_skip()
+    arrays["A"] = np.array([[0.2], [0.3]])
+    header["proof"]["upper"] = (0.11).hex()
+    header["dual"]["scale"] = (1.0).hex()
+
+    def with_strength(value):
+        header["problem"] |= {"strength": value.hex(), "lambda": value.hex()}
+        return check(packed(header, arrays))
+
+    assert with_strength(0.3).status == "valid"
+    assert with_strength(0.15).rule == "polar-scale"
+
+
+def test_a_dual_point_without_room_in_the_domain_is_rejected():
+    """Huber at |sA| = ω: the change may leave the domain, and nothing is known of the conjugate there."""
+    case = make_case("linear", "huber", skip="free", reduction="sum", samples=14)
+    data = settled_certificate(case.problem, case.terms, case.bound("spectral")).data
+    header, arrays = unpacked(data)
+    arrays["A"][0, 0] = 1.0
+    header["dual"]["scale"] = (1.0).hex()
+    assert verify_bytes(packed(header, arrays)).rule == "dual-domain"
