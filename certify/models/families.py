@@ -14,9 +14,6 @@ NAMES = {
     ("linear", "leaky-relu", "linear"): "leaky-relu",
     ("linear", "abs", "linear"): "abs",
     ("linear", "maxout", "linear"): "maxout",
-    ("embedding", "embedding", "mul", "sum"): "matrix-factorization",
-    ("embedding", "embedding", "embedding", "mul", "sum"): "cp-factorization",
-    ("embedding", "embedding", "embedding", "mul", "mul", "sum"): "cp-factorization",
     ("linear", "linear", "mul", "sum"): "bilinear",
     ("linear", "linear", "mul", "linear"): "bilinear",
 }
@@ -32,8 +29,11 @@ _SHORT = {
 def family_name(graph: LayerGraph) -> str:
     """The name of the kind that one subnetwork is of."""
     parts = tuple(_SHORT.get(layer.op, layer.op.replace("_", "-")) for layer in graph.layers if layer.op not in SILENT)
+    parts = parts[:-1] if parts[-2:] == ("linear", "sum") else parts
     if parts[:1] in (("slice",), ("select",)) and parts[1:] in NAMES:
         return f"one-input {NAMES[parts[1:]]}"
+    if set(parts) == {"embedding", "mul", "sum"}:
+        return "matrix-factorization" if parts.count("embedding") == 2 else "cp-factorization"
     if parts in NAMES:
         return NAMES[parts]
     weighted = [layer for layer in graph.layers if layer.op in WITH_WEIGHT]

@@ -9,10 +9,9 @@ from certify.errors import UnsupportedError, UsageError
 from certify.models.degrees import Break
 from certify.models.layers import LayerGraph
 from certify.models.parallel import Kind, ParallelForm
+from certify.models.terms import CONTAINED
 
 QUALIFY = "Layers that qualify: linear, convolution, ReLU and its kin, square, max and mean pooling, sums."
-# Functions at the end of a model that torch's losses contain, and the loss.
-CONTAINED = {"softmax": "cross-entropy", "log_softmax": "cross-entropy", "sigmoid": "binary-cross-entropy"}
 
 
 @final

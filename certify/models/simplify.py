@@ -25,20 +25,48 @@ def simplified(graph: LayerGraph) -> LayerGraph:
     ranks = ranks_of(graph)
     layers = (_as_flatten(_with_plain_axes(layer, ranks[layer.inputs[0]])) for layer in live_layers(graph))
     plain = replace(graph, layers=tuple(layers))
-    for layer in plain.layers:
-        if layer.op in ("identity", "dropout") and len(plain.layers) > 1:
+    for name in [layer.name for layer in plain.layers]:
+        layer = plain.layer(name)
+        if layer is not None and layer.op in ("identity", "dropout") and len(plain.layers) > 1:
             plain = _bypassed(plain, layer)
-            if layer.op == "dropout":
-                note = f"{layer.title} is dropout, which evaluation mode leaves out; so does the objective"
-                plain = replace(plain, notes=(*plain.notes, note))
-    for layer in plain.layers:
-        if layer.op == "batch_norm":
-            plain = _folded(plain, layer)
-    for layer in plain.layers:
-        before = plain.layer(layer.inputs[0])
-        if layer.op == "relu" and before is not None and before.op == "relu":
-            plain = _bypassed(plain, layer)
-    return plain
+            note = f"{layer.title} is dropout, which evaluation mode leaves out; so does the objective"
+            plain = replace(plain, notes=(*plain.notes, *((note,) if layer.op == "dropout" else ())))
+    for name in [layer.name for layer in plain.layers if layer.op == "batch_norm"]:
+        layer = plain.layer(name)
+        plain = plain if layer is None else _folded(plain, layer)
+    return _without_chains(plain)
+
+
+def _without_chains(graph: LayerGraph) -> LayerGraph:
+    """Two layers in a row that are one: relu twice, the square of relu, the largest of neighboring channels."""
+    for name in [layer.name for layer in graph.layers]:
+        layer = graph.layer(name)
+        before = None if layer is None else graph.layer(layer.inputs[0])
+        if layer is None or before is None or len(graph.readers(before.name)) > 1:
+            continue
+        match before.op, layer.op:
+            case "relu", "relu":
+                graph = _bypassed(graph, layer)
+            case "relu", "square":
+                graph = _merged(graph, before, replace(layer, op="squared_relu"))
+            case "reshape", "amax" if (pieces := _pieces(graph, before, layer)) is not None:
+                graph = _merged(graph, before, replace(layer, op="maxout", attributes={"pieces": pieces}))
+    return graph
+
+
+def _pieces(graph: LayerGraph, reshape: Layer, largest: Layer) -> int | None:
+    """How many neighboring channels of a table are reduced to their largest, if that is what the two layers do."""
+    shape, axes = reshape.attributes["shape"], largest.attributes.get("dim")
+    table = ranks_of(graph)[reshape.inputs[0]] == 2 and isinstance(shape, tuple) and len(shape) == 3 and shape[0] == -1
+    fits = table and axes in ((2,), 2) and not largest.attributes.get("keepdim")
+    return shape[2] if fits and isinstance(shape, tuple) else None
+
+
+def _merged(graph: LayerGraph, before: Layer, layer: Layer) -> LayerGraph:
+    """With one layer in place of itself and the one before it."""
+    one = replace(layer, inputs=before.inputs)
+    layers = (one if x.name == layer.name else x for x in graph.layers if x.name != before.name)
+    return replace(graph, layers=tuple(layers))
 
 
 def live_layers(graph: LayerGraph) -> tuple[Layer, ...]:
@@ -73,13 +101,13 @@ def _as_flatten(layer: Layer) -> Layer:
 def _bypassed(graph: LayerGraph, gone: Layer) -> LayerGraph:
     """Without a layer that passes its input on."""
     source = gone.inputs[0]
-    layers = [layer for layer in graph.layers if layer is not gone]
-    if gone is graph.layers[-1]:
+    layers = [layer for layer in graph.layers if layer.name != gone.name]
+    if gone.name == graph.layers[-1].name:
         # The output is that of the last layer: what the removed one read must come last.
         end = graph.layer(source)
         if end is None:
             return graph
-        layers = [*(layer for layer in layers if layer is not end), end]
+        layers = [*(layer for layer in layers if layer.name != end.name), end]
     rewired = (replace(x, inputs=tuple(source if name == gone.name else name for name in x.inputs)) for x in layers)
     return replace(graph, layers=tuple(rewired))
 
@@ -100,7 +128,7 @@ def _folded(graph: LayerGraph, norm: Layer) -> LayerGraph:
         f"{norm.title} (batch normalization in evaluation mode) is folded into '{before.name}': the penalty is that of "
         "the folded weights, not of the file's"
     )
-    layers = tuple(merged if layer is before else layer for layer in graph.layers)
+    layers = tuple(merged if layer.name == before.name else layer for layer in graph.layers)
     parameters = kept | {names["weight"]: weight, names["bias"]: bias}
     return _bypassed(replace(graph, layers=layers, parameters=parameters, notes=(*graph.notes, note)), norm)
 

@@ -18,6 +18,8 @@ LINEAR_MAPS = (
 )
 # Those after which axis 1 may hold something else than channels.
 _REARRANGING = ("reshape", "permute", "squeeze", "unsqueeze", "slice", "select")
+# Functions at the end of a model that torch's losses contain, and the loss.
+CONTAINED = {"softmax": "cross-entropy", "log_softmax": "cross-entropy", "sigmoid": "binary-cross-entropy"}
 _SUMMING = ("linear", "conv1d", "conv2d")
 CHANNEL = 1
 
@@ -55,7 +57,8 @@ def _terms(graph: LayerGraph, term: Term) -> list[Term]:
     layer = graph.layer(term.node)
     if layer is None or len(graph.readers(term.node)) > 1:
         return [term]
-    if layer.op in LINEAR_MAPS:
+    # What the loss contains anyway is no part of the terms, so that the biases before it are those of the outputs.
+    if layer.op in LINEAR_MAPS or (layer.op in CONTAINED and not term.after):
         contracted = (term.contracted and layer.op not in _REARRANGING) or sums_channels(layer)
         after = (layer.name, *term.after)
         return _terms(graph, replace(term, node=layer.inputs[0], after=after, contracted=contracted))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
-from certify.models.layers import INPUT, Layer, LayerGraph
+from certify.models.layers import Layer, LayerGraph
 
 # What may stand between the two linear layers, and the family that it makes.
 FAMILIES = {(): "linear", ("relu",): "relu", ("square",): "quadratic"}
@@ -36,20 +36,20 @@ class TwoLayerForm:
 
 def two_layer_form(graph: LayerGraph) -> TwoLayerForm | None:
     """The parts, or None if the graph is something else."""
-    if not graph.layers:
+    if not graph.layers or len(graph.inputs) != 1:
         return None
-    layers, skip = graph.layers, None
+    layers, skip, start = graph.layers, None, graph.inputs[0]
     if layers[-1].op == "add" and len(layers[-1].inputs) == 2:
         main, skip = (graph.layer(name) for name in layers[-1].inputs)
         layers = tuple(layer for layer in layers[:-1] if layer is not skip)
-        if skip is None or skip.op != "linear" or skip.inputs != (INPUT,) or main is not layers[-1]:
+        if skip is None or skip.op != "linear" or skip.inputs != (start,) or main is not layers[-1]:
             return None
     family = FAMILIES.get(tuple(layer.op for layer in layers[1:-1]))
-    if len(layers) < 2 or family is None or {layers[0].op, layers[-1].op} != {"linear"} or not _is_chain(layers):
+    if len(layers) < 2 or family is None or {layers[0].op, layers[-1].op} != {"linear"} or not _is_chain(layers, start):
         return None
     return TwoLayerForm(family, layers[0], layers[-1], skip)
 
 
-def _is_chain(layers: tuple[Layer, ...]) -> bool:
-    read = (INPUT, *(layer.name for layer in layers[:-1]))
+def _is_chain(layers: tuple[Layer, ...], start: str) -> bool:
+    read = (start, *(layer.name for layer in layers[:-1]))
     return all(layer.inputs == (name,) for layer, name in zip(layers, read, strict=True))
