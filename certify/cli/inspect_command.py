@@ -19,9 +19,13 @@ from certify.errors import ExitCode, UsageError
 @option("--no-color", is_flag=True, help="Plain text.")
 @click.pass_context
 def inspect_command(ctx: click.Context, /, model: str, **flags: Any) -> None:  # noqa: ANN401
-    """Show how certify reads MODEL; nothing in the file is run, and no data are needed."""
+    """Show how certify reads MODEL; nothing in the file is run, and no data are needed.
+
+    Every layer is shown with its degree of homogeneity: in its input, and in all parameters up to it.
+    """
     from pathlib import Path
 
+    from certify.bounds.costs import expected_bounds
     from certify.models.inspect import inspect_model
     from certify.models.problem_file import find_problem_file, load_problem_file
     from certify.reports.inspection import inspection_object, print_inspection
@@ -31,10 +35,11 @@ def inspect_command(ctx: click.Context, /, model: str, **flags: Any) -> None:  #
     path = flags["problem"] or find_problem_file(model)
     layers = load_problem_file(path).model.layers if path else None
     found = inspect_model(model, layers)
+    bounds = () if found.family is None else expected_bounds(found.family, found.subnetworks[0].inputs)
     if flags["format_"] == "json":
         from certify.reports.result_json import to_json
 
-        click.echo(to_json(inspection_object(found)))
+        click.echo(to_json(inspection_object(found, bounds)))
     else:
-        print_inspection(found, color=not flags["no_color"])
+        print_inspection(found, bounds, color=not flags["no_color"])
     ctx.exit(int(ExitCode.UNSUPPORTED if found.problems else ExitCode.OK))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from certify.models.degrees import WITH_WEIGHT
 from certify.models.layers import LayerGraph
 
@@ -24,6 +26,20 @@ _SHORT = {
     **dict.fromkeys(("max_pool1d", "max_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d", "amax"), "max-pool"),
     **dict.fromkeys(("avg_pool1d", "avg_pool2d", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "mean"), "avg-pool"),
 }
+
+
+def summary(kinds: Iterable[tuple[str, int, int]]) -> str:
+    """`12 parallel relu subnetworks of degree 2`, for the family, degree and width of every kind."""
+    groups: dict[tuple[str, int], list[int]] = {}
+    for family, degree, width in kinds:
+        groups.setdefault((family, degree), []).append(width)
+    return " and ".join(_group(family, degree, widths) for (family, degree), widths in groups.items())
+
+
+def _group(family: str, degree: int, widths: list[int]) -> str:
+    plural = "subnetwork" if sum(widths) == 1 else "subnetworks"
+    sorts = f", of {len(widths)} sorts" if len(widths) > 1 else ""
+    return f"{sum(widths)} parallel {family} {plural} of degree {degree}{sorts}"
 
 
 def family_name(graph: LayerGraph) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +72,11 @@ class SubnetworkRow:
     width: int
     layers: tuple[str, ...]
     weights: dict[str, tuple[int, ...]]
+
+    @property
+    def inputs(self) -> int:
+        """Scalars in all weights but the last: of a two-layer network, inputs with the hidden bias."""
+        return sum(math.prod(shape) for shape in list(self.weights.values())[:-1])
 
 
 @final

@@ -66,6 +66,7 @@ class LayerGraph:
         sha256: digest of the file, or of the parameters of a live module.
         notes: assumptions and conversions, for the report.
         inputs: names of the graph's inputs.
+        folded: whether layers were folded into others, so that parameters differ from those of the file.
     """
 
     layers: tuple[Layer, ...]
@@ -76,6 +77,7 @@ class LayerGraph:
     sha256: str
     notes: tuple[str, ...]
     inputs: tuple[str, ...] = (INPUT,)
+    folded: bool = False
 
     def __post_init__(self) -> None:
         """Hold the order.

@@ -7,6 +7,7 @@ from typing import final
 
 from certify.errors import UnsupportedError, UsageError
 from certify.models.degrees import Break
+from certify.models.families import summary
 from certify.models.layers import LayerGraph
 from certify.models.parallel import Kind, ParallelForm
 from certify.models.terms import CONTAINED
@@ -112,19 +113,13 @@ def of_degrees(graph: LayerGraph, form: ParallelForm) -> Obstacle | None:
 
 def without_bound(graph: LayerGraph, form: ParallelForm) -> Obstacle:
     """The model qualifies, and no bound serves it."""
-    found = " and ".join(described(kind) for kind in form.kinds)
+    found = summary((kind.family, kind.degree, kind.width) for kind in form.kinds)
     reason = (
         f"{graph.label}: qualifies for the theory, as {found}, but no bound on the polar of such subnetworks is proven "
         "in this version."
     )
     remedy = "Bounds exist for (linear, linear), (linear, relu, linear) and (linear, square, linear)."
     return Obstacle("no-bound-yet", reason, remedy)
-
-
-def described(kind: Kind) -> str:
-    """`12 parallel relu subnetworks of degree 2`."""
-    plural = "subnetwork" if kind.width == 1 else "subnetworks"
-    return f"{kind.width} parallel {kind.family} {plural} of degree {kind.degree}"
 
 
 def weight_layers(kind: Kind) -> list[str]:

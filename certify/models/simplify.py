@@ -130,7 +130,8 @@ def _folded(graph: LayerGraph, norm: Layer) -> LayerGraph:
     )
     layers = tuple(merged if layer.name == before.name else layer for layer in graph.layers)
     parameters = kept | {names["weight"]: weight, names["bias"]: bias}
-    return _bypassed(replace(graph, layers=layers, parameters=parameters, notes=(*graph.notes, note)), norm)
+    notes = (*graph.notes, note)
+    return _bypassed(replace(graph, layers=layers, parameters=parameters, notes=notes, folded=True), norm)
 
 
 def _affine(graph: LayerGraph, before: Layer, norm: Layer) -> tuple[Tensor, Tensor]:

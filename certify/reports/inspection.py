@@ -1,54 +1,134 @@
-"""What `certify inspect` shows: the layer table with degrees, the subnetwork, and the obstacles with remedies."""
+"""What `certify inspect` shows: layers with degrees, subnetworks, bounds, and the obstacles with remedies."""
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from certify.models.inspect import Inspection
+from certify.bounds.costs import ExpectedBound
+from certify.models.families import summary
+from certify.models.inspect import Inspection, LayerRow, SubnetworkRow
 
 SCHEMA = "certify.inspection/1"
+# Rows beyond this are summed up, so that a model with thousands of layers can be looked at.
+MOST_ROWS = 60
+# Columns of text off a terminal, where rich would otherwise wrap at 80.
+WIDTH = 120
 
 
-def inspection_object(found: Inspection) -> dict[str, Any]:
+def inspection_object(found: Inspection, bounds: tuple[ExpectedBound, ...]) -> dict[str, Any]:
     """The inspection as a JSON-ready dictionary."""
     content = asdict(found)
     content["path"] = None if found.path is None else str(found.path)
-    return {"schema": SCHEMA, **content}
+    return {"schema": SCHEMA, **content, "bounds": [asdict(bound) for bound in bounds]}
 
 
-def print_inspection(found: Inspection, color: bool) -> None:
+def print_inspection(found: Inspection, bounds: tuple[ExpectedBound, ...], color: bool) -> None:
     """Print the inspection on stdout."""
-    console = Console(file=sys.stdout, no_color=not color, highlight=False)
-    console.print(Text.assemble((str(found.path or "live model"), "bold"), "  ", _headline(found)), soft_wrap=True)
-    table = Table(box=None, padding=(0, 2), header_style="dim")
-    for column in ("op", "name", "parameters", "degree"):
-        table.add_column(column)
-    for row in found.layers:
-        shapes = ", ".join(f"{name} {_shape(shape)}" for name, shape in row.shapes.items())
-        table.add_row(row.op, row.name, shapes, "none" if row.degree is None else str(row.degree))
-    console.print(table)
+    terminal = sys.stdout.isatty()
+    console = Console(file=sys.stdout, no_color=not color, highlight=False, width=None if terminal else WIDTH)
+    if terminal:
+        _print(console, found, bounds)
+        return
+    with console.capture() as captured:
+        _print(console, found, bounds)
+    sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+
+
+def _print(console: Console, found: Inspection, bounds: tuple[ExpectedBound, ...]) -> None:
+    console.print(_title(found), soft_wrap=True)
+    if found.layers:
+        console.print(_heading("layers"), _layer_table(found.layers))
+    if found.subnetworks:
+        console.print(_heading("subnetworks"), _subnetwork_table(found.subnetworks))
+    if bounds:
+        console.print(_heading("bounds on the polar, cheapest first"), _bound_table(bounds))
     if found.penalized:
-        console.print(Text(f"  penalized by weight decay: {', '.join(found.penalized)}"))
-    for note in found.notes:
-        console.print(Text(f"  note: {note}"))
+        console.print(_heading("penalized by weight decay"), _indented(", ".join(_some(found.penalized))))
+    if found.notes:
+        console.print(_heading("notes"), *(_indented(note) for note in found.notes))
     for obstacle in found.problems:
-        console.print(Text.assemble("  ", ("obstacle", "bold red"), f" {obstacle.reason}  [{obstacle.code}]"))
+        mark = Text.assemble("\n", ("obstacle", "bold red"), f"  [{obstacle.code}]")
+        console.print(mark, _indented(obstacle.reason))
         if obstacle.remedy:
-            console.print(Text(f"  remedy: {obstacle.remedy}"))
+            console.print(Padding(Text.assemble(("remedy  ", "bold"), obstacle.remedy), (0, 0, 0, 2)))
 
 
-def _headline(found: Inspection) -> str:
-    if found.family is None:
-        return "cannot be certified as it is"
-    plural = "subnetwork" if found.width == 1 else "subnetworks"
-    return f"{found.width} parallel {found.family} {plural} of degree {found.degree}"
+def _title(found: Inspection) -> Text:
+    scalars = sum(math.prod(shape) for shape in found.parameters.values())
+    facts = f"  {found.format}, {len(found.parameters)} tensors, {scalars:,} parameters\n"
+    return Text.assemble((str(found.path or "live model"), "bold"), (facts, "dim"), _headline(found))
+
+
+def _headline(found: Inspection) -> tuple[str, str]:
+    parts = summary((row.family, row.degree, row.width) for row in found.subnetworks)
+    if found.family is not None:
+        return f"{parts}: a certificate is possible", "bold green"
+    return (f"{parts}: no certificate as it is", "bold yellow") if parts else ("no certificate as it is", "bold red")
+
+
+def _layer_table(rows: tuple[LayerRow, ...]) -> Table:
+    table = _table("operation", "name", "reads", "parameters", "degree", "in parameters", "")
+    before = None
+    for row in rows[:MOST_ROWS]:
+        reads = "" if row.inputs == (before,) else ", ".join(row.inputs)
+        shapes = ", ".join(f"{name} {_shape(shape)}" for name, shape in row.shapes.items())
+        degree, total = _degree(row.degree, "none"), _degree(row.parameter_degree, "")
+        style = "red" if row.remark == "breaks" else "dim" if row.remark else ""
+        table.add_row(row.op, row.name, reads, shapes, degree, total, row.remark, style=style)
+        before = row.name
+    if len(rows) > MOST_ROWS:
+        table.add_row("…", f"and {len(rows) - MOST_ROWS} more", *[""] * 5)
+    return table
+
+
+def _subnetwork_table(rows: tuple[SubnetworkRow, ...]) -> Table:
+    table = _table("r", "family", "degree", "one subnetwork", "its weights")
+    for row in rows[:MOST_ROWS]:
+        weights = ", ".join(f"{name} {_shape(shape)}" for name, shape in row.weights.items())
+        table.add_row(str(row.width), row.family, str(row.degree), " → ".join(row.layers), weights)
+    if len(rows) > MOST_ROWS:
+        table.add_row("…", f"and {len(rows) - MOST_ROWS} more kinds", "", "", "")
+    return table
+
+
+def _bound_table(bounds: tuple[ExpectedBound, ...]) -> Table:
+    table = _table("method", "expected cost")
+    for bound in bounds:
+        cost = bound.cost if bound.applies else "too many inputs"
+        table.add_row(bound.method, cost, style="" if bound.applies else "dim")
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, padding=(0, 2), header_style="dim", pad_edge=True)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _heading(text: str) -> Text:
+    return Text.assemble("\n", (text, "bold"))
+
+
+def _indented(text: str) -> Padding:
+    return Padding(Text(text), (0, 0, 0, 2), expand=False)
+
+
+def _some(names: tuple[str, ...]) -> tuple[str, ...]:
+    return names if len(names) <= MOST_ROWS else (*names[:MOST_ROWS], f"and {len(names) - MOST_ROWS} more")
+
+
+def _degree(degree: int | None, absent: str) -> str:
+    return absent if degree is None else str(degree)
 
 
 def _shape(shape: tuple[int, ...]) -> str:
-    return "×".join(str(size) for size in shape)
+    return "×".join(str(size) for size in shape) or "scalar"
