@@ -6,7 +6,7 @@ Proposition 3); a bound on the polar is proven for two linear layers with nothin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 from certify.errors import CertifyError
@@ -14,6 +14,7 @@ from certify.models.degrees import Degrees, degrees_of
 from certify.models.layers import LayerGraph
 from certify.models.obstacles import Obstacle, of_break, of_degrees, without_bound, without_subnetworks
 from certify.models.parallel import ParallelForm, parallel_form
+from certify.models.reduce import as_two_layers
 from certify.models.simplify import simplified
 from certify.models.two_layer import TwoLayerForm, two_layer_form
 
@@ -24,8 +25,8 @@ class Standing:
     """A model before the theory.
 
     Attributes:
-        graph: simplified.
-        degrees: of every layer and parameter.
+        graph: simplified, and as two layers where it can be written so.
+        degrees: of every layer and parameter before it was so written.
         form: the parallel subnetworks, or None where homogeneity breaks.
         two_layer: the form for which bounds are proven, or None.
         obstacles: everything that keeps the model from a certificate, gravest first; empty if nothing does.
@@ -52,6 +53,9 @@ def standing_of(graph: LayerGraph) -> Standing:
     form = parallel_form(plain)
     if not form.kinds:
         return Standing(plain, degrees, form, None, (without_subnetworks(plain),))
+    rewritten = as_two_layers(plain, form) if two_layer is None else None
+    if rewritten is not None:
+        return replace(standing_of(rewritten), degrees=degrees)
     if two_layer is not None:
         return Standing(plain, degrees, form, two_layer, ())
     mismatch = of_degrees(plain, form)

@@ -22,7 +22,7 @@ from certify.models.loss_terms import LossTerms
 from certify.models.model_file import graph_of_file
 from certify.models.problem_file import SCHEMA, PenaltySpec, ProblemSpec
 from certify.models.problem_validation import validated
-from certify.models.simplify import simplified
+from certify.models.reduce import reduced
 from certify.models.source import Source, Tolerance
 from certify.models.writers import write_network
 from certify.problem import LossSpec, Objective, ParallelNetwork, Penalty, ProductOfNorms, WeightDecay
@@ -72,7 +72,7 @@ class Problem:
             UnsupportedError: a model or penalty outside the theory.
         """
         place = find_device(device)
-        graph = simplified(graph_of_file(spec.model.path, spec.model.entries))
+        graph = reduced(graph_of_file(spec.model.path, spec.model.entries))
         # The model is judged before the data are read: they may be large.
         decomposition = decompose(graph, _conventions(spec), _penalty(spec.penalty))
         return cls._assembled(spec, graph, decomposition, load_arrays(spec.data), place)
@@ -138,7 +138,7 @@ class Problem:
         } | ({} if skip is None else {"skip": skip})
         spec = validated(ProblemSpec, content, Path(), _argument)
         data = arrays_from({"inputs": X, "targets": y, "sample_weights": sample_weights, "mask": mask}, "", None)
-        graph = simplified(graph_of_module(model, layers, data.inputs))
+        graph = reduced(graph_of_module(model, layers, data.inputs))
         decomposition = decompose(graph, _conventions(spec), _penalty(spec.penalty))
         problem = cls._assembled(spec, graph, decomposition, data, place)
         if layers is None:

@@ -94,7 +94,8 @@ def parallel_form(graph: LayerGraph) -> ParallelForm:
         graph: simplified (`simplify.simplified`); on the meta device, where zeros cannot be seen, weights count as
             dense.
     """
-    dense, sparse = _form(graph, zeros=False), _form(graph, zeros=True)
+    dense = _form(graph, zeros=False)
+    sparse = dense if any(tensor.is_meta for tensor in graph.parameters.values()) else _form(graph, zeros=True)
     if len(sparse.kinds) == 1 and len(dense.kinds) == 1 and sparse.width > dense.width:
         note = f"zeros in the weights split the network into {sparse.width} subnetworks that share no weight"
         return replace(sparse, notes=(note,))
@@ -124,13 +125,22 @@ def _form(graph: LayerGraph, *, zeros: bool) -> ParallelForm:
             kinds.setdefault(cut.signature, []).append(cut)
     found = tuple(_kind(cuts) for cuts in kinds.values())
     own = {name for kind in found for cut in kind.cuts for name in cut.parts}
-    blank = {name: torch.zeros_like(tensor) if name in own else tensor for name, tensor in graph.parameters.items()}
+    blank = {
+        name: tensor.new_zeros(tensor.shape) if name in own else tensor for name, tensor in graph.parameters.items()
+    }
     return ParallelForm(found, replace(graph, parameters=blank), ())
 
 
 def _kind(cuts: list[Cut]) -> Kind:
     first = cuts[0].graph
     stacks = zip(*(cut.graph.parameters.values() for cut in cuts), strict=True)
-    weights = dict(zip(first.parameters, (torch.cat(stack) for stack in stacks), strict=True))
+    weights = dict(zip(first.parameters, (_joined(stack) for stack in stacks), strict=True))
     degree = degrees_of(first).values[first.layers[-1].name]
     return Kind(family_name(first), degree or 0, replace(first, parameters=weights), tuple(cuts))
+
+
+def _joined(stacks: tuple[Tensor, ...]) -> Tensor:
+    if stacks[0].is_meta:
+        width = sum(len(stack) for stack in stacks)
+        return torch.empty((width, *stacks[0].shape[1:]), dtype=stacks[0].dtype, device="meta")
+    return torch.cat(stacks)

@@ -8,7 +8,11 @@ import pytest
 
 from tests.docs.pages import PAGES, ROOT, anchors, blocks, links
 
-BUILDERS = {"build_cli_reference": "cli_reference", "build_reason_reference": "reason_reference"}
+BUILDERS = {
+    "build_architecture_table": "architecture_table",
+    "build_cli_reference": "cli_reference",
+    "build_reason_reference": "reason_reference",
+}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

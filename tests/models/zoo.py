@@ -236,8 +236,13 @@ def parallel_three_layer_branches():
     return Branches(*(mlp(6, 5, 4, 2, bias=False) for _ in range(4)))
 
 
-@architecture("no-bound-yet", ("relu", 2, 15))
+@architecture("bound", ("relu", 2, 15))
 def parallel_two_layer_branches():
+    return Branches(*(mlp(6, 5, 2, bias=False) for _ in range(3)))
+
+
+@architecture("no-bound-yet", ("relu", 2, 15))
+def parallel_branches_with_an_output_bias_each():
     return Branches(*(mlp(6, 5, 2) for _ in range(3)))
 
 
@@ -251,7 +256,7 @@ def branches_of_unequal_depth():
     return Branches(mlp(6, 5, 2), mlp(6, 4, 4, 2, bias=False))
 
 
-@architecture("no-bound-yet", ("relu", 2, 9))
+@architecture("bound", ("relu", 2, 9))
 def two_towers_joined():
     class Towers(nn.Module):
         def __init__(self):
@@ -310,7 +315,7 @@ class Triples(Embedded):
         return (self.factors[0](i) * self.factors[1](j) * self.factors[2](k)).sum(1)
 
 
-@architecture("no-bound-yet", ("matrix-factorization", 2, 3), inputs=_indices(2))
+@architecture("bound", ("linear", 2, 3), inputs=_indices(2))
 def embedding_inner_product():
     return Pairs(2, 3)
 
