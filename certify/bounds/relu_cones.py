@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import final
 
@@ -82,7 +83,9 @@ def relu_cones(task: PolarTask) -> PolarBound:
 def _settings(task: PolarTask, reduced: ReducedInputs) -> ConeSettings:
     dimension = reduced.rows.shape[1]
     seconds = task.seconds_left * (1.0 if dimension <= COMFORTABLE_DIMENSION else SHARE_BEYOND)
-    target = (task.target - reduced.polar_upper(task.dual, 0.0)) / reduced.frame_norm / (1 + SLACK)
+    # The frame vanishes where only the free bias is left.
+    frame_norm = max(reduced.frame_norm, sys.float_info.min)
+    target = (task.target - reduced.polar_upper(task.dual, 0.0)) / frame_norm / (1 + SLACK)
     if target <= 0:
         return ConeSettings(None, INTERVAL_TOLERANCE, seconds, free_axis=reduced.free_axis)
     return ConeSettings(target, SLACK, seconds, free_axis=reduced.free_axis)

@@ -12,6 +12,7 @@ from certify.cli.check_command import check_command
 from certify.cli.explain_command import explain_command
 from certify.cli.init_command import init_command
 from certify.cli.inspect_command import inspect_command
+from certify.cli.validate_command import validate_command
 from certify.cli.verify_command import verify_command
 from certify.errors import CertifyError, ExitCode
 from certify.version import __version__
@@ -29,7 +30,7 @@ def cli() -> None:
     """
 
 
-for command in (check_command, inspect_command, init_command, explain_command, verify_command):
+for command in (check_command, inspect_command, init_command, explain_command, verify_command, validate_command):
     cli.add_command(command)
 
 

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -55,7 +54,7 @@ class Reports:
     def result(self, result: Result, exit_code: int) -> None:
         """Take one result."""
         path = result.model.path or "live model"
-        place, seconds = Place(_from_workspace(path)), result.seconds.total
+        place, seconds = Place(path), result.seconds.total
         self._add(Entry(path, result, result_object(result), place, exit_code, seconds=seconds))
         if self.format != "text" or self.files.on_stdout:
             return
@@ -72,7 +71,7 @@ class Reports:
         message = str(error) if named else f"{model}: {error}"
         code = int(error.exit_code)
         content: Content = error_object(model, error.code, code, message)
-        self._add(Entry(model, Failure(error.code, message), content, Place(_from_workspace(model)), code))
+        self._add(Entry(model, Failure(error.code, message), content, Place(model), code))
         click.echo(f"certify: error: {message}  [{error.code}]", err=True)
 
     def _add(self, entry: Entry) -> None:
@@ -101,10 +100,3 @@ class Reports:
         from rich.console import Console
 
         return Console(file=sys.stdout, no_color=not self.color, highlight=False)
-
-
-def _from_workspace(path: str) -> str:
-    """A path as the root of the checkout sees it, where GitHub and code scanning look files up."""
-    root = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd()).resolve()
-    found = Path(path).resolve()
-    return found.relative_to(root).as_posix() if found.is_relative_to(root) else str(found)

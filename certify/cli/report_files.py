@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import final
 
@@ -12,7 +13,7 @@ import click
 from certify.errors import UsageError
 from certify.models.writers import ensure_writable
 from certify.reports.formats import FORMATS
-from certify.reports.report import Report
+from certify.reports.report import Entry, Report
 from certify.reports.step_summary import LIMIT_BYTES, step_summary
 from certify.whole_file import write_whole
 
@@ -50,12 +51,21 @@ class ReportFiles:
         Raises:
             UsageError: files could not be written after all; the others were.
         """
+        report = replace(report, entries=tuple(map(_placed, report.entries)))
         faults = [fault for kind, path in self._files if (fault := _write(FORMATS[kind](report), path))]
         summary = os.environ.get("GITHUB_STEP_SUMMARY")
         if summary and any(kind == "github" for kind, _ in self._files):
             faults += _append_summary(report, Path(summary))
         if faults:
             raise UsageError("\n".join(faults), code="unwritable")
+
+
+def _placed(entry: Entry) -> Entry:
+    """The entry with its place as the root of the checkout sees it, where GitHub and code scanning look files up."""
+    root = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd()).resolve()
+    found = Path(entry.place.path).resolve()
+    path = found.relative_to(root).as_posix() if found.is_relative_to(root) else str(found)
+    return replace(entry, place=replace(entry.place, path=path))
 
 
 def _parsed(entry: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""`certify verify CERTIFICATE`: the independent re-check; needs neither torch nor a solver."""
+"""`certify verify CERTIFICATE…`: the independent re-check; needs neither torch nor a solver."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import json
 
 import click
 
+from certify.cli.each_file import for_each_file
 from certify.cli.options import option
-from certify.errors import ExitCode
+from certify.errors import ExitCode, UsageError
 
 CODES = {"valid": ExitCode.OK, "invalid": ExitCode.NOT_CERTIFIED, "refused": ExitCode.REFUSED}
 
 
-@click.command("verify", short_help="Independent re-check of a certificate file against model and data.")
-@click.argument("certificate", type=click.Path())
+@click.command("verify", short_help="Independent re-check of certificate files against model and data.")
+@click.argument("certificates", nargs=-1, required=True, metavar="CERTIFICATE...", type=click.Path())
 @option("--model", type=click.Path(), help="Model file that the weights must be those of.")
 @option("--data", type=click.Path(), multiple=True, help="Data file; twice for a .npy pair: inputs, then targets.")
 @option("--exact", is_flag=True, help="Compute in integers and rigorous balls; needs python-flint, takes longer.")
@@ -22,24 +23,36 @@ CODES = {"valid": ExitCode.OK, "invalid": ExitCode.NOT_CERTIFIED, "refused": Exi
 )
 @click.pass_context
 def verify_command(
-    ctx: click.Context, certificate: str, model: str | None, data: tuple[str, ...], exact: bool, format_: str
+    ctx: click.Context,
+    certificates: tuple[str, ...],
+    model: str | None,
+    data: tuple[str, ...],
+    exact: bool,
+    format_: str,
 ) -> None:
-    """Recompute everything that CERTIFICATE claims, with numpy alone and with rounding accounted for.
+    """Recompute everything that each CERTIFICATE claims, with numpy alone and with rounding accounted for.
 
     The claim is about all widths: the network's objective is at most a, and no network with the same kind of
     subnetworks, however wide, has one below b. With --model and --data the weights and the data are also read again
     from the files and compared bit by bit; without them only the arrays inside the certificate are spoken of.
+    With several certificates, --format json writes one line for each.
 
     \b
     valid    every rule holds                                           exit 0
     invalid  a rule does not hold; says which                           exit 1
     refused  not a well-formed certificate, or too large for --exact    exit 5
     """  # noqa: D301 - \b keeps click from rewrapping
-    from certify.workflows.verify import verdict_lines, verdict_object, verify
+    if len(certificates) > 1 and (model or data):
+        raise UsageError("--model and --data belong to one certificate; verify them one at a time")
 
-    verdict = verify(certificate, model, data, exact=exact)
-    if format_ == "json":
-        click.echo(json.dumps(verdict_object(verdict, certificate)))
-    else:
-        click.echo("\n".join(verdict_lines(verdict, certificate)))
-    ctx.exit(int(CODES[verdict.status]))
+    def verified(path: str) -> ExitCode:
+        from certify.workflows.verify import verdict_lines, verdict_object, verify
+
+        verdict = verify(path, model, data, exact=exact)
+        if format_ == "json":
+            click.echo(json.dumps(verdict_object(verdict, path)))
+        else:
+            click.echo("\n".join(verdict_lines(verdict, path)))
+        return CODES[verdict.status]
+
+    ctx.exit(for_each_file(certificates, verified))

@@ -19,7 +19,7 @@ from ..verify.cases import PROVERS, unpacked
 from .enumerated import enumerated_instance
 from .planted import INSTANCES, Array, Planted, quadratic_instance
 
-SECONDS = 1.0
+SECONDS = 0.3
 SURROGATES = {"joint": joint_surrogate, "first-order": first_order}
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from .two_layers import loss_terms
 
 SIZES = 2.0 ** np.arange(-12, 13, 0.5)
-NEURONS, SWEEPS = 30, 60
+NEURONS, SWEEPS = 20, 30
 
 
 class Stated:

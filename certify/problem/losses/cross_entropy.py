@@ -70,7 +70,8 @@ class CrossEntropy(Loss):
 
     def conjugate_terms(self, dual: Tensor) -> Tensor:
         weight, total = self._row_weight(), self.targets.sum(1, keepdim=True)
-        active = (weight > 0) & (total > 0)
+        # Where the mass underflows the term is 0 or less than nothing; 0 is on the safe side.
+        active = weight * total > 0
         safe = torch.where(active, weight * total, 1.0)
         share = (dual + weight * self.targets) / safe
         terms = torch.where(active, weight * total * xlogx(share), torch.where(dual == 0, 0.0, math.inf))
@@ -82,7 +83,7 @@ class CrossEntropy(Loss):
 
     def repair(self, dual: Tensor) -> Tensor:
         weight, total = self._row_weight(), self.targets.sum(1, keepdim=True)
-        active = (weight > 0) & (total > 0)
+        active = weight * total > 0
         share = (dual + weight * self.targets).clamp_min(0)
         mass = share.sum(1, keepdim=True)
         share = torch.where(mass > 0, share / torch.where(mass > 0, mass, 1.0) * weight * total, weight * self.targets)

@@ -1,0 +1,23 @@
+"""Commands that take several files: a failure of one does not keep the others from being looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import click
+
+from certify.certificates.audit_result import GRAVITY
+from certify.errors import CertifyError, ExitCode
+
+
+def for_each_file(files: Iterable[str], command: Callable[[str], ExitCode]) -> int:
+    """Run the command on each file; errors become a line on stderr; returns the gravest exit code."""
+    return min((int(_code(path, command)) for path in files), key=GRAVITY.index)
+
+
+def _code(path: str, command: Callable[[str], ExitCode]) -> ExitCode:
+    try:
+        return command(path)
+    except CertifyError as error:
+        click.echo(f"certify: error: {error}  [{error.code}]", err=True)
+        return error.exit_code

@@ -1,0 +1,35 @@
+"""`certify validate`: whether a YAML file says what it should, without reading the models and data that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from certify.errors import UsageError
+from certify.models.problem_file import SCHEMA as PROBLEM_SCHEMA
+from certify.models.problem_file import load_problem_file
+from certify.models.yaml_document import load_yaml
+
+LOADERS: dict[str, Callable[[Path], object]] = {PROBLEM_SCHEMA: load_problem_file}
+
+
+def validate(path: str | Path) -> str:
+    """Check a problem file against its schema.
+
+    Args:
+        path: the file; its key `schema` says what it is.
+
+    Returns:
+        The schema.
+
+    Raises:
+        UsageError: the file is missing, not YAML, of an unknown schema, or breaks it; with line and column.
+        UnsupportedError: the problem it describes has no certificate yet.
+    """
+    content = load_yaml(Path(path), "file").content
+    schema = content.get("schema") if isinstance(content, Mapping) else None
+    if not isinstance(schema, str) or schema not in LOADERS:
+        found = "has no 'schema'" if schema is None else f"has the unknown schema {schema!r}"
+        raise UsageError(f"{path}: {found}; known: {', '.join(LOADERS)}", code="problem-file")
+    LOADERS[schema](Path(path))
+    return schema

@@ -1,0 +1,104 @@
+"""Degenerate problems: one sample, zero or doubled data, no weight, edges of the targets, extreme λ and scales.
+
+Whatever the verdict, the bound is below the objective of every network that is known, and errors are certify's own.
+"""
+
+import itertools
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from certify.errors import CertifyError
+from certify.verify import verify_bytes
+from certify.workflows.check import CheckOptions, run_check
+
+from ..verify.cases import unpacked
+from .ceilings import ceiling
+from .test_enumerated_optimum import BIASES, SECONDS
+from .two_layers import TwoLayers, Weights
+
+COUNT = 20
+CEILING_ERROR = 1e-9
+LOSSES = (
+    *("mse", "huber", "binary-cross-entropy", "soft-margin", "squared-hinge", "poisson", "cross-entropy"),
+    *("binary-cross-entropy", "cross-entropy"),
+)
+EDGES = {
+    "binary-cross-entropy": (0.0, 1.0, 2.0**-1074, 1 - 2.0**-53, 0.5),
+    "soft-margin": (-1.0, 1.0),
+    "squared-hinge": (-1.0, 1.0),
+    "poisson": (0.0, 1.0, 2.0**-1074, 30.0),
+    "cross-entropy": (0.0, 1.0, 2.0**-1074, 0.25),
+}
+
+
+def degenerate(rng, loss, hidden, output):
+    """One problem and weights."""
+    n, d = (int(v) for v in rng.choice([1, 1, 2, 3, 5], 2))
+    c = int(rng.integers(2, 4)) if loss == "cross-entropy" else int(rng.integers(1, 3))
+    inputs = rng.standard_normal((n, d))
+    match rng.integers(6):
+        case 0:
+            inputs = 0 * inputs
+        case 1:
+            inputs = inputs[rng.integers(0, n, n)]
+        case 2:
+            inputs = inputs * 10.0 ** rng.integers(-12, 13, (1, d))
+        case 3:
+            inputs = inputs * 10.0 ** rng.integers(-12, 13, (n, 1))
+        case 4:
+            inputs[rng.random(inputs.shape) < 0.5] = -0.0
+    targets = rng.choice(EDGES.get(loss, (0.0, -1.0, 2.0**-1074, 1e3, rng.standard_normal())), (n, c))
+    weights = rng.choice([0.0, 2.0**-600, 1e-6, 1.0, 1e6], n) if rng.random() < 0.4 else None
+    strength = float(10 ** rng.choice([-12.0, -6.0, -2.0, 0.0, 3.0, 12.0]))
+    scale = float(10 ** rng.choice([-6.0, 0.0, 0.0, 6.0]))
+    problem = TwoLayers(
+        inputs, targets, loss, str(rng.choice(["mean", "sum"])), scale, strength, hidden, output, weights
+    )
+    r, size = int(rng.integers(1, 4)), float(10 ** rng.choice([-8.0, -1.0, 0.0]))
+    shapes = (r, d), (r,), (r, c), (c,)
+    first, bias, second, out = (size * rng.standard_normal(shape) for shape in shapes)
+    found = Weights(first, bias * (hidden != "absent"), second, out * (output != "absent"))
+    return problem, found.scaled(0.0, 0.0) if rng.random() < 0.2 else found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("hidden", "output"), BIASES)
+@pytest.mark.parametrize("part", range(2))
+def test_bounds_on_degenerate_problems_stay_below_known_networks(part, hidden, output):
+    rng, found = np.random.default_rng([70, part, *map(len, (hidden, output))]), Counter()
+    for loss, _ in itertools.product(LOSSES, range(COUNT // len(LOSSES) + 1)):
+        problem, weights = degenerate(rng, loss, hidden, output)
+        try:
+            outcome = run_check(problem.problem(weights, 1e-3, SECONDS), CheckOptions())
+        except CertifyError as error:
+            found[error.code] += 1
+            continue
+        result = outcome.result
+        found[result.verdict] += 1
+        assert result.lower_bound <= result.best_known <= result.objective
+        assert result.verdict != "certified" or outcome.certificate is not None
+        if outcome.certificate is not None:
+            assert verify_bytes(outcome.certificate).status == "valid"
+            header, arrays = unpacked(outcome.certificate)
+            known = weights.first, weights.hidden, weights.second.T, weights.output
+            top = ceiling(header, arrays, known)
+            size = float((problem.omega() * (np.abs(problem.targets) + 1) ** 2).sum())
+            assert result.lower_bound <= top + CEILING_ERROR * (abs(top) + size), problem
+    print(f"degenerate, {hidden} and {output}, part {part}: {sum(found.values())} models, {dict(found)}")  # noqa: T201
+
+
+def test_a_problem_without_any_weight_has_optimum_zero():
+    """All sample weights zero: the loss is 0, and so is the optimum."""
+    zero = np.zeros(2)
+    problem = TwoLayers(np.ones((2, 1)), np.ones((2, 1)), "mse", "mean", 1.0, 1.0, "absent", "absent", zero)
+    weights = Weights(np.ones((1, 1)), np.zeros(1), np.ones((1, 1)), np.zeros(1))
+    for chosen, verdict in ((weights, "improvable"), (replace(weights, second=0 * weights.second).scaled(0, 0), None)):
+        try:
+            result = run_check(problem.problem(chosen, 1e-3, SECONDS), CheckOptions()).result
+        except CertifyError:
+            continue
+        assert result.lower_bound <= 0
+        assert verdict in (None, result.verdict)
