@@ -16,6 +16,7 @@ from certify.certificates.result import Result
 from certify.cli.progress import progress_view
 from certify.cli.report_files import ReportFiles
 from certify.errors import CertifyError, UnsupportedError, UsageError
+from certify.reports import phrases
 from certify.reports.formats import FORMATS
 from certify.reports.report import Content, Entry, Failure, Place, Report, uniquely_named
 from certify.reports.result_json import error_object, result_object, to_json
@@ -59,7 +60,7 @@ class Reports:
         if self.format != "text" or self.files.on_stdout:
             return
         if self.quiet:
-            click.echo(f"{result.verdict}  {path}  gap {result.relative_gap:.2e}")
+            click.echo(f"{result.verdict}  {path}  gap {phrases.relative_gap(result)}")
         else:
             from certify.reports.result_text import print_result
 

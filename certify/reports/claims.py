@@ -17,7 +17,7 @@ def proven(result: Result) -> list[str]:
             f"{phrases.at_least(result.lower_bound)}."
         )
         claims.append(
-            f"This model is at most {phrases.at_most(result.gap)} above the global optimum, "
+            f"This model is at most {_difference(result.objective, result.lower_bound)} above the global optimum, "
             f"{_percent(result.relative_gap)} of its objective."
         )
         if result.achieved_share is not None:
@@ -32,20 +32,19 @@ def proven(result: Result) -> list[str]:
 
 def left_open(result: Result) -> list[str]:
     """What a reader might think is proven and is not."""
-    questions = []
     if result.proof == "none":
-        questions.append("Any lower bound: the independent checker accepted no certificate.")
+        return ["How far the model is from the optimum: the independent checker accepted no certificate."]
+    questions = []
     if result.proof == "randomized":
         probability = phrases.number(result.failure_probability, 2)
         questions.append(f"That the bound holds for sure: it is wrong with a probability of at most {probability}.")
     if result.verdict == "certified":
-        questions.append(
-            f"That nothing is left to gain: up to {phrases.at_most(result.gap)} may be, which is within the tolerance."
-        )
+        left = _difference(result.objective, result.lower_bound)
+        questions.append(f"That nothing is left to gain: up to {left} may be, which is within the tolerance.")
     elif not math.isfinite(result.lower_bound):
         questions.append("How far the model is from the optimum: there is no finite lower bound.")
     elif result.verdict == "improvable":
-        left = phrases.at_most(result.best_known - result.lower_bound)
+        left = _difference(result.best_known, result.lower_bound)
         questions.append(f"That the better model is optimal: up to {left} may be left below it.")
     else:
         questions.append(
@@ -53,6 +52,11 @@ def left_open(result: Result) -> list[str]:
             f"{phrases.at_most(result.best_known)}."
         )
     return questions
+
+
+def _difference(upper: float, lower: float) -> str:
+    """An upper bound on the difference."""
+    return phrases.at_most(math.nextafter(upper - lower, math.inf))
 
 
 def _percent(share: float) -> str:

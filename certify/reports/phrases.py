@@ -20,6 +20,8 @@ PARTS = {
 # A float64 in percent has fewer digits than this, so that only the last step rounds.
 _EXACT = Context(prec=1100, rounding=ROUND_FLOOR)
 
+# Where the independent checker accepted no certificate, the prover's own bound is no claim, and text does not show it.
+UNPROVEN = "not proven"
 LEFT_OUT = "not checked: the run ended before it"
 
 
@@ -45,7 +47,14 @@ def count(number_of: int, thing: str) -> str:
 
 def relative_gap(result: Result) -> str:
     """The relative gap, short."""
+    if result.proof == "none":
+        return UNPROVEN
     return f"{result.relative_gap:.2e}" if math.isfinite(result.relative_gap) else "unbounded"
+
+
+def bound(result: Result, digits: int = 8) -> str:
+    """The lower bound, where it is one."""
+    return UNPROVEN if result.proof == "none" else at_least(result.lower_bound, digits)
 
 
 def tolerance(result: Result) -> str:
@@ -58,8 +67,8 @@ def tolerance(result: Result) -> str:
 
 def gap(result: Result) -> str:
     """The gap, both ways, and the tolerance."""
-    if not math.isfinite(result.gap):
-        return f"unbounded, tolerance {tolerance(result)}"
+    if result.proof == "none" or not math.isfinite(result.gap):
+        return f"{relative_gap(result)}, tolerance {tolerance(result)}"
     return f"{result.relative_gap:.2e} relative ({result.gap:.2e} absolute), tolerance {tolerance(result)}"
 
 
@@ -71,8 +80,9 @@ def share(value: float) -> str:
 
 
 def parts(result: Result) -> str:
-    """The parts of the gap that are not zero."""
-    shown = [(label, getattr(result.breakdown, name)) for name, label in PARTS.items()]
+    """The parts of the gap that are not zero; what the bound leaves only where it is proven."""
+    names = [name for name in PARTS if result.proof != "none" or name != "unexplained"]
+    shown = [(PARTS[name], getattr(result.breakdown, name)) for name in names]
     return ", ".join(f"{label} {value:.2e}" for label, value in shown if value > 0) or "none"
 
 

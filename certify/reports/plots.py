@@ -80,9 +80,9 @@ class Meter:
 
 
 def objective_plot(result: Result) -> IntervalPlot | None:
-    """Lower bound, best known and objective, and what the tolerance allows; None without a finite bound."""
+    """Lower bound, best known and objective, and what the tolerance allows; None without a proven, finite bound."""
     lower, best, top = result.lower_bound, result.best_known, result.objective
-    if not math.isfinite(lower):
+    if result.proof == "none" or not math.isfinite(lower):
         return None
     floor = top - allowance(top, result.relative_gap_tolerance, result.absolute_gap_tolerance)
     axis = _Axis(min(lower, floor), max(top, best))
@@ -97,9 +97,9 @@ def objective_plot(result: Result) -> IntervalPlot | None:
 
 
 def polar_plot(result: Result) -> IntervalPlot | None:
-    """The interval of the polar and the threshold 1; None without a finite interval."""
+    """The interval of the polar and the threshold 1; None without a proven, finite interval."""
     lower, upper = result.polar.lower, result.polar.upper
-    if not (math.isfinite(lower) and math.isfinite(upper)):
+    if result.proof == "none" or not (math.isfinite(lower) and math.isfinite(upper)):
         return None
     axis = _Axis(min(lower, 1.0), max(upper, 1.0))
     marks = (
@@ -112,10 +112,10 @@ def polar_plot(result: Result) -> IntervalPlot | None:
 
 
 def gap_parts(result: Result) -> tuple[Part, ...]:
-    """The parts of the gap side by side; empty where the gap is zero or not finite."""
+    """The parts of the gap side by side; empty where it is zero, not proven or not finite."""
     values = {key: max(getattr(result.breakdown, key), 0.0) for key in phrases.PARTS}
     total = math.fsum(values.values())
-    if not (math.isfinite(total) and total > 0):
+    if result.proof == "none" or not (math.isfinite(total) and total > 0):
         return ()
     parts, start = [], 0.0
     for key, value in values.items():
@@ -126,8 +126,10 @@ def gap_parts(result: Result) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def gap_meter(result: Result) -> Meter:
-    """The relative gap against the tolerance, both as shares of the objective."""
+def gap_meter(result: Result) -> Meter | None:
+    """The relative gap against the tolerance, both as shares of the objective; None without a proof."""
+    if result.proof == "none":
+        return None
     scale = max(abs(result.objective), 1e-300)
     allowed = allowance(result.objective, result.relative_gap_tolerance, result.absolute_gap_tolerance)
     return Meter(_decades(result.relative_gap), _decades(allowed / scale), result.verdict == "certified")

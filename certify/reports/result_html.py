@@ -20,6 +20,9 @@ from certify.reports.report import Entry, Report
 from certify.reports.result_markdown import notes_of
 from certify.version import __version__
 
+# Of more models than this, every card starts closed.
+MOST_OPEN = 50
+
 STATE_WORDS = {
     "certified": "proven optimal within the tolerance",
     "undecided": "neither proven nor refuted in the time given",
@@ -52,6 +55,7 @@ def html_report(report: Report) -> str:
         counted=phrases.counted(report),
         notes=notes_of(report),
         phrases=phrases,
+        most_open=MOST_OPEN,
         version=__version__,
         style=style,
         script=script,

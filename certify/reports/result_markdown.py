@@ -43,7 +43,7 @@ def table_row(entry: Entry) -> str:
         phrases.relative_gap(result),
         phrases.tolerance(result),
         phrases.number(result.objective),
-        phrases.at_least(result.lower_bound),
+        phrases.bound(result),
         f"`{result.reason}`",
     )
     return f"{name} {' | '.join(cells)} |"

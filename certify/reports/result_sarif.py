@@ -54,7 +54,6 @@ def _rule(code: str) -> Json:
     parts = [(label, text) for label, text in sections.items() if text]
     return {
         "id": code,
-        "name": "".join(word.capitalize() for word in code.split("-")),
         "shortDescription": {"text": f"{known.title[0].upper()}{known.title[1:]}."},
         "fullDescription": {"text": known.meaning},
         "help": {

@@ -42,11 +42,11 @@ def _rows(result: Result, verbose: bool) -> list[tuple[str, str]]:
     rows = [
         ("gap", phrases.gap(result)),
         ("objective", phrases.at_most(result.objective, 10)),
-        ("bound", f"{phrases.at_least(result.lower_bound, 10)}   no network of any width is below this"),
+        ("bound", _bound(result)),
     ]
     if result.best_known < result.objective:
         rows.append(("best known", phrases.at_most(result.best_known, 10)))
-    if result.achieved_share is not None:
+    if result.achieved_share is not None and result.proof != "none":
         share = phrases.share(result.achieved_share)
         rows.append(("achieved", f"at least {share} of what any network could gain over zero"))
     rows.append(("why", f"{result.message} [{result.reason}]"))
@@ -59,6 +59,11 @@ def _rows(result: Result, verbose: bool) -> list[tuple[str, str]]:
     if verbose:
         rows.extend(_details(result))
     return rows
+
+
+def _bound(result: Result) -> str:
+    text = phrases.bound(result, 10)
+    return text if result.proof == "none" else f"{text}   no network of any width is below this"
 
 
 def _details(result: Result) -> list[tuple[str, str]]:

@@ -8,6 +8,8 @@ from xml.etree import ElementTree
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from certify.cli.report_choice import Reports
+from certify.errors import UsageError
 from certify.reports.formats import FORMATS
 
 
@@ -124,3 +126,32 @@ def test_the_same_model_twice_has_two_names(certify, folder):
     certify("check", "optimal.pt", "optimal.pt", *outputs("csv", "prometheus"))
     rows = list(csv.DictReader((folder / "report.csv").read_text().splitlines()))
     assert [row["name"] for row in rows] == ["optimal.pt", "optimal.pt (2)"]
+
+
+def end_early(error, *kinds):
+    """A run of three models that ends by an exception after the first."""
+    flags = {"format_": "text", "quiet": True, "verbose": False, "no_color": True}
+    with Reports(
+        {**flags, "outputs": [f"{kind}=report.{kind}" for kind in kinds]}, ["a.pt", "b.pt", "c.pt"]
+    ) as reports:
+        reports.error("a.pt", UsageError("a.pt: no such file", code="missing-file"))
+        raise error
+
+
+def test_an_interrupt_writes_what_there_is_and_names_the_rest(folder):
+    with pytest.raises(KeyboardInterrupt):
+        end_early(KeyboardInterrupt(), "junit", "csv")
+    suites = ElementTree.parse(folder / "report.junit").getroot()
+    assert [(suite.get("name"), suite.find("testcase/error").get("type")) for suite in suites] == [
+        ("a.pt", "missing-file"),
+        ("b.pt", "left-out"),
+        ("c.pt", "left-out"),
+    ]
+    assert len((folder / "report.csv").read_text().splitlines()) == 2
+
+
+def test_a_defect_leaves_older_reports_alone(folder):
+    (folder / "report.csv").write_text("old")
+    with pytest.raises(ZeroDivisionError):
+        end_early(ZeroDivisionError(), "csv")
+    assert (folder / "report.csv").read_text() == "old"

@@ -3,13 +3,14 @@
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certify.reports import claims, phrases
+from certify.reports import claims, phrases, plots
 from certify.reports.report import uniquely_named
 from tests.reports.examples import CERTIFIED, IMPROVABLE, RANDOMIZED, UNBOUNDED, UNDECIDED
 
@@ -37,6 +38,14 @@ def test_something_is_always_left_open(result):
 
 def test_nothing_is_proven_without_a_proof():
     assert claims.proven(UNBOUNDED) == []
+
+
+def test_a_bound_that_is_not_proven_is_not_shown_as_one():
+    unproven = replace(UNDECIDED, proof="none")
+    assert phrases.bound(unproven) == phrases.relative_gap(unproven) == "not proven"
+    assert "0.2" not in " ".join([*claims.left_open(unproven), phrases.gap(unproven), phrases.parts(unproven)])
+    assert plots.objective_plot(unproven) is plots.polar_plot(unproven) is plots.gap_meter(unproven) is None
+    assert plots.gap_parts(unproven) == ()
 
 
 def test_a_randomized_bound_is_told_from_a_sure_one():

@@ -6,6 +6,10 @@
   const shown = document.getElementById("shown");
   const tiles = [...document.querySelectorAll(".tile")];
   const rows = [...body.rows];
+  const found = rows.map((row) => {
+    const card = document.getElementById(row.dataset.card);
+    return { row, card, text: (row.textContent + " " + card.querySelector(".message").textContent).toLowerCase() };
+  });
 
   // Numbers by value, text by the reader's alphabet; what has no value stays last either way.
   function compare(one, other, numeric, sign) {
@@ -27,9 +31,7 @@
     const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
     const states = tiles.filter((tile) => tile.getAttribute("aria-pressed") === "true").map((tile) => tile.dataset.state);
     let count = 0;
-    for (const row of rows) {
-      const card = document.getElementById(row.dataset.card);
-      const text = (row.textContent + " " + card.querySelector(".message").textContent).toLowerCase();
+    for (const { row, card, text } of found) {
       const kept = words.every((word) => text.includes(word)) && (!states.length || states.includes(row.dataset.state));
       row.hidden = card.hidden = !kept;
       count += kept;
