@@ -127,8 +127,14 @@ def _sentence(text: str) -> str:
 def headline(entry: Entry) -> str:
     """State, reason and numbers of an entry in one line without its name."""
     if entry.result is None:
-        return f"not checked: {finding(entry)}"
-    return f"{entry.state}: {finding(entry)} (gap {gap(entry.result)}; proof {proof(entry.result)})"
+        return stated(entry)
+    return f"{stated(entry)} (gap {gap(entry.result)}; proof {proof(entry.result)})"
+
+
+def stated(entry: Entry) -> str:
+    """State and finding of an entry."""
+    text = finding(entry)
+    return text if text.startswith(f"{entry.state}:") else f"{entry.state}: {text}"
 
 
 def titled(entry: Entry) -> str:
@@ -139,8 +145,9 @@ def titled(entry: Entry) -> str:
 
 def finding(entry: Entry) -> str:
     """The reason as a sentence, after what the audit asked for where that is not met."""
-    said = entry.unmet and entry.unmet != entry.message
-    return f"{entry.unmet}; {entry.message}" if said else entry.message
+    if entry.message in entry.unmet:
+        return entry.unmet
+    return f"{entry.unmet}; {entry.message}" if entry.unmet else entry.message
 
 
 def counted(report: Report) -> str:

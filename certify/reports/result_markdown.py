@@ -58,7 +58,7 @@ def needs_detail(entry: Entry) -> bool:
 
 def detail(entry: Entry) -> str:
     """A list of what was found about one entry, and what to do."""
-    lines = [f"**{escaped(entry.name)}**: {entry.state}, {escaped(phrases.finding(entry))}", ""]
+    lines = [f"**{escaped(entry.name)}**: {escaped(phrases.stated(entry))}", ""]
     if entry.result:
         result = entry.result
         lines.append(f"- Gap: {phrases.gap(result)}; parts: {phrases.parts(result)}")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from certify.reports import claims, phrases, plots
 from certify.reports.report import uniquely_named
-from tests.reports.examples import CERTIFIED, IMPROVABLE, RANDOMIZED, UNBOUNDED, UNDECIDED
+from tests.reports.examples import CERTIFIED, IMPROVABLE, RANDOMIZED, UNBOUNDED, UNDECIDED, entry
 
 finite = st.floats(allow_nan=False, allow_infinity=False, min_value=-1e300, max_value=1e300)
 
@@ -51,6 +51,19 @@ def test_a_bound_that_is_not_proven_is_not_shown_as_one():
 def test_a_randomized_bound_is_told_from_a_sure_one():
     assert any("1e-12" in claim for claim in claims.left_open(RANDOMIZED))
     assert not any("probability" in claim for claim in claims.left_open(CERTIFIED))
+
+
+@pytest.mark.parametrize(
+    ("unmet", "said"),
+    [
+        ("", IMPROVABLE.message),
+        ("expected certified", f"expected certified; {IMPROVABLE.message}"),
+        (f"missing-subnetwork: {IMPROVABLE.message}", f"missing-subnetwork: {IMPROVABLE.message}"),
+    ],
+)
+def test_what_an_audit_found_is_not_said_twice(unmet, said):
+    assert phrases.finding(entry("a", IMPROVABLE, unmet=unmet)) == said
+    assert phrases.stated(entry("a", IMPROVABLE, unmet=f"improvable: {IMPROVABLE.message}")).count("improvable") == 1
 
 
 def test_names_are_made_unique():
