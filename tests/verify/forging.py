@@ -172,3 +172,10 @@ def damaged(which):
         return with_digests(header, **files), arrays, files["model"], files["data"]
 
     return forge
+
+
+def stretched(made):
+    """F = 2 and G = X/2: T = 1/2, but φ T = 1."""
+    header, arrays = made
+    header["proof"]["upper"] = (0.75).hex()
+    return packed(header, arrays | {"frame": np.full((1, 1), 2.0), "rows": arrays["rows"] / 2})
