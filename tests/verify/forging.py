@@ -179,3 +179,14 @@ def stretched(made):
     header, arrays = made
     header["proof"]["upper"] = (0.75).hex()
     return packed(header, arrays | {"frame": np.full((1, 1), 2.0), "rows": arrays["rows"] / 2})
+
+
+def claiming(upper, **changes):
+    """A smaller bound on the polar, with other arrays to go with it."""
+
+    def forge(made):
+        header, arrays = made
+        header["proof"]["upper"] = upper.hex()
+        return packed(header, arrays | {name: np.asarray(values) for name, values in changes.items()})
+
+    return forge

@@ -136,6 +136,23 @@ def free_majorant(**settings):
     return handmade(proof, family="relu", kind="scalar-majorant", hidden_bias="free", **({"upper": 4} | settings))
 
 
+def capped_majorant(**settings):
+    """Caps c = 1 on the sample of negative score: M = 1/4 − 1/2, so that U ≥ 1/2 + 1/2 at τ = 1/4, the polar itself."""
+    header, arrays = scalar_majorant(**({"upper": 1.05} | settings))
+    curvatures = np.array([[0.25, 2.0**-20], [2.0**-20, 0.25]])
+    return header, arrays | {"curvatures": curvatures, "caps": np.array([[0.0, 1], [1, 0]]), "levels": np.full(2, 0.25)}
+
+
+def free_vector_majorant(**settings):
+    """A free bias and two outputs: ρ = 2, N = diag(3.1, 1.1) ⪰ 2 lin linᵀ + 8 k M with lin = (±1, 0), k = p = 1/4."""
+    proof = {"curvatures": np.full((2, 2, 2), 0.25), "slopes": np.zeros((2, 2, 2)), "mixings": np.ones((2, 2))}
+    proof |= {"envelopes": np.array([np.diag([3.1, 1.1]), 0.01 * np.eye(2)])}
+    proof |= {"center": np.zeros(1), "column": np.ones(1)}
+    return handmade(
+        proof, family="relu", kind="vector-majorant", c=2, hidden_bias="free", **({"upper": 2.5} | settings)
+    )
+
+
 def product(**settings):
     """Products of norms."""
     chosen = {"family": "quadratic", "kind": "quadratic-form", "penalty": "product-of-norms", "powers": [2, 1]}

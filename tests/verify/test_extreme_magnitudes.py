@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from certify.verify import verify_bytes
+from certify.verify.least_norms import _feasible_norms
 
 from .cases import packed
 from .handmade import (
@@ -64,3 +65,11 @@ def test_two_extremes_at_once_end_in_a_verdict(one, other):
         changed = arrays | {one: arrays[one] * first, other: arrays[other] * second}
         verdict = verify_bytes(packed(header, changed))
         assert verdict.lower <= verdict.objective[1] if verdict.status == "valid" else verdict.rule
+
+
+def test_a_guess_that_misses_a_negative_value_proves_nothing():
+    """w = e₁ meets w·v₁ ≥ 1, but w·v₂ = −0.6 is below −0.1; w = e₁ + e₂ meets both."""
+    directions, values = np.array([[[1.0, 0.0], [-0.6, 0.4]]]), np.array([[1.0, -0.1]])
+    assert _feasible_norms(directions, values, np.array([[1.0, 0.0]]))[0] == np.inf
+    better = np.linalg.solve(directions[0].T, [1.0, 1.3])[None]
+    assert _feasible_norms(directions, values, better)[0] == pytest.approx(np.hypot(1, 1.3), rel=1e-9)

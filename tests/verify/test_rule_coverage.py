@@ -17,6 +17,7 @@ from .forging import (
     array,
     bound_without_its_constant,
     chain,
+    claiming,
     damaged,
     entry,
     free_policy,
@@ -38,10 +39,12 @@ from .forging import (
 )
 from .handmade import (
     bytes_of,
+    capped_majorant,
     cone_tree,
     free_cone_tree,
     free_majorant,
     free_skip,
+    free_vector_majorant,
     handmade,
     leaves,
     product,
@@ -158,6 +161,12 @@ RULES = [
     (34, "majorant-caps", *array(scalar_majorant, caps=np.full((2, 2), -(2.0**-1074)))),
     (34, "majorant-curvatures", *array(scalar_majorant, curvatures=np.full((2, 2), -(2.0**-1074)))),
     (35, "polar", scalar_majorant, bound_without_its_constant),
+    (34, "polar", free_majorant, claiming(3.4)),
+    (34, "polar", free_vector_majorant, claiming(2.4)),
+    # Did c enter as a whole, R c by halves, or |g| not at all, U = 0.9 and 0.6 would follow; the polar is 1.
+    (36, "polar", capped_majorant, claiming(0.9, levels=np.zeros(2))),
+    (36, "polar", capped_majorant, claiming(0.9, levels=np.zeros(2), caps=np.array([[0.0, 2], [2, 0]]))),
+    (36, "polar", scalar_majorant, claiming(0.6, levels=np.full(2, 0.3), slopes=np.array([[1.0, -1], [-1, 1]]))),
     (36, "majorant-outputs", vector_majorant, scalar_with_two_outputs),
     (36, "majorant-levels", *array(scalar_majorant, levels=np.array([0.8, -0.8]))),
     (36, "polar", *entry(scalar_majorant, "proof", "upper", 1.5 - 2.0**-40)),
