@@ -14,7 +14,7 @@ from certify.models.degrees import Degrees, degrees_of
 from certify.models.layers import LayerGraph
 from certify.models.obstacles import Obstacle, of_break, of_degrees, without_bound, without_subnetworks
 from certify.models.parallel import ParallelForm, parallel_form
-from certify.models.reduce import as_two_layers
+from certify.models.reduce import as_two_layers, on_tables
 from certify.models.simplify import simplified
 from certify.models.two_layer import TwoLayerForm, two_layer_form
 
@@ -41,7 +41,7 @@ class Standing:
 
 def standing_of(graph: LayerGraph) -> Standing:
     """Judge a graph; needs shapes alone."""
-    plain = simplified(graph)
+    plain = on_tables(simplified(graph))
     degrees = degrees_of(plain)
     two_layer = two_layer_form(plain)
     if degrees.breaks:

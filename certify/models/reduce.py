@@ -13,17 +13,48 @@ from torch import Tensor
 from certify.models.degrees import degrees_of
 from certify.models.layers import INPUT, Layer, LayerGraph
 from certify.models.parallel import Kind, ParallelForm, parallel_form
-from certify.models.simplify import simplified
+from certify.models.simplify import bypassed, simplified
 from certify.models.terms import terms_of
 from certify.models.two_layer import FAMILIES, two_layer_form
 
 
 def reduced(graph: LayerGraph) -> LayerGraph:
-    """The graph simplified, and as two layers where it can be written so."""
-    plain = simplified(graph)
+    """The graph simplified, on tables, and as two layers where it can be written so."""
+    plain = on_tables(simplified(graph))
     if two_layer_form(plain) is not None or degrees_of(plain).breaks:
         return plain
     return as_two_layers(plain, parallel_form(plain)) or plain
+
+
+def on_tables(graph: LayerGraph) -> LayerGraph:
+    """The graph for inputs (n, d) and outputs (n, c), which flattening the one or dropping an axis of the other is not.
+
+    Args:
+        graph: simplified.
+    """
+    for layer in graph.layers:
+        readers = graph.readers(layer.name)
+        linear = bool(readers) and all(reader.op == "linear" for reader in readers)
+        if layer.op == "flatten" and layer.inputs[0] in graph.inputs and linear and _starts_at(layer, 1):
+            return on_tables(bypassed(graph, layer))
+    last = graph.layers[-1] if graph.layers else None
+    before = None if last is None else graph.layer(last.inputs[0])
+    single = before is not None and before.op == "linear" and graph.weight(before).shape[0] == 1
+    if (
+        last is not None
+        and single
+        and (
+            last.attributes.get("dim") in (1, (1,))
+            if last.op == "squeeze"
+            else last.op == "flatten" and _starts_at(last, 0)
+        )
+    ):
+        return bypassed(graph, last)
+    return graph
+
+
+def _starts_at(layer: Layer, axis: int) -> bool:
+    return layer.attributes.get("start_dim", 0) == axis
 
 
 def as_two_layers(graph: LayerGraph, form: ParallelForm) -> LayerGraph | None:
@@ -60,7 +91,10 @@ def _one_hidden_layer(graph: LayerGraph, kind: Kind) -> LayerGraph | None:
     layers = (*kind.graph.layers[:-1], replace(last, parameters=ends))
     if skip is not None:
         layers = (*layers, skip, Layer("add", f"{last.name}+{skip.name}", (last.name, skip.name)))
-    note = f"its branches are one hidden layer of {kind.width} units: the same function and the same penalty"
+    note = (
+        f"its branches are one hidden layer of {kind.width} units, the same function with the same penalty; a model "
+        "that is written has that form"
+    )
     return _rewritten(graph, layers, parameters, note)
 
 
@@ -98,7 +132,7 @@ def _factorization(graph: LayerGraph, kind: Kind) -> LayerGraph | None:
     parameters = {first: found[first].squeeze(2), second: found[second].squeeze(2).T.contiguous()}
     note = (
         f"the inner product of '{rows.name}' and '{columns.name}' is a matrix factorization; its data are a matrix to "
-        "complete (.npz with rows, cols, values, shape)"
+        "complete (.npz with rows, cols, values, shape); a model that is written is two linear layers"
     )
     return _rewritten(graph, layers, parameters, note)
 

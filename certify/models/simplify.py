@@ -28,7 +28,7 @@ def simplified(graph: LayerGraph) -> LayerGraph:
     for name in [layer.name for layer in plain.layers]:
         layer = plain.layer(name)
         if layer is not None and layer.op in ("identity", "dropout") and len(plain.layers) > 1:
-            plain = _bypassed(plain, layer)
+            plain = bypassed(plain, layer)
             note = f"{layer.title} is dropout, which evaluation mode leaves out; so does the objective"
             plain = replace(plain, notes=(*plain.notes, *((note,) if layer.op == "dropout" else ())))
     for name in [layer.name for layer in plain.layers if layer.op == "batch_norm"]:
@@ -46,7 +46,7 @@ def _without_chains(graph: LayerGraph) -> LayerGraph:
             continue
         match before.op, layer.op:
             case "relu", "relu":
-                graph = _bypassed(graph, layer)
+                graph = bypassed(graph, layer)
             case "relu", "square":
                 graph = _merged(graph, before, replace(layer, op="squared_relu"))
             case "reshape", "amax" if (pieces := _pieces(graph, before, layer)) is not None:
@@ -91,15 +91,17 @@ def _plain_axis(value: Attribute, rank: int) -> Attribute:
 
 
 def _as_flatten(layer: Layer) -> Layer:
-    """`reshape` to (samples, features) is `flatten`."""
+    """`reshape` to (samples, features), or to one axis, is `flatten`."""
     shape = layer.attributes.get("shape")
+    if layer.op == "reshape" and shape == (-1,):
+        return replace(layer, op="flatten", attributes={"start_dim": 0})
     if layer.op == "reshape" and isinstance(shape, tuple) and len(shape) == 2 and -1 in shape:
         return replace(layer, op="flatten", attributes={"start_dim": 1})
     return layer
 
 
-def _bypassed(graph: LayerGraph, gone: Layer) -> LayerGraph:
-    """Without a layer that passes its input on."""
+def bypassed(graph: LayerGraph, gone: Layer) -> LayerGraph:
+    """The graph without a layer that passes its first input on."""
     source = gone.inputs[0]
     layers = [layer for layer in graph.layers if layer.name != gone.name]
     if gone.name == graph.layers[-1].name:
@@ -126,12 +128,12 @@ def _folded(graph: LayerGraph, norm: Layer) -> LayerGraph:
     merged = replace(before, parameters=names)
     note = (
         f"{norm.title} (batch normalization in evaluation mode) is folded into '{before.name}': the penalty is that of "
-        "the folded weights, not of the file's"
+        "the folded weights, not of the file's, and a model that is written has it folded"
     )
     layers = tuple(merged if layer.name == before.name else layer for layer in graph.layers)
     parameters = kept | {names["weight"]: weight, names["bias"]: bias}
     notes = (*graph.notes, note)
-    return _bypassed(replace(graph, layers=layers, parameters=parameters, notes=notes, folded=True), norm)
+    return bypassed(replace(graph, layers=layers, parameters=parameters, notes=notes, folded=True), norm)
 
 
 def _affine(graph: LayerGraph, before: Layer, norm: Layer) -> tuple[Tensor, Tensor]:

@@ -35,7 +35,11 @@ def require_model(certificate: Certificate, data: bytes) -> None:
     found = hashlib.sha256(data).hexdigest()
     require(found == certificate.sources["model"], "model-digest", f"the model file has SHA-256 {found}")
     names = certificate.sources["parameters"]
-    require(names is not None, "model-link", "the certificate was made from a model in memory")
+    require(
+        names is not None,
+        "model-link",
+        "the certificate was made from a model in memory, or from one with layers folded",
+    )
     try:
         tensors = read_model(data)
     except DAMAGE as error:

@@ -1,14 +1,18 @@
 """Every architecture of the zoo decomposes as the theory says, and both forward passes agree."""
 
+import warnings
 from dataclasses import replace
 
 import pytest
 import torch
 
 from certify.errors import CertifyError
+from certify.models.aten_lowering import graph_of_program
 from certify.models.degrees import degrees_of
+from certify.models.graph_builder import Origin
 from certify.models.homogeneity import standing_of
 from certify.models.parallel import parallel_form, require_same_sum
+from certify.models.readers.exported_program import program_of_export
 from certify.models.reduce import reduced
 from certify.models.simplify import simplified
 from certify.models.two_layer import two_layer_form
@@ -51,6 +55,18 @@ def test_the_graph_and_its_simplified_form_compute_what_the_module_does(entry):
     expected = module(*entry.inputs).detach()
     close(graph.forward(*entry.inputs), expected)
     close(simplified(graph).forward(*entry.inputs), expected)
+
+
+def test_torch_export_gives_a_graph_that_decomposes_alike(entry):
+    module = entry.module
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        samples = tuple({0: torch.export.Dim.AUTO} for _ in entry.inputs)
+        exported = torch.export.export(module, entry.inputs, dynamic_shapes=samples)
+    graph = graph_of_program(program_of_export(exported), Origin("live", None, ""))
+    standing = standing_of(graph)
+    assert (found_kinds(standing), verdict(standing)) == (entry.expected.kinds, entry.expected.verdict)
+    close(graph.forward(*entry.inputs), module(*entry.inputs).detach())
 
 
 def test_the_sum_of_subnetworks_computes_what_the_module_does(entry):

@@ -85,8 +85,8 @@ def _layer(node, trace, names):
         (_, window) = node.args[1]
         found = {"dim": 1, "start": window.start, "end": window.stop}
         return Layer("slice", node.name, (names[node.args[0]],), {}, found)
-    if node.target == "unflatten":
-        found = {"shape": (-1, *node.args[2])}
+    if node.target == "reshape":
+        found = {"shape": node.args[1:]}
         return Layer("reshape", node.name, (names[node.args[0]],), {}, found)
     if node.op == "call_method":
         assert node.target in METHODS

@@ -120,6 +120,11 @@ def two_layer_relu_with_dropout():
 
 
 @architecture("bound", ("relu", 2, 5))
+def two_layer_relu_of_flattened_inputs():
+    return nn.Sequential(nn.Flatten(), nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 1), nn.Flatten(0))
+
+
+@architecture("bound", ("relu", 2, 5))
 def two_layer_relu_with_batch_norm():
     return nn.Sequential(nn.Linear(6, 5, bias=False), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, 2))
 
@@ -429,6 +434,6 @@ def two_layer_maxout():
             self.hidden, self.head = nn.Linear(6, 6), nn.Linear(3, 2)
 
         def forward(self, x):
-            return self.head(self.hidden(x).unflatten(1, (3, 2)).amax(2))
+            return self.head(self.hidden(x).reshape(-1, 3, 2).amax(2))
 
     return Maxout()
