@@ -89,10 +89,10 @@ def _check_one(model: str, flags: dict[str, Any], reports: Any) -> ExitCode:  # 
 def _run(model: str, flags: dict[str, Any], reports: Any) -> Result:  # noqa: ANN401
     started = time.perf_counter()
     from certify.certificates.certificate_file import save_certificate
-    from certify.cli.threads import use_threads
     from certify.models.loading import Problem
     from certify.models.writers import ensure_writable
     from certify.workflows.check import CheckOptions, run_check
+    from certify.workflows.threads import use_threads
 
     spec = problem_spec(model, flags)
     for path in (flags["output_model"], flags["certificate"], *reports.files.paths):

@@ -8,6 +8,7 @@ import traceback
 
 import click
 
+from certify.cli.audit_command import audit_command
 from certify.cli.check_command import check_command
 from certify.cli.explain_command import explain_command
 from certify.cli.init_command import init_command
@@ -30,7 +31,17 @@ def cli() -> None:
     """
 
 
-for command in (check_command, inspect_command, init_command, explain_command, verify_command, validate_command):
+COMMANDS = (
+    check_command,
+    audit_command,
+    inspect_command,
+    init_command,
+    explain_command,
+    verify_command,
+    validate_command,
+)
+
+for command in COMMANDS:
     cli.add_command(command)
 
 

@@ -187,7 +187,7 @@ class ProblemSpec(_Section):
         Raises:
             UsageError: names the flag whose value does not serve.
         """
-        return _from_content(merged(self.model_dump(by_alias=True, exclude_none=True), overrides), Path(), _flag)
+        return spec_from_content(merged(self.model_dump(by_alias=True, exclude_none=True), overrides), Path(), _flag)
 
 
 def load_problem_file(path: str | Path) -> ProblemSpec:
@@ -198,7 +198,7 @@ def load_problem_file(path: str | Path) -> ProblemSpec:
         UnsupportedError: a penalty that has no certificate yet.
     """
     document = load_yaml(Path(path), "problem file")
-    return _from_content(
+    return spec_from_content(
         document.content,
         document.path.parent,
         lambda at, key: document.place(at, of_key=key),
@@ -212,7 +212,36 @@ def spec_from_flags(model: str | Path, overrides: Overrides) -> ProblemSpec:
     Raises:
         UsageError: names the flag that is missing or does not serve.
     """
-    return _from_content(merged({"schema": SCHEMA, "model": {"path": str(model)}}, overrides), Path(), _flag)
+    return spec_from_content(merged({"schema": SCHEMA, "model": {"path": str(model)}}, overrides), Path(), _flag)
+
+
+def spec_from_content(
+    content: Any,  # noqa: ANN401
+    folder: Path,
+    place: Place,
+    excerpt: Place | None = None,
+) -> ProblemSpec:
+    """The problem that plain data describe.
+
+    Args:
+        content: as in a problem file.
+        folder: what relative paths are relative to.
+        place: names where a fault is.
+        excerpt: shows the line where it is, if there is one.
+
+    Raises:
+        UsageError: not a problem; one line per fault.
+        UnsupportedError: a penalty that has no certificate yet.
+    """
+    spec = validated(ProblemSpec, content, folder, place, excerpt)
+    product = spec.penalty.product_of_norms
+    if product and product.norms != (2, 2):
+        where = place(("penalty", "product_of_norms", "norms"), False)
+        raise UnsupportedError(
+            f"{where}: penalty.product_of_norms.norms: {list(product.norms)} has no certificate here; use [2, 2]",
+            code="unsupported-penalty",
+        )
+    return spec
 
 
 def find_problem_file(model: str | Path) -> Path | None:
@@ -225,23 +254,6 @@ def problem_file_beside(model: str | Path) -> Path:
     """Where the problem file of a model belongs."""
     path = Path(model)
     return path.parent / f"{path.stem}.problem.yaml"
-
-
-def _from_content(
-    content: Any,  # noqa: ANN401
-    folder: Path,
-    place: Place,
-    excerpt: Place | None = None,
-) -> ProblemSpec:
-    spec = validated(ProblemSpec, content, folder, place, excerpt)
-    product = spec.penalty.product_of_norms
-    if product and product.norms != (2, 2):
-        where = place(("penalty", "product_of_norms", "norms"), False)
-        raise UnsupportedError(
-            f"{where}: penalty.product_of_norms.norms: {list(product.norms)} has no certificate here; use [2, 2]",
-            code="unsupported-penalty",
-        )
-    return spec
 
 
 def _flag(location: Location, _of_key: bool) -> str:

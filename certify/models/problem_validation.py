@@ -24,6 +24,7 @@ def validated(
     folder: Path,
     place: Place,
     excerpt: Place | None = None,
+    code: str = "problem-file",
 ) -> M:
     """`content` as a `kind`.
 
@@ -33,6 +34,7 @@ def validated(
         folder: what relative paths in the content are relative to.
         place: names where a fault is.
         excerpt: shows the line where it is, if there is one.
+        code: of the error.
 
     Raises:
         UsageError: one line per fault.
@@ -43,7 +45,7 @@ def validated(
         faults = error.errors(include_url=False)
     # Each fault once, however many rules it breaks.
     found = {_line(kind, fault, place): _excerpt(fault, excerpt) for fault in faults}
-    raise UsageError("\n".join(found), "problem-file", "\n".join(line + shown for line, shown in found.items()))
+    raise UsageError("\n".join(found), code, "\n".join(line + shown for line, shown in found.items()))
 
 
 def did_you_mean(found: str, known: Iterable[str]) -> str:

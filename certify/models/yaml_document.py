@@ -84,6 +84,11 @@ class YamlDocument:
         """The line of `position` with a caret under the column."""
         return pointed_at(self.lines, self.position(location, of_key=of_key))
 
+    def fault(self, location: Location, problem: str, code: str) -> UsageError:
+        """An error about the value at a location."""
+        message = f"{self.place(location)}: {problem}"
+        return UsageError(message, code, f"{message}\n{self.excerpt(location)}")
+
 
 def pointed_at(lines: Sequence[str], position: Position) -> str:
     """Two lines: the source line, cut to a readable length around the column, and a caret under the column."""
@@ -114,6 +119,15 @@ def load_yaml(path: Path, role: str) -> YamlDocument:
         line = raw.count(b"\n", 0, error.start) + 1
         raise UsageError(f"{path}:{line}:1: the {role} is not UTF-8 text", code="yaml") from error
     return _Builder(path, text).build(_composed(path, text))
+
+
+def plain_scalar(text: str) -> str | int | float | bool | None:
+    """What a plain scalar of this text means in the core schema."""
+    stripped = text.strip()
+    for name, pattern in _CORE.items():
+        if pattern.match(stripped) and len(stripped) <= MAX_DIGITS:
+            return _converted(name, stripped)
+    return text
 
 
 class _Composer(yaml.SafeLoader):

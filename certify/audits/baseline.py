@@ -1,0 +1,110 @@
+"""Baselines: where every item stood, so that an audit fails only on what became worse."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from certify.certificates.audit_result import OUTCOMES
+from certify.errors import UsageError
+
+SCHEMA = "certify.audit-baseline/1"
+# A gap that is not certified may grow by this share and by this much before it counts as worse: searches that run
+# against the clock do not repeat to the last digit.
+GAP_SHARE = 0.1
+GAP_FLOOR = 1e-6
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One item: its verdict, or `failed`, and its proven relative gap where it has one."""
+
+    outcome: str
+    relative_gap: float | None
+
+
+def standing_of(result: Mapping[str, Any]) -> Standing:
+    """Where a result or error object stands."""
+    verdict = result["verdict"]
+    return Standing(verdict, result["gap"]["relative"]) if verdict else Standing("failed", None)
+
+
+def regression(before: Standing, now: Standing) -> str:
+    """How an item became worse, as a sentence; empty if it did not.
+
+    Worse is a later one of `OUTCOMES`, or, where it is not certified, a relative gap above (1 + `GAP_SHARE`) of the
+    former one plus `GAP_FLOOR`.
+    """
+    if OUTCOMES.index(now.outcome) > OUTCOMES.index(before.outcome):
+        return f"worse than the baseline: {before.outcome} before, {now.outcome} now"
+    if now.outcome in ("certified", "failed") or before.relative_gap is None:
+        return ""
+    most = (1 + GAP_SHARE) * before.relative_gap + GAP_FLOOR
+    if now.relative_gap is not None and now.relative_gap <= most:
+        return ""
+    found = "not bounded" if now.relative_gap is None else f"{now.relative_gap:.3g}"
+    return f"worse than the baseline: relative gap {before.relative_gap:.3g} before, {found} now"
+
+
+def load_baseline(path: Path) -> dict[str, Standing]:
+    """The standings by name of the item.
+
+    Raises:
+        UsageError: missing, or no baseline.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["schema"] != SCHEMA:
+            raise ValueError(f"schema {content['schema']!r}")
+        return {name: _standing(entry) for name, entry in content["items"].items()}
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"{path}: baseline not found; --update-baseline writes it from this audit", code="missing-file"
+        ) from error
+    except OSError as error:
+        raise UsageError(f"{path}: cannot read the baseline: {error.strerror}", code="unreadable-file") from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UsageError(f"{path}: not a baseline of schema {SCHEMA}: {error}", code="baseline") from error
+
+
+def save_baseline(path: Path, standings: Mapping[str, Standing]) -> None:
+    """Write a baseline, sorted and one item per line; it is there whole or not at all.
+
+    Raises:
+        UsageError: cannot be written.
+    """
+    rows = ",\n".join(
+        f"    {json.dumps(name, ensure_ascii=False)}: "
+        + json.dumps({"outcome": entry.outcome, "relative_gap": entry.relative_gap}, allow_nan=False)
+        for name, entry in sorted(standings.items())
+    )
+    text = f'{{\n  "schema": "{SCHEMA}",\n  "items": {{\n{rows}\n  }}\n}}\n'
+    try:
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                Path(temporary).unlink()
+            raise
+    except OSError as error:
+        raise UsageError(f"{path}: cannot write the baseline: {error.strerror}", code="unwritable") from error
+
+
+def _standing(entry: Mapping[str, Any]) -> Standing:
+    outcome, gap = entry["outcome"], entry["relative_gap"]
+    if outcome not in OUTCOMES or not (gap is None or (isinstance(gap, int | float) and gap >= 0)):
+        raise ValueError(f"an item {entry!r}")
+    return Standing(outcome, gap)

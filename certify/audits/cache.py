@@ -1,0 +1,66 @@
+"""The cache of an audit: the results file, the certificates that its verdicts rest on, and the digests of files."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+from certify.certificates.certificate_file import save_certificate
+from certify.errors import UsageError
+
+FOLDER = ".certify_cache"
+RESULTS = "results.jsonl"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class CachePlace:
+    """Where the cache is.
+
+    Attributes:
+        results: the results file.
+        certificates: folder of the certificates, each named by its SHA-256.
+        digests: what is remembered of files.
+    """
+
+    results: Path
+    certificates: Path
+    digests: Path
+
+    @classmethod
+    def of(cls, chosen: str | None, audit: Path) -> CachePlace:
+        """The place that was chosen, a folder or a `.jsonl` file; by default a folder beside the audit file."""
+        place = Path(chosen) if chosen else audit.parent / FOLDER
+        if place.suffix == ".jsonl":
+            return cls(place, place.with_suffix(".certificates"), place.with_suffix(".digests.json"))
+        return cls(place / RESULTS, place / "certificates", place / "digests.json")
+
+    def prepare(self) -> None:
+        """Make the folders, and keep a default one out of version control.
+
+        Raises:
+            UsageError: they cannot be made.
+        """
+        try:
+            self.certificates.mkdir(parents=True, exist_ok=True)
+            ignore = self.results.parent / ".gitignore"
+            if self.results.parent.name == FOLDER and not ignore.exists():
+                ignore.write_text("*\n", encoding="utf-8")
+        except OSError as error:
+            raise UsageError(
+                f"{self.results.parent}: cannot keep the cache here: {error.strerror}; choose another with --cache",
+                code="unwritable",
+            ) from error
+
+    def certificate(self, digest: str) -> Path:
+        """Where a certificate is kept."""
+        return self.certificates / f"{digest}.cert"
+
+    def keep(self, data: bytes) -> str:
+        """Keep a certificate; returns its SHA-256."""
+        digest = hashlib.sha256(data).hexdigest()
+        if not self.certificate(digest).exists():
+            save_certificate(self.certificate(digest), data)
+        return digest

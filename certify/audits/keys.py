@@ -1,0 +1,44 @@
+"""What a result depends on, as one digest: the model, the data, the problem, the tool and how it was run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from certify.models.problem_file import ProblemSpec
+from certify.version import __version__
+
+# Keys of `data:` that are files where it has no `path`.
+PAIR = ("inputs", "targets", "sample_weights", "mask")
+
+
+def data_files(spec: ProblemSpec) -> dict[str, Path]:
+    """The files of the data, by their key; a `.npy` pair in the order in which it is read."""
+    if spec.data.path is not None:
+        return {"path": spec.data.path}
+    chosen = {name: getattr(spec.data, name) for name in PAIR}
+    return {name: Path(value) for name, value in chosen.items() if isinstance(value, str)}
+
+
+def result_key(spec: ProblemSpec, digest: Callable[[Path, str], str | None], seed: int, device: str) -> str | None:
+    """Digest of everything that a result depends on; None where the digest of a file is not known.
+
+    Args:
+        spec: the problem.
+        digest: from a path and its role to the SHA-256 of the content.
+        seed: of all randomness.
+        device: `cpu` or `cuda`.
+    """
+    files = {f"data.{name}": digest(path, "data file") for name, path in data_files(spec).items()}
+    files["model"] = digest(spec.model.path, "model file")
+    if None in files.values():
+        return None
+    statement = spec.model_dump(mode="json", by_alias=True)
+    # Where the files are does not matter, only what is in them.
+    statement["model"].pop("path")
+    for name in data_files(spec):
+        statement["data"].pop(name)
+    content = {"tool": __version__, "problem": statement, "files": files, "seed": seed, "device": device}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -1,0 +1,122 @@
+"""`certify audit AUDIT.yaml`: parse, plan or run, report, exit."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from certify.cli.options import option, report_flags
+from certify.errors import UsageError
+
+if TYPE_CHECKING:
+    from certify.audits.cache import CachePlace
+    from certify.audits.plan import Plan
+    from certify.workflows.audit import AuditOptions
+
+FAILURES = ["internal", "refused", "usage", "unsupported", "not-certified", "undecided"]
+
+
+@click.command("audit", short_help="A batch of checks, in parallel, cached, resumable.")
+@click.argument("audit", metavar="AUDIT.yaml", type=click.Path())
+@click.option("--plan", is_flag=True, help="Print what would run, its cost and what the cache knows; run nothing.")
+@option("--jobs", "-j", type=click.IntRange(1), help="Items at a time on the CPU; default: one per core.")
+@option("--device", default="cpu", show_default=True, metavar="DEVICE", help="cpu, cuda:N, or cuda:0,cuda:1.")
+@option("--threads", type=click.IntRange(1), help="CPU threads of each item; default: cores divided by jobs.")
+@option("--seed", type=int, default=0, show_default=True, help="Seed of all randomness.")
+@option("--cache", type=click.Path(), help="Folder, or .jsonl file; default .certify_cache beside AUDIT.yaml.")
+@click.option("--no-cache", is_flag=True, help="Take no verdict from earlier audits.")
+@click.option("--resume", is_flag=True, help="Go on with the last audit of this file, which was interrupted.")
+@click.option("--only", multiple=True, metavar="NAME", help="Only items of this name or pattern; repeatable.")
+@click.option("--allow-empty", is_flag=True, help="Accept a glob that matches nothing.")
+@click.option("--fail-fast", "-x", is_flag=True, help="Stop at the first item that counts.")
+@click.option(
+    "--fail-on", multiple=True, type=click.Choice(FAILURES), help="Only these count for the exit code; repeatable."
+)
+@option("--baseline", type=click.Path(), help="Fail only on what is worse than in this file.")
+@click.option("--update-baseline", is_flag=True, help="Write the baseline from this audit.")
+@report_flags
+@click.pass_context
+def audit_command(ctx: click.Context, /, audit: str, **flags: Any) -> None:  # noqa: ANN401
+    """Check every model that AUDIT.yaml names, each in a process of its own with hard limits.
+
+    Items whose model, data, problem and version of certify have not changed are answered from the cache, after their
+    certificates have been verified again.
+
+    Exit code: the gravest of all items by 70 > 5 > 2 > 4 > 1 > 3 > 0; 130 when interrupted.
+    """
+    from certify.audits.cache import CachePlace
+    from certify.audits.plan import load_plan
+
+    if flags["update_baseline"] and not flags["baseline"]:
+        raise UsageError("--update-baseline needs --baseline FILE")
+    plan = load_plan(audit, allow_empty=flags["allow_empty"]).only(flags["only"])
+    place = CachePlace.of(flags["cache"], plan.path)
+    if flags["plan"]:
+        _print_plan(plan, place, flags)
+    else:
+        ctx.exit(_run(plan, _options(place, flags), flags))
+
+
+def _options(place: CachePlace, flags: dict[str, Any]) -> AuditOptions:
+    from certify.audits.audit_file import known_device
+    from certify.workflows.audit import AuditOptions
+    from certify.workflows.audit_pool import Settings, available_cores
+
+    try:
+        devices = tuple(known_device(flags["device"]).split(","))
+    except ValueError as error:
+        raise UsageError(f"--device: {error}", code="unknown-device") from error
+    return AuditOptions(
+        cache=place,
+        settings=Settings(flags["jobs"] or available_cores(), devices, flags["seed"], flags["threads"]),
+        use_cache=not flags["no_cache"],
+        resume=flags["resume"],
+        fail_fast=flags["fail_fast"],
+        fail_on=tuple(flags["fail_on"]),
+        baseline=Path(flags["baseline"]) if flags["baseline"] else None,
+        update_baseline=flags["update_baseline"],
+    )
+
+
+def _run(plan: Plan, options: AuditOptions, flags: dict[str, Any]) -> int:
+    from certify.cli.audit_progress import audit_view
+    from certify.cli.audit_reports import AuditReports
+    from certify.workflows.audit import run_audit
+
+    reports = AuditReports(flags)
+    with _terminable(), audit_view(len(plan.items), flags["quiet"], reports.color) as view:
+        result = run_audit(plan, options, reports.watched(view))
+    reports.finish(result)
+    return result.exit_code
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends an audit as Ctrl-C does."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _print_plan(plan: Plan, place: CachePlace, flags: dict[str, Any]) -> None:
+    from certify.workflows.audit_plan import plan_lines, plan_object, planned
+
+    options = _options(place, flags)
+    found = planned(plan, options)
+    if flags["format_"] in ("json", "jsonl"):
+        import json
+
+        click.echo(json.dumps(plan_object(plan, found), ensure_ascii=False, indent=2))
+    else:
+        click.echo("\n".join(plan_lines(plan, found)))

@@ -1,0 +1,131 @@
+"""Progress of an audit on stderr: a live table on a terminal; elsewhere one line per item as it ends."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, final
+
+import click
+
+from certify.audits.plan import PlannedItem
+from certify.certificates.audit_result import AuditItem
+from certify.reports.audit_text import STYLES, item_line
+from certify.workflows.audit_run import AuditListener
+
+if TYPE_CHECKING:
+    from rich.console import ConsoleRenderable
+
+# Where a check leaves its progress; see `workflows.audit_jobs`.
+PROGRESS = "progress.json"
+# Running items that the live table shows.
+MOST_ROWS = 12
+# Times per second that the table is drawn.
+FRAMES = 8
+
+
+@contextmanager
+def audit_view(total: int, quiet: bool, color: bool) -> Iterator[AuditListener]:
+    """A listener for an audit of so many items."""
+    if quiet:
+        yield _Silent()
+    elif sys.stderr.isatty():
+        from rich.console import Console
+        from rich.live import Live
+
+        console = Console(stderr=True, no_color=not color, highlight=False)
+        view = _LiveTable(total)
+        with Live(console=console, get_renderable=view.table, refresh_per_second=FRAMES, transient=True):
+            yield view
+    else:
+        yield _Lines(total)
+
+
+@final
+class _Silent:
+    """Shows nothing."""
+
+    def started(self, item: PlannedItem, folder: Path | None) -> None: ...
+
+    def ended(self, item: AuditItem) -> None: ...
+
+    def tick(self) -> None: ...
+
+
+@final
+class _Lines:
+    """One line per item."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._done = total, 0
+
+    def started(self, item: PlannedItem, folder: Path | None) -> None: ...
+
+    def ended(self, item: AuditItem) -> None:
+        self._done += 1
+        click.echo(f"[{self._done}/{self._total}] {item_line(item)}", err=True)
+
+    def tick(self) -> None: ...
+
+
+@final
+class _LiveTable:
+    """What runs, with its phase and gap, and how far the audit is."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._began = total, time.monotonic()
+        self._running: dict[str, tuple[float, Path | None]] = {}
+        self._outcomes: Counter[str] = Counter()
+        self._unmet = 0
+
+    def started(self, item: PlannedItem, folder: Path | None) -> None:
+        self._running[item.name] = (time.monotonic(), folder)
+
+    def ended(self, item: AuditItem) -> None:
+        self._running.pop(item.name, None)
+        self._outcomes[item.outcome] += 1
+        self._unmet += not item.met
+
+    def tick(self) -> None: ...
+
+    def table(self) -> ConsoleRenderable:
+        """The picture now; called by another thread, so that it works on copies."""
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        done = self._outcomes.total()
+        counts = Text("  ").join(
+            Text(f"{count} {name}", STYLES[name]) for name, count in list(self._outcomes.items()) if count
+        )
+        unmet = Text(f"  {self._unmet} not as asked", "red") if self._unmet else Text()
+        head = Table.grid(padding=(0, 1))
+        head.add_row(
+            ProgressBar(total=max(self._total, 1), completed=done, width=30),
+            f"{done}/{self._total}",
+            f"{time.monotonic() - self._began:.0f} s",
+            counts + unmet,
+        )
+        rows = Table.grid(padding=(0, 2))
+        running = list(self._running.items())
+        for name, (since, folder) in running[:MOST_ROWS]:
+            phase, gap = _progress(folder)
+            rows.add_row(Text(name, overflow="ellipsis", no_wrap=True), phase, gap, f"{time.monotonic() - since:.1f} s")
+        more = len(running) - MOST_ROWS
+        return Group(head, rows, *([Text(f"and {more} more")] if more > 0 else []))
+
+
+def _progress(folder: Path | None) -> tuple[str, str]:
+    """Phase and gap of a running item, as far as it has told."""
+    try:
+        state = json.loads((folder / PROGRESS).read_text(encoding="utf-8")) if folder else {}
+        gap = state.get("gap")
+        return str(state.get("phase", "starting")), "" if gap is None else f"gap {gap:.2%}"
+    except (OSError, ValueError, AttributeError):
+        return "starting", ""

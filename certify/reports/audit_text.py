@@ -1,0 +1,76 @@
+"""An audit as text: one row per item, then what counts against it and why, then a summary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from certify.certificates.audit_result import AuditItem, AuditResult
+
+STYLES = {"certified": "green", "undecided": "yellow", "improvable": "red", "failed": "bold red"}
+ORIGINS = {"run": "", "cache": "cached", "resumed": "resumed"}
+# Rows of met items that are shown without --verbose.
+MOST_ROWS = 40
+
+
+def item_line(item: AuditItem) -> str:
+    """One item on one line."""
+    gap = item.relative_gap
+    shown = "" if gap is None else f"  gap {gap:.2e}"
+    origin = f"  ({ORIGINS[item.origin]})" if ORIGINS[item.origin] else ""
+    counts = f"  FAILED: {item.failure}" if item.failure else ""
+    return f"{item.outcome:<10}  {item.name}{shown}  {item.seconds:.2f} s{origin}{counts}"
+
+
+def print_audit(console: Console, audit: AuditResult, verbose: bool) -> None:
+    """The whole audit; of many items only those that count, unless `verbose`."""
+    rows = audit.items if verbose or len(audit.items) <= MOST_ROWS else audit.unmet
+    if rows:
+        console.print(_table(rows))
+    if len(rows) < len(audit.items):
+        console.print(f"{len(audit.items) - len(rows)} items are as asked and not shown (--verbose shows them)")
+    for item in audit.unmet:
+        console.print(Text.assemble(("✗ ", "red"), (item.name, "bold"), f"  {item.file}:{item.line}:{item.column}"))
+        console.print(Text(f"    {item.failure}"))
+    for note in audit.notes:
+        console.print(Text(f"note: {note}"))
+    console.print(Text.from_markup(_summary(audit)))
+
+
+def _table(items: Iterable[AuditItem]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("verdict")
+    table.add_column("item", overflow="fold")
+    for title in ("gap", "asked", "seconds"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("")
+    for item in items:
+        gap = item.relative_gap
+        table.add_row(
+            Text(item.outcome, STYLES[item.outcome]),
+            Text(item.name),
+            "–" if gap is None else f"{gap:.2e}",
+            item.expect,
+            f"{item.seconds:.2f}",
+            ORIGINS[item.origin],
+        )
+    return table
+
+
+def _summary(audit: AuditResult) -> str:
+    counts = [f"[{STYLES[name]}]{count} {name}[/]" for name, count in audit.outcomes.items() if count]
+    origins = [f"{count} {name}" for name, count in audit.origins.items() if count and name != "run"]
+    parts = [", ".join(counts) or "nothing checked"]
+    if origins:
+        parts.append(f"{', '.join(origins).replace('cache', 'from the cache')}")
+    if audit.left_out:
+        parts.append(f"{len(audit.left_out)} not run")
+    if audit.interrupted:
+        parts.append("[red]interrupted[/]; go on with --resume")
+    asked = "all as asked" if not audit.unmet else f"[red]{len(audit.unmet)} not as asked[/]"
+    parts.append(asked)
+    return f"{escape(audit.file)}: {'; '.join(parts)}; {audit.seconds:.1f} s, exit code {audit.exit_code}"

@@ -1,0 +1,116 @@
+"""`certify audit`: answer from the cache what did not change, run the rest in processes, judge, and sum up."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+from certify.audits.baseline import Standing, load_baseline, save_baseline, standing_of
+from certify.audits.cache import CachePlace
+from certify.audits.digests import DigestIndex
+from certify.audits.judgement import gravest
+from certify.audits.plan import Plan
+from certify.audits.results_file import ResultsFile
+from certify.certificates.audit_result import AuditItem, AuditResult
+from certify.errors import ExitCode
+from certify.workflows.audit_memory import Memory
+from certify.workflows.audit_pool import LocalPool, Pool, Settings
+from certify.workflows.audit_run import AuditListener, AuditRun
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class AuditOptions:
+    """How to run an audit.
+
+    Attributes:
+        cache: where results and certificates are kept.
+        settings: how items are run.
+        use_cache: take verdicts of earlier audits.
+        resume: take everything that the last, interrupted audit of this file had finished.
+        fail_fast: stop at the first item that counts.
+        fail_on: names of failures that count; all if empty.
+        baseline: file to compare with, or None.
+        update_baseline: write it instead of failing.
+    """
+
+    cache: CachePlace
+    settings: Settings
+    use_cache: bool = True
+    resume: bool = False
+    fail_fast: bool = False
+    fail_on: tuple[str, ...] = ()
+    baseline: Path | None = None
+    update_baseline: bool = False
+
+
+def run_audit(plan: Plan, options: AuditOptions, listener: AuditListener, pool: Pool | None = None) -> AuditResult:
+    """Run a plan; an interrupt ends it early with what is finished.
+
+    Args:
+        plan: what to check.
+        options: how.
+        listener: told of progress.
+        pool: where items run; by default on this machine.
+
+    Raises:
+        UsageError: the cache or the baseline cannot be read or written.
+    """
+    started = time.monotonic()
+    before = _standings(options)
+    options.cache.prepare()
+    digests = DigestIndex(options.cache.digests)
+    with ResultsFile(options.cache.results) as results:
+        audit = os.path.abspath(plan.path)  # noqa: PTH100 - without resolving links
+        resumed = results.interrupted(audit) if options.resume else {}
+        results.start(audit, resume=options.resume)
+        memory = Memory(options.cache, results, digests, resumed, options.use_cache)
+        run = AuditRun(plan, options.settings, memory, {} if options.update_baseline else before, listener)
+        interrupted = _interrupted(run, pool or LocalPool(options.settings), options)
+        if len(run.finished) == len(plan.items):
+            results.end()
+    digests.save()
+    items, notes = run.finished, list(run.notes)
+    if options.resume and not resumed:
+        notes.append("there was no interrupted audit to resume")
+    codes = [item.counted_code for item in items]
+    if options.update_baseline and options.baseline is not None and not interrupted:
+        notes.append(_updated(options.baseline, {} if plan.whole else before, items))
+        codes = []
+    done = {item.name for item in items}
+    return AuditResult(
+        file=str(plan.path),
+        items=items,
+        left_out=tuple(item.name for item in plan.items if item.name not in done),
+        seconds=time.monotonic() - started,
+        exit_code=int(ExitCode.INTERRUPTED) if interrupted else gravest(codes, options.fail_on),
+        interrupted=interrupted,
+        notes=tuple(notes),
+    )
+
+
+def _interrupted(run: AuditRun, pool: Pool, options: AuditOptions) -> bool:
+    """Run everything; whether an interrupt ended it. Leaving the pool kills what still runs."""
+    try:
+        with pool as workers:
+            run.through(workers, options.fail_fast, options.fail_on)
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
+def _standings(options: AuditOptions) -> dict[str, Standing]:
+    """The baseline; nothing where there is none, or where the first one is yet to be written."""
+    if options.baseline is None or (options.update_baseline and not options.baseline.exists()):
+        return {}
+    return load_baseline(options.baseline)
+
+
+def _updated(path: Path, others: Mapping[str, Standing], items: Sequence[AuditItem]) -> str:
+    """Write the baseline: the items of this audit, and the others."""
+    save_baseline(path, {**others, **{item.name: standing_of(item.result) for item in items}})
+    return f"{path}: baseline written; nothing counts against it"

@@ -1,0 +1,64 @@
+"""What the process of an audit's item does: the whole check; `audit_recheck` is the one for a cached verdict."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any, final
+
+from certify.errors import CertifyError
+from certify.models.loading import Problem
+from certify.models.problem_file import spec_from_content
+from certify.reports.result_json import error_object, result_object
+from certify.workflows.check import CheckOptions, run_check
+from certify.workflows.threads import use_threads
+
+# Names of what a check leaves in its folder.
+CERTIFICATE = "certificate"
+PROGRESS = "progress.json"
+# Progress is written at most this often.
+PROGRESS_SECONDS = 0.25
+
+
+def check_item(folder: Path, content: dict[str, Any], device: str, seed: int, threads: int | None) -> dict[str, Any]:
+    """Check one model; leaves the certificate in the folder.
+
+    Args:
+        folder: of this process alone.
+        content: a whole problem, paths relative to the working folder.
+        device: `cpu`, `cuda` or `cuda:N`.
+        seed: of all randomness.
+        threads: of torch; None lets the size of the problem decide.
+
+    Returns:
+        A `certify.result/1` object, or an error object.
+    """
+    started = time.perf_counter()
+    try:
+        spec = spec_from_content(content, Path(), lambda at, key: "audit")
+        problem = Problem.from_files(spec, device)
+        use_threads(threads, problem)
+        outcome = run_check(problem, CheckOptions(seed, time.perf_counter() - started), _Progress(folder))
+    except CertifyError as error:
+        return error_object(content["model"]["path"], error.code, int(error.exit_code), str(error))
+    if outcome.certificate is not None:
+        (folder / CERTIFICATE).write_bytes(outcome.certificate)
+    return result_object(outcome.result)
+
+
+@final
+class _Progress:
+    """A listener that leaves the latest state in a file, for whoever looks."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file, self._last = folder / PROGRESS, -math.inf
+
+    def __call__(self, phase: str, upper: float, lower: float, detail: str) -> None:
+        now = time.monotonic()
+        if now - self._last >= PROGRESS_SECONDS:
+            self._last = now
+            gap = (upper - lower) / max(abs(upper), 1e-300)
+            state = {"phase": phase, "gap": gap if math.isfinite(gap) else None}
+            self._file.write_text(json.dumps(state), encoding="utf-8")

@@ -1,0 +1,175 @@
+"""Where an audit's items run: a process each on this machine, so many at a time, and one at a time on each GPU."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self, final
+
+from certify.audits.limits import physical_memory
+from certify.audits.workers import Ended, Job, Workers
+from certify.errors import CertifyError
+
+CHECK = "certify.workflows.audit_jobs:check_item"
+RECHECK = "certify.workflows.audit_recheck:recheck_item"
+CERTIFICATE = "certificate"
+# A check needs what its modules import; a recheck needs little.
+CHECK_MODULES = ("certify.workflows.audit_jobs", "cvxpy")
+RECHECK_MODULES = ("certify.workflows.audit_recheck",)
+CPU = "cpu"
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How items are run.
+
+    Attributes:
+        jobs: items at a time on the CPU.
+        devices: for items that name none.
+        seed: of all randomness.
+        threads: of each item; None for the cores divided by the jobs, and fewer for small problems.
+    """
+
+    jobs: int
+    devices: tuple[str, ...] = (CPU,)
+    seed: int = 0
+    threads: int | None = None
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A check to run, or a cached certificate to check again.
+
+    Attributes:
+        index: of the item in the plan.
+        recheck: whether it is the latter.
+        arguments: of the function.
+        seconds: hard limit.
+        memory: hard limit in bytes.
+        device: where it runs.
+    """
+
+    index: int
+    recheck: bool
+    arguments: Mapping[str, Any]
+    seconds: float
+    memory: int
+    device: str = CPU
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A task that has ended.
+
+    Attributes:
+        task: which.
+        outcome: what its function returned, or the error that stands for it.
+        certificate: the certificate that a check wrote, or None.
+        seconds: wall clock.
+    """
+
+    task: Task
+    outcome: Mapping[str, Any] | CertifyError
+    certificate: bytes | None
+    seconds: float
+
+
+class Pool(Protocol):
+    """Runs tasks somewhere."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def room(self, devices: tuple[str, ...]) -> str | None:
+        """One of the devices that takes another task now, or None."""
+
+    def start(self, task: Task) -> Path | None:
+        """Start a task; returns the folder where it leaves its progress, if that can be seen."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether any task runs."""
+
+    def wait(self, seconds: float) -> list[Finished]:
+        """The tasks that have ended, after at most so many seconds."""
+
+
+@final
+class LocalPool:
+    """Processes on this machine."""
+
+    def __init__(self, settings: Settings) -> None:
+        threads = settings.threads or max(1, available_cores() // settings.jobs)
+        self._jobs = settings.jobs
+        self._checks, self._rechecks = Workers(CHECK_MODULES, threads), Workers(RECHECK_MODULES, 1)
+        self._tasks: dict[tuple[bool, int], Task] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._checks.__exit__(kind, error, trace)
+        self._rechecks.__exit__(kind, error, trace)
+
+    def room(self, devices: tuple[str, ...]) -> str | None:
+        taken = [task.device for task in self._tasks.values()]
+        for device in devices:
+            if taken.count(device) < (self._jobs if device == CPU else 1):
+                return device
+        return None
+
+    def start(self, task: Task) -> Path | None:
+        workers = self._rechecks if task.recheck else self._checks
+        function = RECHECK if task.recheck else CHECK
+        job = workers.start(Job(function, task.arguments, task.seconds, task.memory))
+        self._tasks[(task.recheck, job)] = task
+        return workers.folder(job)
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._tasks)
+
+    def wait(self, seconds: float) -> list[Finished]:
+        channels = [workers.channel for workers in (self._checks, self._rechecks) if workers.channel]
+        deadlines = [workers.deadline() for workers in (self._checks, self._rechecks)]
+        nearest = min((deadline for deadline in deadlines if deadline is not None), default=None)
+        patience = seconds if nearest is None else min(seconds, max(0.0, nearest - time.monotonic()))
+        if channels:
+            select.select(channels, [], [], patience)
+        return [
+            self._finished(recheck, ended)
+            for recheck, workers in ((False, self._checks), (True, self._rechecks))
+            for ended in workers.wait(0)
+        ]
+
+    def _finished(self, recheck: bool, ended: Ended) -> Finished:
+        certificate = None
+        with contextlib.suppress(OSError):
+            certificate = (ended.folder / CERTIFICATE).read_bytes()
+        failed = isinstance(ended.outcome, CertifyError)
+        task = self._tasks.pop((recheck, ended.id))
+        return Finished(task, ended.outcome, None if failed else certificate, ended.seconds)
+
+
+def memory_of(gib: float | None) -> int:
+    """A limit in bytes; by default the memory of the machine."""
+    return int(gib * 2**30) if gib else physical_memory()
