@@ -210,7 +210,7 @@ def load_audit_file(path: str | Path) -> AuditDocument:
         document.path.parent,
         lambda at, key: document.place(at, of_key=key),
         lambda at, key: document.excerpt(at, of_key=key),
-        "audit-file",
+        code="audit-file",
     )
     return AuditDocument(document, top)
 

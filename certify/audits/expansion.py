@@ -68,9 +68,9 @@ def _matches(folder: Path, pattern: str) -> list[str]:
 def _axes(audit: AuditDocument, entry: int, raw: Mapping[str, Any]) -> dict[str, Sequence[Any]]:
     """The axes of all entries and of this one, on top."""
     own = raw.get("matrix", {})
-    if not isinstance(own, Mapping) or not all(isinstance(values, list) for values in own.values()):
-        # Entry says what is wrong.
-        _entry_of(audit, entry, {**raw, "path": "-"}, {})
+    if not isinstance(own, Mapping) or not all(isinstance(values, list) and values for values in own.values()):
+        # Without a combination the entry would never be read; its validation says what is wrong.
+        _entry_of(audit, entry, {"path": "-", "matrix": own}, {})
     return {**audit.top.matrix, **own}
 
 
@@ -82,7 +82,7 @@ def _entry_of(audit: AuditDocument, entry: int, raw: Mapping[str, Any], combinat
         return audit.document.excerpt(audit.located(entry, at), of_key=of_key)
 
     content = with_axes(raw, combination, lambda at, problem: _fault(audit, entry, at, problem))
-    return validated(Entry, content, audit.folder, place, excerpt, "audit-file")
+    return validated(Entry, content, audit.folder, place, excerpt, code="audit-file")
 
 
 def _is_excluded(audit: AuditDocument, entry: int, rule: Exclusion, combination: Combination) -> bool:

@@ -4,7 +4,7 @@ Requests and answers are JSON lines over the socket FD:
 
     {"id": 3, "function": "module:name", "arguments": {...}, "folder": "/…", "memory": 1073741824}
     {"kill": 3}
-    {"started": 3}
+    {"started": 3, "pid": 4711}
     {"id": 3, "status": 0}         an exit status, or minus the signal
 
 A job's process has its own process group, its own folder as TMPDIR, no input, and its output in `log` there. It calls
@@ -83,7 +83,7 @@ class ForkServer:
         with contextlib.suppress(OSError):
             os.setpgid(pid, pid)
         self._jobs[pid] = request["id"]
-        self._answer({"started": request["id"]})
+        self._answer({"started": request["id"], "pid": pid})
 
     def _reap(self) -> None:
         for pid in list(self._jobs):

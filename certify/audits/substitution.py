@@ -32,7 +32,7 @@ def with_environment(content: Any, known: Mapping[str, str], fault: Fault) -> An
             name = match["name"]
             if match[0] == "$${" or (name or "").startswith(MATRIX):
                 return match[0]
-            if name not in known:
+            if not name or name not in known:
                 raise fault(at, _unset(name, known))
             return known[name].replace("${", "$${")
 

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, final
@@ -70,7 +70,8 @@ class _Running:
     job: Job
     folder: Path
     started: float
-    overdue: bool = field(default=False)
+    overdue: bool = False
+    pid: int | None = None
 
 
 @final
@@ -168,7 +169,8 @@ class Workers:
         for entry in found:
             if "started" in entry and entry["started"] in self._running:
                 # Until now the server may have been importing.
-                self._running[entry["started"]].started = time.monotonic()
+                run = self._running[entry["started"]]
+                run.started, run.pid = time.monotonic(), entry["pid"]
         ended = [entry for entry in found if "status" in entry and entry["id"] in self._running]
         return [self._ended(entry["id"], entry["status"]) for entry in ended]
 
@@ -180,6 +182,11 @@ class Workers:
     def _lost(self) -> list[Ended]:
         """The server is gone, and its jobs with it: the kernel or a person ended it."""
         self._stop()
+        for run in self._running.values():
+            # The kernel ended the jobs themselves; their groups may hold more.
+            if run.pid is not None:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(run.pid, signal.SIGKILL)
         error = CertifyError("the process that starts the checks was ended from outside", "crashed")
         ended = [Ended(job, error, run.folder, time.monotonic() - run.started) for job, run in self._running.items()]
         self._finished += [run.folder for run in self._running.values()]

@@ -70,7 +70,7 @@ def _options(place: CachePlace, flags: dict[str, Any]) -> AuditOptions:
     try:
         devices = tuple(known_device(flags["device"]).split(","))
     except ValueError as error:
-        raise UsageError(f"--device: {error}", code="unknown-device") from error
+        raise UsageError(f"--device: {error}", code="device") from error
     return AuditOptions(
         cache=place,
         settings=Settings(flags["jobs"] or available_cores(), devices, flags["seed"], flags["threads"]),

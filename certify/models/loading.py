@@ -136,7 +136,7 @@ class Problem:
             "tolerance": {"relative_gap": relative_gap, "absolute_gap": absolute_gap},
             "budget": {"seconds": budget_seconds},
         } | ({} if skip is None else {"skip": skip})
-        spec = validated(ProblemSpec, content, Path(), _argument)
+        spec = validated(ProblemSpec, content, Path(), _argument, code="problem-file")
         data = arrays_from({"inputs": X, "targets": y, "sample_weights": sample_weights, "mask": mask}, "", None)
         graph = reduced(graph_of_module(model, layers, data.inputs))
         decomposition = decompose(graph, _conventions(spec), _penalty(spec.penalty))

@@ -233,7 +233,7 @@ def spec_from_content(
         UsageError: not a problem; one line per fault.
         UnsupportedError: a penalty that has no certificate yet.
     """
-    spec = validated(ProblemSpec, content, folder, place, excerpt)
+    spec = validated(ProblemSpec, content, folder, place, excerpt, code="problem-file")
     product = spec.penalty.product_of_norms
     if product and product.norms != (2, 2):
         where = place(("penalty", "product_of_norms", "norms"), False)

@@ -24,7 +24,8 @@ def validated(
     folder: Path,
     place: Place,
     excerpt: Place | None = None,
-    code: str = "problem-file",
+    *,
+    code: str,
 ) -> M:
     """`content` as a `kind`.
 

@@ -35,7 +35,7 @@ def print_audit(console: Console, audit: AuditResult, verbose: bool) -> None:
         console.print(f"{len(audit.items) - len(rows)} items are as asked and not shown (--verbose shows them)")
     for item in audit.unmet:
         console.print(Text.assemble(("✗ ", "red"), (item.name, "bold"), f"  {item.file}:{item.line}:{item.column}"))
-        console.print(Text(f"    {item.failure}"))
+        console.print(Text(f"    {item.failure}".replace("\n", "\n    ")))
     for note in audit.notes:
         console.print(Text(f"note: {note}"))
     console.print(Text.from_markup(_summary(audit)))

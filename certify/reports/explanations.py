@@ -206,6 +206,21 @@ PROBLEM_ERRORS: dict[str, Explanation] = {
         "Correct the lines named. certify init MODEL writes a problem file to start from, and the reference lists all "
         "keys.",
     ),
+    "audit-file": Explanation(
+        "the audit file or the flags do not describe an audit",
+        "A key of the audit file is missing, unknown or has a value of the wrong kind; a glob matches nothing; an "
+        "environment variable or an axis of the matrix is not there; or two items have one name. The message names "
+        "file, line and column.",
+        "",
+        "Correct the lines named; the reference lists all keys, and editors complete and check them with the published "
+        "schema. --allow-empty accepts a glob that matches nothing.",
+    ),
+    "baseline": Explanation(
+        "the baseline cannot be read",
+        "The file given by --baseline is not a baseline that certify audit has written.",
+        "",
+        "Name another file, or write it anew with --update-baseline.",
+    ),
     "yaml": Explanation(
         "the problem file is not YAML that certify reads",
         "The text is not YAML 1.2, has a key twice, or uses tags, anchors or numbers that are refused.",
@@ -400,6 +415,19 @@ REFUSALS: dict[str, Explanation] = {
         "",
         "Encode categories as numbers and fill in or drop missing values first.",
     ),
+    "time-limit": Explanation(
+        "the item of an audit was ended after its wall clock limit",
+        "The process of the item was still running when its hard limit was over, and was killed with everything that "
+        "it had started. The limit is limits.seconds, by default twice the budget and a minute.",
+        "",
+        "Raise limits.seconds, lower the budget, or find out with certify check what takes so long.",
+    ),
+    "memory-limit": Explanation(
+        "the item of an audit ran out of its memory",
+        "The process of the item asked for more private memory than limits.memory_gib, by default that of the machine.",
+        "",
+        "Raise limits.memory_gib, or check a smaller model or fewer data.",
+    ),
     "over-limit": Explanation(
         "the file is over the size limit",
         "The file, or what it unpacks to, is larger than certify reads.",
@@ -409,6 +437,14 @@ REFUSALS: dict[str, Explanation] = {
 }
 
 DEFECTS: dict[str, Explanation] = {
+    "crashed": Explanation(
+        "the process of an audit's item crashed",
+        "The process that checked the item ended without a result: by a signal, or because it was killed from outside, "
+        "as the kernel does for want of memory. No claim was made about it; other items are not affected.",
+        "",
+        "Run the item alone with certify check. If memory is short, run fewer --jobs, or set limits.memory_gib so that "
+        "one item cannot take all of it.",
+    ),
     "internal": Explanation(
         "a defect of certify",
         "Something happened that should not be possible. No claim was made.",

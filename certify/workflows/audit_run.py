@@ -13,7 +13,7 @@ from certify.audits.judgement import code_of, failure_of, gravest
 from certify.audits.plan import Plan, PlannedItem, hard_limit
 from certify.audits.results_file import Record
 from certify.certificates.audit_result import AuditItem, Origin
-from certify.errors import CertifyError
+from certify.errors import CertifyError, UsageError
 from certify.reports.result_json import error_object
 from certify.workflows.audit_memory import Memory, Prepared
 from certify.workflows.audit_pool import CPU, Finished, Pool, Settings, Task, memory_of
@@ -182,6 +182,6 @@ class AuditRun:
 
 
 def _error(item: PlannedItem, error: CertifyError) -> dict[str, Any]:
-    named = str(item.model) in str(error)
+    named = isinstance(error, UsageError) or str(item.model) in str(error)
     message = str(error) if named else f"{item.model}: {error}"
     return error_object(str(item.model), error.code, int(error.exit_code), message)
