@@ -2,7 +2,7 @@
 
 Requests and answers are JSON lines over the socket FD:
 
-    {"id": 3, "function": "module:name", "arguments": {...}, "folder": "/…", "memory": 1073741824}
+    {"id": 3, "function": "module:name", "arguments": {...}, "folder": "/…", "cwd": "/…", "memory": 1073741824}
     {"kill": 3}
     {"started": 3, "pid": 4711}
     {"id": 3, "status": 0}         an exit status, or minus the signal
@@ -60,7 +60,9 @@ class ForkServer:
                         os.read(read, 2**16)
                     self._reap()
                 if self._channel in ready:
-                    received = self._channel.recv(2**16)
+                    received = b""
+                    with contextlib.suppress(ConnectionError):
+                        received = self._channel.recv(2**16)
                     if not received:
                         break
                     *lines, waiting = (waiting + received).split(b"\n")
@@ -95,7 +97,7 @@ class ForkServer:
 
     def _answer(self, answer: dict[str, int]) -> None:
         # A closed socket shows in `serve`.
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(ConnectionError):
             self._channel.sendall(json.dumps(answer).encode() + b"\n")
 
 
@@ -109,6 +111,7 @@ def _work(request: dict[str, Any]) -> NoReturn:
     status = 1
     try:
         folder = Path(request["folder"])
+        os.chdir(request["cwd"])
         _settle(folder, request["memory"])
         module, _, name = request["function"].partition(":")
         outcome = getattr(import_module(module), name)(folder, **request["arguments"])

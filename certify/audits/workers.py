@@ -128,6 +128,7 @@ class Workers:
             "function": job.function,
             "arguments": job.arguments,
             "folder": str(folder),
+            "cwd": str(Path.cwd()),
             "memory": job.memory,
         }
         self._send(request)
@@ -202,7 +203,7 @@ class Workers:
         if self._channel is None:
             self._channel = self._launch()
         # If the server is gone, `wait` finds out.
-        with contextlib.suppress(BrokenPipeError, ConnectionError):
+        with contextlib.suppress(ConnectionError):
             self._channel.sendall(json.dumps(request).encode() + b"\n")
 
     def _launch(self) -> socket.socket:

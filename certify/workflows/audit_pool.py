@@ -118,7 +118,9 @@ class LocalPool:
     def __init__(self, settings: Settings) -> None:
         threads = settings.threads or max(1, available_cores() // settings.jobs)
         self._jobs = settings.jobs
-        self._checks, self._rechecks = Workers(CHECK_MODULES, threads), Workers(RECHECK_MODULES, 1)
+        self._open = contextlib.ExitStack()
+        self._checks = self._open.enter_context(Workers(CHECK_MODULES, threads))
+        self._rechecks = self._open.enter_context(Workers(RECHECK_MODULES, 1))
         self._tasks: dict[tuple[bool, int], Task] = {}
 
     def __enter__(self) -> Self:
@@ -127,8 +129,7 @@ class LocalPool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._checks.__exit__(kind, error, trace)
-        self._rechecks.__exit__(kind, error, trace)
+        self._open.close()
 
     def room(self, devices: tuple[str, ...]) -> str | None:
         taken = [task.device for task in self._tasks.values()]
