@@ -6,6 +6,7 @@ is none of these, is passed over. Several audits may append to one file.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
@@ -129,11 +130,15 @@ class ResultsFile:
 
     def _append(self, content: dict[str, Any]) -> None:
         line = json.dumps({"schema": SCHEMA, "run": self._run, **content}, ensure_ascii=False, allow_nan=False)
-        # A line that a crash has torn is closed first.
-        size = os.fstat(self._descriptor).st_size
-        torn = size > 0 and os.pread(self._descriptor, 1, size - 1) != b"\n"
-        os.write(self._descriptor, b"\n" * torn + line.encode() + b"\n")
-        os.fsync(self._descriptor)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        try:
+            # A line that a crash has torn is closed first.
+            size = os.fstat(self._descriptor).st_size
+            torn = size > 0 and os.pread(self._descriptor, 1, size - 1) != b"\n"
+            os.write(self._descriptor, b"\n" * torn + line.encode() + b"\n")
+            os.fsync(self._descriptor)
+        finally:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
 
 def _objects(content: bytes) -> list[dict[str, Any]]:

@@ -19,5 +19,5 @@ def _code(path: str, command: Callable[[str], ExitCode]) -> ExitCode:
     try:
         return command(path)
     except CertifyError as error:
-        click.echo(f"certify: error: {error}  [{error.code}]", err=True)
+        click.echo(f"certify: error: {error.report}", err=True)
         return error.exit_code

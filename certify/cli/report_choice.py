@@ -73,7 +73,7 @@ class Reports:
         code = int(error.exit_code)
         content: Content = error_object(model, error.code, code, message)
         self._add(Entry(model, Failure(error.code, message), content, Place(model), code))
-        click.echo(f"certify: error: {message}  [{error.code}]", err=True)
+        click.echo(f"certify: error: {'' if named else f'{model}: '}{error.report}", err=True)
 
     def _add(self, entry: Entry) -> None:
         self.entries.append(entry)

@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from certify.audits.audit_file import SCHEMA as AUDIT_SCHEMA
+from certify.audits.plan import load_plan
 from certify.errors import UsageError
 from certify.models.problem_file import SCHEMA as PROBLEM_SCHEMA
 from certify.models.problem_file import load_problem_file
 from certify.models.yaml_document import load_yaml
 
-LOADERS: dict[str, Callable[[Path], object]] = {PROBLEM_SCHEMA: load_problem_file}
+
+def _load_audit(path: Path) -> object:
+    """An audit file with its problems; its globs need not match anything here."""
+    return load_plan(path, allow_empty=True)
+
+
+LOADERS: dict[str, Callable[[Path], object]] = {PROBLEM_SCHEMA: load_problem_file, AUDIT_SCHEMA: _load_audit}
 
 
 def validate(path: str | Path) -> str:
-    """Check a problem file against its schema.
+    """Check a problem file or an audit file against its schema.
 
     Args:
         path: the file; its key `schema` says what it is.

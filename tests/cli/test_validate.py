@@ -55,3 +55,15 @@ def test_verify_takes_several_certificates_and_exits_with_the_gravest(certify, f
     assert "absent" in run.err
     assert certify("verify", "good", "good", "--model", "optimal.pt").code == 2
     assert len(certify("verify", "good", "good", "--format", "json").out.splitlines()) == 2
+
+
+def test_audit_files_are_validated_with_the_problems_in_them(certify, folder):
+    text = "schema: certify.audit/1\nmodels:\n  - path: elsewhere/*.pt\n    problem:\n      data: {path: d.npz}\n"
+    (folder / "audit.yaml").write_text(text + "      penalty: {weight_decay: 1}\n")
+    run = certify("validate", "audit.yaml")
+    assert (run.code, run.out) == (0, "audit.yaml: valid certify.audit/1\n")
+    (folder / "audit.yaml").write_text(text + "      penalty: {weight_decai: 1}\n")
+    run = certify("validate", "audit.yaml")
+    assert run.code == 2
+    assert "audit.yaml:6:17: penalty.weight_decai: unknown key; did you mean 'weight_decay'?" in run.err
+    assert "    6 |       penalty: {weight_decai: 1}\n      |                 ^\n" in run.err
