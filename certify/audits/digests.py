@@ -42,7 +42,7 @@ class DigestIndex:
             UsageError: missing, unreadable or not a regular file.
             RefusedError: over the size limit.
         """
-        place = os.path.abspath(path)  # noqa: PTH100 - without resolving links
+        place = absolute(path)
         known, before = self._read.get(place), signature(path)
         if known is not None and known[0] == before:
             return known[1]
@@ -60,7 +60,7 @@ class DigestIndex:
         found = signature(path)
         if found is None:
             return None
-        known = self._stored.get(os.path.abspath(path))  # noqa: PTH100
+        known = self._stored.get(absolute(path))
         if known is not None and known[0] == found:
             return known[1]
         return self.read(path, role) if found[0] <= PLAN_BYTES else None
@@ -75,6 +75,11 @@ class DigestIndex:
             with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
                 json.dump(entries, stream)
             Path(temporary).replace(self._file)
+
+
+def absolute(path: Path) -> str:
+    """The path from the root, links left as they are."""
+    return os.path.abspath(path)  # noqa: PTH100 - that one follows links
 
 
 def signature(path: Path) -> Signature | None:

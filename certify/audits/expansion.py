@@ -108,8 +108,8 @@ def _shown(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def all_cases(audit: AuditDocument, allow_empty: bool) -> Iterator[tuple[int, Combination, Entry, str]]:
-    """Number of the entry, combination, entry and model path of every item.
+def all_cases(audit: AuditDocument, allow_empty: bool) -> Iterator[tuple[int, Combination, Entry, list[str]]]:
+    """Number of the entry, combination, entry and model paths of every group of items.
 
     Raises:
         UsageError: an entry is not one, a glob matches nothing, or there are too many items.
@@ -124,5 +124,4 @@ def all_cases(audit: AuditDocument, allow_empty: bool) -> Iterator[tuple[int, Co
             total += len(files)
             if total > MAX_ITEMS:
                 raise _fault(audit, number, ("path",), f"more than {MAX_ITEMS} items")
-            for path in files:
-                yield number, combination, entry, path
+            yield number, combination, entry, files

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
+from certify.audits.plan import PlannedItem
 from certify.models.problem_file import ProblemSpec
 from certify.version import __version__
 
@@ -20,6 +22,20 @@ def data_files(spec: ProblemSpec) -> dict[str, Path]:
         return {"path": spec.data.path}
     chosen = {name: getattr(spec.data, name) for name in PAIR}
     return {name: Path(value) for name, value in chosen.items() if isinstance(value, str)}
+
+
+def asked_digest(item: PlannedItem, seed: int, device: str) -> str:
+    """Digest of what a plan knows of an item without opening a file."""
+    inline = isinstance(item.problem, ProblemSpec)
+    content = {
+        "tool": __version__,
+        "problem": item.problem.model_dump_json() if isinstance(item.problem, ProblemSpec) else str(item.problem),
+        # An inline problem has taken the changes in.
+        "changes": None if inline else asdict(item.changes),
+        "seed": seed,
+        "device": device,
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def result_key(spec: ProblemSpec, digest: Callable[[Path, str], str | None], seed: int, device: str) -> str | None:

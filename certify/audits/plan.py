@@ -131,16 +131,12 @@ def load_plan(path: str | Path, *, allow_empty: bool = False) -> Plan:
 
 
 def _items(audit: AuditDocument, allow_empty: bool) -> Iterator[tuple[int, PlannedItem]]:
-    before: tuple[Entry, Combination] | None = None
-    shared: Path | ProblemSpec | None = None
-    for number, combination, entry, file in all_cases(audit, allow_empty):
-        if before is None or entry is not before[0]:
-            shared, before = _shared_problem(audit, number, entry), (entry, combination)
+    for number, combination, entry, files in all_cases(audit, allow_empty):
         position = audit.document.position(("models", number))
-        model = audit.folder / file
-        yield (
-            number,
-            PlannedItem(
+        shared, devices = _shared_problem(audit, number, entry), tuple(entry.device.split(",")) if entry.device else ()
+        for file in files:
+            model = audit.folder / file
+            item = PlannedItem(
                 name=_name(audit, entry, file, combination),
                 model=model,
                 problem=problem_file_beside(model) if shared is None else shared,
@@ -149,11 +145,11 @@ def _items(audit: AuditDocument, allow_empty: bool) -> Iterator[tuple[int, Plann
                 max_relative_gap=entry.max_relative_gap,
                 limit_seconds=entry.limits.seconds,
                 memory_gib=entry.limits.memory_gib,
-                devices=tuple(entry.device.split(",")) if entry.device else (),
+                devices=devices,
                 line=position.line,
                 column=position.column,
-            ),
-        )
+            )
+            yield number, item
 
 
 def _name(audit: AuditDocument, entry: Entry, file: str, combination: Combination) -> str:

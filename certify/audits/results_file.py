@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,15 @@ from typing import Any, Self, final
 from certify.errors import UsageError
 
 SCHEMA = "certify.audit-record/1"
+_KINDS: dict[str, Any] = {
+    "name": str,
+    "key": str,
+    "seconds": float | int,
+    "certificate": str | None,
+    "result": dict,
+    "asked": str,
+    "inputs": list,
+}
 
 
 @final
@@ -33,6 +42,8 @@ class Record:
         seconds: wall clock of its process.
         certificate: SHA-256 of the certificate file in the cache, or None.
         result: a `certify.result/1` object or an error object.
+        asked: digest of what the plan knew of the item; see `asked_digest`.
+        inputs: absolute path and SHA-256 of every file that the item was made from.
     """
 
     name: str
@@ -40,6 +51,8 @@ class Record:
     seconds: float
     certificate: str | None
     result: Mapping[str, Any]
+    asked: str = ""
+    inputs: Sequence[Sequence[str]] = ()
 
 
 @final
@@ -78,9 +91,9 @@ class ResultsFile:
         found = self._latest.get(key)
         return found if found is not None and found.result.get("verdict") else None
 
-    def seconds_of(self) -> dict[str, float]:
-        """How long each item took when it was last run, by name."""
-        return {line["name"]: line["seconds"] for line in self._lines if "result" in line}
+    def by_name(self) -> dict[str, Record]:
+        """The last record of each item."""
+        return {line["name"]: _record(line) for line in self._lines if "result" in line}
 
     def interrupted(self, audit: str) -> dict[str, Record]:
         """What the last audit of this file had finished, by key, if it did not come to its end.
@@ -120,6 +133,8 @@ class ResultsFile:
                 "seconds": record.seconds,
                 "certificate": record.certificate,
                 "result": record.result,
+                "asked": record.asked,
+                "inputs": [list(entry) for entry in record.inputs],
             }
         )
         self._latest[record.key] = record
@@ -154,12 +169,11 @@ def _objects(content: bytes) -> list[dict[str, Any]]:
 
 
 def _is_record(entry: Mapping[str, Any]) -> bool:
-    kinds = {"name": str, "key": str, "seconds": float | int, "certificate": str | None, "result": dict}
-    return all(isinstance(entry.get(name), kind) for name, kind in kinds.items())
+    return all(isinstance(entry.get(name), kind) for name, kind in _KINDS.items())
 
 
 def _record(line: Mapping[str, Any]) -> Record:
-    return Record(line["name"], line["key"], line["seconds"], line["certificate"], line["result"])
+    return Record(**{name: line[name] for name in _KINDS})
 
 
 def _now() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import final
 
 from certify.audits.baseline import Standing, load_baseline, save_baseline, standing_of
 from certify.audits.cache import CachePlace
-from certify.audits.digests import DigestIndex
+from certify.audits.digests import DigestIndex, absolute
 from certify.audits.judgement import gravest
 from certify.audits.plan import Plan
 from certify.audits.results_file import ResultsFile
@@ -65,7 +64,7 @@ def run_audit(plan: Plan, options: AuditOptions, listener: AuditListener, pool: 
     options.cache.prepare()
     digests = DigestIndex(options.cache.digests)
     with ResultsFile(options.cache.results) as results:
-        audit = os.path.abspath(plan.path)  # noqa: PTH100 - without resolving links
+        audit = absolute(plan.path)
         resumed = results.interrupted(audit) if options.resume else {}
         results.start(audit, resume=options.resume)
         memory = Memory(options.cache, results, digests, resumed, options.use_cache)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, final
 
 from certify.audits.cache import CachePlace
-from certify.audits.digests import DigestIndex
-from certify.audits.keys import data_files, result_key
+from certify.audits.digests import DigestIndex, absolute
+from certify.audits.keys import asked_digest, data_files, result_key
+from certify.audits.plan import PlannedItem
 from certify.audits.results_file import Record, ResultsFile
 from certify.certificates.audit_result import Origin
 from certify.models.problem_file import ProblemSpec
@@ -25,12 +27,16 @@ class Prepared:
         key: what its result depends on.
         model_sha256: of the model file.
         data_sha256: of the data, as a result states it.
+        asked: digest of what the plan knew.
+        inputs: absolute path and digest of every file.
     """
 
     spec: ProblemSpec
     key: str
     model_sha256: str
     data_sha256: str
+    asked: str
+    inputs: tuple[tuple[str, str], ...]
 
     @property
     def content(self) -> dict[str, Any]:
@@ -67,19 +73,26 @@ class Memory:
         self._place, self._results, self._digests = place, results, digests
         self._resumed, self._use_cache = resumed, use_cache
 
-    def prepared(self, spec: ProblemSpec, seed: int, device: str) -> Prepared:
-        """Digests of a problem's files, from their content.
+    def prepared(self, item: PlannedItem, seed: int, device: str) -> Prepared:
+        """An item's problem, and the digests of its files from their content.
 
         Raises:
-            UsageError: a file is missing or unreadable.
+            UsageError: a file is missing, unreadable, or no problem file.
             RefusedError: a file is over the size limit.
+            UnsupportedError: a penalty that has no certificate.
         """
-        read = self._digests.read
-        key = result_key(spec, read, seed, device.partition(":")[0]) or ""
-        data = [read(path, "data file") for path in data_files(spec).values()]
+        read, kind = self._digests.read, device.partition(":")[0]
+        # Digested first: were it changed before it is parsed, the next plan would find another digest.
+        problem = {item.problem: read(item.problem, "problem file")} if isinstance(item.problem, Path) else {}
+        spec = item.spec()
+        key = result_key(spec, read, seed, kind) or ""
+        data = {path: read(path, "data file") for path in data_files(spec).values()}
+        model = {spec.model.path: read(spec.model.path, "model file")}
         # The digest of several files is that of their digests, one per line.
-        joined = data[0] if len(data) == 1 else hashlib.sha256("".join(d + "\n" for d in data).encode()).hexdigest()
-        return Prepared(spec, key, read(spec.model.path, "model file"), joined)
+        found = list(data.values())
+        joined = found[0] if len(found) == 1 else hashlib.sha256("".join(d + "\n" for d in found).encode()).hexdigest()
+        inputs = tuple((absolute(path), digest) for path, digest in (problem | model | data).items())
+        return Prepared(spec, key, model[spec.model.path], joined, asked_digest(item, seed, kind), inputs)
 
     def answer(self, key: str) -> tuple[Record, Origin] | None:
         """What is known of a key."""
@@ -105,5 +118,6 @@ class Memory:
             result = {**result, "certificate": str(self._place.certificate(digest))}
         found = (result["model"].get("sha256"), result.get("data", {}).get("sha256"))
         if result["verdict"] is None or found == (prepared.model_sha256, prepared.data_sha256):
-            self._results.add(Record(name, prepared.key, seconds, digest, result))
+            record = Record(name, prepared.key, seconds, digest, result, prepared.asked, prepared.inputs)
+            self._results.add(record)
         return result

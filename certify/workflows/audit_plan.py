@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, final
 
 from certify.audits.digests import DigestIndex, signature
-from certify.audits.keys import result_key
+from certify.audits.keys import asked_digest, result_key
 from certify.audits.plan import DEFAULT_BUDGET, Plan, PlannedItem
-from certify.audits.results_file import ResultsFile
+from certify.audits.results_file import Record, ResultsFile
 from certify.errors import CertifyError
 from certify.workflows.audit import AuditOptions
 
 Expected = Literal["cached", "run", "missing"]
+# Problem files that a plan parses to find answers of items that it does not know by name.
+MOST_PROBLEMS = 100
 # Items that the plan lists; the rest is counted.
 MOST_ROWS = 200
 
@@ -48,28 +51,47 @@ def planned(plan: Plan, options: AuditOptions) -> list[PlannedAnswer]:
         return [_answer(item, None, {}) for item in plan.items]
     digests = DigestIndex(options.cache.digests)
     with ResultsFile(options.cache.results) as results:
-        seconds = results.seconds_of()
-        found = []
-        for item in plan.items:
-            key = _key(item, digests, options) if options.use_cache else None
-            record = None if key is None else results.verdict_of(key)
-            found.append(_answer(item, None if record is None else record.result["verdict"], seconds))
+        before = results.by_name()
+        lookup = _Lookup(results, before, digests, options)
+        found = [_answer(item, lookup.verdict(item) if options.use_cache else None, before) for item in plan.items]
     digests.save()
     return found
 
 
-def _key(item: PlannedItem, digests: DigestIndex, options: AuditOptions) -> str | None:
-    device = (item.devices or options.settings.devices)[0].partition(":")[0]
-    try:
-        return result_key(item.spec(), digests.expected, options.settings.seed, device)
-    except CertifyError:
-        # The audit itself will say what is wrong.
-        return None
+@final
+class _Lookup:
+    """Looks for the answer to an item: by its name and the files of its last run, or else by its whole problem."""
+
+    def __init__(
+        self, results: ResultsFile, before: Mapping[str, Record], digests: DigestIndex, options: AuditOptions
+    ) -> None:
+        self._results, self._before, self._digests, self._options = results, before, digests, options
+        self._problems = MOST_PROBLEMS
+
+    def verdict(self, item: PlannedItem) -> str | None:
+        """The verdict that the cache is expected to give."""
+        device = (item.devices or self._options.settings.devices)[0].partition(":")[0]
+        seed, expected = self._options.settings.seed, self._digests.expected
+        last, record = self._before.get(item.name), None
+        try:
+            if last is not None and last.asked == asked_digest(item, seed, device) and self._unchanged(last):
+                record = self._results.verdict_of(last.key)
+            elif self._problems:
+                self._problems -= isinstance(item.problem, Path)
+                record = self._results.verdict_of(result_key(item.spec(), expected, seed, device) or "")
+        except CertifyError:
+            # The audit itself will say what is wrong.
+            return None
+        return None if record is None else record.result["verdict"]
+
+    def _unchanged(self, record: Record) -> bool:
+        return all(self._digests.expected(Path(path), "file") == digest for path, digest in record.inputs)
 
 
-def _answer(item: PlannedItem, verdict: str | None, seconds: Mapping[str, float]) -> PlannedAnswer:
+def _answer(item: PlannedItem, verdict: str | None, before: Mapping[str, Record]) -> PlannedAnswer:
     expected: Expected = "cached" if verdict else "run" if signature(item.model) is not None else "missing"
-    return PlannedAnswer(item, expected, verdict, seconds.get(item.name), item.budget_seconds)
+    last = before.get(item.name)
+    return PlannedAnswer(item, expected, verdict, None if last is None else last.seconds, item.budget_seconds)
 
 
 def plan_object(plan: Plan, answers: Sequence[PlannedAnswer]) -> dict[str, Any]:

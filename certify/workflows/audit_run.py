@@ -92,7 +92,7 @@ class AuditRun:
         """Answer an item, or start the process that does."""
         item, began = self._plan.items[index], time.monotonic()
         try:
-            prepared = self._memory.prepared(item.spec(), self._settings.seed, device)
+            prepared = self._memory.prepared(item, self._settings.seed, device)
         except CertifyError as error:
             self._end(index, _error(item, error), "run", time.monotonic() - began)
             return
