@@ -85,7 +85,8 @@ def _unknown(view: CallView, op: str) -> Output:
         entries = argument if isinstance(argument, list) else []
         values = [view.builder.value(entry.name) for entry in entries if isinstance(entry, Reference)]
         outputs += [value for value in values if isinstance(value, Output)]
-    constants = {name: value for name, value in tensors.items() if isinstance(value, Constant)}
+    held = {name: value for name, value in tensors.items() if isinstance(value, Constant)}
+    constants = {name: constant for name, constant in held.items() if constant.tensor.is_floating_point()}
     # What is computed from constants alone is still no parameter: a layer that nothing serves.
     return view.layer(op, outputs or [Output(view.builder.inputs[0])], constants)
 

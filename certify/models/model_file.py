@@ -13,8 +13,10 @@ from certify.models.layer_list import LayerEntry
 from certify.models.layers import LayerGraph
 from certify.models.listed_layers import build_graph
 from certify.models.module_layers import chain_layers, is_chain
+from certify.models.onnx_lowering import graph_of_onnx
 from certify.models.readers.archive import Archive, open_archive
 from certify.models.readers.exact_weights import exact_parameters
+from certify.models.readers.onnx_file import looks_like_onnx, read_onnx
 from certify.models.readers.pt2_file import looks_like_pt2, read_pt2
 from certify.models.readers.safetensors_file import looks_like_safetensors, read_safetensors
 from certify.models.readers.torch_file import TorchContent, looks_like_pickle, read_torch_legacy, read_torch_zip
@@ -39,6 +41,8 @@ def read_model_file(path: Path) -> WeightFile | LayerGraph:
                 return _of_archive(file, archive)
         if looks_like_pickle(file):
             return _of_torch(file, read_torch_legacy(file))
+        if looks_like_onnx(file):
+            return graph_of_onnx(read_onnx(file), Origin("onnx", path, file.sha256))
         if file.size == 0:
             raise RefusedError(f"{path}: the model file is empty", code="corrupt-file")
         raise RefusedError(

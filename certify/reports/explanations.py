@@ -305,6 +305,12 @@ PROBLEM_ERRORS: dict[str, Explanation] = {
         "",
         "Keep one value per entry, for example their mean.",
     ),
+    "missing-extra": Explanation(
+        "an optional package is not installed",
+        "Reading this format needs a package that certify does not install by itself.",
+        "",
+        "Install the extra that the message names, such as pip install 'certify-optimality[onnx]'.",
+    ),
     "missing-file": Explanation(
         "no such file",
         "A path leads to nothing. Paths in a problem file are relative to that file, paths in flags to the working "
@@ -386,10 +392,10 @@ REFUSALS: dict[str, Explanation] = {
     ),
     "unsupported-schema": Explanation(
         "the file follows another version of its format",
-        "A .pt2 file names the version of torch's export schema that it follows. Certify reads one major version, "
-        "since another may give the same words another meaning.",
+        "A .pt2 file names the version of torch's export schema that it follows, an ONNX file that of the operators. "
+        "Certify reads those that it knows, since another may give the same words another meaning.",
         "",
-        "Save the model with a torch that writes the version named in the message, or upgrade certify.",
+        "Save the model in a version named in the message, or upgrade certify.",
     ),
     "weight-type": Explanation(
         "weights of an unsupported kind",

@@ -33,8 +33,6 @@ ReadTensors = Callable[[Mapping[str, StoredTensor], Storages, str], dict[str, Te
 
 # Keys under which training scripts nest the weights, or the module.
 NESTS = ("state_dict", "model_state_dict", "model")
-# What only Lightning's checkpoints have.
-_LIGHTNING = "pytorch-lightning_version"
 # What files of tensors, numbers and settings import; none of it is imported here.
 _KNOWN = (
     TENSOR_CALLS
@@ -111,7 +109,7 @@ def _content(pickle: Pickle, storages: Storages, where: str, read: ReadTensors) 
     items = entries(value)
     nest = _nest(items, where) if items is not None else None
     if items is not None and nest is not None:
-        source = "ckpt" if _LIGHTNING in items else "pt"
+        source = "ckpt"
         others = [f"'{key:.40}'" for key in items if isinstance(key, str) and key != nest]
         notes = (f"weights read from '{nest}'; left aside: {_some(others)}",) if others else ()
         value = items[nest]
