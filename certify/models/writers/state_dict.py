@@ -23,15 +23,22 @@ from certify.problem import ParallelNetwork
 CARRIER = 2.0**-40
 
 _FORMATS = {".pt": "pt", ".pth": "pt", ".safetensors": "safetensors"}
+# Suffixes of formats that are read and not written.
+_READ_ONLY = (".pt2", ".onnx", ".ckpt", ".skops")
 
 
 def ensure_writable(path: str | Path) -> None:
     """Check, before long work, that a file can be written.
 
     Raises:
-        UsageError: the folder is missing or not writable, or the path is a folder.
+        UsageError: the folder is missing or not writable, the path is a folder, or its suffix is of a format that is
+            not written.
     """
     target = Path(path)
+    if target.suffix.lower() in _READ_ONLY:
+        raise UsageError(
+            f"{target}: models are written as their weights alone; name a .pt or .safetensors file", code="unwritable"
+        )
     try:
         mode = target.stat().st_mode if target.exists() else stat.S_IFREG
         with tempfile.NamedTemporaryFile(dir=target.resolve().parent):
@@ -47,7 +54,7 @@ def write_network(path: str | Path, graph: LayerGraph, decomposition: Decomposit
     """Write `network` as the parameters of `graph`, atomically.
 
     Args:
-        path: a suffix `.pt`, `.pth` or `.safetensors` decides the format; otherwise that of the graph.
+        path: the suffix `.safetensors` decides the format, or that of the graph; otherwise a state dict of torch.
         graph: the model that the problem was loaded from.
         decomposition: its parallel form.
         network: what to write; its width may differ.
