@@ -44,7 +44,9 @@ def graph_of_program(program: Program, origin: Origin) -> LayerGraph:
         view = CallView(call, builder, uses, made, batches)
         _lower(view)
         made.update(dict.fromkeys(call.outputs, call))
-    return builder.finish(builder.value(program.outputs[0]), origin)
+    graph = builder.finish(builder.value(program.outputs[0]), origin)
+    extents = zip(graph.inputs, program.inputs.values(), strict=True)
+    return replace(graph, ranks={name: len(sizes) for name, sizes in extents if sizes})
 
 
 def _lower(view: CallView) -> None:

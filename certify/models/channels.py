@@ -92,11 +92,11 @@ def split_channels(graph: LayerGraph, terms: tuple[Term, ...], *, zeros: bool) -
             weight = graph.weight(layer)
             own = atoms.new(weight.shape[1 if layer.op == "embedding" else 0])
             found[layer.name] = own
-            if layer.name not in ends:
-                # A linear layer reads the last axis, which is that of the channels in a table alone.
-                mixed = layer.op == "linear" and ranks[layer.inputs[0]] > 2 and values[0] is not None
-                before = atoms.merged(values[0]) if mixed else values[0]
-                _join_weight(atoms, layer, (own, before), weight, zeros=zeros)
+            if ranks[layer.name] > 2 and layer.op in ("linear", "embedding"):
+                # Their channels lie on the last axis, not on axis 1: they are not told apart.
+                atoms.merged(own, values[0])
+            elif layer.name not in ends:
+                _join_weight(atoms, layer, (own, values[0]), weight, zeros=zeros)
         elif layer.name not in outer and any(value is not None for value in values):
             found[layer.name] = _passed_on(atoms, layer, values, ranks)
         else:

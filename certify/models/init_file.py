@@ -15,6 +15,8 @@ from certify.problem import LOSSES
 
 INPUT_NAMES = ("X", "x", "inputs", "features", "data", "X_train", "x_train")
 TARGET_NAMES = ("y", "Y", "targets", "target", "labels", "label", "y_train")
+# Formats that hold weights and no layers.
+WEIGHTS_ALONE = ("pt", "safetensors", "ckpt")
 
 _PLAIN = re.compile(r"[A-Za-z_][\w./-]*$")
 _TYPED = {"null", "true", "false"}
@@ -51,6 +53,8 @@ def draft_problem_file(model: str | Path, data: str | Path | None = None) -> str
 
 
 def _layer_lines(found: Inspection) -> list[str]:
+    if found.format not in WEIGHTS_ALONE:
+        return []
     rows = [(row.op, row.name, bool(row.shapes)) for row in found.layers]
     if rows:
         assumed = [note for note in found.notes if note.startswith("assumed")]
@@ -82,13 +86,16 @@ def _data_lines(data: str | Path | None, folder: Path) -> list[str]:
 
 
 def _bias_lines(found: Inspection) -> list[str]:
-    weighted = [row for row in found.layers if row.op == "linear"]
-    if len(weighted) != 2:
+    if found.family is None:
         return ["# biases: {hidden: penalized, output: penalized}   # penalized, free or absent"]
-    policy = ["penalized" if len(row.shapes) > 1 else "absent" for row in weighted]
+    own = found.subnetworks[0].weights
+    skip = {name for row in found.layers if row.op == "skip" for name in row.shapes}
+    # A subnetwork has two weights, and its bias where there is one; a bias beside it is that of the outputs.
+    present = {"hidden": len(own) > 2, "output": bool(set(found.penalized) - set(own) - skip)}
+    policy = ", ".join(f"{role}: {'penalized' if is_there else 'absent'}" for role, is_there in present.items())
     return [
         "# penalized: weight decay reaches the bias too, as in torch; free: it does not; absent: there is none.",
-        f"biases: {{hidden: {policy[0]}, output: {policy[1]}}}",
+        f"biases: {{{policy}}}",
     ]
 
 

@@ -66,6 +66,7 @@ class LayerGraph:
         sha256: digest of the file, or of the parameters of a live module.
         notes: assumptions and conversions, for the report.
         inputs: names of the graph's inputs.
+        ranks: number of axes of each input, samples included, by name; where they are not given the layers tell them.
         folded: whether layers were folded into others, so that parameters differ from those of the file.
     """
 
@@ -77,6 +78,7 @@ class LayerGraph:
     sha256: str
     notes: tuple[str, ...]
     inputs: tuple[str, ...] = (INPUT,)
+    ranks: Mapping[str, int] = field(default_factory=dict)
     folded: bool = False
 
     def __post_init__(self) -> None:

@@ -7,7 +7,7 @@ from certify.models.layers import Layer, LayerGraph
 
 def ranks_of(graph: LayerGraph) -> dict[str, int]:
     """Axes by name of a layer or graph input."""
-    ranks = {name: _of_input(graph.readers(name)) for name in graph.inputs}
+    ranks = {name: graph.ranks.get(name) or _of_input(graph.readers(name)) for name in graph.inputs}
     for layer in graph.layers:
         ranks[layer.name] = _of_output(layer, [ranks[name] for name in layer.inputs])
     return ranks

@@ -101,3 +101,13 @@ def test_bounds_and_their_cost_are_shown(certify):
     assert all(bound["applies"] and bound["cost"] for bound in bounds)
     saved(nn.Linear(60, 4), nn.ReLU(), nn.Linear(4, 2))
     assert {bound["method"]: bound["applies"] for bound in inspection(certify)["bounds"]}["cones"] is False
+
+
+def test_init_leaves_out_the_layers_that_a_file_holds_itself(certify, folder):
+    saved(nn.Linear(6, 4, bias=False), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2, bias=False))
+    assert certify("init", "net.pt", "--data", "train.npz").code == 0
+    text = (folder / "net.problem.yaml").read_text()
+    assert "layers:" not in text
+    # The shift of the batch normalization is a hidden bias once it is folded.
+    assert "biases: {hidden: penalized, output: absent}" in text
+    assert certify("check", "net.pt", "--budget", "5s").code in (0, 1, 3)

@@ -45,13 +45,13 @@ def test_the_zoo_is_large_enough():
 
 
 def test_family_degree_width_and_verdict_are_as_worked_out_by_hand(entry):
-    standing = standing_of(traced_graph(entry.module))
+    standing = standing_of(traced_graph(entry.module, *entry.inputs))
     assert found_kinds(standing) == entry.expected.kinds
     assert verdict(standing) == entry.expected.verdict
 
 
 def test_the_graph_and_its_simplified_form_compute_what_the_module_does(entry):
-    module, graph = entry.module, traced_graph(entry.module)
+    module, graph = entry.module, traced_graph(entry.module, *entry.inputs)
     expected = module(*entry.inputs).detach()
     close(graph.forward(*entry.inputs), expected)
     close(simplified(graph).forward(*entry.inputs), expected)
@@ -70,7 +70,7 @@ def test_torch_export_gives_a_graph_that_decomposes_alike(entry):
 
 
 def test_the_sum_of_subnetworks_computes_what_the_module_does(entry):
-    graph = simplified(traced_graph(entry.module))
+    graph = simplified(traced_graph(entry.module, *entry.inputs))
     if degrees_of(graph).breaks:
         pytest.skip("homogeneity breaks")
     form = parallel_form(graph)
@@ -79,7 +79,7 @@ def test_the_sum_of_subnetworks_computes_what_the_module_does(entry):
 
 
 def test_every_subnetwork_is_homogeneous_of_its_degree(entry):
-    standing = standing_of(traced_graph(entry.module))
+    standing = standing_of(traced_graph(entry.module, *entry.inputs))
     for kind in () if standing.form is None else standing.form.kinds:
         weights = {name: 1.7 * tensor for name, tensor in kind.graph.parameters.items()}
         scaled = replace(kind, graph=replace(kind.graph, parameters=weights))
@@ -90,7 +90,7 @@ def test_every_subnetwork_is_homogeneous_of_its_degree(entry):
 @pytest.mark.parametrize("name", ["parallel-two-layer-branches", "two-towers-joined", "relu-beside-a-linear-skip"])
 def test_a_network_written_as_two_layers_has_the_same_outputs_and_the_same_penalty(name):
     entry = ZOO[name]
-    graph = reduced(traced_graph(entry.module))
+    graph = reduced(traced_graph(entry.module, *entry.inputs))
     assert two_layer_form(graph) is not None
     close(graph.forward(*entry.inputs), entry.module(*entry.inputs).detach())
     penalty = sum(float((tensor**2).sum()) for tensor in graph.parameters.values())
@@ -99,7 +99,7 @@ def test_a_network_written_as_two_layers_has_the_same_outputs_and_the_same_penal
 
 def test_an_inner_product_of_embeddings_is_two_linear_layers_on_one_hot_rows():
     entry = ZOO["embedding-inner-product"]
-    graph = reduced(traced_graph(entry.module))
+    graph = reduced(traced_graph(entry.module, *entry.inputs))
     rows, columns = entry.inputs
     completed = graph.forward(torch.eye(5, dtype=torch.float64))
     close(completed[rows, columns], entry.module(rows, columns).detach())
@@ -108,7 +108,7 @@ def test_an_inner_product_of_embeddings_is_two_linear_layers_on_one_hot_rows():
 @pytest.mark.parametrize("name", ["two-layer-relu", "conv-relu-max-pool", "block-diagonal-weights"])
 def test_parts_lead_back_to_the_parameters_and_take_more_subnetworks(name):
     entry = ZOO[name]
-    graph = simplified(traced_graph(entry.module))
+    graph = simplified(traced_graph(entry.module, *entry.inputs))
     form = parallel_form(graph)
     ((cut,),) = [kind.cuts for kind in form.kinds]
     for parameter, part in cut.parts.items():
@@ -121,7 +121,7 @@ def test_parts_lead_back_to_the_parameters_and_take_more_subnetworks(name):
 
 def test_the_comparison_of_forward_passes_sees_a_wrong_weight():
     entry = ZOO["two-layer-relu"]
-    graph = simplified(traced_graph(entry.module))
+    graph = simplified(traced_graph(entry.module, *entry.inputs))
     form = parallel_form(graph)
     other = replace(graph, parameters={n: t + 1e-9 for n, t in graph.parameters.items()})
     with pytest.raises(CertifyError, match="differ from the layers"):

@@ -53,15 +53,15 @@ FUNCTIONS = {
 METHODS = ("sum", "mean", "amax", "flatten", "unsqueeze", "squeeze", "square", "abs")
 
 
-def traced_graph(module):
-    """The graph of a module whose parameters are float64."""
+def traced_graph(module, *inputs):
+    """The graph of a module whose parameters are float64; `inputs` tell the number of axes."""
     module = module.eval()
     trace = fx.symbolic_trace(module)
     state = {name: tensor.detach() for name, tensor in module.state_dict().items() if tensor.is_floating_point()}
-    layers, inputs, names = [], [], {}
+    layers, names_in, names = [], [], {}
     for node in trace.graph.nodes:
         if node.op == "placeholder":
-            inputs.append(node.name)
+            names_in.append(node.name)
             names[node] = node.name
         elif node.op == "output":
             assert names[node.args[0]] == layers[-1].name
@@ -70,7 +70,8 @@ def traced_graph(module):
             names[node] = layers[-1].name
     used = {name for layer in layers for name in layer.parameters.values()}
     parameters = {name: tensor for name, tensor in state.items() if name in used}
-    return LayerGraph(tuple(layers), parameters, "", "live", None, "0" * 64, (), tuple(inputs))
+    ranks = {name: tensor.ndim for name, tensor in zip(names_in, inputs, strict=False)}
+    return LayerGraph(tuple(layers), parameters, "", "live", None, "0" * 64, (), tuple(names_in), ranks)
 
 
 def _layer(node, trace, names):

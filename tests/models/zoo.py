@@ -54,6 +54,10 @@ def _images():
     return (torch.linspace(-5, 5, SAMPLES * 2 * 36, dtype=torch.float64).sin().reshape(SAMPLES, 2, 6, 6),)
 
 
+def _sets():
+    return (torch.linspace(-1, 2, SAMPLES * 4 * 3, dtype=torch.float64).sin().reshape(SAMPLES, 4, 3),)
+
+
 def _indices(count):
     return tuple((torch.arange(SAMPLES) * (3 + index)) % 5 for index in range(count))
 
@@ -224,6 +228,19 @@ def depthwise_separable():
         *(nn.Conv2d(2, 6, 3), nn.ReLU(), nn.Conv2d(6, 6, 3, groups=6, bias=False)),
         *(nn.Flatten(), nn.Linear(24, 2)),
     )
+
+
+@architecture("degree-mismatch", ("linear-relu-linear-relu-sum", 3, 1), inputs=_sets)
+def deep_sets():
+    class DeepSets(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.element, self.mixed, self.head = (nn.Linear(3, 3, bias=False) for _ in range(3))
+
+        def forward(self, x):
+            return self.head(torch.relu(self.mixed(torch.relu(self.element(x)))).sum(1))
+
+    return DeepSets()
 
 
 @architecture("degree-mismatch", ("deep relu", 3, 1))
