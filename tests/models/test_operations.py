@@ -6,7 +6,7 @@ import torch
 from certify.models.degrees import INPUT_DEGREES, NOT_HOMOGENEOUS
 from certify.models.operations import OPERATIONS, Operands
 
-SCALE = 5.0
+SCALE = 8.0
 # Attributes that an operation cannot do without, and the number of axes that it reads where they are not two.
 ATTRIBUTES = {
     "maxout": {"pieces": 2},
