@@ -150,6 +150,13 @@ def finding(entry: Entry) -> str:
     return f"{entry.unmet}; {entry.message}" if entry.unmet else entry.message
 
 
+def standing(entry: Entry) -> str:
+    """How an audit takes the entry, where that is not told by its state."""
+    if entry.unmet:
+        return "counts against the audit"
+    return "as the audit expects" if entry.passed and entry.state != "certified" else ""
+
+
 def counted(report: Report) -> str:
     """How many models are in each state."""
     listed = ", ".join(f"{found} {state}" for state, found in report.states.items())

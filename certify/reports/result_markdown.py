@@ -38,7 +38,7 @@ def table_row(entry: Entry) -> str:
     if result is None:
         return f"{name} **failed** | | | | | | `{entry.reason}` |"
     cells = (
-        f"**{result.verdict}**",
+        f"**{result.verdict}**" + (f" {phrases.standing(entry)}" if entry.passed else ""),
         result.proof,
         phrases.relative_gap(result),
         phrases.tolerance(result),

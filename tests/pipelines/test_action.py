@@ -102,6 +102,23 @@ def test_annotations_come_after_what_the_runner_must_not_read(poor):
     assert (folder / "summary.md").read_text().startswith("### certify: 2 models")
 
 
+def test_script_audits_and_annotates_the_line_of_the_audit_file(poor):
+    folder, *_ = poor
+    known = "  - {path: models/linnerud-linear-other-weight-decay/model.pt, name: known, expect: improvable}"
+    lines = ["schema: certify.audit/1", "models:", "  - path: models/*/model.pt", known, "  - path: absent.pt"]
+    (folder / "audit.yaml").write_text("\n".join(lines))
+    done, outputs = run_script(folder, AUDIT="audit.yaml", REPORTS="audited")
+    assert (done.returncode, outputs["exit-code"]) == (2, "2"), done.stderr
+    places = re.findall(r"^::error file=audit.yaml,line=(\d+),col=5,title=certify%3A (\w+)", done.stdout, re.MULTILINE)
+    assert places == [("3", "improvable"), ("5", "failed")]
+    (run,) = json.loads(Path(outputs["sarif"]).read_text())["runs"]
+    assert [found["locations"][0]["physicalLocation"]["region"]["startLine"] for found in run["results"]] == [3, 5]
+    assert json.loads(Path(outputs["json"]).read_text())["schema"] == "certify.audit-result/1"
+    root = ElementTree.parse(outputs["junit"]).getroot()
+    assert (root.get("tests"), root.get("failures"), root.get("errors")) == ("4", "1", "1")
+    assert "as the audit expects" in Path(outputs["html"]).read_text()
+
+
 @pytest.mark.parametrize("inputs", [{}, {"MODELS": "absent.pt"}, {"MODELS": "$(touch broken)", "ARGUMENTS": "--what"}])
 def test_what_cannot_run_fails_with_an_annotation(inputs, tmp_path):
     done, outputs = run_script(tmp_path, **inputs)

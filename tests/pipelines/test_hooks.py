@@ -64,6 +64,14 @@ def test_every_broken_problem_file_is_named(hook):
     assert "b.problem.yaml: has the unknown schema 'what/1'" in output
 
 
+def test_audit_files_are_checked_without_their_models(hook):
+    audit = b"schema: certify.audit/1\nmodels:\n  - path: models/*.pt\n"
+    code, output = hook("certify-config", {"audit.yaml": audit, "x.audit.yml": audit.replace(b"path", b"paht")})
+    assert code == 1
+    assert "x.audit.yml:3:5" in output
+    assert "\ncertify: error: audit.yaml" not in output
+
+
 def test_certificates_are_verified(hook, certificate):
     code, output = hook("certify-verify", {"good.certificate": certificate})
     assert code == 0, output
