@@ -59,6 +59,13 @@ def _axes(value: dict[str, tuple[Scalar, ...]]) -> dict[str, tuple[Scalar, ...]]
     return value
 
 
+def _shared_keys(value: dict[str, Any]) -> dict[str, Any]:
+    for key in ("path", "name"):
+        if key in value:
+            raise ValueError(f"'{key}' belongs to an entry of 'models'")
+    return value
+
+
 def known_device(value: str) -> str:
     """The value, if it is `cpu` or CUDA devices.
 
@@ -154,7 +161,7 @@ class AuditFile(_Section):
     """
 
     version: Literal["certify.audit/1"] = Field(alias="schema")
-    defaults: dict[str, Any] = Field(default_factory=dict)
+    defaults: Annotated[dict[str, Any], AfterValidator(_shared_keys)] = Field(default_factory=dict)
     models: Annotated[tuple[dict[str, Any], ...], Field(strict=False, min_length=1)]
     matrix: Matrix = Field(default_factory=dict)
     exclude: Exclusions = ()

@@ -5,7 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, final
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
 
 from certify.errors import UnsupportedError
 from certify.models.layer_list import LayerEntry, parse_layer, parse_layers
@@ -45,7 +54,12 @@ def _readable_layer(value: object) -> object:
 
 
 File = Annotated[Path, BeforeValidator(_joined)]
-Strength = Annotated[float, Field(allow_inf_nan=False), AfterValidator(_positive_strength)]
+Strength = Annotated[
+    float,
+    Field(allow_inf_nan=False),
+    AfterValidator(_positive_strength),
+    WithJsonSchema({"type": "number", "exclusiveMinimum": 0}),
+]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Nonnegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
@@ -59,7 +73,29 @@ def _name_or_names(value: object) -> object:
     raise ValueError(f"must be a name or a list of names, found {value!r}")
 
 
-Selection = Annotated[Any, AfterValidator(_name_or_names)]
+_NAME = {"type": "string", "minLength": 1}
+Selection = Annotated[
+    Any,
+    AfterValidator(_name_or_names),
+    WithJsonSchema({"anyOf": [_NAME, {"type": "array", "items": _NAME, "minItems": 1}]}),
+]
+Layer = Annotated[
+    Any,
+    AfterValidator(_readable_layer),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "minLength": 1},
+                {
+                    "type": "object",
+                    "additionalProperties": {"type": ["string", "integer"]},
+                    "minProperties": 1,
+                    "maxProperties": 1,
+                },
+            ]
+        }
+    ),
+]
 
 
 class _Section(BaseModel):
@@ -68,10 +104,15 @@ class _Section(BaseModel):
 
 @final
 class ModelSpec(_Section):
-    """`model:` — the file, and its layers where the file holds weights and no graph."""
+    """`model:` — the file, and its layers where the file holds weights and no graph.
+
+    Attributes:
+        path: the model file, relative to this file; told by content.
+        layers: the chain in the order in which it runs: `linear: NAME`, `relu`, `square`; at most one `skip: NAME`.
+    """
 
     path: File
-    layers: Annotated[tuple[Annotated[Any, AfterValidator(_readable_layer)], ...], Field(strict=False)] | None = None
+    layers: Annotated[tuple[Layer, ...], Field(strict=False)] | None = None
 
     @property
     def entries(self) -> tuple[LayerEntry, ...] | None:
@@ -112,16 +153,28 @@ class DataSpec(_Section):
 
 @final
 class LossSection(_Section):
-    """`loss:` — a loss of `torch.nn.functional`."""
+    """`loss:` — a loss of `torch.nn.functional`.
 
-    name: Annotated[str, AfterValidator(_known_loss)] = "mse"
+    Attributes:
+        name: of the loss.
+        reduction: as in torch; `mean` divides by what torch divides by.
+        scale: factor on the loss; 0.5 with `mse` is the half square.
+    """
+
+    name: Annotated[str, AfterValidator(_known_loss), WithJsonSchema({"enum": list(LOSS_NAMES)})] = "mse"
     reduction: Literal["mean", "sum"] = "mean"
     scale: Positive = 1.0
 
 
 @final
 class ProductOfNormsSpec(_Section):
-    """`product_of_norms:` — λ Σ Π ‖W‖^power."""
+    """`product_of_norms:` — λ Σ Π ‖W‖^power.
+
+    Attributes:
+        strength: λ.
+        norms: of each factor.
+        powers: of each norm.
+    """
 
     strength: Strength
     norms: Annotated[tuple[int, ...], Field(strict=False, min_length=1, max_length=64)] = (2, 2)
@@ -132,7 +185,14 @@ class ProductOfNormsSpec(_Section):
 
 @final
 class PenaltySpec(_Section):
-    """`penalty:` — exactly one of its keys."""
+    """`penalty:` — exactly one of its keys.
+
+    Attributes:
+        weight_decay: wd > 0, coupled as in SGD and Adam: (wd/2) Σ‖p‖² over penalized parameters.
+        product_of_norms: λ Σ Π ‖W‖^power over subnetworks.
+    """
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
 
     weight_decay: Strength | None = None
     product_of_norms: ProductOfNormsSpec | None = None
@@ -146,7 +206,12 @@ class PenaltySpec(_Section):
 
 @final
 class BiasSpec(_Section):
-    """`biases:` — by default penalized where the layer has a bias."""
+    """`biases:` — by default penalized where the layer has a bias.
+
+    Attributes:
+        hidden: of the hidden layer.
+        output: of the output layer.
+    """
 
     hidden: Policy | None = None
     output: Policy | None = None
@@ -154,7 +219,12 @@ class BiasSpec(_Section):
 
 @final
 class ToleranceSpec(_Section):
-    """`tolerance:` — certified means gap ≤ max(absolute_gap, relative_gap · |objective|)."""
+    """`tolerance:` — certified means gap ≤ max(absolute_gap, relative_gap · |objective|).
+
+    Attributes:
+        relative_gap: share of |objective|.
+        absolute_gap: in units of the objective.
+    """
 
     relative_gap: Nonnegative = 1e-3
     absolute_gap: Nonnegative = 0.0
@@ -162,14 +232,30 @@ class ToleranceSpec(_Section):
 
 @final
 class BudgetSpec(_Section):
-    """`budget:` — wall clock seconds."""
+    """`budget:` — how long to search and bound.
+
+    Attributes:
+        seconds: wall clock; a solver may overrun it by its last step.
+    """
 
     seconds: Positive = 60.0
 
 
 @final
 class ProblemSpec(_Section):
-    """A whole problem file, with paths joined to the file's folder."""
+    """A whole problem file; paths are relative to it.
+
+    Attributes:
+        version: `certify.problem/1`.
+        model: the model.
+        data: the data that the loss is over.
+        loss: the loss.
+        penalty: the penalty.
+        biases: how biases are treated.
+        skip: how a linear skip is treated.
+        tolerance: what counts as optimal.
+        budget: how long to try.
+    """
 
     version: Literal["certify.problem/1"] = Field(alias="schema")
     model: ModelSpec

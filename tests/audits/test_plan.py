@@ -144,6 +144,7 @@ PROBLEM = "problem: {data: {path: d}, penalty: {weight_decay: 1}"
         ("models: [{path: a, " + PROBLEM + ", los: 1}}]", "2:75", "los: unknown key; did you mean 'loss'?"),
         ("models: [{path: a, " + PROBLEM + ", loss: {name: mes}}}]", "2:88", "did you mean 'mse'?"),
         ("defaults: {expect: x}\nmodels: [{path: a}]", "2:20", "expect: must be"),
+        ("defaults: {path: x}\nmodels: [{path: a}]", "2:11", "'path' belongs to an entry"),
         ("defaults: {" + PROBLEM + ", loss: {name: x}}}\nmodels: [{path: a}]", "2:80", "unknown loss 'x'"),
         ("defaults: &a {expect: any}\nmodels: [{path: a}]", "2:11", "anchors"),
         ("models: [{path: a, path: b}]", "2:20", "duplicate key 'path'"),
