@@ -32,11 +32,10 @@ def on_tables(graph: LayerGraph) -> LayerGraph:
     Args:
         graph: simplified.
     """
-    for layer in graph.layers:
-        readers = graph.readers(layer.name)
-        linear = bool(readers) and all(reader.op == "linear" for reader in readers)
-        if layer.op == "flatten" and layer.inputs[0] in graph.inputs and linear and _starts_at(layer, 1):
-            return on_tables(bypassed(graph, layer))
+    flattening = next((layer for layer in graph.layers if _flattens_inputs(graph, layer)), None)
+    while flattening is not None:
+        graph = bypassed(graph, flattening)
+        flattening = next((layer for layer in graph.layers if _flattens_inputs(graph, layer)), None)
     last = graph.layers[-1] if graph.layers else None
     before = None if last is None else graph.layer(last.inputs[0])
     single = before is not None and before.op == "linear" and graph.weight(before).shape[0] == 1
@@ -51,6 +50,14 @@ def on_tables(graph: LayerGraph) -> LayerGraph:
     ):
         return bypassed(graph, last)
     return graph
+
+
+def _flattens_inputs(graph: LayerGraph, layer: Layer) -> bool:
+    """Whether a layer makes a table of the inputs for linear layers, or for another that does."""
+    if layer.op != "flatten" or layer.inputs[0] not in graph.inputs or not _starts_at(layer, 1):
+        return False
+    readers = graph.readers(layer.name)
+    return bool(readers) and all(reader.op in ("linear", "flatten") for reader in readers)
 
 
 def _starts_at(layer: Layer, axis: int) -> bool:

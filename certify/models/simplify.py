@@ -110,8 +110,12 @@ def bypassed(graph: LayerGraph, gone: Layer) -> LayerGraph:
         if end is None:
             return graph
         layers = [*(layer for layer in layers if layer.name != end.name), end]
-    rewired = (replace(x, inputs=tuple(source if name == gone.name else name for name in x.inputs)) for x in layers)
+    rewired = (_rewired(layer, gone.name, source) if gone.name in layer.inputs else layer for layer in layers)
     return replace(graph, layers=tuple(rewired))
+
+
+def _rewired(layer: Layer, gone: str, source: str) -> Layer:
+    return replace(layer, inputs=tuple(source if name == gone else name for name in layer.inputs))
 
 
 def _folded(graph: LayerGraph, norm: Layer) -> LayerGraph:

@@ -54,21 +54,52 @@ def terms_of(graph: LayerGraph) -> tuple[Term, ...]:
 
 
 def _terms(graph: LayerGraph, term: Term) -> list[Term]:
+    """The terms below one, those of a sum that share a parameter as one."""
+    reached = _through_maps(graph, term)
+    if not _is_sum(graph, reached):
+        return [_ended(graph, reached)]
+    found, waiting = [], [reached]
+    while waiting:
+        node = _through_maps(graph, waiting.pop())
+        if _is_sum(graph, node):
+            layer = _layer(graph, node.node)
+            below = replace(node, sums=(layer.name, *node.sums))
+            waiting += [replace(below, node=name) for name in reversed(layer.inputs)]
+        else:
+            found.append(_ended(graph, node))
+    return found if _share_nothing(graph, found) else [reached]
+
+
+def _through_maps(graph: LayerGraph, term: Term) -> Term:
+    """Down through linear maps that nothing else reads."""
+    while True:
+        layer = graph.layer(term.node)
+        if layer is None or len(graph.readers(term.node)) > 1:
+            return term
+        # What the loss contains anyway is no part of the terms, so that the biases before it are those of the outputs.
+        if layer.op not in LINEAR_MAPS and not (layer.op in CONTAINED and not term.after):
+            return term
+        contracted = (term.contracted and layer.op not in _REARRANGING) or sums_channels(layer)
+        term = replace(term, node=layer.inputs[0], after=(layer.name, *term.after), contracted=contracted)
+
+
+def _is_sum(graph: LayerGraph, term: Term) -> bool:
+    """Whether a layer adds what it reads: under a sum over channels, what is joined there is added as well."""
     layer = graph.layer(term.node)
     if layer is None or len(graph.readers(term.node)) > 1:
-        return [term]
-    # What the loss contains anyway is no part of the terms, so that the biases before it are those of the outputs.
-    if layer.op in LINEAR_MAPS or (layer.op in CONTAINED and not term.after):
-        contracted = (term.contracted and layer.op not in _REARRANGING) or sums_channels(layer)
-        after = (layer.name, *term.after)
-        return _terms(graph, replace(term, node=layer.inputs[0], after=after, contracted=contracted))
-    # Under a sum over channels, what is joined there is added.
-    if layer.op == "add" or (layer.op == "cat" and term.contracted and layer.attributes.get("dim") == CHANNEL):
-        below = replace(term, sums=(layer.name, *term.sums))
-        found = [inner for name in layer.inputs for inner in _terms(graph, replace(below, node=name))]
-        return found if _share_nothing(graph, found) else [term]
-    weighted = layer.op in _SUMMING
-    return [replace(term, weighted=weighted, by_inputs=weighted and layer.attributes.get("groups", 1) == 1)]
+        return False
+    return layer.op == "add" or (layer.op == "cat" and term.contracted and layer.attributes.get("dim") == CHANNEL)
+
+
+def _ended(graph: LayerGraph, term: Term) -> Term:
+    layer = graph.layer(term.node)
+    weighted = layer is not None and layer.op in _SUMMING and len(graph.readers(term.node)) <= 1
+    groups = 1 if layer is None else layer.attributes.get("groups", 1)
+    return replace(term, weighted=weighted, by_inputs=weighted and groups == 1)
+
+
+def _layer(graph: LayerGraph, name: str) -> Layer:
+    return next(layer for layer in graph.layers if layer.name == name)
 
 
 def _share_nothing(graph: LayerGraph, terms: list[Term]) -> bool:
@@ -78,7 +109,8 @@ def _share_nothing(graph: LayerGraph, terms: list[Term]) -> bool:
 
 def parameters_before(graph: LayerGraph, term: Term) -> set[str]:
     """Names of the parameters that a term depends on."""
-    layers = [layer for layer in graph.layers if layer.name in ancestors(graph, term.node)]
+    before = ancestors(graph, term.node)
+    layers = [layer for layer in graph.layers if layer.name in before]
     return {name for layer in layers for name in layer.parameters.values()}
 
 
