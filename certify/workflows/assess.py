@@ -21,7 +21,7 @@ from certify.certificates.result import (
     Seconds,
 )
 from certify.certificates.verdict import Standing, achieved_share, allowance, reason_of, verdict_of
-from certify.growth.improve import Improvement
+from certify.growth.stages import Improvement
 from certify.models.loading import Problem
 from certify.workflows.certificate_of import Settled
 from certify.workflows.messages import message_of

@@ -10,7 +10,8 @@ from typing import final
 from certify.bounds.ladder import LowerBound, climb, trivial_bound
 from certify.bounds.methods import SEARCHES
 from certify.bounds.polar import PolarTask
-from certify.growth.improve import Improvement, RoundListener, SearchSettings, continued, improve
+from certify.growth.improve import RoundListener, SearchSettings, continued, improve
+from certify.growth.stages import Improvement
 from certify.models.loading import Problem
 from certify.workflows.listener import Listener
 

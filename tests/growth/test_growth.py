@@ -9,7 +9,8 @@ import torch
 from certify.growth.corrective import corrected
 from certify.growth.descent import descend
 from certify.growth.directions import directions_of
-from certify.growth.improve import SearchSettings, improve, without_dead
+from certify.growth.improve import SearchSettings, improve
+from certify.growth.merge import without_dead
 from certify.problem import ParallelNetwork
 from tests.soundness.planted import INSTANCES
 

@@ -1,0 +1,123 @@
+"""The meta-algorithm of Haeffele and Vidal 2017, one round at a time: descend, test, add violating subnetworks.
+
+Every network was evaluated and objectives never increase. On the way dual candidates are collected: the gradient at
+each round's network.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import torch
+
+from certify.growth.balance import balanced
+from certify.growth.corrective import corrected
+from certify.growth.descent import descend
+from certify.growth.merge import without_dead
+from certify.growth.polish import polish_applies, polished
+from certify.growth.stages import Candidate, Improvement, find_candidate, more_hopeful, stage_of
+from certify.problem import Factors, Objective, ParallelNetwork
+
+# Quasi-Newton steps at the given width, and after each fully corrective step.
+FIRST_DESCENT_STEPS = 400
+DESCENT_STEPS_PER_ROUND = 200
+# Most directions that one round adds.
+MOST_DIRECTIONS = 24
+# Far from the optimum, by this share of the objective, rounds move subnetworks by quasi-Newton steps, which cross cells
+# cheaply, from random ones besides; near it they solve the restricted problem over cells. The first few rounds count as
+# far until they are close.
+FAR_GAP = 1e-2
+CLOSE_GAP = 1e-3
+FIRST_ROUNDS = 3
+SCATTERED = 64
+SCATTERED_SIZE = 1e-2
+# A direction violates the polar condition if its pairing exceeds λ by this share.
+VIOLATION = 1e-9
+
+
+def begin(objective: Objective, network: ParallelNetwork, seconds: float, resolution: float, seed: int) -> Improvement:
+    """Balance and descend at the given width.
+
+    Args:
+        objective: the function to minimize.
+        network: where to start.
+        seconds: budget; descent may take half of it.
+        resolution: absolute; where balancing alone comes this close to the hoped-for bound there is no descent.
+        seed: of all randomness.
+    """
+    started = time.perf_counter()
+    start = stage_of(objective, network)
+    even = start.better(stage_of(objective, balanced(objective, network)))
+    first = find_candidate(objective, even.network, started + seconds, seed)
+    found = Improvement(start, even, even, even, first, first, 0)
+    if found.hoped_gap <= resolution or network.width == 0 and objective.convex.features.shape[1] == 0:
+        return found
+    local = even.better(
+        stage_of(objective, descend(objective, even.network, started + seconds / 2, FIRST_DESCENT_STEPS))
+    )
+    latest = find_candidate(objective, local.network, started + seconds, seed)
+    return Improvement(start, even, local, local, latest, more_hopeful(first, latest), 0)
+
+
+def advance(objective: Objective, found: Improvement, hints: Factors | None, deadline: float, seed: int) -> Improvement:
+    """One round of growth.
+
+    Args:
+        objective: the function to minimize.
+        found: the search so far.
+        hints: further directions with θ = 1 to add, stacked (s, ·), such as those that a bound left open.
+        deadline: `time.perf_counter()` value at which to stop.
+        seed: of all randomness.
+    """
+    directions = _violating(objective, found.latest, hints)
+    network, width = found.best.network, found.best.network.width + len(directions[0])
+    share = found.hoped_gap / max(abs(found.best.objective), 1e-300)
+    warm = share > (CLOSE_GAP if found.rounds < FIRST_ROUNDS else FAR_GAP)
+    if warm:
+        network = _scattered(objective, network, seed)
+    refit = polished if polish_applies(objective, width) and not warm else _descended
+    stage = found.best.better(
+        stage_of(objective, without_dead(objective, refit(objective, network, directions, deadline)))
+    )
+    latest = find_candidate(objective, stage.network, deadline, seed)
+    return replace(
+        found,
+        best=stage,
+        latest=latest,
+        candidate=more_hopeful(found.candidate, latest),
+        rounds=found.rounds + 1,
+    )
+
+
+def _violating(objective: Objective, latest: Candidate | None, hints: Factors | None) -> Factors:
+    """The most violating of all known directions, at most `MOST_DIRECTIONS`."""
+    blank = objective.empty_network().factors
+    if latest is None:
+        return blank if hints is None else tuple(f[:MOST_DIRECTIONS] for f in hints)
+    known = latest.polar.witness
+    if hints is not None:
+        known = tuple(torch.cat([a, b]) for a, b in zip(known, hints, strict=True))
+    pairings = -objective.kind.pairing(objective.inputs, latest.dual, known)
+    order = pairings.argsort(descending=True)[:MOST_DIRECTIONS]
+    order = order[pairings[order] > objective.strength * (1 + VIOLATION)]
+    return tuple(f[order] for f in known)
+
+
+def _descended(objective: Objective, network: ParallelNetwork, directions: Factors, deadline: float) -> ParallelNetwork:
+    wide = without_dead(objective, corrected(objective, network, directions, deadline))
+    return descend(objective, wide, deadline, DESCENT_STEPS_PER_ROUND)
+
+
+def _scattered(objective: Objective, network: ParallelNetwork, seed: int) -> ParallelNetwork:
+    """The network with small random subnetworks added."""
+    generator = torch.Generator().manual_seed(seed)
+    size = objective.matched_products(network).mean() if network.width else objective.inputs.new_tensor(1.0)
+    share = (SCATTERED_SIZE * size) ** (1 / objective.kind.degree)
+    units = []
+    for factor in network.factors:
+        drawn = torch.randn(SCATTERED, *factor.shape[1:], generator=generator, dtype=factor.dtype).to(factor)
+        units.append(
+            torch.cat([factor, share * torch.nn.functional.normalize(drawn.flatten(1), dim=1).reshape(drawn.shape)])
+        )
+    return ParallelNetwork(tuple(units), network.coefficients)

@@ -1,0 +1,96 @@
+"""Where a search stands: networks with their objectives, and dual points worth bounding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+from torch import Tensor
+
+from certify.bounds.ladder import scaled
+from certify.bounds.methods import SEARCHES
+from certify.bounds.polar import PolarBound, PolarTask
+from certify.problem import Objective, ParallelNetwork
+from certify.problem.dual import InfeasibleDualError, feasible_dual
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A network with its objective."""
+
+    network: ParallelNetwork
+    objective: float
+
+    def better(self, other: Stage) -> Stage:
+        """The other one if its objective is lower, else this one."""
+        return other if other.objective < self.objective else self
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A dual point worth bounding.
+
+    Attributes:
+        dual: A, (n, c), feasible but for the polar.
+        polar: lower end of its polar, with witnesses.
+        hope_estimate: the lower bound that A would prove if `polar.lower` were its polar; not proven.
+    """
+
+    dual: Tensor
+    polar: PolarBound
+    hope_estimate: float
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Improvement:
+    """What a search found; objectives never increase from one stage to the next.
+
+    Attributes:
+        start: the given network.
+        balanced: same function, least penalty.
+        local: after descent at the given width.
+        best: after growth.
+        latest: the dual point at `best`, None if none was feasible.
+        candidate: the most promising dual point seen, None if none was feasible.
+        rounds: number of growth rounds.
+    """
+
+    start: Stage
+    balanced: Stage
+    local: Stage
+    best: Stage
+    latest: Candidate | None
+    candidate: Candidate | None
+    rounds: int
+
+    @property
+    def hoped_gap(self) -> float:
+        """Best objective minus the best hope for a lower bound; +inf without a dual point."""
+        return float("inf") if self.candidate is None else self.best.objective - self.candidate.hope_estimate
+
+
+def stage_of(objective: Objective, network: ParallelNetwork) -> Stage:
+    """The network evaluated."""
+    return Stage(network, objective.evaluate(network).objective)
+
+
+def find_candidate(objective: Objective, network: ParallelNetwork, deadline: float, seed: int = 0) -> Candidate | None:
+    """The dual point at the network's gradient, with its polar searched; None if no feasible point is near."""
+    try:
+        dual = feasible_dual(objective, objective.evaluate(network).gradient)
+    except InfeasibleDualError:
+        return None
+    task = PolarTask(objective, dual, objective.strength, deadline, network.factors, seed)
+    polar = SEARCHES[objective.kind.name](task)
+    optimistic = PolarBound(polar.lower, polar.witness, polar.lower, polar.method)
+    return Candidate(dual, polar, scaled(objective, dual, optimistic).value)
+
+
+def more_hopeful(old: Candidate | None, new: Candidate | None) -> Candidate | None:
+    """The candidate with the larger hope, the old one at a tie."""
+    if old is None or new is None:
+        return old or new
+    return new if new.hope_estimate > old.hope_estimate else old
