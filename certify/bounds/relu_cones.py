@@ -22,8 +22,11 @@ LARGEST_DIMENSION = 12
 SHARE_BEYOND = 0.5
 # A search forecast to take this many times the time there is does not start, beyond the comfortable dimension.
 HOPELESS = 20.0
-# Relative distance between the bound asked of the search and the one that is useful.
-SLACK = 1e-4
+# Relative distance between the bound asked of the search and the one that is useful: a share of the useful bound's own
+# distance from λ, within limits.
+LARGEST_SLACK = 1e-4
+SMALLEST_SLACK = 1e-10
+SLACK_SHARE = 0.25
 # Tolerance when no bound at this dual point decides, so that the interval itself is the result.
 INTERVAL_TOLERANCE = 5e-4
 
@@ -85,10 +88,12 @@ def _settings(task: PolarTask, reduced: ReducedInputs) -> ConeSettings:
     seconds = task.seconds_left * (1.0 if dimension <= COMFORTABLE_DIMENSION else SHARE_BEYOND)
     # The frame vanishes where only the free bias is left.
     frame_norm = max(reduced.frame_norm, sys.float_info.min)
-    target = (task.target - reduced.polar_upper(task.dual, 0.0)) / frame_norm / (1 + SLACK)
+    room = task.target / task.objective.strength - 1
+    slack = min(LARGEST_SLACK, max(SMALLEST_SLACK, SLACK_SHARE * room)) if room > 0 else LARGEST_SLACK
+    target = (task.target - reduced.polar_upper(task.dual, 0.0)) / frame_norm / (1 + slack)
     if target <= 0:
         return ConeSettings(None, INTERVAL_TOLERANCE, seconds, free_axis=reduced.free_axis)
-    return ConeSettings(target, SLACK, seconds, free_axis=reduced.free_axis)
+    return ConeSettings(target, slack, seconds, free_axis=reduced.free_axis)
 
 
 def _start(task: PolarTask, reduced: ReducedInputs) -> Tensor | None:

@@ -51,7 +51,8 @@ class Cells:
 def unit_rows(inputs: Tensor) -> Tensor:
     """The nonzero rows of H at norm 1, (n′, d): the walls of all cells."""
     norms = torch.linalg.vector_norm(inputs, dim=1, keepdim=True)
-    return (inputs / norms.clamp_min(torch.finfo(inputs.dtype).tiny))[norms[:, 0] > 0]
+    rows: Tensor = inputs / norms.clamp_min(torch.finfo(inputs.dtype).tiny)
+    return rows[norms[:, 0] > 0]
 
 
 def cells_of(inputs: Tensor, directions: Factors, scales: Tensor) -> Cells:
@@ -119,5 +120,4 @@ def _interior(walls: Tensor, positive: Tensor) -> Tensor | None:
     found = linprog(goal, A_ub=margin, b_ub=np.zeros(n), bounds=limits, method="highs")
     if found.status != 0 or not found.x[-1] > FLAT:
         return None
-    direction = torch.from_numpy(found.x[:d]).to(walls)
-    return direction / torch.linalg.vector_norm(direction)
+    return torch.nn.functional.normalize(torch.from_numpy(found.x[:d]).to(walls), dim=0)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import final
 
-from certify.bounds.ladder import LowerBound, climb, trivial_bound
-from certify.bounds.methods import SEARCHES
-from certify.bounds.polar import PolarTask
+from certify.bounds.ladder import LowerBound
 from certify.growth.improve import RoundListener, SearchSettings, continued, improve
 from certify.growth.stages import Improvement
 from certify.models.loading import Problem
+from certify.workflows.bounding import bound_at
 from certify.workflows.listener import Listener
 
 # Share of the budget that the search for a better model may take.
@@ -24,8 +23,6 @@ AIMED_SHARE = 0.75
 # Rounds of searching on after a bound that did not decide, as long as this share of the budget is left.
 ATTEMPTS = 4
 LEAST_SHARE_LEFT = 0.1
-# Time for the lower end of the polar at a dual point that a bound chose itself.
-MOVED_SEARCH_SECONDS = 2.0
 # The search stops when this share of the allowance separates model and hoped-for bound.
 RESOLUTION_SHARE = 0.25
 
@@ -87,27 +84,14 @@ def _round_listener(quest: Quest, proven: float) -> RoundListener:
 
 def _bounded(quest: Quest, found: Improvement) -> LowerBound:
     """One climb of the ladder at the best dual candidate."""
-    objective, deadline = quest.problem.objective, quest.deadline
-    if found.candidate is None:
-        return trivial_bound(objective)
-    needed = quest.required + (1 - AIMED_SHARE) * quest.allowed
+    deadline, needed = quest.deadline, quest.required + (1 - AIMED_SHARE) * quest.allowed
     if found.best.objective < quest.required:
         # No lower bound can certify this model any more; a decent one is still worth stating.
         share = BOUND_SHARE_IF_IMPROVABLE * quest.problem.budget_seconds
         deadline = min(deadline, time.perf_counter() + share)
         needed = found.best.objective - AIMED_SHARE * quest.allowed
 
-    def report(name: str, value: float, polar: float, detail: str) -> None:
-        words = f"{name}: {detail}, polar at most {polar:.4f} λ"
+    def report(value: float, words: str) -> None:
         quest.listener("bounding", found.best.objective, value, words)
 
-    searched = found.candidate.polar
-    task = PolarTask(objective, found.candidate.dual, objective.strength, deadline, searched.witness)
-    bound = climb(task, needed, report)
-    if bound.point.values is not task.dual:
-        # The bound moved the dual point; its polar is worth a short search of its own.
-        task = replace(task, dual=bound.point.values, deadline=time.perf_counter() + MOVED_SEARCH_SECONDS)
-        searched = SEARCHES[objective.kind.name](task)
-    if bound.polar.lower >= searched.lower:
-        return bound
-    return replace(bound, polar=replace(bound.polar, lower=searched.lower, witness=searched.witness))
+    return bound_at(quest.problem.objective, found.candidate, needed, deadline, report)

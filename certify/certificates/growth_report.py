@@ -1,0 +1,63 @@
+"""What growth did, as plain values: one row a round and the summary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class GrowthRound:
+    """Where growth stood at the end of a round.
+
+    Attributes:
+        round: 0 for the start.
+        width: number of subnetworks.
+        objective: of the best network so far.
+        lower_bound: largest proven so far.
+        violation: lower end of the polar at the round's dual point, in units of λ, minus 1; None without one.
+        seconds: since the start.
+    """
+
+    round: int
+    width: int
+    objective: float
+    lower_bound: float
+    violation: float | None
+    seconds: float
+
+    @property
+    def gap(self) -> float:
+        """Absolute gap."""
+        return self.objective - self.lower_bound
+
+    @property
+    def relative_gap(self) -> float:
+        """Gap over |objective|."""
+        return self.gap / max(abs(self.objective), 1e-300)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class GrowthReport:
+    """A whole growth.
+
+    Attributes:
+        width_before: of the given network.
+        width_grown: before pruning.
+        width_after: of the network handed back.
+        width_bound: with more than this many subnetworks, no local minimum is worse than the global one (Haeffele and
+            Vidal 2017, Theorem 2).
+        objective_before: of the given network.
+        objective_after: of the network handed back.
+        rounds: all rounds, from 0.
+    """
+
+    width_before: int
+    width_grown: int
+    width_after: int
+    width_bound: int
+    objective_before: float
+    objective_after: float
+    rounds: tuple[GrowthRound, ...]
