@@ -13,7 +13,14 @@ from certify.bounds.norm_products import norm_product_bound
 from certify.bounds.polar import PolarBound, PolarTask
 from certify.bounds.quadratic_form import quadratic_form_bound
 from certify.bounds.relu_cones import cones_apply, relu_cones
-from certify.bounds.relu_surrogate import first_order, first_order_applies, joint_applies, joint_surrogate
+from certify.bounds.relu_surrogate import (
+    first_order,
+    first_order_applies,
+    joint_surrogate,
+    large_joint_applies,
+    small_joint_applies,
+)
+from certify.bounds.scaled_norms import scaled_norms, scaled_norms_apply
 from certify.bounds.spectral import spectral_bound
 
 Bounds = list[tuple[Tensor, PolarBound]]
@@ -48,8 +55,10 @@ METHODS: dict[str, tuple[Method, ...]] = {
     "quadratic": (Method("quadratic-form", _always, _at_given_dual(quadratic_form_bound)),),
     "relu": (
         Method("norm-products", _always, _at_given_dual(norm_product_bound)),
+        Method("scaled-norms", scaled_norms_apply, _at_given_dual(scaled_norms)),
+        Method("surrogate", small_joint_applies, joint_surrogate),
         Method("cones", cones_apply, _at_given_dual(relu_cones)),
-        Method("surrogate", joint_applies, joint_surrogate),
+        Method("surrogate", large_joint_applies, joint_surrogate),
         Method("first-order surrogate", first_order_applies, first_order),
     ),
 }

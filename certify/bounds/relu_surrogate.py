@@ -13,7 +13,8 @@ from certify.bounds.surrogate_outcome import SurrogateOutcome
 from certify.errors import UnsupportedError
 from certify.problem.dual import InfeasibleDualError
 
-# Beyond this many samples the semidefinite program takes too long to be of use.
+# Up to this many samples the semidefinite program takes a second or two; beyond the larger number, too long to be of use.
+SMALL_JOINT = 64
 LARGEST_JOINT = 4000
 # Share of the time that the joint program may take; if it fails, the first-order method has the rest.
 JOINT_SHARE = 0.9
@@ -21,9 +22,18 @@ JOINT_SHARE = 0.9
 FIRST_ORDER_SHARE = 0.9
 
 
-def joint_applies(task: PolarTask) -> bool:
-    """Whether the joint semidefinite program is of a size that a solver finishes."""
-    return first_order_applies(task) and task.objective.outputs == 1 and task.objective.samples <= LARGEST_JOINT
+def small_joint_applies(task: PolarTask) -> bool:
+    """Whether the joint semidefinite program is so small that it comes before dearer methods."""
+    return _joint_applies(task) and task.objective.samples <= SMALL_JOINT
+
+
+def large_joint_applies(task: PolarTask) -> bool:
+    """Whether the joint semidefinite program is larger, but of a size that a solver finishes."""
+    return _joint_applies(task) and SMALL_JOINT < task.objective.samples <= LARGEST_JOINT
+
+
+def _joint_applies(task: PolarTask) -> bool:
+    return first_order_applies(task) and task.objective.outputs == 1
 
 
 def first_order_applies(task: PolarTask) -> bool:

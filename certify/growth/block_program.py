@@ -18,6 +18,9 @@ from torch import Tensor
 from certify.growth.cells import Cells, unit_rows
 from certify.problem import Objective, ParallelNetwork
 
+# Ridge on entries outside the norm, in units of λ: two constants that cancel would otherwise drift apart.
+FREE_RIDGE = 1e-8
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -44,9 +47,11 @@ class BlockProgram:
 
     @property
     def ridge(self) -> Tensor:
-        """μ of every entry of a point, (m,)."""
+        """μ of every entry of a point, (m,); free entries of blocks get a little, against drifting along flat lines."""
         convex = self.objective.convex.ridge.repeat_interleave(self.objective.outputs)
-        return torch.cat([convex.new_zeros(self.blocks * self.size), convex])
+        block = convex.new_zeros(self.blocks, self.size)
+        block[:, self.size - self.free :] = FREE_RIDGE * self.objective.strength
+        return torch.cat([block.flatten(), convex])
 
     def split(self, point: Tensor) -> tuple[Tensor, Tensor]:
         """Blocks (b, size) and the coefficients C (k, c)."""

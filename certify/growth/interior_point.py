@@ -29,6 +29,8 @@ MULTIPLIER_RANGE = 1e6
 SOLVED_SHARE = 0.1
 ARMIJO = 1e-4
 BACKTRACKS = 30
+# Changes of the barrier function below this share are noise: there Newton steps are taken as they are.
+VALUE_NOISE = 1e-12
 # Relative damping of the Newton matrix, against parallel columns.
 DAMPING = 1e-13
 
@@ -99,7 +101,7 @@ def _searched(
     """Backtracking on the barrier function along the step; `line` holds slack, its change and the promise."""
     slack, change, promised = line
     value = program.smooth_value(point, barrier) - barrier * float(torch.log(slack).sum())
-    tolerance = 1e-15 * abs(value)
+    tolerance = VALUE_NOISE * abs(value)
     share = _share_inside(slack, change)
     for _ in range(BACKTRACKS):
         trial = point + share * step

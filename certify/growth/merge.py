@@ -34,11 +34,16 @@ def merged(objective: Objective, network: ParallelNetwork) -> ParallelNetwork:
 
 
 def without_dead(objective: Objective, network: ParallelNetwork) -> ParallelNetwork:
-    """The network without the subnetworks that contribute nothing."""
+    """The network without the subnetworks that contribute nothing; one may contribute by its free bias alone."""
     if network.width == 0:
         return network
     products = objective.matched_products(network)
     alive = products > DEAD_SHARE * products.max().clamp_min(torch.finfo(torch.float64).tiny)
+    if objective.free_inputs:
+        biases = network.factors[0][:, -objective.free_inputs :].abs().amax(1)
+        alive |= (biases * torch.linalg.vector_norm(network.factors[1], dim=1) > DEAD_SHARE * products.max()) & (
+            products > 0
+        )
     return ParallelNetwork(tuple(f[alive] for f in network.factors), network.coefficients)
 
 

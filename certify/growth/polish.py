@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from certify.growth.block_program import input_blocks, output_blocks
-from certify.growth.cells import Cells, cells_of
+from certify.growth.cells import Cells, cells_of, unit_rows
 from certify.growth.directions import directions_of
 from certify.growth.interior_point import minimize_blocks
 from certify.growth.merge import merged
@@ -55,14 +55,22 @@ def polished(objective: Objective, network: ParallelNetwork, directions: Factors
 
 def _inputs_polished(objective: Objective, cells: Cells, coefficients: Tensor, deadline: float) -> ParallelNetwork:
     program = input_blocks(objective, cells)
-    mean = torch.linalg.vector_norm(cells.start, dim=1).mean().clamp_min(SMALLEST_START)
-    inside = cells.start + INWARD_SHARE * mean * cells.interior
+    inside = _strictly_inside(cells, unit_rows(objective.inputs), program.signs)
     point = minimize_blocks(program, torch.cat([inside.flatten(), coefficients.flatten()]), deadline)
     blocks, coefficients = program.split(point)
     sizes = _sizes(blocks[:, : program.size - program.free])
-    kept = sizes > NEGLIGIBLE * sizes.max()
+    # A block may carry nothing but a free bias.
+    kept = (_sizes(blocks) > NEGLIGIBLE * sizes.max()) & (sizes > 0)
     roots = sizes[kept].sqrt()[:, None]
     return ParallelNetwork((blocks[kept] / roots, roots * cells.outgoing[kept]), coefficients)
+
+
+def _strictly_inside(cells: Cells, walls: Tensor, signs: Tensor) -> Tensor:
+    """The start of every block moved into its cell, twice as far as it lies behind any wall."""
+    mean = torch.linalg.vector_norm(cells.start, dim=1).mean().clamp_min(SMALLEST_START)
+    margins = signs * (cells.interior @ walls.T)
+    behind = (-signs * (cells.start @ walls.T) / margins).amax(1, keepdim=True)
+    return cells.start + torch.maximum(INWARD_SHARE * mean, 2 * behind) * cells.interior
 
 
 def _outputs_polished(objective: Objective, network: ParallelNetwork, deadline: float) -> ParallelNetwork:

@@ -7,6 +7,7 @@ each round's network.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -16,7 +17,7 @@ from certify.growth.corrective import corrected
 from certify.growth.descent import descend
 from certify.growth.merge import without_dead
 from certify.growth.polish import polish_applies, polished
-from certify.growth.stages import Candidate, Improvement, find_candidate, more_hopeful, stage_of
+from certify.growth.stages import Candidate, Improvement, Stage, find_candidate, more_hopeful, stage_of
 from certify.problem import Factors, Objective, ParallelNetwork
 
 # Quasi-Newton steps at the given width, and after each fully corrective step.
@@ -30,8 +31,11 @@ MOST_DIRECTIONS = 24
 FAR_GAP = 1e-2
 CLOSE_GAP = 1e-3
 FIRST_ROUNDS = 3
+# A quasi-Newton round that gains less than this share of the hoped-for gap is followed by the restricted problem.
+SLOW_SHARE = 0.02
 SCATTERED = 64
 SCATTERED_SIZE = 1e-2
+TIED_SHARE = 1e-7
 # A direction violates the polar condition if its pairing exceeds λ by this share.
 VIOLATION = 1e-9
 
@@ -71,16 +75,18 @@ def advance(objective: Objective, found: Improvement, hints: Factors | None, dea
         seed: of all randomness.
     """
     directions = _violating(objective, found.latest, hints)
-    network, width = found.best.network, found.best.network.width + len(directions[0])
-    share = found.hoped_gap / max(abs(found.best.objective), 1e-300)
-    warm = share > (CLOSE_GAP if found.rounds < FIRST_ROUNDS else FAR_GAP)
-    if warm:
-        network = _scattered(objective, network, seed)
-    refit = polished if polish_applies(objective, width) and not warm else _descended
-    stage = found.best.better(
-        stage_of(objective, without_dead(objective, refit(objective, network, directions, deadline)))
-    )
-    latest = find_candidate(objective, stage.network, deadline, seed)
+    stage = trial = found.best
+    far, solvable = _is_far(found), polish_applies(objective, stage.network.width + len(directions[0]))
+    if far or not solvable:
+        scattered = _scattered(objective, stage.network, seed) if far else stage.network
+        trial = _refit(_descended, objective, scattered, directions, deadline)
+        stage = stage.better(trial)
+    if solvable and found.best.objective - stage.objective < SLOW_SHARE * found.hoped_gap:
+        trial = _refit(polished, objective, stage.network, directions, deadline)
+        stage = stage.better(trial)
+    # A network that is as good, but for rounding, may have the better dual point.
+    tied = trial.objective <= stage.objective + TIED_SHARE * abs(stage.objective)
+    latest = find_candidate(objective, (trial if tied else stage).network, deadline, seed)
     return replace(
         found,
         best=stage,
@@ -102,6 +108,21 @@ def _violating(objective: Objective, latest: Candidate | None, hints: Factors | 
     order = pairings.argsort(descending=True)[:MOST_DIRECTIONS]
     order = order[pairings[order] > objective.strength * (1 + VIOLATION)]
     return tuple(f[order] for f in known)
+
+
+def _is_far(found: Improvement) -> bool:
+    share = found.hoped_gap / max(abs(found.best.objective), 1e-300)
+    return share > (CLOSE_GAP if found.rounds < FIRST_ROUNDS else FAR_GAP)
+
+
+def _refit(
+    method: Callable[[Objective, ParallelNetwork, Factors, float], ParallelNetwork],
+    objective: Objective,
+    network: ParallelNetwork,
+    directions: Factors,
+    deadline: float,
+) -> Stage:
+    return stage_of(objective, without_dead(objective, method(objective, network, directions, deadline)))
 
 
 def _descended(objective: Objective, network: ParallelNetwork, directions: Factors, deadline: float) -> ParallelNetwork:
