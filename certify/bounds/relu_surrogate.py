@@ -13,7 +13,7 @@ from certify.bounds.surrogate_outcome import SurrogateOutcome
 from certify.errors import UnsupportedError
 from certify.problem.dual import InfeasibleDualError
 
-# Up to this many samples the semidefinite program takes a second or two; beyond the larger number, too long to be of use.
+# Up to this many samples the semidefinite program takes a second or two; beyond the larger number, too long.
 SMALL_JOINT = 64
 LARGEST_JOINT = 4000
 # Share of the time that the joint program may take; if it fails, the first-order method has the rest.

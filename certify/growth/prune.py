@@ -1,4 +1,4 @@
-"""Pruning: the smallest network found whose objective stays below a ceiling, here what a proven bound still certifies."""
+"""Pruning: the smallest network found whose objective stays below a ceiling, here what a bound still certifies."""
 
 from __future__ import annotations
 

@@ -224,7 +224,7 @@ def _proof(problem: Problem, bound: LowerBound, margin: float) -> Proof:
         case ConeProof() as proof:
             return "cone-tree", upper, _cone_arrays(proof)
         case ScalarMajorant() as proof:
-            return _scalar_proof(problem, bound.point.values, proof, margin)
+            return _scalar_proof(problem, bound, proof, margin)
         case VectorMajorant() as proof:
             return _vector_proof(problem, bound.point.values, proof, margin)
         case other:
@@ -240,8 +240,8 @@ def _cone_arrays(proof: ConeProof) -> dict[str, Array]:
     return {"frame": _array(frame[:-1, :-1]), "rows": _array(rows[:, :-1])} | found | free
 
 
-def _scalar_proof(problem: Problem, dual: Tensor, proof: ScalarMajorant, margin: float) -> Proof:
-    asked = problem.objective
+def _scalar_proof(problem: Problem, bound: LowerBound, proof: ScalarMajorant, margin: float) -> Proof:
+    asked, dual = problem.objective, bound.point.values
     levels, columns, curvatures, upper = [], [], [], 0.0
     for index, sign in enumerate((-1.0, 1.0)):
         region = direction_region(asked.inputs, asked.free_inputs, proof.center, float(proof.ratios[index]))
@@ -252,9 +252,10 @@ def _scalar_proof(problem: Problem, dual: Tensor, proof: ScalarMajorant, margin:
         majorant = relu_majorant(region, scores, curvatures[-1], slopes, caps)
         values, vectors = torch.linalg.eigh(majorant.quadratic)
         squares = (vectors.T @ majorant.linear) ** 2
-        size = float(values.abs().max()) + float(squares.sum().sqrt())
+        # One sign may bound almost nothing; rounding is relative to the larger.
+        size = max(float(values.abs().max()) + float(squares.sum().sqrt()), bound.polar.upper)
         level = ball_level(values, squares, region.radius_squared) + margin / 4 * size
-        excess = float((squares / (4 * (level - values).clamp_min(1e-300))).sum()) if size else 0.0
+        excess = float((squares / (4 * (level - values).clamp_min(1e-300))).sum())
         upper = max(upper, majorant.constant + region.radius_squared * level + excess + margin * size)
         levels.append(level)
         columns.append(float(region.inputs[0, -1]))
