@@ -16,12 +16,14 @@ from certify.models.bias_policy import Conventions
 from certify.models.data_file import load_arrays
 from certify.models.decompose import Decomposition, decompose, require_input_size, require_same_outputs
 from certify.models.device import find_device
+from certify.models.estimator import fitted_objective, graph_of_perceptron
 from certify.models.layers import LayerGraph
 from certify.models.live_module import graph_of_module, require_traced
 from certify.models.loss_terms import LossTerms
 from certify.models.model_file import graph_of_file
 from certify.models.problem_file import SCHEMA, PenaltySpec, ProblemSpec
 from certify.models.problem_validation import validated
+from certify.models.readers.perceptron import live_perceptron
 from certify.models.reduce import reduced
 from certify.models.source import Source, Tolerance
 from certify.models.writers import write_network
@@ -145,6 +147,53 @@ class Problem:
             require_traced(model, graph, data.inputs)
         return problem
 
+    @classmethod
+    def from_sklearn(  # noqa: PLR0913
+        cls,
+        estimator: Any,  # noqa: ANN401
+        X: Data,  # noqa: N803
+        y: Data,
+        *,
+        sample_weight: Data | None = None,
+        relative_gap: float = 1e-3,
+        absolute_gap: float = 0.0,
+        budget_seconds: float = 60.0,
+        device: str = "cpu",
+    ) -> Self:
+        """The problem of a fitted `MLPRegressor` or `MLPClassifier`, with the objective that scikit-learn minimized.
+
+        Args:
+            estimator: the estimator.
+            X: inputs (n, d), as given to `fit`.
+            y: targets, as given to `fit`.
+            sample_weight: (n,), as given to `fit`.
+            relative_gap: tolerance relative to the objective.
+            absolute_gap: tolerance in units of the objective.
+            budget_seconds: wall clock seconds.
+            device: as in `from_files`.
+
+        Raises:
+            UsageError: not fitted, or shapes or labels that do not fit.
+            RefusedError: non-finite values.
+            UnsupportedError: an activation or a loss outside the theory.
+        """
+        place, found = find_device(device), live_perceptron(estimator)
+        weights = None if sample_weight is None else np.asarray(sample_weight, float)
+        objective = fitted_objective(found, getattr(estimator, "classes_", None), np.asarray(y), weights)
+        content = dict(objective.content) | {
+            "schema": SCHEMA,
+            "model": {"path": "live"},
+            "data": {"path": "live"},
+            "tolerance": {"relative_gap": relative_gap, "absolute_gap": absolute_gap},
+            "budget": {"seconds": budget_seconds},
+        }
+        spec = validated(ProblemSpec, content, Path(), _estimator_argument, code="problem-file")
+        arrays = {"inputs": X, "targets": objective.targets, "sample_weights": objective.sample_weights, "mask": None}
+        whole = graph_of_perceptron(found, "sklearn")
+        graph = reduced(replace(whole, notes=(*whole.notes, *objective.notes)))
+        decomposition = decompose(graph, _conventions(spec), _penalty(spec.penalty))
+        return cls._assembled(spec, graph, decomposition, arrays_from(arrays, "", None), place)
+
     def write(self, path: str | Path, network: ParallelNetwork) -> None:
         """Write a network of this problem, of any width, as a model file; see `writers.write_network`."""
         write_network(path, self.graph, self.decomposition, network)
@@ -215,6 +264,10 @@ def _on_device(decomposition: Decomposition, device: torch.device) -> Decomposit
     factors = tuple(factor.to(device) for factor in decomposition.network.factors)
     network = ParallelNetwork(factors, decomposition.network.coefficients.to(device))
     return replace(decomposition, network=network)
+
+
+def _estimator_argument(location: Location, _of_key: bool) -> str:
+    return "Problem.from_sklearn"
 
 
 def _argument(location: Location, _of_key: bool) -> str:

@@ -7,6 +7,7 @@ from typing import assert_never
 
 from certify.errors import RefusedError, UsageError
 from certify.models.aten_lowering import graph_of_program
+from certify.models.estimator import graph_of_perceptron
 from certify.models.graph_builder import Origin
 from certify.models.input_file import InputFile, open_input
 from certify.models.layer_list import LayerEntry
@@ -19,6 +20,7 @@ from certify.models.readers.exact_weights import exact_parameters
 from certify.models.readers.onnx_file import looks_like_onnx, read_onnx
 from certify.models.readers.pt2_file import looks_like_pt2, read_pt2
 from certify.models.readers.safetensors_file import looks_like_safetensors, read_safetensors
+from certify.models.readers.skops_file import SCHEMA, read_skops
 from certify.models.readers.torch_file import TorchContent, looks_like_pickle, read_torch_legacy, read_torch_zip
 from certify.models.readers.weight_file import WeightFile, strip_wrappers
 
@@ -90,6 +92,8 @@ def _of_archive(file: InputFile, archive: Archive) -> WeightFile | LayerGraph:
     names = archive.members
     if looks_like_pt2(archive):
         return graph_of_program(read_pt2(archive), Origin("pt2", file.path, file.sha256))
+    if SCHEMA in names:
+        return graph_of_perceptron(read_skops(archive), "skops", file.path, file.sha256)
     if any(name.endswith(".npy") for name in names):
         raise RefusedError(f"{file.path}: a NumPy archive, not a model", code="not-a-state-dict")
     return _of_torch(file, read_torch_zip(archive))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import tokenize
 import warnings
@@ -54,6 +55,14 @@ def read_npy(file: InputFile) -> Array:
     _checked_header(file.stream, file.size, where)
     file.stream.seek(0)
     return _array(file.stream, where)
+
+
+def npy_array(content: bytes, where: str) -> Array:
+    """The array of a `.npy` entry of an archive; errors as `read_npy`."""
+    stream = io.BytesIO(content)
+    _checked_header(stream, len(content), where)
+    stream.seek(0)
+    return _array(stream, where)
 
 
 def read_npz(file: InputFile, names: Sequence[str]) -> list[Array]:

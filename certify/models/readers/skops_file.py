@@ -1,0 +1,79 @@
+"""skops files of scikit-learn's perceptrons: the schema is read as data, and only arrays are unpacked.
+
+Nothing is imported or built, so that the types in the file need no trust. Format: `skops.io.dump`, a zip archive with
+`schema.json` and one `.npy` entry per array.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from certify.errors import RefusedError, UnsupportedError
+from certify.models.readers.archive import Archive
+from certify.models.readers.array_file import npy_array
+from certify.models.readers.exact_weights import unfit_weight
+from certify.models.readers.json_document import parse_json
+from certify.models.readers.perceptron import CLASSES, MODULE, Perceptron, perceptron_of
+
+SCHEMA = "schema.json"
+# The versions of the format whose nodes this reader knows.
+_PROTOCOLS = (1, 2)
+_MISSHAPEN = (KeyError, TypeError, ValueError, AttributeError)
+# Most layers that are read.
+_MAX_LAYERS = 1_000
+
+
+def read_skops(archive: Archive) -> Perceptron:
+    """The perceptron of a skops file.
+
+    Raises:
+        RefusedError: damaged, or of another version of the format.
+        UsageError: an estimator that is not fitted.
+        UnsupportedError: another estimator.
+    """
+    schema = parse_json(archive.document(SCHEMA), archive.where)
+    try:
+        if schema["protocol"] not in _PROTOCOLS:
+            raise RefusedError(f"{archive.where}: follows another version of skops' format", code="unsupported-schema")
+        _require_perceptron(schema, archive.where)
+        fields = schema["content"]["content"]
+        values = {name: _value(node, name, archive) for name, node in fields.items()}
+    except _MISSHAPEN as error:
+        raise RefusedError(
+            f"{archive.where}: corrupt: its schema is not that of skops ({type(error).__name__})", code="corrupt-file"
+        ) from error
+    return perceptron_of(values, archive.where)
+
+
+def _require_perceptron(schema: Any, where: str) -> None:  # noqa: ANN401
+    kind, module = str(schema["__class__"]), str(schema["__module__"])
+    if kind in CLASSES and module == MODULE and schema["__loader__"] == "ObjectNode":
+        return
+    shown = "".join(c for c in kind if c.isprintable())[:60]
+    remedy = "save its last step alone, and transform the data before" if kind == "Pipeline" else "certify reads these"
+    raise UnsupportedError(
+        f"{where}: holds a {shown}, not an MLPRegressor or MLPClassifier; {remedy}", code="unsupported-format"
+    )
+
+
+def _value(node: Any, name: str, archive: Archive) -> Any:  # noqa: ANN401
+    """A setting or a list of arrays; None for what is not needed."""
+    if name in ("coefs_", "intercepts_"):
+        entries = node["content"]
+        if node["__loader__"] != "ListNode" or len(entries) > _MAX_LAYERS:
+            raise ValueError(name)
+        return [_array(entry, f"{name}.{index}", archive) for index, entry in enumerate(entries)]
+    if isinstance(node, dict) and node.get("__loader__") == "JsonNode":
+        return parse_json(str(node["content"]).encode(), archive.where)
+    return None
+
+
+def _array(node: Any, name: str, archive: Archive) -> torch.Tensor:  # noqa: ANN401
+    if node["__loader__"] != "NdArrayNode" or node["type"] != "numpy":
+        raise ValueError(name)
+    array = npy_array(archive.read(str(node["file"])), f"{archive.where}: array '{name}'")
+    if array.dtype.kind != "f" or array.dtype.itemsize > 8:
+        raise unfit_weight(str(array.dtype), name, archive.where)
+    return torch.from_numpy(array.astype(array.dtype.newbyteorder("=")))
