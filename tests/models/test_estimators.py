@@ -28,13 +28,7 @@ TARGETS = {
 
 
 def fitted(kind, y, sample_weight=None, **settings):
-    settings = {
-        "hidden_layer_sizes": (5,),
-        "alpha": 0.3,
-        "solver": "lbfgs",
-        "max_iter": 30,
-        "random_state": 0,
-    } | settings
+    usual = {"hidden_layer_sizes": (5,), "alpha": 0.3, "solver": "lbfgs", "max_iter": 30, "random_state": 0}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return kind(**usual | settings).fit(X, y, sample_weight=sample_weight)
