@@ -113,7 +113,7 @@ def _loss(found: Perceptron, classes: Array | None, targets: Array) -> tuple[dic
     known = np.isin(labels, classes)
     if not bool(known.all()):
         raise UsageError(
-            f"y has labels that the classifier was not fitted on: {labels[~known][0]!r:.40}", "target-range"
+            f"y has labels that the classifier was not fitted on: {str(labels[~known][0])!r:.40}", "target-range"
         )
     indices = np.searchsorted(classes, labels)
     if found.output == "logistic":

@@ -172,7 +172,7 @@ HYPOTHESES: dict[str, Explanation] = {
     ),
     "unsupported-format": Explanation(
         "a file format that certify does not read",
-        "The file is recognized, but there is no reader for what it holds, for example Parquet, or another estimator of "
+        "The file is recognized, but there is no reader for what it holds, such as Parquet, or another estimator of "
         "scikit-learn than a multi-layer perceptron.",
         "",
         "Save the data as .npz, .npy, .safetensors or .csv, and the model in one of the formats of "

@@ -99,7 +99,7 @@ def test_other_objects_and_labels_are_usage_errors():
     with pytest.raises(UsageError, match="needs a fitted MLPRegressor"):
         Problem.from_sklearn(StandardScaler().fit(X), X, X)
     kind, y = TARGETS["three classes"]
-    with pytest.raises(UsageError, match="not fitted on: 7"):
+    with pytest.raises(UsageError, match="not fitted on: '7'"):
         Problem.from_sklearn(fitted(kind, y), X, np.where(y == 10, 7, y))
 
 
