@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from certify.audits.cache import CachePlace
     from certify.audits.plan import Plan
     from certify.workflows.audit import AuditOptions
+    from certify.workflows.audit_pool import Pool
 
 FAILURES = ["internal", "refused", "usage", "unsupported", "not-certified", "undecided"]
 
@@ -37,6 +38,7 @@ FAILURES = ["internal", "refused", "usage", "unsupported", "not-certified", "und
 @click.option(
     "--fail-on", multiple=True, type=click.Choice(FAILURES), help="Only these count for the exit code; repeatable."
 )
+@option("--cluster", metavar="ADDRESS", help="Run on the workers of this Dask scheduler, address or scheduler file.")
 @option("--baseline", type=click.Path(), help="Fail only on what is worse than in this file.")
 @click.option("--update-baseline", is_flag=True, help="Write the baseline from this audit.")
 @report_flags
@@ -90,9 +92,17 @@ def _run(plan: Plan, options: AuditOptions, flags: dict[str, Any]) -> int:
 
     reports = AuditReports(flags)
     with _terminable(), audit_view(len(plan.items), flags["quiet"], reports.color) as view:
-        result = run_audit(plan, options, reports.watched(view))
+        result = run_audit(plan, options, reports.watched(view), _pool(options, flags))
     reports.finish(result)
     return result.exit_code
+
+
+def _pool(options: AuditOptions, flags: dict[str, Any]) -> Pool | None:
+    if not flags["cluster"]:
+        return None
+    from certify.workflows.audit_cluster import ClusterPool
+
+    return ClusterPool(flags["cluster"], options.settings)
 
 
 @contextmanager

@@ -223,6 +223,14 @@ PROBLEM_ERRORS: dict[str, Explanation] = {
         "",
         "Name another file, or write it anew with --update-baseline.",
     ),
+    "cluster": Explanation(
+        "the cluster cannot be used",
+        "Dask is not installed, nobody answers at the address given by --cluster, or its workers cannot import this "
+        "version of certify.",
+        "",
+        "Install the extra: pip install 'certify-optimality[cluster]', on this machine and on the workers; check the "
+        "address that the scheduler has printed.",
+    ),
     "yaml": Explanation(
         "the problem file is not YAML that certify reads",
         "The text is not YAML 1.2, has a key twice, or uses tags, anchors or numbers that are refused.",

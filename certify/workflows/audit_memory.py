@@ -107,17 +107,19 @@ class Memory:
 
     def keep(
         self, name: str, prepared: Prepared, result: Mapping[str, Any], certificate: bytes | None, seconds: float
-    ) -> Mapping[str, Any]:
-        """Keep a new result with its certificate; returns the result with the path of the certificate.
+    ) -> Mapping[str, Any] | None:
+        """Keep a new result with its certificate.
 
-        A result about other files than those that were hashed before (they were changed meanwhile) is not kept.
+        Returns:
+            The result with the path of the certificate; None, and nothing is kept, if it is about other files than
+            those that were hashed before: they were changed meanwhile.
         """
+        found = (result["model"].get("sha256"), result.get("data", {}).get("sha256"))
+        if result["verdict"] is not None and found != (prepared.model_sha256, prepared.data_sha256):
+            return None
         digest = None
         if certificate is not None:
             digest = self._place.keep(certificate)
             result = {**result, "certificate": str(self._place.certificate(digest))}
-        found = (result["model"].get("sha256"), result.get("data", {}).get("sha256"))
-        if result["verdict"] is None or found == (prepared.model_sha256, prepared.data_sha256):
-            record = Record(name, prepared.key, seconds, digest, result, prepared.asked, prepared.inputs)
-            self._results.add(record)
+        self._results.add(Record(name, prepared.key, seconds, digest, result, prepared.asked, prepared.inputs))
         return result

@@ -146,8 +146,12 @@ class AuditRun:
             result = finished.outcome
             if isinstance(result, CertifyError):
                 result = _error(item, result)
+            # A worker elsewhere names the model by another path.
+            result = {**result, "model": {**result["model"], "path": str(item.model)}}
             kept = self._memory.keep(item.name, prepared, result, finished.certificate, finished.seconds)
-            self._end(index, kept, "run", finished.seconds)
+            if kept is None:
+                self.notes.append(f"{item.name}: a file changed while it was checked; the result was not kept")
+            self._end(index, kept or result, "run", finished.seconds)
             return
         record, origin = answer
         outcome = finished.outcome

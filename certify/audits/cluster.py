@@ -1,0 +1,202 @@
+"""Jobs on the workers of a Dask cluster, each in a process of its own there; the one place that imports dask.
+
+A Dask worker starts a fork server, as the local audit does, so that limits, crashes and leftovers are the same. A job
+whose worker is lost is run again by another; after several lost workers it counts as crashed. Workers read the files
+by the same absolute paths. A worker with GPUs is started with `--resources "GPU=1"`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from types import TracebackType
+from typing import Any, Self, final
+
+from distributed import Client, Event, Future, WorkerPlugin, get_worker
+
+from certify.audits.workers import Job, Workers
+from certify.errors import CertifyError, ExitCode, RefusedError, UsageError
+from certify.version import __version__
+
+PLUGIN = "certify-audit"
+# Jobs sent to the cluster beyond its threads, so that no worker waits for the next one.
+AHEAD = 2
+CONNECT_SECONDS = 10
+# Pause between two looks at the jobs.
+PAUSE_SECONDS = 0.02
+# How often a worker looks whether the audit was ended.
+LOOK_SECONDS = 0.5
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class RemoteEnd:
+    """How a job on the cluster ended.
+
+    Attributes:
+        id: of the job.
+        outcome: what its function returned, or the error that stands for it.
+        certificate: the file of that name which it left, or None.
+        seconds: wall clock of its process.
+    """
+
+    id: int
+    outcome: Mapping[str, Any] | CertifyError
+    certificate: bytes | None
+    seconds: float
+
+
+@final
+class ServerPlugin(WorkerPlugin):  # type: ignore[misc]
+    """Keeps the fork servers of a Dask worker; each runs one job at a time."""
+
+    name = PLUGIN
+
+    def __init__(self, preload: tuple[str, ...], threads: int | None) -> None:
+        self._preload, self._threads = preload, threads
+
+    def setup(self, worker: Any) -> None:  # noqa: ANN401
+        """Called by dask on the worker."""
+        cores = os.cpu_count() or 1
+        self.threads = self._threads or max(1, cores // worker.state.nthreads)
+        self.idle: queue.SimpleQueue[Workers] = queue.SimpleQueue()
+
+    def teardown(self, worker: Any) -> None:  # noqa: ANN401
+        """Called by dask on the worker."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self.idle.get_nowait().__exit__(None, None, None)
+
+    def take(self) -> Workers:
+        """A fork server that nobody uses."""
+        try:
+            return self.idle.get_nowait()
+        except queue.Empty:
+            return Workers(self._preload, self.threads)
+
+
+@final
+class Cluster:
+    """A connection to a cluster, and the jobs there."""
+
+    def __init__(self, address: str, preload: tuple[str, ...], threads: int | None) -> None:
+        """Connect.
+
+        Args:
+            address: of the scheduler, such as `tcp://host:8786`, or a scheduler file.
+            preload: modules that every job finds imported.
+            threads: of each job; None for the worker's cores divided by its threads.
+
+        Raises:
+            UsageError: nobody answers there, or a worker has another version of certify.
+        """
+        place = {"scheduler_file": address} if address.endswith(".json") else {"address": address}
+        try:
+            self._client = Client(**place, timeout=CONNECT_SECONDS, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise UsageError(f"--cluster {address}: cannot connect: {error}", code="cluster") from error
+        self._stop = Event(f"certify-{secrets.token_hex(8)}", client=self._client)
+        self._jobs: dict[int, Future] = {}
+        self._count = 0
+        try:
+            found = set(self._client.run(_version).values())
+            self._client.register_plugin(ServerPlugin(preload, threads))
+        except (OSError, ImportError, AttributeError) as error:
+            self._client.close()
+            raise UsageError(f"--cluster {address}: a worker cannot import certify: {error}", "cluster") from error
+        if found - {__version__}:
+            self._client.close()
+            raise UsageError(f"--cluster {address}: workers have certify {found}, here is {__version__}", "cluster")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(OSError):
+            self._stop.set()
+            self._client.cancel(list(self._jobs.values()), force=True)
+        self._client.close()
+
+    @property
+    def room(self) -> bool:
+        """Whether another job would soon be run."""
+        threads: int = sum(self._client.nthreads().values())
+        return len(self._jobs) < threads + AHEAD
+
+    @property
+    def running(self) -> int:
+        """How many jobs there are."""
+        return len(self._jobs)
+
+    def start(self, job: Job, gpu: bool) -> int:
+        """Send a job; returns its id."""
+        self._count += 1
+        self._jobs[self._count] = self._client.submit(
+            run_isolated,
+            asdict(job),
+            self._stop.name,
+            resources={"GPU": 1} if gpu else None,
+            pure=False,
+        )
+        return self._count
+
+    def wait(self, seconds: float) -> list[RemoteEnd]:
+        """The jobs that have ended, after at most so many seconds."""
+        until = time.monotonic() + seconds
+        while not (done := [job for job, future in self._jobs.items() if future.done()]):
+            if time.monotonic() >= until or not self._jobs:
+                return []
+            time.sleep(PAUSE_SECONDS)
+        return [self._ended(job, self._jobs.pop(job)) for job in done]
+
+    def _ended(self, job: int, future: Future) -> RemoteEnd:
+        if future.status != "finished":
+            why = future.exception() if future.status == "error" else f"its result is {future.status}"
+            error = CertifyError(f"the cluster could not run it: {type(why).__name__}: {why}", "crashed")
+            return RemoteEnd(job, error, None, 0.0)
+        found = future.result()
+        failure = found["failure"]
+        if failure is not None:
+            kind = RefusedError if failure["exit_code"] == ExitCode.REFUSED else CertifyError
+            return RemoteEnd(job, kind(failure["message"], failure["code"]), None, found["seconds"])
+        return RemoteEnd(job, found["outcome"], found["certificate"], found["seconds"])
+
+
+def run_isolated(job: Mapping[str, Any], stop: str) -> dict[str, Any]:
+    """On a Dask worker: run a job in a process of its own.
+
+    Args:
+        job: the fields of a `Job`.
+        stop: name of the event that says that the audit was ended.
+    """
+    plugin = get_worker().plugins[PLUGIN]
+    ended, event = None, Event(stop)
+    workers = plugin.take()
+    workers.start(Job(**job))
+    while ended is None:
+        ended = next(iter(workers.wait(LOOK_SECONDS)), None)
+        if ended is None and event.is_set():
+            workers.__exit__(None, None, None)
+            return {"outcome": None, "certificate": None, "failure": None, "seconds": 0.0}
+    certificate = None
+    with contextlib.suppress(OSError):
+        certificate = (ended.folder / "certificate").read_bytes()
+    plugin.idle.put(workers)
+    error = ended.outcome if isinstance(ended.outcome, CertifyError) else None
+    return {
+        "outcome": None if error else ended.outcome,
+        "certificate": certificate,
+        "failure": {"code": error.code, "exit_code": int(error.exit_code), "message": str(error)} if error else None,
+        "seconds": ended.seconds,
+    }
+
+
+def _version() -> str:
+    return __version__

@@ -1,0 +1,78 @@
+"""Where an audit's items run with `--cluster`: checks on the workers of a Dask cluster, rechecks on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, final
+
+from certify.audits.digests import absolute
+from certify.audits.workers import Job
+from certify.errors import UsageError
+from certify.workflows import audit_pool
+from certify.workflows.audit_pool import CHECK_MODULES, CPU, Finished, LocalPool, Settings, Task
+
+# What `distributed` is named where it is missing.
+MISSING = "--cluster needs the extra 'cluster': pip install 'certify-optimality[cluster]'"
+
+
+@final
+class ClusterPool:
+    """Checks on a cluster."""
+
+    def __init__(self, address: str, settings: Settings) -> None:
+        """Connect.
+
+        Raises:
+            UsageError: dask is not installed, or nobody answers at the address.
+        """
+        try:
+            from certify.audits.cluster import Cluster
+        except ImportError as error:
+            raise UsageError(f"{MISSING} ({error})", code="cluster") from error
+        self._cluster = Cluster(address, CHECK_MODULES, settings.threads)
+        self._local = LocalPool(settings)
+        self._tasks: dict[int, Task] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._local.__exit__(kind, error, trace)
+        self._cluster.__exit__(kind, error, trace)
+
+    def room(self, devices: tuple[str, ...]) -> str | None:
+        # Which GPU is the worker's affair; it sees those that it was given.
+        kind = devices[0].partition(":")[0]
+        return kind if self._cluster.room and self._local.room((CPU,)) else None
+
+    def start(self, task: Task) -> Path | None:
+        if task.recheck:
+            return self._local.start(task)
+        arguments = {**task.arguments, "content": _absolute(task.arguments["content"])}
+        task = replace(task, arguments=arguments)
+        job = Job(audit_pool.CHECK, arguments, task.seconds, task.memory)
+        self._tasks[self._cluster.start(job, gpu=task.device != CPU)] = task
+        return None
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._tasks) or self._local.busy
+
+    def wait(self, seconds: float) -> list[Finished]:
+        local = self._local.wait(0 if self._tasks else seconds) if self._local.busy else []
+        ended = self._cluster.wait(0 if local or self._local.busy else seconds)
+        return local + [Finished(self._tasks.pop(end.id), end.outcome, end.certificate, end.seconds) for end in ended]
+
+
+def _absolute(content: dict[str, Any]) -> dict[str, Any]:
+    """A problem whose files are found from any working folder."""
+    model, data = dict(content["model"]), dict(content["data"])
+    model["path"] = absolute(Path(model["path"]))
+    for name in ["path"] if data.get("path") else ["inputs", "targets", "sample_weights", "mask"]:
+        if isinstance(data.get(name), str):
+            data[name] = absolute(Path(data[name]))
+    return {**content, "model": model, "data": data}

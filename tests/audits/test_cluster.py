@@ -1,0 +1,133 @@
+"""An audit on a Dask cluster: a real scheduler and real workers in processes, one of which is killed on purpose."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[2]
+MODELS = 6
+AUDIT = """\
+schema: certify.audit/1
+models:
+  - path: "*.pt"
+    expect: any
+    problem:
+      model: {layers: [{linear: a}, {linear: b}]}
+      data: {path: train.npz, inputs: X, targets: y}
+      loss: {name: mse, reduction: sum, scale: 0.5}
+      penalty: {weight_decay: 1.0}
+      biases: {hidden: absent, output: absent}
+      budget: {seconds: 20}
+"""
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "60s"}
+
+
+def launched(module, *arguments):
+    command = [sys.executable, "-m", f"distributed.cli.{module}", *arguments]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+
+
+def read_until(process, pattern):
+    """The first match in what a process writes."""
+    for line in process.stderr:
+        if found := re.search(pattern, line):
+            return found[1]
+    raise AssertionError(f"{pattern} was not written")
+
+
+@pytest.fixture
+def scheduler():
+    process = launched("dask_scheduler", "--port", "0", "--no-dashboard", "--host", "127.0.0.1")
+    yield read_until(process, r"Scheduler at:\s+(tcp://\S+)")
+    process.terminate()
+    process.communicate()
+
+
+@pytest.fixture
+def worker(scheduler, tmp_path_factory):
+    """Starts workers of one thread, each one process."""
+    with contextlib.ExitStack() as stack:
+
+        def _worker(*arguments):
+            folder = str(tmp_path_factory.mktemp("worker"))
+            flags = ["--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", folder]
+            process = launched("dask_worker", scheduler, *flags, *arguments)
+            stack.callback(process.communicate)
+            stack.callback(process.terminate)
+            read_until(process, r"(Registered to):")
+            return process
+
+        yield _worker
+
+
+@pytest.fixture
+def folder(tmp_path):
+    np.savez(tmp_path / "train.npz", X=np.eye(3), y=np.diag([3.0, 2.0, 1.0]))
+    for index in range(MODELS):
+        weights = torch.zeros(2, 3, dtype=torch.float64)
+        weights[0, 0], weights[1, 1] = 2**0.5, 1 + index * 1e-7
+        torch.save({"a.weight": weights, "b.weight": weights.T.contiguous()}, tmp_path / f"m{index}.pt")
+    (tmp_path / "audit.yaml").write_text(AUDIT)
+    return tmp_path
+
+
+def audit(folder, scheduler, *arguments):
+    command = [sys.executable, "-c", "from certify.cli.main import main; main()", "audit", "audit.yaml"]
+    return subprocess.Popen(
+        [*command, "--cluster", scheduler, "--format", "json", *arguments],
+        cwd=folder,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_items_run_on_the_cluster_and_a_lost_worker_costs_nothing(folder, scheduler, worker):
+    lost, _ = worker(), worker()
+    process = audit(folder, scheduler)
+    assert process.stderr.readline().startswith("[1/")
+    lost.send_signal(signal.SIGKILL)
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    document = json.loads(out)
+    assert [entry["model"]["path"] for entry in document["results"]] == [f"m{index}.pt" for index in range(MODELS)]
+    assert all(entry["verdict"] in ("certified", "improvable") for entry in document["results"])
+    # The same results file: on this machine everything is known, and its certificates hold here.
+    here = subprocess.run(
+        [*process.args[:3], "audit", "audit.yaml", "--format", "json"],
+        cwd=folder,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    origins = [entry["audit"]["origin"] for entry in json.loads(here.stdout)["results"]]
+    assert origins == ["cache"] * MODELS
+
+
+def test_an_item_that_fails_there_is_its_own_failure(folder, scheduler, worker):
+    worker()
+    (folder / "m0.pt").write_bytes(b"PK\x03\x04")
+    (folder / "audit.yaml").write_text(AUDIT.replace("expect: any", "expect: any\n    limits: {memory_gib: 4}"))
+    out, _ = (process := audit(folder, scheduler, "--only", "m[01].pt")).communicate()
+    assert process.returncode == 5
+    results = json.loads(out)["results"]
+    assert [entry["verdict"] is None for entry in results] == [True, False]
+    assert results[0]["reason"] == "corrupt-file"
+
+
+def test_an_address_where_nobody_answers_is_a_usage_error(folder):
+    process = audit(folder, "tcp://127.0.0.1:9")
+    out, err = process.communicate()
+    assert (process.returncode, out) == (2, "")
+    assert "--cluster tcp://127.0.0.1:9: cannot connect" in err
