@@ -18,10 +18,13 @@ from torch import Tensor
 from certify.bounds.methods import METHODS
 from certify.bounds.polar import PolarBound, PolarTask, Progress, silent
 from certify.problem import Objective
-from certify.problem.dual import DualPoint, best_scale, dual_value
+from certify.problem.dual import DualPoint, best_scale, dual_value, dual_value_estimate
 
 # Scales below this are as good as 0: the dual value does not depend on A there.
 SMALLEST_SCALE = 1e-250
+
+# Enough to resolve the useful polar to 1e-7; it only steers the effort.
+BISECTIONS = 24
 
 LadderProgress = Callable[[str, float, float, str], None]
 
@@ -95,8 +98,8 @@ def _useful_polar(objective: Objective, dual: Tensor, needed: float) -> float:
     if best.value < needed:
         return 0.0
     low, high = 0.0, best.scale
-    for _ in range(60):
+    for _ in range(BISECTIONS):
         middle = (low + high) / 2
-        low, high = (low, middle) if dual_value(objective, middle * dual) >= needed else (middle, high)
+        low, high = (low, middle) if dual_value_estimate(objective, middle * dual) >= needed else (middle, high)
     # At high = 0 any finite polar serves.
     return objective.strength / high if high > SMALLEST_SCALE else sys.float_info.max

@@ -21,7 +21,9 @@ from certify.bounds.relu_surrogate import (
     small_joint_applies,
 )
 from certify.bounds.scaled_norms import scaled_norms, scaled_norms_apply
-from certify.bounds.spectral import spectral_bound
+from certify.bounds.sorted_program import sorted_program, sorted_program_applies
+from certify.bounds.sorting import sorting_applies, sorting_bound
+from certify.bounds.spectral import spectral_bound, spectral_search
 
 Bounds = list[tuple[Tensor, PolarBound]]
 
@@ -50,22 +52,33 @@ def _at_given_dual(bound: Callable[[PolarTask], PolarBound]) -> Callable[[PolarT
     return lambda task: [(task.dual, bound(task))]
 
 
+def _unless_sorted(applies: Callable[[PolarTask], bool]) -> Callable[[PolarTask], bool]:
+    """Sorting is exact at every dual point, and its program finds the best one: no other method can add to them."""
+    return lambda task: not sorting_applies(task) and applies(task)
+
+
+def _relu_search(task: PolarTask) -> PolarBound:
+    return sorting_bound(task) if sorting_applies(task) else relu_ascent(task)
+
+
 METHODS: dict[str, tuple[Method, ...]] = {
     "linear": (Method("spectral", _always, _at_given_dual(spectral_bound)),),
     "quadratic": (Method("quadratic-form", _always, _at_given_dual(quadratic_form_bound)),),
     "relu": (
-        Method("norm-products", _always, _at_given_dual(norm_product_bound)),
-        Method("scaled-norms", scaled_norms_apply, _at_given_dual(scaled_norms)),
-        Method("surrogate", small_joint_applies, joint_surrogate),
-        Method("cones", cones_apply, _at_given_dual(relu_cones)),
-        Method("surrogate", large_joint_applies, joint_surrogate),
-        Method("first-order surrogate", first_order_applies, first_order),
+        Method("sorting", sorting_applies, _at_given_dual(sorting_bound)),
+        Method("sorted program", sorted_program_applies, sorted_program),
+        Method("norm-products", _unless_sorted(_always), _at_given_dual(norm_product_bound)),
+        Method("scaled-norms", _unless_sorted(scaled_norms_apply), _at_given_dual(scaled_norms)),
+        Method("surrogate", _unless_sorted(small_joint_applies), joint_surrogate),
+        Method("cones", _unless_sorted(cones_apply), _at_given_dual(relu_cones)),
+        Method("surrogate", _unless_sorted(large_joint_applies), joint_surrogate),
+        Method("first-order surrogate", _unless_sorted(first_order_applies), first_order),
     ),
 }
 
 # Who finds violating subnetworks: the lower end of the polar with witnesses.
 SEARCHES: dict[str, Callable[[PolarTask], PolarBound]] = {
-    "linear": spectral_bound,
+    "linear": spectral_search,
     "quadratic": quadratic_form_bound,
-    "relu": relu_ascent,
+    "relu": _relu_search,
 }

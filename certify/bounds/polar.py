@@ -34,6 +34,7 @@ class PolarTask:
         deadline: `time.perf_counter()` value at which to stop.
         starts: subnetworks to start searches from (stacked factors), possibly of width 0.
         seed: of all randomness.
+        failure_probability: largest allowed of a randomized proof; 0 for rigorous proofs only.
         on_progress: called with the interval in units of the polar and a few words.
     """
 
@@ -43,6 +44,7 @@ class PolarTask:
     deadline: float
     starts: Factors
     seed: int = 0
+    failure_probability: float = 0.0
     on_progress: Progress = silent
 
     @property
@@ -59,7 +61,7 @@ class PolarBound:
     Attributes:
         lower: value attained by the witness.
         witness: stacked factors with θ = 1, best first, or width 0.
-        upper: proven; +inf if the method proves none.
+        upper: proven; +inf if the method proves none; for `randomized`, an estimate that the checker is to test.
         method: name of the method that gave `upper`.
         proof: data from which `upper` can be recomputed; None for closed forms.
     """

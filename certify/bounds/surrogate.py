@@ -119,7 +119,9 @@ def _solve(
     objective: Objective, region: DirectionRegion, live: torch.Tensor, atoms: ConjugateAtom, seconds: float
 ) -> list[Array] | None:
     """Guesses of A (n,), p, g, c (2, n) and r (2,); None if no solver returns finite numbers."""
-    import cvxpy as cp
+    import cvxpy
+
+    cp: Any = cvxpy
 
     weights = _array(objective.loss.weights[live, 0])
     targets = _array(objective.loss.targets[live, 0])
@@ -131,12 +133,12 @@ def _solve(
     signs = [_sign_variables(cp, sign * alpha, data, objective.free_inputs) for sign in (-1.0, 1.0)]
     constraints += [bound for variables in signs for bound in variables.constraints]
     scale = float(weights.sum())
-    moments, bound = _convex_part(cp, objective, live, alpha)
+    moments, bound = convex_part(cp, objective, live, cp.multiply(weights, alpha)[:, None])
     constraints += bound
     if objective.free_inputs:
         constraints.append((weights / scale) @ alpha == 0)
     problem = cp.Problem(cp.Minimize((weights / scale) @ conjugate + moments / scale), constraints)
-    if not _solved(cp, problem, seconds):
+    if not solved(cp, problem, seconds):
         return None
     keep = live.cpu().numpy()
     found = [_spread(weights * np.asarray(alpha.value), keep)]
@@ -185,25 +187,25 @@ def _sign_variables(
     return _SignVariables(curvatures, slopes, caps, levels, constraints)
 
 
-def _convex_part(
+def convex_part(
     cp: Any,  # noqa: ANN401
     objective: Objective,
-    live: torch.Tensor,
-    alpha: Expression,
+    rows: torch.Tensor,
+    dual: Expression,
 ) -> tuple[Expression, list[Any]]:
-    """Cost of the penalized rows and constraints of the free rows of the convex part, at A = ω α."""
-    features = _array(objective.convex.features[live]) * _array(objective.loss.weights[live])
+    """Cost of the penalized rows and constraints of the free rows of the convex part, at the chosen rows of A."""
+    features = _array(objective.convex.features[rows])
     ridge, free = _array(objective.convex.ridge), _array(objective.convex.free) > 0
-    size = np.abs(features).sum(0) + np.finfo(float).tiny
+    size = np.abs(features).T @ _array(objective.loss.weights[rows]).max(1) + np.finfo(float).tiny
     cost, bound = 0.0, []
     if (~free).any():
-        cost = cp.sum_squares((features[:, ~free] / np.sqrt(2 * ridge[~free])).T @ alpha)
+        cost = cp.sum_squares((features[:, ~free] / np.sqrt(2 * ridge[~free])).T @ dual)
     if free.any():
-        bound = [(features[:, free] / size[free]).T @ alpha == 0]
+        bound = [(features[:, free] / size[free]).T @ dual == 0]
     return cost, bound
 
 
-def _solved(cp: Any, problem: Any, seconds: float) -> bool:  # noqa: ANN401
+def solved(cp: Any, problem: Any, seconds: float) -> bool:  # noqa: ANN401
     """Try Clarabel with its supernodal and its plain factorization, then SCS; True once one left values."""
     deadline = time.perf_counter() + seconds
     attempts: tuple[tuple[str, str, dict[str, str]], ...] = (

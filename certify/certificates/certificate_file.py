@@ -39,6 +39,7 @@ class CertificateContent:
         data_sha256: of the data file.
         parameters: name in the model file of W1, b1, W2, b2 and S, or None.
         data_names: name in the data file of every role, or None.
+        failure_probability: of a randomized proof, or None.
         arrays: float64 and uint8 arrays in the order of the format.
     """
 
@@ -52,6 +53,7 @@ class CertificateContent:
     data_sha256: str
     parameters: Section | None
     data_names: Section | None
+    failure_probability: float | None
     arrays: Mapping[str, Values]
 
     def to_bytes(self) -> bytes:
@@ -64,7 +66,7 @@ class CertificateContent:
                 "upper": self.upper.hex(),
                 "lower": self.lower.hex(),
                 "widths": "all",
-                "failure_probability": None,
+                "failure_probability": _written(self.failure_probability),
             },
             "problem": problem,
             "dual": {"scale": self.scale.hex()},

@@ -49,6 +49,13 @@ OVERRIDES = [
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...", type=click.Path())
 @problem_flags
 @run_flags
+@option(
+    "--failure-probability",
+    type=click.FloatRange(0, 0.01),
+    default=1e-12,
+    show_default=True,
+    help="Largest allowed of a randomized proof, used where no other fits the budget; 0 for rigorous proofs only.",
+)
 @option("--certificate", type=click.Path(), help="Write the certificate file here, for `certify verify`.")
 @option("--output-model", type=click.Path(), help="Write the better model here when there is one.")
 @report_flags
@@ -101,7 +108,7 @@ def _run(model: str, flags: dict[str, Any], reports: Any) -> Result:  # noqa: AN
             ensure_writable(path)
     problem = Problem.from_files(spec, flags["device"])
     use_threads(flags["threads"], problem)
-    options = CheckOptions(flags["seed"], time.perf_counter() - started)
+    options = CheckOptions(flags["seed"], flags["failure_probability"], time.perf_counter() - started)
     with reports.progress(model) as listener:
         outcome = run_check(problem, options, listener)
     result = outcome.result

@@ -25,6 +25,8 @@ GRID_BITS = 44
 INTERIOR_SHRINK = 2.0**-40
 # Rounds of alternating between the domain and the free constraints.
 REPAIR_ROUNDS = 100
+# Accuracy of the best scale; the dual value errs by its square.
+SCALE_ACCURACY = 1e-7
 # Room, as a share of the weight, given to entries on the boundary when interior entries alone do not suffice.
 METRIC_FLOOR = 0.01
 # A free moment counts as zero below this multiple of Σ_i |E_ij||A_ik|; rounding alone stays far below it.
@@ -82,9 +84,11 @@ def best_scale(objective: Objective, dual: Tensor, cap: float) -> DualPoint:
         cap: λ / U with U ≥ Ω°(−A).
     """
     top = min(cap, _domain_cap(objective, dual))
-    found = minimize_scalar(
-        lambda s: -_fast_dual_value(objective, s * dual), bounds=(0.0, top), method="bounded", options={"xatol": 1e-12}
-    )
+
+    def negative(scale: float) -> float:
+        return -dual_value_estimate(objective, scale * dual)
+
+    found = minimize_scalar(negative, bounds=(0.0, top), method="bounded", options={"xatol": SCALE_ACCURACY})
     candidates = [(dual_value(objective, s * dual), s) for s in (float(found.x), top, 0.0)]
     value, scale = max(candidates)
     return DualPoint(dual, scale, value)
@@ -102,7 +106,8 @@ def _shrunk_into_domain(objective: Objective, dual: Tensor) -> Tensor:
     raise InfeasibleDualError(f"no dual point near the candidate: {obstacle}")
 
 
-def _fast_dual_value(objective: Objective, dual: Tensor) -> float:
+def dual_value_estimate(objective: Objective, dual: Tensor) -> float:
+    """The dual value summed fast, to choose points and scales by."""
     penalized = ~objective.convex.free
     moments = objective.convex.features[:, penalized].T @ dual
     ridge = (moments**2 / (2 * objective.convex.ridge[penalized])[:, None]).sum()
@@ -113,7 +118,7 @@ def _domain_cap(objective: Objective, dual: Tensor) -> float:
     """Largest tried s ≥ 1 with s · A in the domain (0 and A are, and the domain is convex)."""
     cap = 1.0
     for s in (1.25, 2.0, 4.0, 16.0, 256.0):
-        if not math.isfinite(_fast_dual_value(objective, s * dual)):
+        if not math.isfinite(dual_value_estimate(objective, s * dual)):
             break
         cap = s
     return cap
@@ -121,7 +126,7 @@ def _domain_cap(objective: Objective, dual: Tensor) -> float:
 
 def _without_free_moments(objective: Objective, dual: Tensor, floor: float) -> Tensor:
     """A − M E δ with Eᵀ M E δ = EᵀA over the free rows, M the local metric of the domain."""
-    features = objective.convex.features[:, objective.convex.free]
+    features = _free_columns(objective)
     n, k = features.shape
     c = dual.shape[1]
     if k == 0:
@@ -139,6 +144,14 @@ def _without_free_moments(objective: Objective, dual: Tensor, floor: float) -> T
     delta = torch.linalg.pinv(system, hermitian=True) @ (features.T @ dual).flatten()
     correction: Tensor = torch.einsum("b,bnc->nc", delta, moved)
     return dual - correction
+
+
+def _free_columns(objective: Objective) -> Tensor:
+    """What the columns of A must be orthogonal to, (n, k): free rows of the convex part, and a free hidden bias."""
+    features = objective.convex.features[:, objective.convex.free]
+    if objective.free_inputs == 0 or _has_constant(features):
+        return features
+    return torch.cat([features, torch.ones_like(objective.inputs[:, :1])], 1)
 
 
 def _decoupled(features: Tensor, metric: Tensor, column: Tensor) -> Tensor:
@@ -164,9 +177,12 @@ def _on_grid(objective: Objective, dual: Tensor) -> Tensor:
 
 def has_free_intercept(objective: Objective) -> bool:
     """Whether a constant column is free, in the convex part or among the inputs, so that 1ᵀA = 0 must hold."""
-    features = objective.convex.features[:, objective.convex.free]
-    constant = bool((features == 1).all(0).any()) if features.shape[1] else False
-    return constant or objective.free_inputs > 0
+    return objective.free_inputs > 0 or _has_constant(objective.convex.features[:, objective.convex.free])
+
+
+def _has_constant(features: Tensor) -> bool:
+    """Whether one of the columns (n, k) is constant 1."""
+    return bool((features == 1).all(0).any())
 
 
 def _zero_column_sums(objective: Objective, grid: Tensor, dual: Tensor) -> Tensor:

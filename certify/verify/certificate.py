@@ -19,6 +19,8 @@ SCHEMA = "certify.certificate/1"
 POLICIES = ("absent", "free", "penalized")
 PARAMETERS = ("W1", "b1", "W2", "b2", "S")
 CONE_DIMENSIONS = range(1, 15)
+# Largest probability of accepting a false claim that a certificate may ask for.
+LARGEST_FAILURE_PROBABILITY = 0.01
 # Entries of the largest array derived from the ones in the file.
 LARGEST_DERIVED = 2**28
 
@@ -37,8 +39,10 @@ _KEYS = {
 KINDS = {
     "zero": ("linear", "relu", "quadratic"),
     "spectral": ("linear",),
+    "randomized": ("linear",),
     "quadratic-form": ("quadratic",),
     "norm-products": ("relu",),
+    "sorting": ("relu",),
     "cone-tree": ("relu",),
     "scalar-majorant": ("relu",),
     "vector-majorant": ("relu",),
@@ -68,6 +72,7 @@ class Certificate:
         dual_scale: s; the dual point is the real matrix s A.
         kind: of the proof.
         polar_upper: claimed bound U on the polar at −A.
+        failure_probability: with which a checker may accept a false claim; None for proofs without randomness.
         sources: digests and names that link to files.
         arrays: all arrays by name.
     """
@@ -89,6 +94,7 @@ class Certificate:
     dual_scale: float
     kind: str
     polar_upper: float
+    failure_probability: float | None
     sources: dict[str, Any]
     arrays: dict[str, npt.NDArray[Any]]
 
@@ -111,8 +117,6 @@ def read_certificate(data: bytes) -> Certificate:
     claim, problem, proof = header["claim"], header["problem"], header["proof"]
     _choice("schema", header["schema"], (SCHEMA,))
     _choice("claim.widths", claim["widths"], ("all",))
-    if claim["failure_probability"] is not None:
-        refuse("schema", "claim.failure_probability: no kind of proof of this version is randomized")
     powers = problem["powers"]
     if not isinstance(powers, list) or not all(type(p) is int and 1 <= p <= 2 for p in powers):
         refuse("schema", f"problem.powers: {powers!r:.40}")
@@ -134,6 +138,7 @@ def read_certificate(data: bytes) -> Certificate:
         dual_scale=_number(header["dual"], "scale"),
         kind=_choice("proof.kind", proof["kind"], tuple(KINDS)),
         polar_upper=_number(proof, "upper"),
+        failure_probability=_failure_probability(claim, proof["kind"]),
         sources=header["sources"],
         arrays=arrays,
     )
@@ -173,6 +178,17 @@ def _number(section: dict[str, Any], key: str) -> float:
     return value
 
 
+def _failure_probability(claim: dict[str, Any], kind: str) -> float | None:
+    if kind != "randomized":
+        if claim["failure_probability"] is not None:
+            refuse("schema", f"claim.failure_probability: a proof of kind '{kind}' is not randomized; needs null")
+        return None
+    value = _number(claim, "failure_probability")
+    if not 0 < value <= LARGEST_FAILURE_PROBABILITY:
+        refuse("schema", f"claim.failure_probability: {value!r} is not between 0 and {LARGEST_FAILURE_PROBABILITY}")
+    return value
+
+
 def _flags(problem: dict[str, Any]) -> None:
     for key in ("mask", "sample_weights"):
         if type(problem[key]) is not bool:
@@ -188,7 +204,8 @@ def _shapes(certificate: Certificate, weighted: bool, masked: bool) -> None:
     (n, d), c, r = arrays["X"].shape, arrays["Y"].shape[1], arrays["W1"].shape[0]
     free = certificate.free_hidden
     width = d + (certificate.hidden_bias != "absent")
-    if not (n >= 1 and d >= 1 and c >= 1) or n * max(width, c, r) > LARGEST_DERIVED or c * width**2 > LARGEST_DERIVED:
+    derived = max(n * max(width, c, r), c * width if certificate.family == "linear" else c * width**2)
+    if not (n >= 1 and d >= 1 and c >= 1) or derived > LARGEST_DERIVED:
         refuse("size-limit", f"n = {n}, d = {d}, c = {c}, r = {r}")
     f8: dict[str, tuple[int, ...]] = {"X": (n, d), "Y": (n, c)}
     f8 |= {"sample_weights": (n,)} if weighted else {}
@@ -211,6 +228,8 @@ def _shapes(certificate: Certificate, weighted: bool, masked: bool) -> None:
                 "tangents": (leaves, rank + free),
             }
             f8 |= {"center": (d,), "column": (1,)} if free else {}
+        case "randomized":
+            f8 |= {"edge": (1,)}
         case "scalar-majorant":
             f8 |= {"curvatures": (2, n), "slopes": (2, n), "caps": (2, n), "levels": (2,)}
             f8 |= {"center": (d,), "column": (2,)} if free else {}

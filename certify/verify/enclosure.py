@@ -115,6 +115,11 @@ class Enclosure(Reals):
         rad = self.rad.sum(axis) + gamma(terms) * np.abs(self.mid).sum(axis)
         return Enclosure(self.mid.sum(axis), rad * (1 + gamma(2 * terms + 16)))
 
+    def running_sum(self) -> Enclosure:
+        terms = len(self.mid)
+        rad = np.cumsum(self.rad, 0) + gamma(terms) * np.cumsum(np.abs(self.mid), 0)
+        return Enclosure(np.cumsum(self.mid, 0), rad * (1 + gamma(2 * terms + 16)))
+
     def only(self, mask: Mask) -> Enclosure:
         return Enclosure(np.where(mask, self.mid, 0.0), np.where(mask, self.rad, 0.0))
 

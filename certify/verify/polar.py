@@ -11,8 +11,10 @@ import numpy as np
 
 from certify.verify.certificate import KINDS, LARGEST_DERIVED, Certificate
 from certify.verify.majorants import scalar_majorant_holds, vector_majorant_holds
+from certify.verify.randomized import power_test_holds
 from certify.verify.reals import Arithmetic, Array, Reals
 from certify.verify.rejection import require
+from certify.verify.sorting import sorting_holds
 
 
 def polar_upper(certificate: Certificate, arithmetic: Arithmetic) -> float:
@@ -28,8 +30,10 @@ def polar_upper(certificate: Certificate, arithmetic: Arithmetic) -> float:
     rules = {
         "zero": _zero,
         "spectral": _spectral,
+        "randomized": _randomized,
         "quadratic-form": _quadratic_form,
         "norm-products": _norm_products,
+        "sorting": sorting_holds,
         "scalar-majorant": scalar_majorant_holds,
         "vector-majorant": vector_majorant_holds,
     }
@@ -48,12 +52,25 @@ def hidden_inputs(certificate: Certificate) -> Array:
     return np.concatenate([inputs, np.ones((len(inputs), 1))], 1)
 
 
+def _moments(certificate: Certificate, arithmetic: Arithmetic) -> Reals:
+    """G = HᵀA, or its transpose if that has fewer columns; A itself where H = I, as in matrix completion."""
+    inputs, dual = hidden_inputs(certificate), certificate.arrays["A"]
+    n, d = inputs.shape
+    identity = n == d and np.count_nonzero(inputs) == n and bool((np.diagonal(inputs) == 1).all())
+    moments = arithmetic.real(dual) if identity else arithmetic.real(inputs.T) @ dual
+    return moments if moments.shape[1] <= moments.shape[0] else moments.T
+
+
 def _spectral(certificate: Certificate, arithmetic: Arithmetic) -> bool:
     """U² I − GᵀG ⪰ 0 for G = HᵀA, or with G Gᵀ if that is smaller."""
-    real = arithmetic.real
-    moments = real(hidden_inputs(certificate).T) @ certificate.arrays["A"]
-    moments = moments if moments.shape[1] <= moments.shape[0] else moments.T
-    return arithmetic.dominates(real(certificate.polar_upper) * certificate.polar_upper, moments.T @ moments)
+    moments = _moments(certificate, arithmetic)
+    upper = arithmetic.real(certificate.polar_upper)
+    return arithmetic.dominates(upper * upper, moments.T @ moments)
+
+
+def _randomized(certificate: Certificate, arithmetic: Arithmetic) -> bool:
+    """A test of σ_max(G) ≤ U with fresh random starts."""
+    return power_test_holds(certificate, _moments(certificate, arithmetic))
 
 
 def _quadratic_form(certificate: Certificate, arithmetic: Arithmetic) -> bool:

@@ -95,6 +95,10 @@ class Reals(ABC):
         """Sum of all entries or along an axis."""
 
     @abstractmethod
+    def running_sum(self) -> Reals:
+        """Sums of the first 1, 2, …, n rows."""
+
+    @abstractmethod
     def only(self, mask: Mask) -> Reals:
         """Exact zero where the mask is False."""
 

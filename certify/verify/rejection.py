@@ -24,7 +24,12 @@ def refuse(rule: str, message: str) -> NoReturn:
     raise Rejection(rule, message, refused=True)
 
 
+def refuse_proof(rule: str, message: str) -> NoReturn:
+    """The file is a certificate, and proves nothing."""
+    raise Rejection(rule, message, refused=False)
+
+
 def require(holds: bool, rule: str, message: str) -> None:
     """The certificate proves nothing unless `holds`; callers write comparisons that NaN fails."""
     if not holds:
-        raise Rejection(rule, message, refused=False)
+        refuse_proof(rule, message)

@@ -41,6 +41,7 @@ class Verdict:
         certified: whether valid and a − b is within the tolerance of the certificate.
         tolerance: largest a − b that the certificate calls optimal, relative and absolute.
         kind: of the proof.
+        failure_probability: bound on the probability that this check accepts a false claim; None if it is not random.
         problem: the problem that the claim is about, in words.
         model_linked: whether the weights were compared with the model file.
         data_linked: whether the data were compared with the data file.
@@ -58,6 +59,7 @@ class Verdict:
     certified: bool = False
     tolerance: tuple[float, float] | None = None
     kind: str = ""
+    failure_probability: float | None = None
     problem: str = ""
     model_linked: bool = False
     data_linked: bool = False
@@ -100,6 +102,7 @@ def verify_bytes(
             lower=certificate.lower,
             tolerance=tolerance,
             kind=certificate.kind,
+            failure_probability=certificate.failure_probability,
             problem=_described(certificate),
             arithmetic=arithmetic.name,
         )

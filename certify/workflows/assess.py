@@ -55,6 +55,7 @@ def assess(findings: Findings) -> Result:
     """The result of a check."""
     problem, objective = findings.problem, findings.problem.objective
     standing, accepted = _standing(findings), findings.settled is not None
+    chance = findings.settled.failure_probability if findings.settled else None
     verdict = verdict_of(standing, accepted)
     breakdown = _breakdown(findings.improvement, standing)
     out_of_time = findings.seconds.total >= problem.budget_seconds
@@ -70,7 +71,7 @@ def assess(findings: Findings) -> Result:
         relative_gap_tolerance=problem.tolerance.relative_gap,
         absolute_gap_tolerance=problem.tolerance.absolute_gap,
         achieved_share=achieved_share(zero.objective, standing.objective, standing.lower_bound),
-        proof="rigorous" if accepted else "none",
+        proof="none" if not accepted else "rigorous" if chance is None else "randomized",
         polar=PolarReport(polar.lower / strength, polar.upper / strength, polar.method),
         breakdown=breakdown,
         descent=_descent(findings.improvement, standing) if verdict == "improvable" else None,
@@ -78,6 +79,7 @@ def assess(findings: Findings) -> Result:
         data=_data_report(problem),
         seconds=findings.seconds,
         environment=Environment(str(objective.inputs.device), torch.__version__, findings.seed),
+        failure_probability=chance,
         notes=problem.source.notes,
     )
     return replace(result, message=message_of(result, findings.refusal))

@@ -11,6 +11,7 @@ from certify.bounds.methods import SEARCHES
 from certify.bounds.polar import PolarTask
 from certify.growth.stages import Candidate
 from certify.problem import Objective
+from certify.workflows.certificate_of import FAILURE_PROBABILITY
 
 # Time for the lower end of the polar at a dual point that a bound chose itself.
 MOVED_SEARCH_SECONDS = 2.0
@@ -19,7 +20,12 @@ BoundListener = Callable[[float, str], None]
 
 
 def bound_at(
-    objective: Objective, candidate: Candidate | None, needed: float, deadline: float, listener: BoundListener
+    objective: Objective,
+    candidate: Candidate | None,
+    needed: float,
+    deadline: float,
+    listener: BoundListener,
+    failure_probability: float = FAILURE_PROBABILITY,
 ) -> LowerBound:
     """The best lower bound at a candidate by the deadline, with the best known witness of its polar.
 
@@ -29,6 +35,7 @@ def bound_at(
         needed: a lower bound at or above this decides.
         deadline: `time.perf_counter()` value.
         listener: called with the best lower bound and a few words.
+        failure_probability: largest allowed of a randomized proof; 0 for rigorous proofs only.
     """
     if candidate is None:
         return trivial_bound(objective)
@@ -37,7 +44,10 @@ def bound_at(
         listener(value, f"{name}: {detail}, polar at most {polar:.4f} λ")
 
     searched = candidate.polar
-    task = PolarTask(objective, candidate.dual, objective.strength, deadline, searched.witness)
+    chance = failure_probability
+    task = PolarTask(
+        objective, candidate.dual, objective.strength, deadline, searched.witness, failure_probability=chance
+    )
     bound = climb(task, needed, report)
     if bound.point.values is not task.dual:
         # The bound moved the dual point; its polar is worth a short search of its own.

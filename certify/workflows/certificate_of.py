@@ -16,6 +16,7 @@ from certify.bounds.majorant import ScalarMajorant, VectorMajorant
 from certify.bounds.relu_cones import ConeProof
 from certify.bounds.relu_majorant import convex_share, relu_majorant
 from certify.bounds.scalar_majorant import ball_level
+from certify.bounds.spectral import RandomizedProof
 from certify.bounds.vector_majorant import dominating, square_majorant
 from certify.certificates.certificate_file import CertificateContent
 from certify.errors import CertifyError
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
 # Relative room between what the prover found and what a certificate claims, so that a checker with other roundings
 # agrees; tried in turn.
 MARGINS = (2.0**-30, 2.0**-20)
+# Default bound on the probability that a randomized proof errs.
+FAILURE_PROBABILITY = 1e-12
+# Most runs of the checker on one bound; the probabilities that a randomized one errs add up.
+CHECKS = 2 * len(MARGINS)
 # Room inside the dual domain, relative.
 DOMAIN_MARGIN = 2.0**-40
 # A claim that says nothing, for a certificate whose numbers the checker is to find.
@@ -68,18 +73,27 @@ class Settled:
     data: bytes
     verdict: Verdict
 
+    @property
+    def failure_probability(self) -> float | None:
+        """Bound on the probability that any run of the checker erred; None if the proof is not randomized."""
+        chance = self.verdict.failure_probability
+        return None if chance is None else CHECKS * chance
 
-def settled_certificate(problem: Problem, terms: LossTerms, bound: LowerBound) -> Settled:
+
+def settled_certificate(
+    problem: Problem, terms: LossTerms, bound: LowerBound, failure_probability: float = FAILURE_PROBABILITY
+) -> Settled:
     """A certificate whose claim is what the checker itself computed, a little weaker than that.
 
-    The prover's own numbers do not enter the claim: it holds with rounding accounted for.
+    The prover's own numbers do not enter the claim: it holds with rounding accounted for. A randomized proof is
+    accepted falsely with at most the given probability, over all runs of the checker made here.
 
     Raises:
         NoCertificateError: the checker accepts no claim about this bound.
     """
     verdict = Verdict("invalid")
     for margin in MARGINS:
-        content = _restated(certificate_content(problem, terms, bound, margin))
+        content = _restated(certificate_content(problem, terms, bound, margin, failure_probability))
         data = content.to_bytes()
         verdict = verify_bytes(data)
         shown = verdict.polar_upper
@@ -100,7 +114,13 @@ def certificate_bytes(  # noqa: PLR0913
     return replace(content, upper=upper, lower=lower).to_bytes()
 
 
-def certificate_content(problem: Problem, terms: LossTerms, bound: LowerBound, margin: float) -> CertificateContent:
+def certificate_content(
+    problem: Problem,
+    terms: LossTerms,
+    bound: LowerBound,
+    margin: float,
+    failure_probability: float = FAILURE_PROBABILITY,
+) -> CertificateContent:
     """Everything that a certificate holds, with a claim that is still to be settled.
 
     Args:
@@ -108,12 +128,14 @@ def certificate_content(problem: Problem, terms: LossTerms, bound: LowerBound, m
         terms: how its loss was stated.
         bound: the proven lower bound.
         margin: relative room between the prover's bound of the polar and the one that is claimed.
+        failure_probability: of a randomized proof, shared among `CHECKS` runs of the checker.
     """
     kind, polar_upper, proof = _proof(problem, bound, margin)
     # Under a free skip the dual point is moved a little, see `certify.verify.free_skip`.
     scale = bound.point.scale * (1 - (margin if problem.decomposition.policy.skip == "free" else DOMAIN_MARGIN))
     if polar_upper > 0:
         scale = min(scale, problem.objective.strength / polar_upper * (1 - 2.0**-50))
+    randomized = isinstance(bound.polar.proof, RandomizedProof)
     return CertificateContent(
         upper=_LOOSEST,
         lower=-_LOOSEST,
@@ -124,6 +146,7 @@ def certificate_content(problem: Problem, terms: LossTerms, bound: LowerBound, m
         model_sha256=problem.source.model_sha256,
         data_sha256=problem.source.data_sha256,
         parameters=_parameter_names(problem),
+        failure_probability=failure_probability / CHECKS if randomized else None,
         data_names=None if terms.data_names is None else dict(terms.data_names),
         arrays=_data_arrays(problem, terms) | _weights(problem) | {"A": _array(bound.point.values)} | proof,
     )
@@ -221,6 +244,8 @@ def _proof(problem: Problem, bound: LowerBound, margin: float) -> Proof:
         case None:
             kind = "zero" if not bool(bound.point.values.any()) else method
             return kind, 0.0 if kind == "zero" else upper, {}
+        case RandomizedProof(edge):
+            return method, upper, {"edge": np.array([edge])}
         case ConeProof() as proof:
             return "cone-tree", upper, _cone_arrays(proof)
         case ScalarMajorant() as proof:

@@ -13,7 +13,7 @@ from certify.certificates.verdict import allowance
 from certify.models.loading import Problem
 from certify.problem import ParallelNetwork
 from certify.workflows.assess import Findings, assess
-from certify.workflows.certificate_of import NoCertificateError, Settled, settled_certificate
+from certify.workflows.certificate_of import FAILURE_PROBABILITY, NoCertificateError, Settled, settled_certificate
 from certify.workflows.listener import Listener, silent
 from certify.workflows.prove import Quest, search_and_bound
 
@@ -25,10 +25,12 @@ class CheckOptions:
 
     Attributes:
         seed: of all randomness.
+        failure_probability: largest allowed of a randomized proof; 0 for rigorous proofs only.
         load_seconds: time already spent on reading files, for the report.
     """
 
     seed: int = 0
+    failure_probability: float = FAILURE_PROBABILITY
     load_seconds: float = 0.0
 
 
@@ -65,11 +67,12 @@ def run_check(problem: Problem, options: CheckOptions, listener: Listener = sile
     top = objective_upper(objective, problem.network, objective.evaluate(problem.network))
     allowed = allowance(top, problem.tolerance.relative_gap, problem.tolerance.absolute_gap)
     evaluated = time.perf_counter()
-    quest = Quest(problem, top, allowed, started + problem.budget_seconds, options.seed, listener)
+    deadline, chance = started + problem.budget_seconds, options.failure_probability
+    quest = Quest(problem, top, allowed, deadline, options.seed, chance, listener)
     found, bound = search_and_bound(quest)
     bounded = time.perf_counter()
     listener("verifying", found.best.objective, bound.value, bound.polar.method)
-    settled, refusal = _settled(problem, bound)
+    settled, refusal = _settled(problem, bound, chance)
     finished = time.perf_counter()
     seconds = Seconds(
         load=options.load_seconds,
@@ -82,9 +85,9 @@ def run_check(problem: Problem, options: CheckOptions, listener: Listener = sile
     return CheckOutcome(result, found.best.network, settled.data if settled else None)
 
 
-def _settled(problem: Problem, bound: LowerBound) -> tuple[Settled | None, str]:
+def _settled(problem: Problem, bound: LowerBound, failure_probability: float) -> tuple[Settled | None, str]:
     """The certificate that the checker accepts, or none and why."""
     try:
-        return settled_certificate(problem, problem.terms, bound), ""
+        return settled_certificate(problem, problem.terms, bound, failure_probability), ""
     except NoCertificateError as error:
         return None, str(error)

@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass
 from typing import final
 
+import torch
+
 from certify.bounds.ladder import LowerBound
 from certify.growth.improve import RoundListener, SearchSettings, continued, improve
 from certify.growth.stages import Improvement
@@ -38,6 +40,7 @@ class Quest:
         allowed: largest gap that counts as none, absolute.
         deadline: `time.perf_counter()` value at which the budget ends.
         seed: of all randomness.
+        failure_probability: largest allowed of a randomized proof; 0 for rigorous proofs only.
         listener: told of progress.
     """
 
@@ -46,6 +49,7 @@ class Quest:
     allowed: float
     deadline: float
     seed: int
+    failure_probability: float
     listener: Listener
 
     @property
@@ -66,7 +70,9 @@ def search_and_bound(quest: Quest) -> tuple[Improvement, LowerBound]:
         if decided or found.candidate is None or left < LEAST_SHARE_LEFT * problem.budget_seconds:
             break
         found_before, searched_polar = found, found.candidate.polar
-        hints = bound.polar.witness if bound.polar.lower > searched_polar.lower else searched_polar.witness
+        hints = searched_polar.witness
+        if bound.polar is not searched_polar:
+            hints = tuple(torch.cat(pair) for pair in zip(hints, bound.polar.witness, strict=True))
         finer = SearchSettings(SEARCH_SHARE * left, resolution / 4 ** (attempt + 1), seed=quest.seed + attempt + 1)
         found = continued(problem.objective, found, hints, finer, _round_listener(quest, bound.value))
         if found.candidate is found_before.candidate and found.best.objective >= found_before.best.objective:
@@ -94,4 +100,5 @@ def _bounded(quest: Quest, found: Improvement) -> LowerBound:
     def report(value: float, words: str) -> None:
         quest.listener("bounding", found.best.objective, value, words)
 
-    return bound_at(quest.problem.objective, found.candidate, needed, deadline, report)
+    chance = quest.failure_probability
+    return bound_at(quest.problem.objective, found.candidate, needed, deadline, report, chance)

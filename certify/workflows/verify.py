@@ -67,7 +67,7 @@ def verdict_object(verdict: Verdict, path: str) -> dict[str, Any]:
         "gap": None if verdict.gap is None else {"absolute": verdict.gap, "relative": verdict.relative_gap},
         "arithmetic": verdict.arithmetic,
         "widths": "all",
-        "failure_probability": None,
+        "failure_probability": verdict.failure_probability,
         "certified": verdict.certified,
         "tolerance": None
         if verdict.tolerance is None
@@ -99,10 +99,16 @@ def verdict_lines(verdict: Verdict, path: str) -> list[str]:
         f"  every network of every width    ≥ {verdict.lower!r}",
         f"  gap  {verdict.gap:.6g} absolute, {verdict.relative_gap:.6g} relative: {within} the tolerance "
         f"(relative {relative:g}, absolute {absolute:g})",
-        f"  proof  {verdict.kind}, {ARITHMETIC[verdict.arithmetic]}",
+        f"  proof  {verdict.kind}, {ARITHMETIC[verdict.arithmetic]}{_chance(verdict)}",
         *([f"  {found}"] if found else []),
         *([f"  note: {verdict.message}"] if verdict.message else []),
     ]
+
+
+def _chance(verdict: Verdict) -> str:
+    if verdict.failure_probability is None:
+        return ""
+    return f"; this check would accept a false claim with probability at most {verdict.failure_probability:.2g}"
 
 
 def _interval(ends: tuple[float, float] | None) -> list[float | None] | None:

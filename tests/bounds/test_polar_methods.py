@@ -12,7 +12,7 @@ from certify.bounds.polar import PolarTask
 from certify.problem import SUBNETWORKS, ConvexPart, LossSpec, Objective, ParallelNetwork, ProductOfNorms, WeightDecay
 
 # Methods that choose their own dual point; they have tests of their own.
-MOVING = ("surrogate", "first-order surrogate")
+MOVING = ("surrogate", "first-order surrogate", "sorted program")
 
 
 def task_for(kind, inputs, dual, free=0):

@@ -110,10 +110,13 @@ def enumerated_base(kind: str, seed: int, loss: str = "mse", biases: str = "abse
 BASES: dict[str, Callable[[int], Base]] = {
     "zero": lambda seed: planted_base("zero", "linear", seed),
     "spectral": lambda seed: planted_base("spectral", "linear", seed),
+    "randomized": lambda seed: planted_base("randomized", "linear", seed),
     "quadratic-form": lambda seed: planted_base("quadratic-form", "quadratic", seed),
     "quadratic-form, two outputs": two_squares,
     "norm-products": lambda seed: planted_base("norm-products", "relu", seed),
     "norm-products, free biases": lambda seed: enumerated_base("norm-products", seed, biases="free"),
+    "sorting": lambda seed: enumerated_base("sorting", seed, biases="free"),
+    "sorting, two outputs": lambda seed: enumerated_base("sorting", seed, biases="free", outputs=2),
     "cone-tree": lambda seed: planted_base("cone-tree", "relu", seed),
     "cone-tree, two outputs": lambda seed: enumerated_base("cone-tree", seed, outputs=2),
     "cone-tree, penalized biases": lambda seed: enumerated_base("cone-tree", seed, biases="penalized"),

@@ -18,7 +18,8 @@ from certify.bounds.norm_products import norm_product_bound
 from certify.bounds.polar import PolarBound, PolarTask
 from certify.bounds.quadratic_form import quadratic_form_bound
 from certify.bounds.relu_cones import relu_cones
-from certify.bounds.spectral import spectral_bound
+from certify.bounds.sorting import sorting_bound
+from certify.bounds.spectral import RandomizedProof, spectral_bound
 from certify.models.loading import Problem
 from certify.problem import LossSpec
 from certify.problem.dual import feasible_dual
@@ -63,15 +64,16 @@ def make_case(
     skip=None,
     outputs=None,
     samples=12,
+    inputs=3,
     seed=0,
 ):
     """A small random problem, nowhere near trained."""
     generator = torch.Generator().manual_seed(seed)
     c = outputs or (3 if loss == "cross-entropy" else 2)
-    x = torch.randn(samples, 3, dtype=torch.float64, generator=generator)
+    x = torch.randn(samples, inputs, dtype=torch.float64, generator=generator)
     y = targets_for(loss, samples, c, generator)
     model = torch.nn.Sequential(
-        torch.nn.Linear(3, 4, bias=hidden != "absent"),
+        torch.nn.Linear(inputs, 4, bias=hidden != "absent"),
         {"linear": torch.nn.Identity(), "relu": torch.nn.ReLU(), "quadratic": Square()}[family],
         torch.nn.Linear(4, c, bias=output != "absent"),
     ).double()
@@ -84,7 +86,7 @@ def make_case(
     product = {"product_of_norms": {"strength": 0.05, "norms": [2, 2], "powers": powers}}
     layers = [{"linear": "0"}, *({"relu": ["relu"], "quadratic": ["square"]}.get(family, [])), {"linear": "2"}]
     if skip:
-        model.add_module("skip", torch.nn.Linear(3, c, bias=False).double())
+        model.add_module("skip", torch.nn.Linear(inputs, c, bias=False).double())
         layers.append({"skip": "skip"})
     problem = Problem.from_torch(
         model,
@@ -146,15 +148,24 @@ def _majorant(task):
     return PolarBound(0.0, blank, upper, "surrogate", proof)
 
 
+def _randomized(task):
+    """The randomized test on a matrix that is not too large for anything else."""
+    moments = task.objective.inputs.T @ task.dual
+    edge = float(torch.linalg.matrix_norm(moments, 2)) * (1 + 1e-9)
+    return PolarBound(0.0, task.starts, edge * (1 + 1e-7), "randomized", RandomizedProof(edge))
+
+
 PROVERS = {
+    "randomized": _randomized,
     "spectral": spectral_bound,
     "quadratic-form": quadratic_form_bound,
     "norm-products": norm_product_bound,
     "cone-tree": relu_cones,
+    "sorting": sorting_bound,
     "majorant": _majorant,
 }
 KINDS = {
-    "linear": ("zero", "spectral"),
+    "linear": ("zero", "spectral", "randomized"),
     "quadratic": ("zero", "quadratic-form"),
     "relu": ("zero", "norm-products", "cone-tree", "majorant"),
 }

@@ -108,6 +108,19 @@ def test_one_output_is_accepted_by_every_relu_proof(hidden):
         require_accepted(make_case("relu", "soft-margin", outputs=1, hidden=hidden, output="free"), kind)
 
 
+@pytest.mark.parametrize("loss", LOSSES)
+def test_sorting_is_accepted_for_one_input_and_a_free_bias(loss):
+    for outputs in (2, 3) if loss == "cross-entropy" else (1, 3):
+        for output in POLICIES:
+            case = make_case("relu", loss, hidden="free", output=output, outputs=outputs, inputs=1)
+            require_accepted(case, "sorting")
+
+
+def test_sorting_is_accepted_for_products_of_norms():
+    case = make_case("relu", hidden="free", output="free", inputs=1, penalty="product-of-norms")
+    require_accepted(case, "sorting")
+
+
 def test_a_penalized_skip_is_accepted():
     require_accepted(make_case("relu", skip="penalized", output="penalized"), "norm-products")
 

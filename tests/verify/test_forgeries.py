@@ -49,8 +49,18 @@ def vector():
 
 
 @pytest.fixture(scope="module")
-def everything(spectral, cones, softmax, scalar, vector):
-    return [spectral, cones, softmax, scalar, vector]
+def sorting():
+    return certificate("relu", "huber", kind="sorting", hidden="free", output="free", inputs=1)
+
+
+@pytest.fixture(scope="module")
+def randomized():
+    return certificate("linear", "mse", kind="randomized", output="penalized")
+
+
+@pytest.fixture(scope="module")
+def everything(spectral, cones, softmax, scalar, vector, sorting, randomized):
+    return [spectral, cones, softmax, scalar, vector, sorting, randomized]
 
 
 def forged(data, change):
@@ -254,17 +264,49 @@ def test_a_smaller_bound_on_the_polar_is_invalid(everything):
     for data in everything:
         upper = unpacked(data)[0]["proof"]["upper"]
         for value in (hexed(upper, 0.5), hexed(upper, -1.0), (0.0).hex(), (2.0**-180).hex()):
-            assert rule(forged(data, lambda h, a, v=value: h["proof"].update(upper=v))) == "polar"
+            assert rule(forged(data, lambda h, a, v=value: h["proof"].update(upper=v))) in ("polar", "randomized-test")
 
 
 def test_other_kinds_of_proof_do_not_fit(everything):
     for data in everything:
         header, arrays = unpacked(data)
-        for kind in ("zero", "spectral", "quadratic-form", "norm-products", "cone-tree", "lanczos", ""):
+        for kind in ("zero", "spectral", "quadratic-form", "norm-products", "cone-tree", "sorting", "lanczos", ""):
             if kind != header["proof"]["kind"]:
                 changed = json.loads(json.dumps(header))
                 changed["proof"]["kind"] = kind
                 assert verify_bytes(packed(changed, arrays)).status != "valid"
+
+
+def test_a_probability_that_no_test_reaches_or_no_one_accepts_is_rejected(randomized, spectral):
+    def chance(value):
+        return rule(forged(randomized, lambda h, a: h["claim"].update(failure_probability=value)))
+
+    for value in (1e-100, 1e-300):
+        assert chance(value.hex()) == "randomized-test"
+    for value in ((0.5).hex(), (0.0).hex(), (-1e-12).hex(), None, "1e-12", 0):
+        assert chance(value) == "schema"
+    smaller = forged(randomized, lambda h, a: h["claim"].update(failure_probability=(1e-20).hex()))
+    assert verify_bytes(smaller).failure_probability == 1e-20
+    stray = forged(spectral, lambda h, a: h["claim"].update(failure_probability=(1e-12).hex()))
+    assert rule(stray) == "schema"
+
+
+def test_an_edge_that_leaves_no_room_or_is_too_small_is_rejected(randomized):
+    def edge(factor):
+        return rule(forged(randomized, lambda h, a: a.update(edge=a["edge"] * factor)))
+
+    assert edge(0.5) == "polar"
+    for factor in (2.0, 0.0, -1.0):
+        assert edge(factor) == "randomized-test"
+
+
+def test_sorting_needs_one_input_and_a_free_bias(cones):
+    header, arrays = unpacked(certificate("relu", kind="norm-products", hidden="penalized", inputs=1))
+    header["proof"]["kind"] = "sorting"
+    assert rule(packed(header, arrays)) == "sorting-inputs"
+    header, arrays = unpacked(certificate("relu", kind="norm-products", hidden="free", outputs=1))
+    header["proof"]["kind"] = "sorting"
+    assert rule(packed(header, arrays)) == "sorting-inputs"
 
 
 def test_other_problems_are_not_proven(everything):

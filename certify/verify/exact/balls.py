@@ -99,6 +99,9 @@ class Balls(Reals):
     def sum(self, axis: int | None = None) -> Balls:
         return Balls(np.add.reduce(self.values, axis=axis, initial=ZERO))
 
+    def running_sum(self) -> Balls:
+        return Balls(np.add.accumulate(self.values, 0))
+
     def only(self, mask: Mask) -> Balls:
         return Balls(np.where(mask, self.values, Balls(ZERO).values))
 

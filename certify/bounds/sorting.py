@@ -1,0 +1,83 @@
+"""Exact polar of ReLU networks with one input and a free hidden bias, by one sort and running sums.
+
+A neuron is relu(±(x − t)) times any scale, t real. With 1ᵀQ = 0, sample by sample,
+
+    Ω°(Q) = max over both signs and all t of |r±(t)|,   r±(t) = Σ_j Q_j relu(±(x_j − t)).
+
+*Where the maximum is.* Between neighboring samples no relu changes its branch, so r± is affine in t there and its norm
+is convex: over that closed interval it is largest at an end. Outside the range of the samples r± is constant: on one
+side no sample is active, and on the other all are, where r± = ±Σ_j Q_j (x_j − t) = ±Σ_j Q_j x_j does not depend on t as
+1ᵀQ = 0. So t may be taken among the samples (for scalar outputs: Savarese, Evron, Soudry and Srebro 2019).
+
+*Sums.* With samples in ascending order and S_k = Q_1 + … + Q_k, r−(x_1) = 0 and r−(x_{k+1}) = r−(x_k) +
+S_k (x_{k+1} − x_k); r+ is the same of −x. O(n log n). Running sums err by at most γ Σ|terms| (Higham 2002).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from certify.bounds.polar import PolarBound, PolarTask
+from certify.bounds.rounding import SLACK, gamma
+from certify.problem import Factors
+
+# Local maxima over the breakpoints returned as witnesses; growth adds them together.
+WITNESSES = 16
+
+
+def sorting_applies(task: PolarTask) -> bool:
+    """Whether there is one input, and beside it a bias that is free."""
+    objective = task.objective
+    return objective.free_inputs == 1 and objective.inputs.shape[1] == 2
+
+
+def sorting_bound(task: PolarTask, dual: Tensor | None = None) -> PolarBound:
+    """Both ends of the polar at the task's dual point, or at another; they differ by rounding only."""
+    task = task if dual is None else replace(task, dual=dual)
+    positions = task.objective.inputs[:, 0]
+    found, upper = [], 0.0
+    for sign in (1.0, -1.0):
+        breakpoints, sizes, errors = _sweep(-sign * positions, -task.dual)
+        upper = max(upper, float((sizes + errors).max()))
+        peaks = _local_maxima(sizes)
+        found.append((sizes[peaks], sign, -sign * breakpoints[peaks]))
+    witness, lower = _witnesses(task, found)
+    return PolarBound(lower, witness, max(upper, lower), "sorting")
+
+
+def _sweep(positions: Tensor, scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Breakpoints t in ascending order, |Σ_j Q_j relu(t − x_j)| there, and bounds on the errors; (n,) each."""
+    order = positions.argsort()
+    breakpoints, sorted_scores = positions[order], scores[order]
+    terms = 2 * (len(positions) + scores.shape[1]) + 16
+    gaps = breakpoints.diff()
+    start = scores.new_zeros(1, scores.shape[1])
+    response = torch.cat([start, (sorted_scores.cumsum(0)[:-1] * gaps[:, None]).cumsum(0)])
+    masses = torch.linalg.vector_norm(sorted_scores, dim=1).cumsum(0)[:-1]
+    errors = torch.cat([start[0, :1], (masses * gaps).cumsum(0)]) * (gamma(terms) * SLACK)
+    sizes = torch.linalg.vector_norm(response, dim=1)
+    return breakpoints, sizes, errors + sizes * gamma(terms)
+
+
+def _local_maxima(values: Tensor) -> Tensor:
+    """Indices of the largest local maxima, at most `WITNESSES`; of equal neighbors the first counts."""
+    edge = values.new_full((1,), -torch.inf)
+    rises, falls = values > torch.cat([edge, values[:-1]]), values >= torch.cat([values[1:], edge])
+    peaks = (rises & falls).nonzero()[:, 0]
+    return peaks[values[peaks].argsort(descending=True)[:WITNESSES]]
+
+
+def _witnesses(task: PolarTask, found: list[tuple[Tensor, float, Tensor]]) -> tuple[Factors, float]:
+    """Neurons at the best breakpoints, re-evaluated on the inputs as given so that the value is attained."""
+    sizes = torch.cat([entry[0] for entry in found])
+    rows = [torch.stack([torch.full_like(t, sign), -sign * t], 1) for _, sign, t in found]
+    first = torch.cat(rows)[sizes.argsort(descending=True)[:WITNESSES]]
+    response = -(task.objective.inputs @ first.T).clamp_min(0).T @ task.dual
+    sizes = torch.linalg.vector_norm(response, dim=1)
+    order = sizes.argsort(descending=True)
+    order = order[sizes[order] > 0]
+    second = response[order] / sizes[order, None]
+    return (first[order], second), float(sizes[order[0]]) if len(order) else 0.0
