@@ -32,4 +32,4 @@ def refuse_proof(rule: str, message: str) -> NoReturn:
 def require(holds: bool, rule: str, message: str) -> None:
     """The certificate proves nothing unless `holds`; callers write comparisons that NaN fails."""
     if not holds:
-        refuse_proof(rule, message)
+        raise Rejection(rule, message, refused=False)

@@ -79,7 +79,7 @@ def test_a_randomized_proof_says_so_everywhere(planted, little_memory):
     assert result_object(result)["failure_probability"] == result.failure_probability
     console = Console(width=200, record=True, file=io.StringIO())
     print_result(console, result)
-    assert "randomized: wrong with probability at most 1e-12" in console.export_text()
+    assert "randomized: wrong with a probability of at most 1e-12" in console.export_text()
     verdict = verify_bytes(outcome.certificate)
     assert verdict.status == "valid"
     assert "probability at most 2.5e-13" in "\n".join(verdict_lines(verdict, "c"))

@@ -153,6 +153,18 @@ def free_vector_majorant(**settings):
     )
 
 
+def sorting(**settings):
+    """One input and a free bias."""
+    return handmade(family="relu", kind="sorting", hidden_bias="free", **({"upper": 2.25} | settings))
+
+
+def randomized():
+    """G = −2."""
+    header, arrays = handmade({"edge": np.array([2.0])}, kind="randomized")
+    header["claim"]["failure_probability"] = (1e-12).hex()
+    return header, arrays
+
+
 def product(**settings):
     """Products of norms."""
     chosen = {"family": "quadratic", "kind": "quadratic-form", "penalty": "product-of-norms", "powers": [2, 1]}

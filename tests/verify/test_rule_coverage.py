@@ -48,8 +48,10 @@ from .handmade import (
     handmade,
     leaves,
     product,
+    randomized,
     scalar_majorant,
     softmax,
+    sorting,
     vector_majorant,
 )
 
@@ -173,6 +175,10 @@ RULES = [
     (37, "majorant-mixings", *array(vector_majorant, mixings=np.array([[1, 1], [1, 0.0]]))),
     (37, "polar", *array(vector_majorant, envelopes=np.array([[[2.49]], [[0.01]]]))),
     (37, "polar", *entry(vector_majorant, "proof", "upper", 1.58)),
+    (41, "polar", *entry(sorting, "proof", "upper", 2 - 2.0**-40)),
+    (41, "sorting-inputs", *entry(norm_products, "proof", "kind", "sorting")),
+    (42, "polar", randomized, claiming(1.99, edge=np.array([1.98]))),
+    (42, "randomized-test", *array(randomized, edge=np.array([2.5]))),
 ]
 
 
@@ -226,13 +232,17 @@ def test_a_link_rejects_what_is_valid_but_for_it(number, rule, forge):
     assert verify_bytes(packed(header, arrays), model, (data,)).rule == rule
 
 
+# Functions of the checker that reject, and which argument names the rule.
+REJECTING = {"refuse": 0, "refuse_proof": 0, "require": 1}
+
+
 def names_in_the_checker():
-    """The first text among the arguments of every `refuse` and `require`."""
+    """The rule named by every call that may reject."""
     found = set()
     for path in (ROOT / "certify" / "verify").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("refuse", "require"):
-                given = node.args[0 if node.func.id == "refuse" else 1]
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in REJECTING:
+                given = node.args[REJECTING[node.func.id]]
                 found.add(given.value if isinstance(given, ast.Constant) else ast.dump(given))
     return found
 
