@@ -67,7 +67,7 @@ def spectral_bound(task: PolarTask) -> PolarBound:
         return PolarBound(lower, witness, gram_norm_upper(moments, lower, error), "spectral")
     edge = (lower + error) * (1 + GUESS_MARGIN)
     room = USUAL_ROOM if task.target <= edge else ROOM_SHARE * (task.target / edge - 1)
-    upper = edge * (1 + min(max(room, SMALLEST_ROOM), LARGEST_ROOM)) + error
+    upper = edge * (1 + min(max(room, SMALLEST_ROOM), LARGEST_ROOM)) + 2 * error
     return PolarBound(lower, witness, upper, "randomized", RandomizedProof(edge))
 
 

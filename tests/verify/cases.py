@@ -18,6 +18,7 @@ from certify.bounds.norm_products import norm_product_bound
 from certify.bounds.polar import PolarBound, PolarTask
 from certify.bounds.quadratic_form import quadratic_form_bound
 from certify.bounds.relu_cones import relu_cones
+from certify.bounds.rounding import norm_upper, product_error
 from certify.bounds.sorting import sorting_bound
 from certify.bounds.spectral import RandomizedProof, spectral_bound
 from certify.models.loading import Problem
@@ -86,7 +87,9 @@ def make_case(
     product = {"product_of_norms": {"strength": 0.05, "norms": [2, 2], "powers": powers}}
     layers = [{"linear": "0"}, *({"relu": ["relu"], "quadratic": ["square"]}.get(family, [])), {"linear": "2"}]
     if skip:
-        model.add_module("skip", torch.nn.Linear(inputs, c, bias=False).double())
+        linear = torch.nn.Linear(inputs, c, bias=False).double()
+        linear.weight.data = 0.3 * torch.randn(c, inputs, dtype=torch.float64, generator=generator)
+        model.add_module("skip", linear)
         layers.append({"skip": "skip"})
     problem = Problem.from_torch(
         model,
@@ -151,8 +154,9 @@ def _majorant(task):
 def _randomized(task):
     """The randomized test on a matrix that is not too large for anything else."""
     moments = task.objective.inputs.T @ task.dual
-    edge = float(torch.linalg.matrix_norm(moments, 2)) * (1 + 1e-9)
-    return PolarBound(0.0, task.starts, edge * (1 + 1e-7), "randomized", RandomizedProof(edge))
+    error = norm_upper(product_error(task.objective.inputs.T, task.dual))
+    edge = (float(torch.linalg.matrix_norm(moments, 2)) + error) * (1 + 1e-9)
+    return PolarBound(0.0, task.starts, edge * (1 + 1e-7) + 2 * error, "randomized", RandomizedProof(edge))
 
 
 PROVERS = {
