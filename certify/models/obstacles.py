@@ -11,6 +11,7 @@ from certify.models.families import summary
 from certify.models.layers import LayerGraph
 from certify.models.parallel import Kind, ParallelForm
 from certify.models.terms import CONTAINED
+from certify.models.two_layer import FAMILIES
 
 QUALIFY = "Layers that qualify: linear, convolution, ReLU and its kin, square, max and mean pooling, sums."
 
@@ -118,7 +119,8 @@ def without_bound(graph: LayerGraph, form: ParallelForm) -> Obstacle:
         f"{graph.label}: qualifies for the theory, as {found}, but no bound on the polar of such subnetworks is proven "
         "in this version."
     )
-    remedy = "Bounds exist for (linear, linear), (linear, relu, linear) and (linear, square, linear)."
+    served = [f"({', '.join(('linear', *inner, 'linear'))})" for inner in FAMILIES]
+    remedy = f"Bounds exist for {', '.join(served[:-1])} and {served[-1]}."
     return Obstacle("no-bound-yet", reason, remedy)
 
 

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from certify.bounds.costs import ExpectedBound
 from certify.models.families import summary
-from certify.models.inspect import Inspection, LayerRow, SubnetworkRow
+from certify.models.inspect import Inspection, SubnetworkRow
 
 SCHEMA = "certify.inspection/1"
 # Rows beyond this are summed up, so that a model with thousands of layers can be looked at.
@@ -45,7 +45,7 @@ def print_inspection(found: Inspection, bounds: tuple[ExpectedBound, ...], color
 def _print(console: Console, found: Inspection, bounds: tuple[ExpectedBound, ...]) -> None:
     console.print(_title(found), soft_wrap=True)
     if found.layers:
-        console.print(_heading("layers"), _layer_table(found.layers))
+        console.print(_heading("layers"), _layer_table(found))
     if found.subnetworks:
         console.print(_heading("subnetworks"), _subnetwork_table(found.subnetworks))
     if bounds:
@@ -74,12 +74,12 @@ def _headline(found: Inspection) -> tuple[str, str]:
     return (f"{parts}: no certificate as it is", "bold yellow") if parts else ("no certificate as it is", "bold red")
 
 
-def _layer_table(rows: tuple[LayerRow, ...]) -> Table:
+def _layer_table(found: Inspection) -> Table:
     table = _table("operation", "name", "reads", "parameters", "degree", "in parameters", "")
-    before = None
+    before, rows = None, found.layers
     for row in rows[:MOST_ROWS]:
         reads = "" if row.inputs == (before,) else ", ".join(row.inputs)
-        shapes = ", ".join(f"{name} {_shape(shape)}" for name, shape in row.shapes.items())
+        shapes = ", ".join(_parameter(name, shape, found) for name, shape in row.shapes.items())
         degree, total = _degree(row.degree, "none"), _degree(row.parameter_degree, "")
         style = "red" if row.remark == "breaks" else "dim" if row.remark else ""
         table.add_row(row.op, row.name, reads, shapes, degree, total, row.remark, style=style)
@@ -87,6 +87,12 @@ def _layer_table(rows: tuple[LayerRow, ...]) -> Table:
     if len(rows) > MOST_ROWS:
         table.add_row("…", f"and {len(rows) - MOST_ROWS} more", *[""] * 5)
     return table
+
+
+def _parameter(name: str, shape: tuple[int, ...], found: Inspection) -> str:
+    """Name and shape, and the degree of the outputs in it where that is not 1."""
+    degree = found.weight_degrees.get(name)
+    return f"{name} {_shape(shape)}" + (f" (degree {degree})" if degree not in (None, 1) else "")
 
 
 def _subnetwork_table(rows: tuple[SubnetworkRow, ...]) -> Table:

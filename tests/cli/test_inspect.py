@@ -103,6 +103,17 @@ def test_bounds_and_their_cost_are_shown(certify):
     assert {bound["method"]: bound["applies"] for bound in inspection(certify)["bounds"]}["cones"] is False
 
 
+def test_the_degree_of_the_outputs_in_a_weight_is_shown_where_it_is_not_one(certify, folder):
+    saved(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 2))
+    assert "(degree" not in certify("inspect", "net.pt").out
+    torch.save(nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 2)).state_dict(), "net.pt")
+    (folder / "net.problem.yaml").write_text(
+        "schema: certify.problem/1\nmodel: {path: net.pt, layers: [{linear: 0}, square, {linear: 2}]}\n"
+        "data: {path: train.npz}\npenalty: {weight_decay: 1e-3}\n"
+    )
+    assert "0.weight 4×6 (degree 2), 0.bias 4 (degree 2)" in certify("inspect", "net.pt").out
+
+
 def test_init_leaves_out_the_layers_that_a_file_holds_itself(certify, folder):
     saved(nn.Linear(6, 4, bias=False), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2, bias=False))
     assert certify("init", "net.pt", "--data", "train.npz").code == 0
