@@ -13,10 +13,14 @@ COSTS = {
     "spectral": "exact; one singular value decomposition of d × c: seconds up to thousands",
     "quadratic-form": "exact for one output; eigenvalues of d × d matrices: seconds up to d in the hundreds",
     "norm-products": "loose; milliseconds",
+    "scaled-norms": "exact where the rows of the inputs are orthogonal; milliseconds",
     "cones": "exact in the limit; grows 15 to 25 times with each input: seconds up to d = 6, minutes up to d = 9",
     "surrogate": "joint semidefinite program in d + 1: seconds to minutes up to n in the thousands, d in the tens",
     "first-order surrogate": "the same without a solver, for any n and several outputs: spends the time it is given",
 }
+
+# Methods for one output alone.
+ONE_OUTPUT = ("scaled-norms", "surrogate")
 
 
 @final
@@ -35,14 +39,17 @@ class ExpectedBound:
     cost: str
 
 
-def expected_bounds(family: str, inputs: int) -> tuple[ExpectedBound, ...]:
+def expected_bounds(family: str, inputs: int, outputs: int) -> tuple[ExpectedBound, ...]:
     """The methods for a family, cheapest first.
 
     Args:
         family: name of the subnetwork kind.
-        inputs: length of the first factor, a hidden bias included.
+        inputs: length d of the first factor, a hidden bias included.
+        outputs: length c of the last factor.
     """
-    return tuple(
-        ExpectedBound(method.name, method.name != "cones" or inputs <= MAX_DIMENSION, COSTS.get(method.name, ""))
-        for method in METHODS.get(family, ())
-    )
+    names = dict.fromkeys(method.name for method in METHODS.get(family, ()))
+    return tuple(ExpectedBound(name, _applies(name, inputs, outputs), COSTS.get(name, "")) for name in names)
+
+
+def _applies(name: str, inputs: int, outputs: int) -> bool:
+    return (name != "cones" or inputs <= MAX_DIMENSION) and (name not in ONE_OUTPUT or outputs == 1)

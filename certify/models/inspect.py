@@ -78,6 +78,11 @@ class SubnetworkRow:
         """Scalars in all weights but the last: of a two-layer network, inputs with the hidden bias."""
         return sum(math.prod(shape) for shape in list(self.weights.values())[:-1])
 
+    @property
+    def outputs(self) -> int:
+        """Scalars in the last weight: of a two-layer network, outputs."""
+        return math.prod(list(self.weights.values())[-1])
+
 
 @final
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,7 @@ def _subnetwork_table(rows: tuple[SubnetworkRow, ...]) -> Table:
 def _bound_table(bounds: tuple[ExpectedBound, ...]) -> Table:
     table = _table("method", "expected cost")
     for bound in bounds:
-        cost = bound.cost if bound.applies else "too many inputs"
+        cost = bound.cost if bound.applies else "not for so many inputs or outputs"
         table.add_row(bound.method, cost, style="" if bound.applies else "dim")
     return table
 

@@ -8,6 +8,8 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from certify.bounds.costs import COSTS
+from certify.bounds.methods import METHODS
 from certify.models.model_shapes import SMALL
 
 
@@ -95,12 +97,17 @@ def test_of_a_large_file_only_names_and_shapes_are_read(certify, suffix):
 
 
 def test_bounds_and_their_cost_are_shown(certify):
-    saved(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 2))
-    bounds = inspection(certify)["bounds"]
-    assert [bound["method"] for bound in bounds][:2] == ["norm-products", "cones"]
-    assert all(bound["applies"] and bound["cost"] for bound in bounds)
-    saved(nn.Linear(60, 4), nn.ReLU(), nn.Linear(4, 2))
-    assert {bound["method"]: bound["applies"] for bound in inspection(certify)["bounds"]}["cones"] is False
+    def applying(inputs, outputs):
+        saved(nn.Linear(inputs, 4), nn.ReLU(), nn.Linear(4, outputs))
+        return {bound["method"] for bound in inspection(certify)["bounds"] if bound["applies"] and bound["cost"]}
+
+    assert {"norm-products", "scaled-norms", "cones", "surrogate"} <= applying(6, 1)
+    assert applying(6, 1) - applying(60, 1) == {"cones"}
+    assert applying(6, 1) - applying(6, 2) == {"scaled-norms", "surrogate"}
+
+
+def test_every_method_has_a_cost():
+    assert {method.name for methods in METHODS.values() for method in methods} == set(COSTS)
 
 
 def test_the_degree_of_the_outputs_in_a_weight_is_shown_where_it_is_not_one(certify, folder):
