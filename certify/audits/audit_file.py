@@ -90,7 +90,12 @@ class _Section(BaseModel):
 
 @final
 class ToleranceChange(_Section):
-    """`tolerance:` — where given, instead of the problem's."""
+    """`tolerance:` — where given, instead of the problem's.
+
+    Attributes:
+        relative_gap: share of |objective|.
+        absolute_gap: in units of the objective.
+    """
 
     relative_gap: Nonnegative | None = None
     absolute_gap: Nonnegative | None = None
@@ -98,7 +103,11 @@ class ToleranceChange(_Section):
 
 @final
 class BudgetChange(_Section):
-    """`budget:` — where given, instead of the problem's."""
+    """`budget:` — where given, instead of the problem's.
+
+    Attributes:
+        seconds: wall clock for searching and bounding.
+    """
 
     seconds: Positive | None = None
 

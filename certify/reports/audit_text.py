@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import ROUND_CEILING, Context
 
 from rich.console import Console
 from rich.markup import escape
@@ -19,8 +20,7 @@ MOST_ROWS = 40
 
 def item_line(item: AuditItem) -> str:
     """One item on one line."""
-    gap = item.relative_gap
-    shown = "" if gap is None else f"  gap {gap:.2e}"
+    shown = "" if item.relative_gap is None else f"  gap {_gap(item)}"
     origin = f"  ({ORIGINS[item.origin]})" if ORIGINS[item.origin] else ""
     counts = f"  FAILED: {item.failure}" if item.failure else ""
     return f"{item.outcome:<10}  {item.name}{shown}  {item.seconds:.2f} s{origin}{counts}"
@@ -41,6 +41,13 @@ def print_audit(console: Console, audit: AuditResult, verbose: bool) -> None:
     console.print(Text.from_markup(_summary(audit)))
 
 
+def _gap(item: AuditItem) -> str:
+    """The proven relative gap, rounded up so that what is shown is proven too."""
+    if item.relative_gap is None:
+        return "–"
+    return f"{Context(prec=3, rounding=ROUND_CEILING).create_decimal(item.relative_gap):.2e}"
+
+
 def _table(items: Iterable[AuditItem]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("verdict")
@@ -49,11 +56,10 @@ def _table(items: Iterable[AuditItem]) -> Table:
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("")
     for item in items:
-        gap = item.relative_gap
         table.add_row(
             Text(item.outcome, STYLES[item.outcome]),
             Text(item.name),
-            "–" if gap is None else f"{gap:.2e}",
+            _gap(item),
             item.expect,
             f"{item.seconds:.2f}",
             ORIGINS[item.origin],

@@ -95,11 +95,11 @@ class Memory:
         return Prepared(spec, key, model[spec.model.path], joined, asked_digest(item, seed, kind), inputs)
 
     def answer(self, key: str) -> tuple[Record, Origin] | None:
-        """What is known of a key."""
-        if key in self._resumed:
+        """What is known of a key; nothing that claims a proof and has no certificate to verify."""
+        if key in self._resumed and _is_backed(self._resumed[key]):
             return self._resumed[key], "resumed"
         found = self._results.verdict_of(key) if self._use_cache else None
-        return None if found is None else (found, "cache")
+        return (found, "cache") if found is not None and _is_backed(found) else None
 
     def certificate_path(self, record: Record) -> str | None:
         """Where the certificate of a record is; None if it has none."""
@@ -123,3 +123,9 @@ class Memory:
             result = {**result, "certificate": str(self._place.certificate(digest))}
         self._results.add(Record(name, prepared.key, seconds, digest, result, prepared.asked, prepared.inputs))
         return result
+
+
+def _is_backed(record: Record) -> bool:
+    """Whether a record has the certificate that its claim rests on, or claims nothing proven."""
+    claims = record.result.get("verdict") == "certified" or record.result.get("proof", "none") != "none"
+    return record.certificate is not None or not claims

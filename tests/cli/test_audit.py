@@ -163,6 +163,21 @@ def test_a_cache_that_does_not_hold_is_not_believed(audit, folder, damage):
     assert any("poor.pt: the cached certificate does not hold" in note for note in second["summary"]["notes"])
 
 
+@pytest.mark.parametrize("proof", ["rigorous", "none"])
+def test_a_record_that_claims_a_proof_and_has_no_certificate_is_not_believed(audit, folder, proof):
+    audit("  - {path: poor.pt}\n")
+    records = folder / ".certify_cache" / "results.jsonl"
+    lines = [json.loads(line) for line in records.read_text().splitlines()]
+    for line in lines:
+        if "result" in line:
+            line["certificate"] = None
+            line["result"] |= {"verdict": "certified", "proof": proof, "certificate": None}
+    records.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    for arguments in ([], ["--resume"]):
+        _, document = audit("  - {path: poor.pt}\n", *arguments)
+        assert document["results"][0]["verdict"] == "improvable"
+
+
 def test_a_baseline_fails_only_on_what_became_worse(audit, folder):
     entries = "  - {path: optimal.pt}\n  - {path: poor.pt}\n"
     baseline = ["--baseline", "baseline.json"]
