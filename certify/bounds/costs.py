@@ -12,6 +12,8 @@ from certify.bounds.methods import METHODS
 COSTS = {
     "spectral": "exact; one singular value decomposition of d × c: seconds up to thousands",
     "quadratic-form": "exact for one output; eigenvalues of d × d matrices: seconds up to d in the hundreds",
+    "sorting": "exact for one input with a free hidden bias; milliseconds",
+    "sorted program": "chooses the dual point for one input with a free hidden bias: seconds",
     "norm-products": "loose; milliseconds",
     "scaled-norms": "exact where the rows of the inputs are orthogonal; milliseconds",
     "cones": "exact in the limit; grows 15 to 25 times with each input: seconds up to d = 6, minutes up to d = 9",
@@ -21,6 +23,8 @@ COSTS = {
 
 # Methods for one output alone.
 ONE_OUTPUT = ("scaled-norms", "surrogate")
+# Methods for one input beside the hidden bias.
+ONE_INPUT = ("sorting", "sorted program")
 
 
 @final
@@ -52,4 +56,5 @@ def expected_bounds(family: str, inputs: int, outputs: int) -> tuple[ExpectedBou
 
 
 def _applies(name: str, inputs: int, outputs: int) -> bool:
-    return (name != "cones" or inputs <= MAX_DIMENSION) and (name not in ONE_OUTPUT or outputs == 1)
+    largest = {"cones": MAX_DIMENSION} | dict.fromkeys(ONE_INPUT, 2)
+    return inputs <= largest.get(name, inputs) and (name not in ONE_OUTPUT or outputs == 1)
