@@ -87,8 +87,13 @@ def _rotation(rng: Generator, d: int) -> Array:
 
 
 def linear_instance(rng: Generator) -> Planted:
-    """Soft-thresholded singular value decomposition."""
+    """A small problem of a random shape."""
     n, c = rng.integers(2, 7, size=2)
+    return planted_linear(rng, int(n), int(c))
+
+
+def planted_linear(rng: Generator, n: int, c: int) -> Planted:
+    """Soft-thresholded singular value decomposition of n × c targets."""
     targets = rng.standard_normal((n, c)) * 10 ** rng.uniform(-1, 1)
     left, values, right = np.linalg.svd(targets, full_matrices=False)
     strength = float(rng.uniform(0.05, 0.9) * values[0])
@@ -103,9 +108,13 @@ def linear_instance(rng: Generator) -> Planted:
 
 
 def relu_instance(rng: Generator) -> Planted:
-    """Orthonormal rows: each sign block of Y shrinks towards zero as one vector."""
+    """A small problem of a random shape."""
     n = int(rng.integers(2, 6))
-    d = n + int(rng.integers(0, 3))
+    return planted_relu(rng, n, n + int(rng.integers(0, 3)))
+
+
+def planted_relu(rng: Generator, n: int, d: int) -> Planted:
+    """Orthonormal rows, n ≤ d: each sign block of Y shrinks towards zero as one vector."""
     inputs = _rotation(rng, d)[:n]
     targets = rng.standard_normal((n, 1)) * 10 ** rng.uniform(-1, 1)
     blocks = [np.maximum(targets, 0), np.maximum(-targets, 0)]
@@ -122,8 +131,12 @@ def relu_instance(rng: Generator) -> Planted:
 
 
 def quadratic_instance(rng: Generator) -> Planted:
-    """Entrywise soft threshold of the targets."""
-    n = int(rng.integers(2, 7))
+    """A small problem of a random size."""
+    return planted_quadratic(rng, int(rng.integers(2, 7)))
+
+
+def planted_quadratic(rng: Generator, n: int) -> Planted:
+    """Entrywise soft threshold of n targets."""
     targets = rng.standard_normal((n, 1)) * 10 ** rng.uniform(-1, 1)
     size = np.abs(targets[:, 0])
     strength = float(rng.uniform(0.05, 0.9) * size.max())
