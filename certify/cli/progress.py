@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import click
 
+from certify.reports import phrases
 from certify.workflows.listener import Listener, silent
 
 # Off a terminal, at most one line in this many seconds.
@@ -32,7 +33,7 @@ def progress_view(model: str, quiet: bool, color: bool) -> Iterator[Listener]:
 
         console = Console(stderr=True, no_color=not color, highlight=False)
         with console.status(f"{model}: reading the landscape") as status:
-            yield lambda phase, upper, lower, detail: status.update(_line(phase, upper, lower, detail))
+            yield lambda phase, upper, lower, detail: status.update(interval_line(phase, upper, lower, detail))
     else:
         yield _PlainLines(model)
 
@@ -48,11 +49,12 @@ class _PlainLines:
         now = time.monotonic()
         if now - self.last >= PLAIN_INTERVAL:
             self.last = now
-            click.echo(f"{self.model}: {_line(phase, upper, lower, detail)}", err=True)
+            click.echo(f"{self.model}: {interval_line(phase, upper, lower, detail)}", err=True)
 
 
-def _line(phase: str, upper: float, lower: float, detail: str) -> str:
+def interval_line(phase: str, upper: float, lower: float, detail: str) -> str:
+    """Where the optimum lies so far, in one line."""
     if not math.isfinite(lower):
-        return f"{phase}: best objective {upper:.8g}  ({detail})"
+        return f"{phase}: best objective {phrases.at_most(upper)}  ({detail})"
     gap = (upper - lower) / max(abs(upper), 1e-300)
-    return f"{phase}: {lower:.8g} ≤ optimum ≤ {upper:.8g}, gap {gap:.2%}  ({detail})"
+    return f"{phase}: {phrases.at_least(lower)} ≤ optimum ≤ {phrases.at_most(upper)}, gap {gap:.2%}  ({detail})"
