@@ -1,0 +1,52 @@
+"""What growth did, for people: a few rows that follow those of the result."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from certify.certificates.growth_report import GrowthReport
+from certify.reports import phrases
+from certify.reports.result_text import LABEL_WIDTH
+
+# The labels of a result are at least this wide on a terminal, so that both blocks line up.
+TERMINAL_LABEL_WIDTH = len("objective")
+
+
+def print_growth(console: Console, report: GrowthReport) -> None:
+    """Print the rows; nothing else goes to this console."""
+    rows = _rows(report)
+    if not console.is_terminal:
+        for label, text in rows:
+            console.print(Text(f"  {label:<{LABEL_WIDTH}}{text}"), soft_wrap=True)
+        return
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True, min_width=TERMINAL_LABEL_WIDTH)
+    table.add_column(overflow="fold")
+    for label, text in rows:
+        table.add_row(label, Text(text))
+    console.print(Padding(table, (0, 0, 0, 2)))
+
+
+def widths(report: GrowthReport) -> str:
+    """How the width went."""
+    grown = f"{report.width_before} → {phrases.count(report.width_grown, 'subnetwork')}"
+    return grown if report.width_after == report.width_grown else f"{grown}, pruned to {report.width_after}"
+
+
+def lowered(report: GrowthReport) -> str:
+    """How the objective went, and in how many rounds."""
+    rounds = report.rounds[-1].round if report.rounds else 0
+    ends = f"{phrases.at_most(report.objective_before)} → {phrases.at_most(report.objective_after)}"
+    return f"objective {ends} in {phrases.count(rounds, 'round')}"
+
+
+def _rows(report: GrowthReport) -> list[tuple[str, str]]:
+    path = f"from more than {phrases.count(report.width_bound, 'subnetwork')} a path that never rises leads to a global"
+    return [
+        ("grown", widths(report)),
+        ("lowered", lowered(report)),
+        ("theorem 2", f"{path} minimum"),
+    ]
