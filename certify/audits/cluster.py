@@ -130,11 +130,6 @@ class Cluster:
         threads: int = sum(self._client.nthreads().values())
         return len(self._jobs) < threads + AHEAD
 
-    @property
-    def running(self) -> int:
-        """How many jobs there are."""
-        return len(self._jobs)
-
     def start(self, job: Job, gpu: bool) -> int:
         """Send a job; returns its id."""
         self._count += 1

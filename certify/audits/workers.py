@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -104,11 +104,6 @@ class Workers:
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     @property
-    def running(self) -> int:
-        """How many jobs there are."""
-        return len(self._running)
-
-    @property
     def channel(self) -> socket.socket | None:
         """Becomes readable when `wait` has something to say; None before the first job."""
         return self._channel
@@ -152,12 +147,6 @@ class Workers:
             if not selector.select(max(0.0, seconds)):
                 return []
         return self._answers()
-
-    def kill(self, jobs: Iterable[int]) -> None:
-        """Kill jobs and forget them."""
-        for job in list(jobs):
-            self._send({"kill": job})
-            self._finished.append(self._running.pop(job).folder)
 
     def _answers(self) -> list[Ended]:
         received = b""

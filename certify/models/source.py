@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
+# Ends a note about values that were read from another file than the one whose digest is the model's.
+LEFT_OUT_OF_DIGEST = "which the digest of the model leaves out"
+
 
 @final
 @dataclass(frozen=True, slots=True)

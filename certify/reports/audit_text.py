@@ -45,7 +45,7 @@ def _gap(item: AuditItem) -> str:
     """The proven relative gap, rounded up so that what is shown is proven too."""
     if item.relative_gap is None:
         return "–"
-    return f"{Context(prec=3, rounding=ROUND_CEILING).create_decimal(item.relative_gap):.2e}"
+    return f"{float(Context(prec=3, rounding=ROUND_CEILING).create_decimal(item.relative_gap)):.2e}"
 
 
 def _table(items: Iterable[AuditItem]) -> Table:

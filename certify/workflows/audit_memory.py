@@ -15,6 +15,7 @@ from certify.audits.plan import PlannedItem
 from certify.audits.results_file import Record, ResultsFile
 from certify.certificates.audit_result import Origin
 from certify.models.problem_file import ProblemSpec
+from certify.models.source import LEFT_OUT_OF_DIGEST
 
 
 @final
@@ -121,7 +122,9 @@ class Memory:
         if certificate is not None:
             digest = self._place.keep(certificate)
             result = {**result, "certificate": str(self._place.certificate(digest))}
-        self._results.add(Record(name, prepared.key, seconds, digest, result, prepared.asked, prepared.inputs))
+        if not any(note.endswith(LEFT_OUT_OF_DIGEST) for note in result.get("notes", ())):
+            # Otherwise the key does not say everything that the result depends on.
+            self._results.add(Record(name, prepared.key, seconds, digest, result, prepared.asked, prepared.inputs))
         return result
 
 

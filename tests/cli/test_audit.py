@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 
@@ -176,6 +177,31 @@ def test_a_record_that_claims_a_proof_and_has_no_certificate_is_not_believed(aud
     for arguments in ([], ["--resume"]):
         _, document = audit("  - {path: poor.pt}\n", *arguments)
         assert document["results"][0]["verdict"] == "improvable"
+
+
+def test_a_model_whose_digest_leaves_values_out_is_run_each_time(audit, folder):
+    """An ONNX file may keep its values in another file, which can change while the model's own digest does not."""
+    weights = torch.load(folder / "optimal.pt", weights_only=True)
+    nodes = [
+        onnx.helper.make_node("Gemm", ["x", "a.weight"], ["h"], transB=1),
+        onnx.helper.make_node("Gemm", ["h", "b.weight"], ["z"], transB=1),
+    ]
+    ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.DOUBLE, [None, 3]) for name in ("x", "z")]
+    tensors = [onnx.numpy_helper.from_array(tensor.numpy(), name) for name, tensor in weights.items()]
+    graph = onnx.helper.make_graph(nodes, "g", ends[:1], ends[1:], tensors)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10)
+    onnx.save(model, "model.onnx", save_as_external_data=True, location="values.bin", size_threshold=0)
+    problem = (folder / "optimal.problem.yaml").read_text()
+    problem = problem.replace("optimal.pt, layers: [{linear: a}, {linear: b}]", "model.onnx")
+    (folder / "model.problem.yaml").write_text(problem)
+    for _ in range(2):
+        run, document = audit("  - path: model.onnx\n")
+        (entry,) = document["results"]
+        assert (entry["verdict"], entry["audit"]["origin"]) == ("certified", "run"), entry["message"]
+    values = np.fromfile("values.bin")
+    (0.5 * values).tofile("values.bin")
+    run, document = audit("  - path: model.onnx\n")
+    assert document["results"][0]["verdict"] == "improvable"
 
 
 def test_a_baseline_fails_only_on_what_became_worse(audit, folder):
