@@ -29,6 +29,8 @@ BLOCK, BLOCK_STEPS, LARGEST_RESTARTS = 16, 8, 30
 VALUE_ACCURACY = 1e-10
 # Share of the time left that proof and check together may be estimated to take.
 RIGOROUS_SHARE = 0.5
+# Gram products that proof and check cost together, with what the checker spends on radii.
+GRAM_PRODUCTS = 4
 # Matrices as large as the Gram matrix that proof and check hold at a time.
 MATRICES_HELD = 8
 # Relative room above the largest singular value in which the randomized test looks: as much as the verdict allows.
@@ -80,13 +82,13 @@ def cholesky_fits(moments: Tensor, seconds: float) -> bool:
 
 
 def cholesky_seconds_estimate(small: int, large: int) -> float:
-    """Time of two Gram products of a (large, small) matrix and two Cholesky factorizations, from one small product."""
+    """Time of proof and check, from one small product: their Gram products, which the checker encloses, and factors."""
     trial = torch.ones(512, 512, dtype=torch.float64)
     trial = trial @ trial  # the first product sets up threads
     started = time.perf_counter()
     _ = trial @ trial
     per_operation = (time.perf_counter() - started) / (2 * 512**3)
-    return 2 * (2 * small**2 * large + small**3 / 3) * per_operation
+    return 2 * (GRAM_PRODUCTS * small**2 * large + small**3 / 3) * per_operation
 
 
 def _moments(objective: Objective, dual: Tensor) -> Tensor:

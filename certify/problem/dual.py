@@ -9,6 +9,7 @@ constraints with integer coefficients (row sums of softmax, column sums of a fre
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
@@ -27,6 +28,8 @@ INTERIOR_SHRINK = 2.0**-40
 REPAIR_ROUNDS = 100
 # Accuracy of the best scale; the dual value errs by its square.
 SCALE_ACCURACY = 1e-7
+# A function this close to a parabola, relative to its bend, is taken for one.
+PARABOLA_ACCURACY = 1e-9
 # Room, as a share of the weight, given to entries on the boundary when interior entries alone do not suffice.
 METRIC_FLOOR = 0.01
 # A free moment counts as zero below this multiple of Σ_i |E_ij||A_ik|; rounding alone stays far below it.
@@ -85,13 +88,29 @@ def best_scale(objective: Objective, dual: Tensor, cap: float) -> DualPoint:
     """
     top = min(cap, _domain_cap(objective, dual))
 
-    def negative(scale: float) -> float:
-        return -dual_value_estimate(objective, scale * dual)
+    def value(scale: float) -> float:
+        return dual_value_estimate(objective, scale * dual)
 
-    found = minimize_scalar(negative, bounds=(0.0, top), method="bounded", options={"xatol": SCALE_ACCURACY})
-    candidates = [(dual_value(objective, s * dual), s) for s in (float(found.x), top, 0.0)]
-    value, scale = max(candidates)
-    return DualPoint(dual, scale, value)
+    peak = _parabola_peak(value, top)
+    if peak is None:
+        options = {"xatol": SCALE_ACCURACY}
+        peak = float(minimize_scalar(lambda s: -value(s), bounds=(0.0, top), method="bounded", options=options).x)
+    scale = max((peak, top, 0.0), key=value)
+    return DualPoint(dual, scale, dual_value(objective, scale * dual))
+
+
+def _parabola_peak(value: Callable[[float], float], top: float) -> float | None:
+    """Where a parabola is largest on [0, top]; None for other functions. The squared error's dual value is one."""
+    middle = top / 2
+    low, center, high = value(0.0), value(middle), value(top)
+    bend = low - 2 * center + high
+    if not (math.isfinite(bend) and bend < 0):
+        return None
+    offset = (low - high) / (2 * bend)
+    peak = min(max(middle * (1 + offset), 0.0), top)
+    step = peak / middle - 1
+    expected = center + step * (high - low) / 2 + step**2 * bend / 2
+    return peak if abs(value(peak) - expected) <= PARABOLA_ACCURACY * abs(bend) else None
 
 
 def _shrunk_into_domain(objective: Objective, dual: Tensor) -> Tensor:

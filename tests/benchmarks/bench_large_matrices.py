@@ -18,7 +18,7 @@ from certify.bounds.spectral import cholesky_seconds_estimate, spectral_search
 from certify.problem import SUBNETWORKS, ConvexPart, LossSpec, Objective, WeightDecay
 from certify.verify.enclosure import Enclosure
 from certify.verify.power_test import PowerTest, plan_test, random_starts
-from certify.verify.semidefinite import dominates
+from certify.verify.verdict import FLOATING_POINT
 
 SIZES = ((1500, 1200), (3000, 2500), (6000, 5000))
 ROOMS = (2e-4, 1e-3, 5e-3)
@@ -41,8 +41,8 @@ def search(matrix: torch.Tensor) -> float:
 
 
 def cholesky_check(matrix: np.ndarray, upper: float) -> bool:
-    size = float(np.linalg.norm(matrix))
-    return dominates(Enclosure(upper) * upper, Enclosure(matrix.T @ matrix), len(matrix) * 2.0**-52 * size * size)
+    moments = Enclosure(matrix)
+    return FLOATING_POINT.dominates(Enclosure(upper) * upper, moments.T @ moments)
 
 
 def main(sizes: tuple[tuple[int, int], ...] = SIZES) -> None:
