@@ -317,7 +317,7 @@ PROBLEM_ERRORS: dict[str, Explanation] = {
     ),
     "missing-extra": Explanation(
         "an optional package is not installed",
-        "Reading this format needs a package that certify does not install by itself.",
+        "Reading or writing this format needs a package that certify does not install by itself.",
         "",
         "Install the extra that the message names, such as pip install 'certify-optimality[onnx]'.",
     ),

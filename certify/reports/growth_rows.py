@@ -1,11 +1,11 @@
-"""Rounds of a growth as cells of text: the columns that the live view, the lines and the page share."""
+"""A growth in words and cells of text, which the live view, the lines, the text, the plot and the page share."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 
-from certify.certificates.growth_report import GrowthRound
+from certify.certificates.growth_report import GrowthReport, GrowthRound
 from certify.reports import phrases
 
 HEADINGS = ("round", "width", "objective", "lower bound", "gap", "violation", "elapsed")
@@ -26,6 +26,19 @@ def cells_of(row: GrowthRound) -> tuple[str, ...]:
         ABSENT if row.violation is None or not math.isfinite(row.violation) else f"{row.violation:.1e}",
         f"{row.seconds:.1f} s",
     )
+
+
+def widths(report: GrowthReport) -> str:
+    """How the width went."""
+    grown = f"{report.width_before} → {phrases.count(report.width_grown, 'subnetwork')}"
+    return grown if report.width_after == report.width_grown else f"{grown}, pruned to {report.width_after}"
+
+
+def lowered(report: GrowthReport) -> str:
+    """How the objective went, and in how many rounds."""
+    rounds = report.rounds[-1].round if report.rounds else 0
+    ends = f"{phrases.at_most(report.objective_before)} → {phrases.at_most(report.objective_after)}"
+    return f"objective {ends} in {phrases.count(rounds, 'round')}"
 
 
 def _aligned(value: float, outward: Callable[[float, int], str]) -> str:

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from certify.certificates.growth_report import GrowthReport
 from certify.reports import phrases
+from certify.reports.growth_rows import lowered, widths
 from certify.reports.result_text import LABEL_WIDTH
 
 # The labels of a result are at least this wide on a terminal, so that both blocks line up.
@@ -28,19 +29,6 @@ def print_growth(console: Console, report: GrowthReport) -> None:
     for label, text in rows:
         table.add_row(label, Text(text))
     console.print(Padding(table, (0, 0, 0, 2)))
-
-
-def widths(report: GrowthReport) -> str:
-    """How the width went."""
-    grown = f"{report.width_before} → {phrases.count(report.width_grown, 'subnetwork')}"
-    return grown if report.width_after == report.width_grown else f"{grown}, pruned to {report.width_after}"
-
-
-def lowered(report: GrowthReport) -> str:
-    """How the objective went, and in how many rounds."""
-    rounds = report.rounds[-1].round if report.rounds else 0
-    ends = f"{phrases.at_most(report.objective_before)} → {phrases.at_most(report.objective_after)}"
-    return f"objective {ends} in {phrases.count(rounds, 'round')}"
 
 
 def _rows(report: GrowthReport) -> list[tuple[str, str]]:

@@ -1,0 +1,58 @@
+"""A growth as a picture: objective and lower bound by round, gap by time; `.svg`, `.png` or a page `.html`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from certify.certificates.growth_report import GrowthReport
+from certify.errors import UsageError
+from certify.models.writers import ensure_writable
+from certify.whole_file import write_whole
+
+SUFFIXES = (".svg", ".png", ".html")
+INSTALL = "pip install 'certify-optimality[plot]'"
+
+
+def require_plottable(path: str | Path) -> None:
+    """Check, before long work, that a plot can be written there.
+
+    Raises:
+        UsageError: the suffix names no format of plots, matplotlib is not installed, or the path cannot be written.
+    """
+    if Path(path).suffix.lower() not in SUFFIXES:
+        raise UsageError(f"{path}: a plot is a .svg, .png or .html file; name one of these")
+    try:
+        import matplotlib.figure  # noqa: F401
+    except ImportError as error:
+        message = f"{path}: plots need matplotlib, which cannot be imported: {error}; {INSTALL}"
+        raise UsageError(message, code="missing-extra") from error
+    ensure_writable(path)
+
+
+def write_growth_plot(path: str | Path, report: GrowthReport, title: str, tolerance: float | None = None) -> None:
+    """Write the picture; the file is there whole or as it was before.
+
+    Args:
+        path: its suffix chooses the format.
+        report: at least one round.
+        title: text above the plot, such as the name of the model.
+        tolerance: relative gap to mark, if any.
+
+    Raises:
+        UsageError: as of `require_plottable`; or the file could not be written after all.
+    """
+    require_plottable(path)
+    from certify.reports.growth_html import growth_page
+    from certify.reports.growth_panels import draw_panels, drawn_image
+
+    # A file name may hold what no picture can show.
+    shown = "".join(letter if letter.isprintable() else "\ufffd" for letter in title)
+    match Path(path).suffix.lower():
+        case ".html":
+            content = growth_page(report, shown, draw_panels(report, tolerance)).encode()
+        case suffix:
+            content = drawn_image(report, shown, tolerance, suffix.removeprefix("."))
+    try:
+        write_whole(path, content)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot write the plot: {error.strerror}", code="unwritable") from error
