@@ -116,5 +116,5 @@ def cells_instance(rng: Generator, loss: str, hidden: str, output: str) -> TwoLa
     weights = None if weights is None or not weights.any() else weights
     scale, reduction = float(10 ** rng.uniform(-1, 1)), str(rng.choice(["mean", "sum"]))
     problem = TwoLayers(inputs, targets, loss, reduction, scale, 1.0, hidden, output, weights)
-    size = float(np.abs(problem.omega() * targets).sum() * np.abs(inputs).max())
+    size = float((problem.omega() * (np.abs(targets) + 0.1)).sum() * np.abs(inputs).max())
     return replace(problem, strength=size * float(10 ** rng.uniform(-2.5, -0.2)))

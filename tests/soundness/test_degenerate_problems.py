@@ -9,8 +9,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from certify.errors import CertifyError
+from certify.models.loading import Problem
 from certify.verify import verify_bytes
 from certify.workflows.check import CheckOptions, run_check
 
@@ -102,3 +104,33 @@ def test_a_problem_without_any_weight_has_optimum_zero():
             continue
         assert result.lower_bound <= 0
         assert verdict in (None, result.verdict)
+
+
+@pytest.mark.parametrize("rest", [0.0, 1e6])
+def test_samples_without_any_observed_target_do_not_change_the_optimum(rest):
+    """X = I and rows that the mask hides: the optimum is that of the other rows, the soft-thresholded SVD."""
+    rng = np.random.default_rng(71)
+    targets = rng.standard_normal((5, 3))
+    left, values, right = np.linalg.svd(targets[:3], full_matrices=False)
+    strength = float(values[1])
+    kept = np.maximum(values - strength, 0)[:1]
+    optimum = float((np.minimum(values, strength) ** 2).sum() / 2 + strength * kept.sum())
+    targets[3:] = rest
+    model = torch.nn.Sequential(torch.nn.Linear(5, 1, bias=False), torch.nn.Linear(1, 3, bias=False)).double()
+    with torch.no_grad():
+        model[0].weight.copy_(torch.from_numpy(np.append(left[:, 0] * np.sqrt(kept), [0.0, 0.0])[None]))
+        model[1].weight.copy_(torch.from_numpy(right[0][:, None] * np.sqrt(kept)))
+    problem = Problem.from_torch(
+        model,
+        np.eye(5),
+        targets,
+        weight_decay=strength,
+        reduction="sum",
+        scale=0.5,
+        layers=[{"linear": "0"}, {"linear": "1"}],
+        mask=np.repeat([[True], [True], [True], [False], [False]], 3, 1),
+    )
+    result = run_check(problem, CheckOptions()).result
+    assert result.verdict == "certified"
+    assert result.objective == pytest.approx(optimum, rel=1e-12)
+    assert optimum * (1 - 1e-6) <= result.lower_bound <= optimum * (1 + 1e-12)
