@@ -1,4 +1,7 @@
-"""Symmetries of ReLU problems with biases and several outputs: the verdict and the bounds stay, within tolerances."""
+"""Symmetries of ReLU problems with biases and several outputs: the verdict and the bounds stay, within tolerances.
+
+Budgets are seconds: a verdict may become `undecided` on a slow machine, and never another one.
+"""
 
 from dataclasses import replace
 
@@ -63,12 +66,13 @@ def test_symmetries_keep_verdict_and_bounds(hidden, output):
             torch.set_num_threads(2)
             told.append(("threads", check(problem.problem(model, TOLERANCE, SECONDS))))
             torch.set_num_threads(1)
+            verdicts = {reference.verdict, *(result.verdict for _, result in told)}
+            assert len(verdicts - {"undecided"}) == 1
             for name, result in told:
-                assert result.verdict == reference.verdict, name
                 assert result.objective == pytest.approx(reference.objective, rel=1e-10), name
-                # Of a model that is improvable the bound is pursued for a while only.
+                # Otherwise the bound was pursued for a while only.
                 near = pytest.approx(reference.lower_bound, rel=2 * TOLERANCE, abs=1e-9)
-                assert result.verdict == "improvable" or result.lower_bound == near, name
+                assert {result.verdict, reference.verdict} != {"certified"} or result.lower_bound == near, name
                 assert result.lower_bound <= found.optimum + PLANTED_ERROR * (1 + abs(found.optimum)), name
 
 

@@ -58,8 +58,8 @@ from .handmade import (
 ROOT = Path(__file__).parents[2]
 
 
-def uneven():
-    return handmade(arrays={"A": np.array([[-1.5], [0.5]])})
+def uneven(**settings):
+    return handmade(arrays={"A": np.array([[-1.5], [0.5]])}, **settings)
 
 
 def quadratic(**settings):
@@ -139,6 +139,9 @@ RULES = [
     (21, "dual-column-sums", uneven, free_policy),
     (21, "free-skip-rank", *array(free_skip, X=np.array([[1.0, 1], [-1, -1]]))),
     (22, "dual-value", *entry(handmade, "claim", "lower", 0.75 + 2.0**-40)),
+    # 0.6875 and 0.75 without what the penalized output bias or skip costs.
+    (22, "dual-value", *entry(lambda: uneven(output_bias="penalized"), "claim", "lower", 0.66)),
+    (22, "dual-value", *entry(lambda: handmade(skip="penalized"), "claim", "lower", 0.6)),
     (23, "polar", *entry(handmade, "proof", "upper", -2.5)),
     (24, "polar-scale", *entry(handmade, "dual", "scale", 1.21)),
     (26, "polar", *entry(handmade, "proof", "kind", "zero")),
