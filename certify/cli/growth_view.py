@@ -149,9 +149,9 @@ class _LiveTable:
             shown = max(min(MOST_ROWS, height - OTHER_LINES), 1)
             parts += [head, _table(rows[-shown:], len(rows) - shown, width)]
         if phase is not None:
-            line = Table.grid(padding=(0, 1))
+            line = Table.grid(padding=(0, 1), expand=True)
             line.add_column(width=1)
-            line.add_column(no_wrap=True, overflow="ellipsis")
+            line.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
             line.add_row(self._spinner, Text(phase if rows else f"{self._model}: {phase}"))
             parts.append(line)
         return Group(*parts)
@@ -173,7 +173,7 @@ def _table(rows: list[GrowthRound], hidden: int, width: int) -> Table:
 
     left_out = FIRST_TO_GO if width < NARROW else ()
     kept = [index for index, heading in enumerate(HEADINGS) if heading not in left_out]
-    table = Table(box=None, padding=(0, 2), header_style="dim", pad_edge=False)
+    table = Table(box=None, padding=(0, 2, 0, 1), header_style="dim", pad_edge=False)
     for index in kept:
         table.add_column(HEADINGS[index], justify="right", no_wrap=True)
     if hidden > 0:
