@@ -16,22 +16,26 @@ if TYPE_CHECKING:
     from certify.models.inspect import inspect_model as inspect
     from certify.models.loading import Problem
     from certify.workflows.check import check
+    from certify.workflows.grow import GrowthResult, grow
     from certify.workflows.verify import verify
 
 _HOMES = {
     "CertifyError": ("certify.errors", "CertifyError"),
+    "GrowthResult": ("certify.workflows.grow", "GrowthResult"),
     "Problem": ("certify.models.loading", "Problem"),
     "RefusedError": ("certify.errors", "RefusedError"),
     "Result": ("certify.certificates.result", "Result"),
     "UnsupportedError": ("certify.errors", "UnsupportedError"),
     "UsageError": ("certify.errors", "UsageError"),
     "check": ("certify.workflows.check", "check"),
+    "grow": ("certify.workflows.grow", "grow"),
     "inspect": ("certify.models.inspect", "inspect_model"),
     "verify": ("certify.workflows.verify", "verify"),
 }
 
 __all__ = [
     "CertifyError",
+    "GrowthResult",
     "Problem",
     "RefusedError",
     "Result",
@@ -39,6 +43,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "check",
+    "grow",
     "inspect",
     "verify",
 ]

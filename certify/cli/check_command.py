@@ -104,7 +104,7 @@ def _run(model: str, flags: dict[str, Any], reports: Any) -> Result:  # noqa: AN
     spec = problem_spec(model, flags)
     for path in (flags["output_model"], flags["certificate"], *reports.files.paths):
         if path:
-            _require_no_input(path, spec, flags["problem"])
+            require_no_input(path, spec, flags["problem"])
             ensure_writable(path)
     problem = Problem.from_files(spec, flags["device"])
     use_threads(flags["threads"], problem)
@@ -121,7 +121,7 @@ def _run(model: str, flags: dict[str, Any], reports: Any) -> Result:  # noqa: AN
     return result
 
 
-def _require_no_input(path: str, spec: ProblemSpec, problem: str | None) -> None:
+def require_no_input(path: str, spec: ProblemSpec, problem: str | None) -> None:
     """Raise UsageError if an output would overwrite a file that is read."""
     chosen = (spec.data.path, spec.data.inputs, spec.data.targets, problem)
     inputs = [spec.model.path, *(entry for entry in chosen if isinstance(entry, str | Path))]

@@ -11,6 +11,7 @@ import click
 from certify.cli.audit_command import audit_command
 from certify.cli.check_command import check_command
 from certify.cli.explain_command import explain_command
+from certify.cli.grow_command import grow_command
 from certify.cli.init_command import init_command
 from certify.cli.inspect_command import inspect_command
 from certify.cli.validate_command import validate_command
@@ -33,6 +34,7 @@ def cli() -> None:
 
 COMMANDS = (
     check_command,
+    grow_command,
     audit_command,
     inspect_command,
     init_command,

@@ -7,11 +7,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 import click
 
+from certify.certificates.growth_report import GrowthReport, GrowthRound
 from certify.certificates.result import Result
 from certify.cli.progress import progress_view
 from certify.cli.report_files import ReportFiles
@@ -52,11 +53,11 @@ class Reports:
         with progress_view(model, quiet=self.quiet, color=self.color) as listener:
             yield listener
 
-    def result(self, result: Result, exit_code: int) -> None:
-        """Take one result."""
+    def result(self, result: Result, exit_code: int, more: Content = MappingProxyType({})) -> None:
+        """Take one result; `more` stands beside it in JSON."""
         path = result.model.path or "live model"
         place, seconds = Place(path), result.seconds.total
-        self._add(Entry(path, result, result_object(result), place, exit_code, seconds=seconds))
+        self._add(Entry(path, result, {**result_object(result), **more}, place, exit_code, seconds=seconds))
         if self.format != "text" or self.files.on_stdout:
             return
         if self.quiet:
@@ -65,6 +66,23 @@ class Reports:
             from certify.reports.result_text import print_result
 
             print_result(self._console(), result, self.verbose)
+
+    def round(self, row: GrowthRound) -> None:
+        """Take one round of a growth."""
+        if self.format == "jsonl":
+            from certify.reports.growth_json import round_object
+
+            click.echo(to_json(round_object(row), indent=None))
+
+    def grown(self, result: Result, growth: GrowthReport, exit_code: int) -> None:
+        """Take the result of a growth."""
+        from certify.reports.growth_json import growth_object
+
+        self.result(result, exit_code, {"growth": growth_object(growth)})
+        if self.format == "text" and not self.quiet and not self.files.on_stdout:
+            from certify.reports.growth_text import print_growth
+
+            print_growth(self._console(), growth)
 
     def error(self, model: str, error: CertifyError) -> None:
         """Take the failure of one model; the line goes to stderr."""

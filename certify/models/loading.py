@@ -13,6 +13,7 @@ from torch import Tensor
 
 from certify.models.arrays import Arrays, arrays_from
 from certify.models.bias_policy import Conventions
+from certify.models.blank_model import blank_weights
 from certify.models.data_file import load_arrays
 from certify.models.decompose import Decomposition, decompose, require_input_size, require_same_outputs
 from certify.models.device import find_device
@@ -20,13 +21,14 @@ from certify.models.estimator import fitted_objective, graph_of_perceptron
 from certify.models.layers import LayerGraph
 from certify.models.live_module import graph_of_module, require_traced
 from certify.models.loss_terms import LossTerms
-from certify.models.model_file import graph_of_file
+from certify.models.model_file import graph_of_file, layered
 from certify.models.problem_file import SCHEMA, PenaltySpec, ProblemSpec
 from certify.models.problem_validation import validated
+from certify.models.readers.exact_weights import digest_of
 from certify.models.readers.perceptron import live_perceptron
 from certify.models.reduce import reduced
 from certify.models.source import Source, Tolerance
-from certify.models.writers import write_network
+from certify.models.writers import network_parameters, write_network
 from certify.problem import LossSpec, Objective, ParallelNetwork, Penalty, ProductOfNorms, WeightDecay
 
 if TYPE_CHECKING:
@@ -78,6 +80,24 @@ class Problem:
         # The model is judged before the data are read: they may be large.
         decomposition = decompose(graph, _conventions(spec), _penalty(spec.penalty))
         return cls._assembled(spec, graph, decomposition, load_arrays(spec.data), place)
+
+    @classmethod
+    def from_scratch(cls, spec: ProblemSpec, device: str = "cpu") -> Self:
+        """The problem of a network of width zero with the layers that `spec` lists; its model file is not read.
+
+        Args:
+            spec: a problem file's content; its layers name two linear ones.
+            device: as in `from_files`.
+
+        Raises:
+            UsageError: layers or shapes that do not fit.
+            RefusedError: unsafe, corrupt or non-finite content.
+            UnsupportedError: a penalty outside the theory.
+        """
+        place = find_device(device)
+        data = load_arrays(spec.data)
+        graph = reduced(layered(blank_weights(spec, data), spec.model.entries))
+        return cls._assembled(spec, graph, decompose(graph, _conventions(spec), _penalty(spec.penalty)), data, place)
 
     @classmethod
     def from_torch(  # noqa: PLR0913
@@ -197,6 +217,19 @@ class Problem:
     def write(self, path: str | Path, network: ParallelNetwork) -> None:
         """Write a network of this problem, of any width, as a model file; see `writers.write_network`."""
         write_network(path, self.graph, self.decomposition, network)
+
+    def with_network(self, network: ParallelNetwork) -> Problem:
+        """The same question about another network, of any width, that is in no file."""
+        parameters = network_parameters(self.graph, self.decomposition, network)
+        digest, count = digest_of(parameters), sum(tensor.numel() for tensor in parameters.values())
+        source = replace(self.source, model_path=None, model_sha256=digest, width=network.width, parameters=count)
+        return replace(
+            self,
+            network=network,
+            source=source,
+            graph=replace(self.graph, parameters=parameters, path=None, sha256=digest),
+            decomposition=replace(self.decomposition, network=network),
+        )
 
     @classmethod
     def _assembled(

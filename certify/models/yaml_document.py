@@ -121,6 +121,21 @@ def load_yaml(path: Path, role: str) -> YamlDocument:
     return _Builder(path, text).build(_composed(path, text))
 
 
+def yaml_text(content: Mapping[str, Any]) -> str:
+    """A mapping as block-style YAML that reads back, with either version's rules, as the same content."""
+
+    class Dumper(yaml.SafeDumper):
+        """Quotes every string that some YAML would take for something else."""
+
+    def represent(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+        plain = plain_scalar(text)
+        style = None if isinstance(plain, str) else '"'
+        return dumper.represent_scalar(f"{_TAG}str", text, style=style)
+
+    Dumper.add_representer(str, represent)
+    return yaml.dump(dict(content), Dumper=Dumper, sort_keys=False, allow_unicode=True)
+
+
 def plain_scalar(text: str) -> str | int | float | bool | None:
     """What a plain scalar of this text means in the core schema."""
     stripped = text.strip()

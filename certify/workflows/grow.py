@@ -1,204 +1,112 @@
-"""`certify grow`: the meta-algorithm of Haeffele and Vidal 2017 until the best network is certified, then pruning.
-
-Each round descends over the current subnetworks, searches violating directions, bounds the optimum from below, and
-adds the directions that the search and the bound's open nodes name.
-"""
+"""`certify grow`: run the loop, verify the certificate of what it hands back, and say what happened."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import final
+from dataclasses import dataclass
+from typing import Any, final
 
-from certify.bounds.ladder import LowerBound, trivial_bound
-from certify.certificates.growth_report import GrowthReport, GrowthRound
-from certify.certificates.verdict import allowance
-from certify.growth.prune import pruned
-from certify.growth.rounds import advance, begin
-from certify.growth.stages import Candidate, Improvement
-from certify.growth.width_bound import width_bound
+from certify.certificates.growth_report import GrowthReport
+from certify.certificates.result import Result, Seconds
+from certify.growth.stages import Improvement, stage_of
 from certify.models.loading import Problem
-from certify.problem import Factors, ParallelNetwork
-from certify.workflows.bounding import bound_at
-from certify.workflows.listener import Listener, silent
-
-# The gap aimed at, as a share of the allowance, so that rounding and pruning have room below the limit.
-AIMED_SHARE = 0.6
-# The share of the allowance that the pruned network may use.
-PRUNED_SHARE = 0.95
-# Where the hoped-for gap is within this share of the allowance, the bound gets all the time it needs.
-PROMISING_SHARE = 0.3
-# Otherwise it gets this share of the time spent so far, and is asked to come this close to the hope.
-QUICK_SECONDS_SHARE = 0.2
-QUICK_DISTANCE = 0.3
-# Rounds may take this share of the budget before one bound gets the rest.
-ROUNDS_SHARE = 0.6
-# Rounds in a row without a useful decrease, a better dual point or a better bound after which growth is at its end.
-PATIENCE = 4
-USEFUL_SHARE = 0.02
-# Pruning may take this share of the time that growth took, and at least this many seconds.
-PRUNING_SHARE = 0.5
-PRUNING_SECONDS = 3.0
+from certify.problem import ParallelNetwork
+from certify.workflows.assess import Findings, assess
+from certify.workflows.certificate_of import NoCertificateError, Settled, settled_certificate
+from certify.workflows.growth_loop import Growth, GrowthState, grow_network
+from certify.workflows.listener import silent
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class GrowthState:
-    """What the next round needs; enough to go on after an interruption.
+class GrowOptions:
+    """How to grow; the problem itself says what.
 
     Attributes:
-        network: the best so far.
-        history: rounds so far.
+        from_scratch: start from width zero instead of the problem's network.
+        prune: whether to look for a smaller network at the end.
         seed: of all randomness.
     """
 
-    network: ParallelNetwork
-    history: tuple[GrowthRound, ...]
-    seed: int
-
-
-RoundListener = Callable[[GrowthState], None]
+    from_scratch: bool = False
+    prune: bool = True
+    seed: int = 0
 
 
 @final
 @dataclass(frozen=True, slots=True)
-class Growth:
-    """The end of a growth.
+class GrowthResult:
+    """A grown network with its result.
 
     Attributes:
-        network: to hand back.
-        bound: the best lower bound.
-        report: what happened.
-        out_of_time: whether the budget ended it.
+        result: about the network handed back, as `check` would report it.
+        growth: what happened on the way.
+        network: what is handed back; `problem.write(path, network)` writes it.
+        certificate: a file that the independent checker accepted, None if it accepted none.
     """
 
+    result: Result
+    growth: GrowthReport
     network: ParallelNetwork
-    bound: LowerBound
-    report: GrowthReport
-    out_of_time: bool
+    certificate: bytes | None
 
 
-def grow_network(
-    problem: Problem,
-    state: GrowthState,
-    on_round: RoundListener,
-    listener: Listener = silent,
-    prune: bool = True,
-) -> Growth:
-    """Grow until the gap is within the problem's tolerance, nothing more is gained, or the budget is spent.
+def grow(problem: Problem, **options: Any) -> GrowthResult:  # noqa: ANN401
+    """Grow a network until it is certified; `options` are those of `GrowOptions`.
+
+    Raises:
+        UnsupportedError: degrees of penalty and subnetwork do not match.
+    """
+    chosen = GrowOptions(**options)
+    started = time.perf_counter()
+    growth = grow_network(problem, first_state(problem, chosen), _unheard, silent, chosen.prune)
+    return concluded(problem.with_network(growth.network), growth, started, chosen.seed)
+
+
+def first_state(problem: Problem, options: GrowOptions) -> GrowthState:
+    """Where growth starts.
+
+    Raises:
+        UnsupportedError: degrees of penalty and subnetwork do not match.
+    """
+    _ = problem.objective.strength  # raises for a degree mismatch before any work
+    network = problem.objective.empty_network() if options.from_scratch else problem.network
+    return GrowthState(network, (), options.seed)
+
+
+def concluded(problem: Problem, growth: Growth, started: float, seed: int, load_seconds: float = 0.0) -> GrowthResult:
+    """The result of a grown network, with its certificate verified.
 
     Args:
-        problem: what to minimize; its network is where the report starts from.
-        state: where to start: no rounds yet, or those of an interrupted run.
-        on_round: told after every round.
-        listener: told of progress within a round.
-        prune: whether to look for a smaller network that the bound still certifies.
+        problem: that of the network handed back, read from its file where there is one.
+        growth: the end of the loop.
+        started: `time.perf_counter()` value at which growing began.
+        seed: of all randomness.
+        load_seconds: spent on reading files before.
     """
-    climb = _Climb(problem, state, on_round, listener)
-    climb.run()
-    network, bound = climb.found.best.network, climb.bound
-    grown = network.width
-    allowed = climb.allowed()
-    if prune and climb.closed():
-        listener("pruning", climb.found.best.objective, bound.value, f"{grown} subnetworks")
-        spent = time.perf_counter() - climb.started
-        until = time.perf_counter() + max(PRUNING_SECONDS, PRUNING_SHARE * spent)
-        network = pruned(problem.objective, network, bound.value + PRUNED_SHARE * allowed, until)
-    report = GrowthReport(
-        width_before=problem.network.width,
-        width_grown=grown,
-        width_after=network.width,
-        width_bound=width_bound(problem.objective),
-        objective_before=problem.objective.evaluate(problem.network).objective,
-        objective_after=problem.objective.evaluate(network).objective,
-        rounds=climb.history,
+    objective = problem.objective
+    grown = time.perf_counter()
+    settled, refusal = _settled(problem, growth)
+    finished = time.perf_counter()
+    seconds = Seconds(
+        load=load_seconds,
+        objective=0.0,
+        bound=grown - started,
+        verify=finished - grown,
+        total=load_seconds + finished - started,
     )
-    return Growth(network, bound, report, climb.seconds_left() <= 0)
+    stage = stage_of(objective, problem.network)
+    still = Improvement(stage, stage, stage, stage, None, None, 0)
+    result = assess(Findings(problem, still, growth.bound, settled, refusal, seconds, seed))
+    return GrowthResult(result, growth.report, problem.network, settled.data if settled else None)
 
 
-class _Climb:
-    """The loop: what has been found, proven and told so far."""
+def _settled(problem: Problem, growth: Growth) -> tuple[Settled | None, str]:
+    try:
+        return settled_certificate(problem, problem.terms, growth.bound), ""
+    except NoCertificateError as error:
+        return None, str(error)
 
-    def __init__(self, problem: Problem, state: GrowthState, on_round: RoundListener, listener: Listener) -> None:
-        self.problem, self.seed, self.on_round, self.listener = problem, state.seed, on_round, listener
-        self.started = time.perf_counter()
-        self.history = state.history
-        self.offset = state.history[-1].seconds if state.history else 0.0
-        self.bound = trivial_bound(problem.objective)
-        self.exhausted: Candidate | None = None
-        budget, resolution = problem.budget_seconds, 0.0
-        self.found: Improvement = begin(problem.objective, state.network, ROUNDS_SHARE * budget, resolution, self.seed)
-        if state.history:
-            self.found = replace(self.found, rounds=state.history[-1].round + 1)
 
-    def run(self) -> None:
-        """Rounds until closed, out of time or without progress."""
-        idle, hints = 0, self._bounded(full=self._promising())
-        self._tell()
-        while not self.closed() and self.seconds_left() > 0:
-            before, proven = self.found, self.bound.value
-            deadline = time.perf_counter() + self.seconds_left()
-            self.found = advance(self.problem.objective, before, hints, deadline, self.seed + before.rounds + 1)
-            late = self.seconds_left() < (1 - ROUNDS_SHARE) * self.problem.budget_seconds
-            full = self._promising() or late or idle == PATIENCE - 1
-            hints = self._bounded(full)
-            self._tell()
-            useful = USEFUL_SHARE * self.allowed()
-            progress = (
-                before.best.objective - self.found.best.objective > useful
-                or self.bound.value - proven > useful
-                or self.found.candidate is not before.candidate
-            )
-            idle = 0 if progress else idle + 1
-            if idle == PATIENCE:
-                break
-
-    def allowed(self) -> float:
-        """Largest gap that counts as none for the best network, absolute."""
-        tolerance = self.problem.tolerance
-        return allowance(self.found.best.objective, tolerance.relative_gap, tolerance.absolute_gap)
-
-    def closed(self) -> bool:
-        """Whether the best network is certified but for the checker."""
-        return self.found.best.objective - self.bound.value <= PRUNED_SHARE * self.allowed()
-
-    def seconds_left(self) -> float:
-        """Of the budget."""
-        return self.problem.budget_seconds - (time.perf_counter() - self.started)
-
-    def _promising(self) -> bool:
-        return self.found.hoped_gap <= PROMISING_SHARE * self.allowed()
-
-    def _bounded(self, full: bool) -> Factors | None:
-        """Bound at the best candidate; the directions that the bound names."""
-        best, candidate = self.found.best.objective, self.found.candidate
-        needed = best - AIMED_SHARE * self.allowed()
-        left = self.seconds_left()
-        if not full and candidate is not None:
-            hope = candidate.hope_estimate
-            needed = min(needed, hope - QUICK_DISTANCE * (best - hope))
-            left = min(left, QUICK_SECONDS_SHARE * (self.problem.budget_seconds - left))
-        if (needed <= self.bound.value and not full) or candidate is self.exhausted:
-            return None
-        self.exhausted = candidate if full else None
-
-        def report(value: float, words: str) -> None:
-            self.listener("bounding", best, max(value, self.bound.value), words)
-
-        bound = bound_at(self.problem.objective, candidate, needed, time.perf_counter() + left, report)
-        self.bound = max(self.bound, bound, key=lambda b: b.value)
-        return bound.polar.witness
-
-    def _tell(self) -> None:
-        latest = self.found.latest
-        row = GrowthRound(
-            round=self.found.rounds,
-            width=self.found.best.network.width,
-            objective=self.found.best.objective,
-            lower_bound=self.bound.value,
-            violation=None if latest is None else latest.polar.lower / self.problem.objective.strength - 1,
-            seconds=self.offset + time.perf_counter() - self.started,
-        )
-        self.history = (*self.history, row)
-        self.on_round(GrowthState(self.found.best.network, self.history, self.seed))
+def _unheard(state: GrowthState) -> None:
+    """A round listener that ignores everything."""

@@ -1,0 +1,58 @@
+"""A model of width zero from a list of layers alone: where training from scratch starts."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from certify.errors import UsageError
+from certify.models.arrays import Arrays
+from certify.models.layer_list import LayerEntry
+from certify.models.problem_file import ProblemSpec
+from certify.models.readers.exact_weights import digest_of
+from certify.models.readers.weight_file import WeightFile
+
+
+def blank_weights(spec: ProblemSpec, data: Arrays) -> WeightFile:
+    """Weights of a two-layer network without hidden units, with the biases that the problem does not call absent.
+
+    Args:
+        spec: its `model.layers` name the layers.
+        data: gives the numbers of inputs and outputs.
+
+    Raises:
+        UsageError: no layers, or other than two linear ones and perhaps a skip.
+    """
+    entries = spec.model.entries or ()
+    linear = [entry for entry in entries if entry.op == "linear"]
+    if len(linear) != 2 or any(entry.name is None for entry in entries if entry.op in ("linear", "skip")):
+        found = ", ".join(f"{entry.op}: {entry.name}" if entry.name else entry.op for entry in entries) or "none"
+        raise UsageError(
+            f"layers: {found}; from scratch needs two linear layers with nothing, relu or square between them, for "
+            "example --layers linear:fc1,relu,linear:fc2",
+            code="layers-needed",
+        )
+    inputs, outputs = data.inputs.shape[1], _outputs(spec, data.targets)
+    parameters: dict[str, Tensor] = {}
+    shapes = {id(linear[0]): (0, inputs), id(linear[1]): (outputs, 0)}
+    policies = {id(linear[0]): spec.biases.hidden, id(linear[1]): spec.biases.output}
+    for entry in entries:
+        if entry.op in ("linear", "skip"):
+            weight = torch.zeros(*shapes.get(id(entry), (outputs, inputs)), dtype=torch.float64)
+            parameters[f"{entry.name}.weight"] = weight
+            if _has_bias(entry, policies.get(id(entry), "absent")):
+                parameters[f"{entry.name}.bias"] = weight.new_zeros(len(weight))
+    return WeightFile(parameters, "", "pt", None, digest_of(parameters), ("starts from width zero",))
+
+
+def _has_bias(entry: LayerEntry, policy: str | None) -> bool:
+    return entry.op == "linear" and policy != "absent"
+
+
+def _outputs(spec: ProblemSpec, targets: Tensor) -> int:
+    """Number of outputs that the targets ask for."""
+    if targets.ndim == 2 and targets.shape[1] > 1:
+        return targets.shape[1]
+    if spec.loss.name == "cross-entropy":
+        return max(2, int(targets.max()) + 1)
+    return 1

@@ -1,0 +1,79 @@
+"""A grown model as two files: its weights, and beside them the problem file that makes them checkable."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from certify.errors import UsageError
+from certify.models.decompose import Decomposition
+from certify.models.layers import Layer, LayerGraph
+from certify.models.problem_file import ProblemSpec, problem_file_beside
+from certify.models.two_layer import FAMILIES
+from certify.models.yaml_document import yaml_text
+from certify.whole_file import write_whole
+
+
+def write_problem_file(path: str | Path, spec: ProblemSpec, graph: LayerGraph, decomposition: Decomposition) -> Path:
+    """Write the problem file beside the model at `path`; returns its path.
+
+    Args:
+        path: the model file that was written.
+        spec: the problem that the model was grown for.
+        graph: names the layers.
+        decomposition: says which layers they are.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    target = problem_file_beside(path)
+    text = "# Written by certify grow: what the model beside this file minimizes.\n" + yaml_text(
+        _content(Path(path), spec, graph, decomposition)
+    )
+    try:
+        write_whole(target, text.encode())
+    except OSError as error:
+        raise UsageError(f"{target}: cannot be written: {error.strerror}", code="unwritable") from error
+    return target
+
+
+def _content(path: Path, spec: ProblemSpec, graph: LayerGraph, decomposition: Decomposition) -> dict[str, Any]:
+    content = spec.model_dump(by_alias=True, exclude_none=True)
+    content["model"] = {"path": path.name, "layers": _entries(graph, decomposition)}
+    content["data"] = _relative(content["data"], path.parent)
+    policy = decomposition.policy
+    content["biases"] = {"hidden": policy.hidden, "output": policy.output}
+    return {key: _plain(value) for key, value in content.items()}
+
+
+def _entries(graph: LayerGraph, decomposition: Decomposition) -> list[str | dict[str, str]]:
+    form = decomposition.form
+    between = next(ops for ops, family in FAMILIES.items() if family == form.family)
+    entries: list[str | dict[str, str]] = [{"linear": _file_name(graph, form.first)}, *between]
+    entries.append({"linear": _file_name(graph, form.second)})
+    return entries if form.skip is None else [*entries, {"skip": _file_name(graph, form.skip)}]
+
+
+def _file_name(graph: LayerGraph, layer: Layer) -> str:
+    return (graph.prefix + layer.parameters["weight"]).removesuffix("weight").removesuffix(".")
+
+
+def _relative(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The data section with its files named from the folder; of a `.npy` pair the arrays are files."""
+    files = ("path",) if data.get("path") is not None else ("inputs", "targets", "sample_weights", "mask")
+    return {key: os.path.relpath(value, folder) if key in files else value for key, value in data.items()}
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401
+    """Paths and tuples as YAML has them."""
+    match value:
+        case dict():
+            return {key: _plain(entry) for key, entry in value.items()}
+        case list() | tuple():
+            return [_plain(entry) for entry in value]
+        case Path():
+            return str(value)
+        case _:
+            return value
