@@ -1,0 +1,5 @@
+"""`python -m certify` is `certify`."""
+
+from certify.cli.main import main
+
+main()
