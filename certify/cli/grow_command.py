@@ -118,14 +118,11 @@ def _run(plan: SavedGrowth, flags: dict[str, Any], reports: Any) -> int:  # noqa
     from certify.cli.growth_view import growth_view
     from certify.models.loading import Problem
     from certify.models.problem_file import load_problem_file, problem_file_beside
-    from certify.reports.growth_plot import require_plottable, write_growth_plot
     from certify.workflows.grow import GrowOptions, concluded, first_state
     from certify.workflows.growth_loop import grow_network
     from certify.workflows.threads import use_threads
 
     _require_writable(plan, flags, reports)
-    if flags["plot"]:
-        require_plottable(flags["plot"])
     load = Problem.from_scratch if plan.blank else Problem.from_files
     problem = load(plan.spec, flags["device"])
     use_threads(flags["threads"], problem)
@@ -158,6 +155,8 @@ def _run(plan: SavedGrowth, flags: dict[str, Any], reports: Any) -> int:  # noqa
         save_certificate(flags["certificate"], grown.certificate)
         result = replace(result, certificate=flags["certificate"])
     if flags["plot"]:
+        from certify.reports.growth_plot import write_growth_plot
+
         write_growth_plot(flags["plot"], growth.report, plan.output, plan.spec.tolerance.relative_gap)
     code = int(VERDICT_CODES[result.verdict])
     reports.grown(result, growth.report, code)
@@ -176,6 +175,10 @@ def _require_writable(plan: SavedGrowth, flags: dict[str, Any], reports: Any) ->
                 require_no_input(path, plan.spec, flags["problem"])
             ensure_writable(path)
     ensure_writable(problem_file_beside(plan.output))
+    if flags["plot"]:
+        from certify.reports.growth_plot import require_plottable
+
+        require_plottable(flags["plot"])
 
 
 def _write(plan: SavedGrowth, problem: Any, network: Any) -> None:  # noqa: ANN401
