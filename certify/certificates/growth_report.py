@@ -47,8 +47,8 @@ class GrowthReport:
         width_before: of the given network.
         width_grown: before pruning.
         width_after: of the network handed back.
-        width_bound: with more than this many subnetworks, no local minimum is worse than the global one (Haeffele and
-            Vidal 2017, Theorem 2).
+        width_bound: with this many subnetworks or more, a path along which the objective never rises leads from any
+            network to a global minimum (Haeffele and Vidal 2017, Theorem 2).
         objective_before: of the given network.
         objective_after: of the network handed back.
         rounds: all rounds, from 0.

@@ -49,13 +49,6 @@ OVERRIDES = [
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...", type=click.Path())
 @problem_flags
 @run_flags
-@option(
-    "--failure-probability",
-    type=click.FloatRange(0, 0.01),
-    default=1e-12,
-    show_default=True,
-    help="Largest allowed of a randomized proof, used where no other fits the budget; 0 for rigorous proofs only.",
-)
 @option("--certificate", type=click.Path(), help="Write the certificate file here, for `certify verify`.")
 @option("--output-model", type=click.Path(), help="Write the better model here when there is one.")
 @report_flags

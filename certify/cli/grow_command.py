@@ -126,10 +126,10 @@ def _run(plan: SavedGrowth, flags: dict[str, Any], reports: Any) -> int:  # noqa
     load = Problem.from_scratch if plan.blank else Problem.from_files
     problem = load(plan.spec, flags["device"])
     use_threads(flags["threads"], problem)
+    options = GrowOptions(flags["from_scratch"], plan.prune, plan.state.seed, flags["failure_probability"])
     if plan.state.history:
         plan.require_same_data(problem, flags["resume"])
     else:
-        options = GrowOptions(flags["from_scratch"], plan.prune, flags["seed"])
         plan = replace(plan, state=first_state(problem, options), data_sha256=problem.source.data_sha256)
     state_path, latest = flags["state"] or flags["resume"], [plan.state]
     loaded = time.perf_counter()
@@ -143,13 +143,14 @@ def _run(plan: SavedGrowth, flags: dict[str, Any], reports: Any) -> int:  # noqa
                 replace(plan, state=state).write(state_path)
 
         try:
-            growth = grow_network(problem, plan.state, on_round, view.progress, plan.prune)
+            chance = options.failure_probability
+            growth = grow_network(problem, plan.state, on_round, view.progress, plan.prune, chance)
         except KeyboardInterrupt:
             _keep(plan, problem, latest[0], state_path)
             raise
     _write(plan, problem, growth.network)
     written = Problem.from_files(load_problem_file(problem_file_beside(plan.output)), flags["device"])
-    grown = concluded(written, growth, loaded, plan.state.seed, loaded - started)
+    grown = concluded(written, growth, loaded, options, loaded - started)
     result = grown.result
     if flags["certificate"] and grown.certificate is not None:
         save_certificate(flags["certificate"], grown.certificate)

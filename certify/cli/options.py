@@ -70,6 +70,13 @@ run_flags = combined(
     option("--device", default="auto", show_default=True, metavar="DEVICE", help="auto, cpu, cuda or cuda:N."),
     option("--threads", type=click.IntRange(1), help="CPU threads; default: as many as pay off."),
     option("--seed", type=int, default=0, show_default=True, help="Seed of all randomness."),
+    option(
+        "--failure-probability",
+        type=click.FloatRange(0, 0.01),
+        default=1e-12,
+        show_default=True,
+        help="Largest allowed of a randomized proof, used where no other fits the budget; 0 for rigorous proofs only.",
+    ),
 )
 
 report_flags = combined(

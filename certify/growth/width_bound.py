@@ -1,4 +1,4 @@
-"""Theorem 2's width: with more subnetworks than this no local minimum is worse than the global one.
+"""Theorem 2's width: with this many subnetworks every network has a path that never rises to a global minimum.
 
 Haeffele and Vidal 2017, Theorem 2: from any network with r > D subnetworks, D = dim span{φ(w)}, a path along which the
 objective never rises leads to a global minimum; and D subnetworks suffice for one (Carathéodory).

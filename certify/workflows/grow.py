@@ -12,7 +12,7 @@ from certify.growth.stages import Improvement, stage_of
 from certify.models.loading import Problem
 from certify.problem import ParallelNetwork
 from certify.workflows.assess import Findings, assess
-from certify.workflows.certificate_of import NoCertificateError, Settled, settled_certificate
+from certify.workflows.certificate_of import FAILURE_PROBABILITY, NoCertificateError, Settled, settled_certificate
 from certify.workflows.growth_loop import Growth, GrowthState, grow_network
 from certify.workflows.listener import silent
 
@@ -26,11 +26,13 @@ class GrowOptions:
         from_scratch: start from width zero instead of the problem's network.
         prune: whether to look for a smaller network at the end.
         seed: of all randomness.
+        failure_probability: largest allowed of a randomized proof; 0 for rigorous proofs only.
     """
 
     from_scratch: bool = False
     prune: bool = True
     seed: int = 0
+    failure_probability: float = FAILURE_PROBABILITY
 
 
 @final
@@ -59,8 +61,9 @@ def grow(problem: Problem, **options: Any) -> GrowthResult:  # noqa: ANN401
     """
     chosen = GrowOptions(**options)
     started = time.perf_counter()
-    growth = grow_network(problem, first_state(problem, chosen), _unheard, silent, chosen.prune)
-    return concluded(problem.with_network(growth.network), growth, started, chosen.seed)
+    chance = chosen.failure_probability
+    growth = grow_network(problem, first_state(problem, chosen), _unheard, silent, chosen.prune, chance)
+    return concluded(problem.with_network(growth.network), growth, started, chosen)
 
 
 def first_state(problem: Problem, options: GrowOptions) -> GrowthState:
@@ -74,19 +77,21 @@ def first_state(problem: Problem, options: GrowOptions) -> GrowthState:
     return GrowthState(network, (), options.seed)
 
 
-def concluded(problem: Problem, growth: Growth, started: float, seed: int, load_seconds: float = 0.0) -> GrowthResult:
+def concluded(
+    problem: Problem, growth: Growth, started: float, options: GrowOptions, load_seconds: float = 0.0
+) -> GrowthResult:
     """The result of a grown network, with its certificate verified.
 
     Args:
         problem: that of the network handed back, read from its file where there is one.
         growth: the end of the loop.
         started: `time.perf_counter()` value at which growing began.
-        seed: of all randomness.
+        options: how it was grown.
         load_seconds: spent on reading files before.
     """
     objective = problem.objective
     grown = time.perf_counter()
-    settled, refusal = _settled(problem, growth)
+    settled, refusal = _settled(problem, growth, options.failure_probability)
     finished = time.perf_counter()
     seconds = Seconds(
         load=load_seconds,
@@ -97,13 +102,13 @@ def concluded(problem: Problem, growth: Growth, started: float, seed: int, load_
     )
     stage = stage_of(objective, problem.network)
     still = Improvement(stage, stage, stage, stage, None, None, 0)
-    result = assess(Findings(problem, still, growth.bound, settled, refusal, seconds, seed))
+    result = assess(Findings(problem, still, growth.bound, settled, refusal, seconds, options.seed))
     return GrowthResult(result, growth.report, problem.network, settled.data if settled else None)
 
 
-def _settled(problem: Problem, growth: Growth) -> tuple[Settled | None, str]:
+def _settled(problem: Problem, growth: Growth, failure_probability: float) -> tuple[Settled | None, str]:
     try:
-        return settled_certificate(problem, problem.terms, growth.bound), ""
+        return settled_certificate(problem, problem.terms, growth.bound, failure_probability), ""
     except NoCertificateError as error:
         return None, str(error)
 

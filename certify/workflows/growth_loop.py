@@ -21,6 +21,7 @@ from certify.growth.width_bound import width_bound
 from certify.models.loading import Problem
 from certify.problem import Factors, ParallelNetwork
 from certify.workflows.bounding import bound_at
+from certify.workflows.certificate_of import FAILURE_PROBABILITY
 from certify.workflows.listener import Listener, silent
 
 # The gap aimed at, as a share of the allowance, so that rounding and pruning have room below the limit.
@@ -85,6 +86,7 @@ def grow_network(
     on_round: RoundListener,
     listener: Listener = silent,
     prune: bool = True,
+    failure_probability: float = FAILURE_PROBABILITY,
 ) -> Growth:
     """Grow until the gap is within the problem's tolerance, nothing more is gained, or the budget is spent.
 
@@ -94,8 +96,9 @@ def grow_network(
         on_round: told after every round.
         listener: told of progress within a round.
         prune: whether to look for a smaller network that the bound still certifies.
+        failure_probability: largest allowed of a randomized proof; 0 for rigorous proofs only.
     """
-    climb = _Climb(problem, state, on_round, listener)
+    climb = _Climb(problem, state, on_round, listener, failure_probability)
     climb.run()
     network, bound = climb.found.best.network, climb.bound
     grown = network.width
@@ -120,7 +123,10 @@ def grow_network(
 class _Climb:
     """The loop: what has been found, proven and told so far."""
 
-    def __init__(self, problem: Problem, state: GrowthState, on_round: RoundListener, listener: Listener) -> None:
+    def __init__(
+        self, problem: Problem, state: GrowthState, on_round: RoundListener, listener: Listener, chance: float
+    ) -> None:
+        self.chance = chance
         self.problem, self.seed, self.on_round, self.listener = problem, state.seed, on_round, listener
         self.started = time.perf_counter()
         self.history = state.history
@@ -186,7 +192,8 @@ class _Climb:
         def report(value: float, words: str) -> None:
             self.listener("bounding", best, max(value, self.bound.value), words)
 
-        bound = bound_at(self.problem.objective, candidate, needed, time.perf_counter() + left, report)
+        until = time.perf_counter() + left
+        bound = bound_at(self.problem.objective, candidate, needed, until, report, self.chance)
         self.bound = max(self.bound, bound, key=lambda b: b.value)
         return bound.polar.witness
 
