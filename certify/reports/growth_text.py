@@ -32,7 +32,7 @@ def print_growth(console: Console, report: GrowthReport) -> None:
 
 
 def _rows(report: GrowthReport) -> list[tuple[str, str]]:
-    path = f"from more than {phrases.count(report.width_bound, 'subnetwork')} a path that never rises leads to a global"
+    path = f"from {phrases.count(report.width_bound, 'subnetwork')} on a path that never rises leads to a global"
     return [
         ("grown", widths(report)),
         ("lowered", lowered(report)),

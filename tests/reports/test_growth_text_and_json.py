@@ -52,7 +52,7 @@ def test_text_says_how_width_and_objective_went_and_when_width_is_enough():
     assert printed(USUAL) == (
         "  grown       1 → 18 subnetworks, pruned to 3\n"
         "  lowered     objective 0.5 → 0.28125 in 3 rounds\n"
-        "  theorem 2   from more than 443 subnetworks a path that never rises leads to a global minimum\n"
+        "  theorem 2   from 443 subnetworks on a path that never rises leads to a global minimum\n"
     )
 
 
