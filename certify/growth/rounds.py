@@ -17,7 +17,7 @@ from certify.growth.corrective import corrected
 from certify.growth.descent import descend
 from certify.growth.merge import without_dead
 from certify.growth.polish import polish_applies, polished
-from certify.growth.stages import Candidate, Improvement, Stage, find_candidate, more_hopeful, stage_of
+from certify.growth.stages import Candidate, Improvement, Stage, find_candidate, more_hopeful, sobered, stage_of
 from certify.problem import Factors, Objective, ParallelNetwork
 
 # Quasi-Newton steps at the given width, and after each fully corrective step.
@@ -87,11 +87,14 @@ def advance(objective: Objective, found: Improvement, hints: Factors | None, dea
     # A network that is as good, but for rounding, may have the better dual point.
     tied = trial.objective <= stage.objective + TIED_SHARE * abs(stage.objective)
     latest = find_candidate(objective, (trial if tied else stage).network, deadline, seed)
+    candidate = found.candidate
+    if candidate is not None and hints is not None:
+        candidate = sobered(objective, candidate, hints)
     return replace(
         found,
         best=stage,
         latest=latest,
-        candidate=more_hopeful(found.candidate, latest),
+        candidate=more_hopeful(candidate, latest),
         rounds=found.rounds + 1,
     )
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
+import torch
 from torch import Tensor
 
 from certify.bounds.ladder import scaled
 from certify.bounds.methods import SEARCHES
 from certify.bounds.polar import PolarBound, PolarTask
-from certify.problem import Objective, ParallelNetwork
+from certify.problem import Factors, Objective, ParallelNetwork
 from certify.problem.dual import InfeasibleDualError, feasible_dual
+
+# A direction was missed if it exceeds the lower end of a polar by this share.
+MISSED = 1e-12
 
 
 @final
@@ -84,7 +88,23 @@ def find_candidate(objective: Objective, network: ParallelNetwork, deadline: flo
     except InfeasibleDualError:
         return None
     task = PolarTask(objective, dual, objective.strength, deadline, network.factors, seed)
-    polar = SEARCHES[objective.kind.name](task)
+    return _candidate(objective, dual, SEARCHES[objective.kind.name](task))
+
+
+def sobered(objective: Objective, candidate: Candidate, directions: Factors) -> Candidate:
+    """The candidate with no more hope than these directions (s, ·) with θ = 1 leave it.
+
+    A search that missed a violating direction would otherwise keep its candidate ahead of every better one.
+    """
+    pairings = -objective.kind.pairing(objective.inputs, candidate.dual, directions)
+    if not pairings.numel() or float(pairings.max()) <= candidate.polar.lower * (1 + MISSED):
+        return candidate
+    best = pairings.argmax()[None]
+    witness = tuple(torch.cat([new[best], old]) for new, old in zip(directions, candidate.polar.witness, strict=True))
+    return _candidate(objective, candidate.dual, replace(candidate.polar, lower=float(pairings.max()), witness=witness))
+
+
+def _candidate(objective: Objective, dual: Tensor, polar: PolarBound) -> Candidate:
     optimistic = PolarBound(polar.lower, polar.witness, polar.lower, polar.method)
     return Candidate(dual, polar, scaled(objective, dual, optimistic).value)
 

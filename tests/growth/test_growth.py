@@ -1,6 +1,7 @@
 """Descent and growth: objectives never rise, convex steps reach their optimum, directions are what they say."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from certify.growth.descent import descend
 from certify.growth.directions import directions_of
 from certify.growth.improve import SearchSettings, improve
 from certify.growth.merge import without_dead
+from certify.growth.stages import find_candidate, sobered
 from certify.problem import ParallelNetwork
 from tests.soundness.planted import INSTANCES
 
@@ -76,6 +78,22 @@ def test_dead_subnetworks_are_dropped_without_changing_the_outputs():
     lean = without_dead(objective, padded)
     assert lean.width == network.width
     assert torch.equal(objective.forward(lean), objective.forward(network))
+
+
+@pytest.mark.parametrize("family", INSTANCES)
+def test_a_candidate_whose_search_missed_a_direction_loses_the_hope_that_it_leaves(family):
+    _, objective, network = drawn(family, 11)
+    candidate = find_candidate(objective, network, soon())
+    strongest = tuple(f[:1] for f in candidate.polar.witness)
+    missed = replace(
+        candidate,
+        polar=replace(candidate.polar, lower=0.0, witness=tuple(f[:0] for f in strongest)),
+        hope_estimate=objective.evaluate(network).objective,
+    )
+    corrected_candidate = sobered(objective, missed, strongest)
+    assert corrected_candidate.hope_estimate == pytest.approx(candidate.hope_estimate, rel=1e-12)
+    assert corrected_candidate.polar.lower == pytest.approx(candidate.polar.lower, rel=1e-12)
+    assert sobered(objective, candidate, strongest) is candidate
 
 
 def test_time_limits_are_kept():
