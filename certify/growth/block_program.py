@@ -74,30 +74,23 @@ class BlockProgram:
         return float(loss + penalty + (self.ridge * point**2).sum() / 2)
 
     def smooth_derivatives(self, point: Tensor, barrier: float) -> tuple[Tensor, Tensor]:
-        """Gradient (m,) and Hessian (m, m) of `smooth_value`."""
-        outputs, strength = self.outputs(point), self.objective.strength
-        loss = self.objective.loss
-        gradient = torch.einsum("mnc,nc->m", self.maps, loss.gradient(outputs)) + self.ridge * point
-        hessian = loss.curvature_matrix(outputs, self.maps) + torch.diag(self.ridge)
+        """Gradient (m,) of `smooth_value`, and the Hessian of all but the loss on the blocks, (b, size, size)."""
+        strength, slopes = self.objective.strength, self.objective.loss.gradient(self.outputs(point))
+        gradient = torch.einsum("mnc,nc->m", self.maps, slopes) + self.ridge * point
         penalized = self._penalized(point)
         length = self._length(point, barrier)
         root = strength * length - barrier
-        slope, curvature = torch.zeros_like(self.split(point)[0]), point.new_zeros(self.blocks, self.size, self.size)
+        slope = torch.zeros_like(self.split(point)[0])
+        curvature = torch.diag_embed(self.split(self.ridge)[0])
         counted = self.size - self.free
         slope[:, :counted] = strength * penalized / length[:, None]
         outer = penalized[:, :, None] * penalized[:, None, :]
         identity = torch.eye(counted, dtype=point.dtype, device=point.device)
-        curvature[:, :counted, :counted] = (strength / length)[:, None, None] * identity - (
+        curvature[:, :counted, :counted] += (strength / length)[:, None, None] * identity - (
             strength**2 / (length**2 * root)
         )[:, None, None] * outer
         gradient[: self.blocks * self.size] += slope.flatten()
-        return gradient, self.with_blocks(hessian, curvature)
-
-    def with_blocks(self, matrix: Tensor, added: Tensor) -> Tensor:
-        """The matrix (m, m) with (b, size, size) added along its diagonal blocks."""
-        index = torch.arange(self.blocks * self.size, device=matrix.device).reshape(self.blocks, self.size)
-        matrix[index[:, :, None], index[:, None, :]] += added
-        return matrix
+        return gradient, curvature
 
     def _penalized(self, point: Tensor) -> Tensor:
         return self.split(point)[0][:, : self.size - self.free]

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from certify.growth.block_program import BlockProgram
+from certify.growth.newton_system import NewtonSystem
 
 # β times the number of walls and norms, as a share of the objective, at the start and at the end.
 FIRST_BARRIER_SHARE = 0.5
@@ -31,8 +32,6 @@ ARMIJO = 1e-4
 BACKTRACKS = 30
 # Changes of the barrier function below this share are noise: there Newton steps are taken as they are.
 VALUE_NOISE = 1e-12
-# Relative damping of the Newton matrix, against parallel columns.
-DAMPING = 1e-13
 
 
 @final
@@ -76,11 +75,11 @@ def minimize_blocks(program: BlockProgram, start: Tensor, deadline: float) -> Te
 def _newton_step(program: BlockProgram, iterate: _Iterate, barrier: float) -> tuple[_Iterate | None, float]:
     """The next iterate, None where no step descends, and the decrease that the Newton model promised."""
     point, slack = iterate.point, program.slack(iterate.point)
-    gradient, hessian = program.smooth_derivatives(point, barrier)
+    gradient, blocks = program.smooth_derivatives(point, barrier)
     pull = (program.signs * (barrier / slack)) @ program.walls
     gradient[: pull.numel()] -= pull.flatten()
     stiffness = torch.einsum("bq,qd,qe->bde", iterate.multipliers / slack, program.walls, program.walls)
-    step = -_solved(program.with_blocks(hessian, stiffness), gradient)
+    step = -NewtonSystem(program, program.outputs(point), blocks + stiffness).solve(gradient)
     promised = float(-(gradient @ step))
     change = program.slack(step)
     multiplier_step = barrier / slack - iterate.multipliers - iterate.multipliers / slack * change
@@ -120,14 +119,3 @@ def _share_inside(values: Tensor, change: Tensor) -> float:
     if not bool(falling.any()):
         return 1.0
     return min(1.0, BOUNDARY_SHARE * float((-values[falling] / change[falling]).min()))
-
-
-def _solved(matrix: Tensor, right: Tensor) -> Tensor:
-    damping = DAMPING * matrix.diagonal().mean()
-    for _ in range(10):
-        shifted = matrix + torch.diag(damping.expand(len(matrix)))
-        factor, info = torch.linalg.cholesky_ex(shifted)
-        if int(info) == 0:
-            return torch.cholesky_solve(right[:, None], factor)[:, 0]
-        damping = 100 * damping
-    return right

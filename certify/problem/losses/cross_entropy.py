@@ -61,12 +61,12 @@ class CrossEntropy(Loss):
         total = self.targets.sum(1, keepdim=True)
         return self._row_weight() * (total * torch.softmax(outputs, 1) - self.targets)
 
-    def curvature_matrix(self, outputs: Tensor, directions: Tensor) -> Tensor:
+    def curvature_factor(self, outputs: Tensor, directions: Tensor) -> Tensor:
+        # diag(p) − p pᵀ = R Rᵀ with R = diag(√p)(I − √p √pᵀ), because |√p| = 1.
         share = torch.softmax(outputs, 1)
         weight = self._row_weight() * self.targets.sum(1, keepdim=True)
-        mean = (directions * share).sum(2)
-        second = (directions * (weight * share)).flatten(1) @ directions.flatten(1).T
-        return second - (mean * weight[:, 0]) @ mean.T
+        centered = directions - (directions * share).sum(2, keepdim=True)
+        return (centered * (weight * share).sqrt()).flatten(1)
 
     def conjugate_terms(self, dual: Tensor) -> Tensor:
         weight, total = self._row_weight(), self.targets.sum(1, keepdim=True)

@@ -48,8 +48,8 @@ class Loss(ABC):
         """∇l(Z), shape (n, c)."""
 
     @abstractmethod
-    def curvature_matrix(self, outputs: Tensor, directions: Tensor) -> Tensor:
-        """Matrix (m, m) of ∇²l(Z)[D_i, D_j] for output-space directions D (m, n, c)."""
+    def curvature_factor(self, outputs: Tensor, directions: Tensor) -> Tensor:
+        """F (m, n c) with (F Fᵀ)_ij = ∇²l(Z)[D_i, D_j] for output-space directions D (m, n, c)."""
 
     @abstractmethod
     def conjugate_terms(self, dual: Tensor) -> Tensor:
@@ -62,6 +62,11 @@ class Loss(ABC):
     @abstractmethod
     def domain_metric(self, dual: Tensor) -> Tensor:
         """Nonnegative weights (n, c): room that each entry of A has inside the domain; 0 where it has none."""
+
+    def curvature_matrix(self, outputs: Tensor, directions: Tensor) -> Tensor:
+        """Matrix (m, m) of ∇²l(Z)[D_i, D_j] for output-space directions D (m, n, c)."""
+        factor = self.curvature_factor(outputs, directions)
+        return factor @ factor.T
 
     def value(self, outputs: Tensor) -> float:
         """l(Z), correctly rounded sum of the atoms."""
@@ -111,9 +116,9 @@ class EntrywiseLoss(Loss):
     def gradient(self, outputs: Tensor) -> Tensor:
         return self.weights * self.atom_gradient(outputs, self.targets)
 
-    def curvature_matrix(self, outputs: Tensor, directions: Tensor) -> Tensor:
+    def curvature_factor(self, outputs: Tensor, directions: Tensor) -> Tensor:
         weights = self.weights * self.atom_curvature(outputs, self.targets)
-        return (directions * weights).flatten(1) @ directions.flatten(1).T
+        return (directions * weights.sqrt()).flatten(1)
 
     def conjugate_terms(self, dual: Tensor) -> Tensor:
         observed = self.weights > 0
