@@ -17,6 +17,7 @@ from torch import Tensor
 
 from certify.errors import UnsupportedError, UsageError
 from certify.models.layers import INPUT, Layer, LayerGraph
+from certify.models.parameter_shapes import require_parameter_shapes
 from certify.models.readers.exact_weights import digest_of, exact_parameters
 from certify.models.readers.formats import Format
 from certify.models.readers.perceptron import ACTIVATIONS, Perceptron
@@ -64,6 +65,7 @@ def graph_of_perceptron(
         if op is not None and index < last:
             layers.append(Layer(op, f"{op}_{index}", (layers[-1].name,)))
     parameters, conversions = exact_parameters(tensors, where)
+    require_parameter_shapes(layers, parameters, where)
     notes = (*conversions, *(() if path is None else (_objective_note(found),)))
     digest = sha256 or digest_of(parameters)
     return LayerGraph(tuple(layers), parameters, "", source, path, digest, notes)

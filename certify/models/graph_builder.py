@@ -13,14 +13,13 @@ from torch import Tensor
 from certify.errors import RefusedError, UnsupportedError
 from certify.models.layers import INPUT, Layer, LayerGraph
 from certify.models.operations import Attribute
+from certify.models.parameter_shapes import require_parameter_shapes
 from certify.models.readers.aten_program import Constant
-from certify.models.readers.exact_weights import digest_of, exact_parameters
+from certify.models.readers.exact_weights import MAX_NAME, digest_of, exact_parameters
 from certify.models.readers.formats import Format
 
 # The most layers that a graph may have.
 MAX_LAYERS = 2_000
-# The longest name of a value.
-MAX_NAME = 1_000
 _TRAINED_ROLES = ("weight", "bias")
 # A layer that adds a constant to what it reads: joined to the linear layer before it where that has no bias.
 ADD_BIAS = "add_constant"
@@ -158,6 +157,7 @@ class GraphBuilder:
         needed = self._needed(output.layer)
         exact, conversions = exact_parameters(self._used(needed), self.where)
         layers = tuple(_with_biases(needed, exact))
+        require_parameter_shapes(layers, exact, self.where)
         notes = (*origin.notes, *conversions)
         digest = origin.sha256 or digest_of(exact)
         return LayerGraph(layers, exact, "", origin.format, origin.path, digest, notes, tuple(self.inputs))

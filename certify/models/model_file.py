@@ -15,6 +15,7 @@ from certify.models.layers import LayerGraph
 from certify.models.listed_layers import build_graph
 from certify.models.module_layers import chain_layers, is_chain
 from certify.models.onnx_lowering import graph_of_onnx
+from certify.models.parameter_shapes import require_parameter_shapes
 from certify.models.readers.archive import Archive, open_archive
 from certify.models.readers.exact_weights import exact_parameters
 from certify.models.readers.onnx_file import looks_like_onnx, read_onnx
@@ -113,6 +114,7 @@ def _of_torch(file: InputFile, content: TorchContent) -> WeightFile | LayerGraph
     layers = chain_layers(content.module, where)
     used = {name: content.tensors[name] for layer in layers for name in layer.parameters.values()}
     parameters, conversions = exact_parameters(used, where)
+    require_parameter_shapes(layers, parameters, where)
     notes = (*content.notes, *conversions)
     return LayerGraph(layers, parameters, "", content.format, file.path, file.sha256, notes)
 

@@ -88,7 +88,7 @@ class Archive:
         """
         if self.size(name) > MAX_DOCUMENT:
             raise RefusedError(
-                f"{self.where}: entry '{name:.80}' has {self.size(name)} bytes, over the limit of {MAX_DOCUMENT}",
+                f"{self.where}: entry {name!r:.80} has {self.size(name)} bytes, over the limit of {MAX_DOCUMENT}",
                 code="over-limit",
             )
         return self.read(name)
@@ -100,7 +100,7 @@ class Archive:
             RefusedError: missing or damaged.
         """
         member = self._member(name)
-        with _damage_as_refusal(f"{self.where}: entry '{name:.80}'"):
+        with _damage_as_refusal(f"{self.where}: entry {name!r:.80}"):
             content = self.source.read(member)
             if len(content) != member.file_size:
                 raise ValueError(f"{len(content)} bytes, declared {member.file_size}")
@@ -108,7 +108,7 @@ class Archive:
 
     def _member(self, name: str) -> zipfile.ZipInfo:
         if name not in self.members:
-            raise RefusedError(f"{self.where}: truncated or corrupt: no entry '{name:.80}'", code="corrupt-file")
+            raise RefusedError(f"{self.where}: truncated or corrupt: no entry {name!r:.80}", code="corrupt-file")
         return self.members[name]
 
 

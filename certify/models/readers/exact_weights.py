@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -13,6 +13,8 @@ from torch import Tensor
 from certify.errors import RefusedError, UnsupportedError
 from certify.models.input_file import require_bytes
 
+# The longest name of a parameter, in characters.
+MAX_NAME = 1_000
 # Every float of these types is a float64, so that conversion is exact.
 EXACT_TYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
@@ -43,6 +45,20 @@ def digest_of(parameters: Mapping[str, Tensor]) -> str:
         digest.update(f"{name} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def require_plain_names(names: Iterable[str], where: str) -> None:
+    """Refuse names that would break a line of a report.
+
+    Raises:
+        RefusedError: a name with control characters, or longer than `MAX_NAME`.
+    """
+    for name in names:
+        if not name.isprintable() or len(name) > MAX_NAME:
+            raise RefusedError(
+                f"{where}: corrupt: a parameter's name has control characters or over {MAX_NAME} characters",
+                code="corrupt-file",
+            )
 
 
 def unfit_weight(sort: str, name: str, where: str) -> RefusedError:

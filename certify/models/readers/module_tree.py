@@ -132,7 +132,7 @@ def _fields(value: object, name: str, where: str) -> dict[str, Any]:
     items = value.items if isinstance(value, Call) and not value.arguments else value
     if items is None:
         return {}
-    if not isinstance(items, dict) or not all(isinstance(key, str) for key in items):
+    if not isinstance(items, dict) or not all(isinstance(key, str) and key.isprintable() for key in items):
         raise _nonsense(name, where)
     return items
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from certify.errors import RefusedError, UsageError
 from certify.models.input_file import InputFile, require_bytes
 from certify.models.readers.exact_weights import unfit_weight
-from certify.models.readers.onnx_tensors import TensorReader, count_of
+from certify.models.readers.onnx_tensors import TensorReader, count_of, text_of
 from certify.models.readers.onnx_wire import require_bounded_structure
 
 if TYPE_CHECKING:
@@ -124,18 +124,20 @@ def _require_versions(model: ModelProto, where: str) -> None:
 def _program(graph: GraphProto, path: Path) -> OnnxProgram:
     where = str(path)
     if graph.sparse_initializer:
-        raise unfit_weight("sparse or nested", graph.sparse_initializer[0].values.name[:80], where)
+        raise unfit_weight("sparse or nested", "of the graph", where)
     require_bytes(sum(8 * count_of(tensor.dims) for tensor in graph.initializer), where)
     values = TensorReader(path)
     initializers: dict[str, Tensor] = {}
     for proto in graph.initializer:
-        if proto.name in initializers:
-            raise ValueError(f"two initializers are called {proto.name!r:.60}")
-        initializers[proto.name] = values.tensor(proto)
-    inputs = {entry.name: _extents(entry) for entry in graph.input if entry.name not in initializers}
+        name = text_of(proto.name)
+        if name in initializers:
+            raise ValueError(f"two initializers are called {name!r:.60}")
+        initializers[name] = values.tensor(proto)
+    shapes = {text_of(entry.name): _extents(entry) for entry in graph.input}
+    inputs = {name: shape for name, shape in shapes.items() if name not in initializers}
     nodes = tuple(_node(node, values) for node in graph.node)
     return OnnxProgram(
-        nodes, initializers, inputs, tuple(entry.name for entry in graph.output), tuple(values.notes.values())
+        nodes, initializers, inputs, tuple(text_of(entry.name) for entry in graph.output), tuple(values.notes.values())
     )
 
 
@@ -145,9 +147,11 @@ def _extents(entry: Any) -> tuple[int | None, ...]:  # noqa: ANN401
 
 
 def _node(node: NodeProto, values: TensorReader) -> Node:
-    op = node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
-    settings = {attribute.name: _setting(attribute, values) for attribute in node.attribute}
-    return Node(f"{op:.80}", node.name, tuple(node.input), tuple(node.output), settings)
+    domain, op = text_of(node.domain), text_of(node.op_type)
+    own = op if domain in ("", "ai.onnx") else f"{domain}.{op}"
+    settings = {text_of(attribute.name): _setting(attribute, values) for attribute in node.attribute}
+    inputs, outputs = (tuple(text_of(name) for name in names) for names in (node.input, node.output))
+    return Node(f"{own:.80}", text_of(node.name), inputs, outputs, settings)
 
 
 def _setting(attribute: Any, values: TensorReader) -> Setting:  # noqa: ANN401

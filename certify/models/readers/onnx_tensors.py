@@ -55,7 +55,7 @@ class TensorReader:
             RefusedError: a type that is no number, over the limit, or values in a file elsewhere.
             ValueError: a shape that does not fit the values.
         """
-        name, dtype = f"{proto.name:.80}", _TYPES.get(proto.data_type)
+        name, dtype = f"{text_of(proto.name):.80}", _TYPES.get(proto.data_type)
         if dtype is None:
             raise unfit_weight(f"of ONNX type {proto.data_type}", name, str(self.path))
         shape, count = tuple(int(extent) for extent in proto.dims), count_of(proto.dims)
@@ -68,7 +68,7 @@ class TensorReader:
     def _raw(self, proto: TensorProto) -> bytes:
         """The values as bytes."""
         if proto.data_location == _EXTERNAL:
-            return self._external({entry.key: entry.value for entry in proto.external_data})
+            return self._external({text_of(entry.key): text_of(entry.value) for entry in proto.external_data})
         if proto.HasField("raw_data"):
             return bytes(proto.raw_data)
         if proto.data_type in _HALVES:
@@ -107,6 +107,17 @@ class TensorReader:
             f"{self.path}: keeps values in {location!r:.80}, which is not inside the model's folder; refused",
             code="unsafe-file",
         )
+
+
+def text_of(name: str | bytes) -> str:
+    """A name, which protobuf gives as bytes where it is no text.
+
+    Raises:
+        ValueError: it is no text, or holds control characters.
+    """
+    if not isinstance(name, str) or not name.isprintable():
+        raise ValueError("a name that is no plain text")
+    return name
 
 
 def count_of(dims: Any) -> int:  # noqa: ANN401

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from certify.errors import RefusedError
 
 # Most bytes of nodes, names and shapes that are parsed.
-MAX_STRUCTURE = 8 * 2**20
+MAX_STRUCTURE = 4 * 2**20
 
 _GRAPH, _INITIALIZER = 7, 5
 # float_data, raw_data and double_data of a tensor.

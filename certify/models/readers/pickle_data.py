@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import pickletools
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, final
@@ -94,10 +95,13 @@ def read_pickle(content: bytes, where: str, start: int = 0) -> Pickle:
     stream.seek(start)
     machine = _Machine()
     try:
-        for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
-            if count >= MAX_OPERATIONS:
-                raise RefusedError(f"{where}: its pickle has over {MAX_OPERATIONS} operations", code="over-limit")
-            machine.step(opcode.name, argument)
+        with warnings.catch_warnings():
+            # Of escapes in text that are none.
+            warnings.simplefilter("ignore")
+            for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
+                if count >= MAX_OPERATIONS:
+                    raise RefusedError(f"{where}: its pickle has over {MAX_OPERATIONS} operations", code="over-limit")
+                machine.step(opcode.name, argument)
         (value,) = machine.stack
     except (ValueError, LookupError, TypeError, OverflowError) as error:
         reason = " ".join(str(error).split())[:120]

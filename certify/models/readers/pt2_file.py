@@ -15,7 +15,7 @@ import torch
 from certify.errors import RefusedError, UnsupportedError
 from certify.models.readers.archive import Archive
 from certify.models.readers.aten_program import Argument, Call, Constant, Extents, Opaque, Program, Reference
-from certify.models.readers.exact_weights import unfit_weight
+from certify.models.readers.exact_weights import require_plain_names, unfit_weight
 from certify.models.readers.json_document import parse_json
 from certify.models.readers.torch_tensors import Storages, StoredTensor, read_tensors
 
@@ -121,7 +121,9 @@ def _stored(archive: Archive, root: str, group: str, name: str) -> Iterator[tupl
     entry = f"{folder}{name}_{group}_config.json"
     if entry not in archive.members:
         return
-    for key, meta in parse_json(archive.document(entry), archive.where)["config"].items():
+    config = parse_json(archive.document(entry), archive.where)["config"]
+    require_plain_names(config, archive.where)
+    for key, meta in config.items():
         if meta["use_pickle"] or "tensor_meta" not in meta or meta["tensor_meta"] is None:
             raise unfit_weight("pickled, not stored as plain values", key, archive.where)
         yield key, _stored_tensor(meta["tensor_meta"], f"{folder}{meta['path_name']}", key, archive.where)

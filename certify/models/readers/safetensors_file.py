@@ -10,6 +10,7 @@ from torch import Tensor
 
 from certify.errors import RefusedError
 from certify.models.input_file import InputFile
+from certify.models.readers.exact_weights import require_plain_names
 
 _NUMBERS = re.compile(r"(\d+)")
 
@@ -30,6 +31,7 @@ def read_safetensors(file: InputFile) -> dict[str, Tensor]:
     except (safetensors.SafetensorError, ValueError, TypeError, LookupError, RuntimeError, OverflowError) as error:
         reason = " ".join(str(error).split())[:120]
         raise RefusedError(f"{file.path}: truncated or corrupt safetensors ({reason})", code="corrupt-file") from error
+    require_plain_names(found, str(file.path))
     return {name: found[name] for name in sorted(found, key=natural_key)}
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from certify.errors import RefusedError
 from certify.models.input_file import InputFile
 from certify.models.readers.archive import Archive
+from certify.models.readers.exact_weights import require_plain_names
 from certify.models.readers.formats import Format
 from certify.models.readers.module_tree import ModuleNode, is_module, pickled_module
 from certify.models.readers.pickle_data import Call, Global, Pickle
@@ -110,11 +111,12 @@ def _content(pickle: Pickle, storages: Storages, where: str, read: ReadTensors) 
     nest = _nest(items, where) if items is not None else None
     if items is not None and nest is not None:
         source = "ckpt"
-        others = [f"'{key:.40}'" for key in items if isinstance(key, str) and key != nest]
+        others = [f"'{_shown(key, 40)}'" for key in items if isinstance(key, str) and key != nest]
         notes = (f"weights read from '{nest}'; left aside: {_some(others)}",) if others else ()
         value = items[nest]
     if is_module(value):
         module = pickled_module(value, where)
+        require_plain_names((name for name, _ in module.all_tensors()), where)
         stored = {name: stored_tensor(tensor, name, where) for name, tensor in module.all_tensors()}
         return TorchContent(read(stored, storages, where), module, "module", notes)
     found = _named_tensors(value, where)
@@ -134,7 +136,7 @@ def entries(value: object) -> Mapping[str | int, object] | None:
 def _require_known(pickle: Pickle, where: str) -> None:
     for path in (*pickle.called, *pickle.imported):
         if path not in _KNOWN and not _KNOWN_FAMILIES.match(path):
-            shown = "".join(c for c in path if c.isprintable())[:80]
+            shown = _shown(path, 80)
             if path in pickle.called:
                 message = f"loading would run pickled code ({shown}), which is refused"
             else:
@@ -160,12 +162,13 @@ def _named_tensors(value: object, where: str) -> dict[str, object]:
     named = {}
     for name, tensor in items.items():
         if not isinstance(name, str) or not is_tensor(tensor):
-            shown = f"'{name:.60}'" if isinstance(name, str) else f"under a {type(name).__name__}"
+            shown = f"'{_shown(name, 60)}'" if isinstance(name, str) else f"under a {type(name).__name__}"
             raise RefusedError(
                 f"{where}: entry {shown} is a {_kind(tensor)}, not a tensor by name. {_remedy()}",
                 code="not-a-state-dict",
             )
         named[name] = tensor
+    require_plain_names(named, where)
     return named
 
 
@@ -173,8 +176,12 @@ def _kind(value: object) -> str:
     if is_tensor(value):
         return "Tensor"
     if isinstance(value, Call) and isinstance(value.callee, Global):
-        return f"{value.callee.path.rpartition('.')[2]:.60}"
+        return _shown(value.callee.path.rpartition(".")[2], 60)
     return type(value).__name__
+
+
+def _shown(text: str, length: int) -> str:
+    return "".join(c for c in text if c.isprintable())[:length]
 
 
 def _some(names: list[str]) -> str:
