@@ -43,7 +43,7 @@ def test_generated_page_is_fresh(script):
     assert found == built[BUILDERS[script]](), f"stale; run: python docs/{script}.py"
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/how-to/from-python.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/how-to/from-python.md", "docs/how-to/bring-a-model.md"])
 def test_python_on_the_page_runs(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     exec(compile("\n".join(blocks(ROOT / page, "python")), page, "exec"), {"__name__": "page"})

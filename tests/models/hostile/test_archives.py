@@ -187,14 +187,6 @@ def huge_npy():
 
 BOMB = pytest.param(bomb, marks=pytest.mark.slow)
 HUGE = [huge_tensor, huge_pt2, huge_onnx, swelling_onnx, deep_json, huge_npy, BOMB]
-    huge_tensor,
-    huge_pt2,
-    huge_onnx,
-    swelling_onnx,
-    deep_json,
-    huge_npy,
-    pytest.param(bomb, marks=pytest.mark.slow),
-]
 INSPECT = "import sys; from certify.cli.main import main; sys.argv = ['certify', 'inspect', sys.argv[1]]; main()"
 
 
