@@ -38,7 +38,7 @@ def require_model(certificate: Certificate, data: bytes) -> None:
     require(
         names is not None,
         "model-link",
-        "the certificate was made from a model in memory, from one with layers folded, or from a format read by certify alone",
+        "the certificate was made from a model in memory, with layers folded, or of a format read by certify alone",
     )
     try:
         tensors = read_model(data)
