@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from certify.cli.options import option, report_flags
+from certify.cli.termination import terminations_as_interrupts
 from certify.errors import UsageError
 
 if TYPE_CHECKING:
@@ -91,7 +89,7 @@ def _run(plan: Plan, options: AuditOptions, flags: dict[str, Any]) -> int:
     from certify.workflows.audit import run_audit
 
     reports = AuditReports(flags)
-    with _terminable(), audit_view(len(plan.items), flags["quiet"], reports.color) as view:
+    with terminations_as_interrupts(), audit_view(len(plan.items), flags["quiet"], reports.color) as view:
         result = run_audit(plan, options, reports.watched(view), _pool(options, flags))
     reports.finish(result)
     return result.exit_code
@@ -103,20 +101,6 @@ def _pool(options: AuditOptions, flags: dict[str, Any]) -> Pool | None:
     from certify.workflows.audit_cluster import ClusterPool
 
     return ClusterPool(flags["cluster"], options.settings)
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM ends an audit as Ctrl-C does."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _print_plan(plan: Plan, place: CachePlace, flags: dict[str, Any]) -> None:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from certify.cli.check_command import OVERRIDES, VERDICT_CODES, problem_spec, require_no_input
 from certify.cli.options import option, problem_flags, report_flags, run_flags
+from certify.cli.termination import terminations_as_interrupts
 from certify.errors import UsageError
 
 if TYPE_CHECKING:
@@ -51,7 +48,7 @@ def grow_command(ctx: click.Context, /, model: str | None, **flags: Any) -> None
     from certify.cli.report_choice import Reports
 
     plan = _plan(model, flags)
-    with Reports(flags | {"output_model": plan.output}) as reports, _terminations_as_interrupts():
+    with Reports(flags | {"output_model": plan.output}) as reports, terminations_as_interrupts():
         code = _run(plan, flags, reports)
     ctx.exit(code)
 
@@ -197,17 +194,3 @@ def _keep(plan: SavedGrowth, problem: Any, state: GrowthState, state_path: str |
     click.echo(f"certify: the best network so far is in {plan.output}", err=True)
     if state_path:
         click.echo(f"certify: go on with certify grow --resume {state_path}", err=True)
-
-
-@contextmanager
-def _terminations_as_interrupts() -> Iterator[None]:
-    """SIGTERM ends the work as Ctrl-C does."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
