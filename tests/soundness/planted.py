@@ -43,7 +43,7 @@ class Planted:
     first: Array
     second: Array
 
-    def problem(self, first: Array, second: Array, seconds: float = 5.0) -> Problem:
+    def problem(self, first: Array, second: Array, seconds: float = 30.0) -> Problem:
         """The certify problem at given weights."""
         d, r, c = self.inputs.shape[1], first.shape[0], second.shape[1]
         middle = {"linear": [], "relu": [torch.nn.ReLU()], "quadratic": [Square()]}[self.family]
