@@ -80,8 +80,9 @@ class _Reader(pickle.Unpickler):
         self._items: dict[str, str] = {}
 
     def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401
+        # Functions made anew: a pickle may set attributes on whatever it names, and classes outlive it.
         if (module, name) == ("collections", "OrderedDict"):
-            return _Names
+            return lambda *entries: _Names(*entries)
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
             return self._tensor
         if (module, name) == ("torch._utils", "_rebuild_parameter"):
@@ -139,6 +140,7 @@ def _read_torch(data: bytes) -> dict[str, Array]:
         if order in archive.namelist() and archive.read(order) != b"little":
             refuse("model-file", "written by a big-endian machine")
         found = _Reader(io.BytesIO(archive.read(names[0])), archive, folder).load()
-    if not isinstance(found, dict) or not all(isinstance(v, np.ndarray) for v in found.values()):
+    tensors: dict[str, Array] = dict(dict.items(found)) if isinstance(found, dict) else {}
+    if not isinstance(found, dict) or not all(isinstance(values, np.ndarray) for values in tensors.values()):
         refuse("model-file", "not tensors by name")
-    return found
+    return tensors

@@ -1,5 +1,6 @@
 """Files that torch, or another reader, would read otherwise than the checker are refused, not linked to."""
 
+import contextlib
 import io
 import struct
 import warnings
@@ -11,7 +12,7 @@ import torch
 
 from certify.verify import verify_bytes
 from certify.verify.links import _table
-from certify.verify.model_file import read_model, read_safetensors
+from certify.verify.model_file import DAMAGE, _Names, read_model, read_safetensors
 from certify.verify.rejection import Rejection
 
 from .cases import packed
@@ -102,3 +103,20 @@ def test_data_that_are_there_twice_are_refused():
     verdict = verify_bytes(packed(with_digests(header, model, twice), arrays), model, (twice,))
     assert verdict.rule == "data-file"
     assert verify_bytes(packed(*handmade())).status == "valid"
+
+
+def test_a_pickle_that_sets_attributes_on_what_it_names_changes_nothing_for_the_next_file():
+    plain = saved({"w": VALUES})
+    # OrderedDict.__len__ and .values set to strings by a BUILD with slots, then an empty dictionary as the content.
+    hostile = (
+        b"\x80\x02ccollections\nOrderedDict\n"
+        b"N}(X\x07\x00\x00\x00__len__X\x01\x00\x00\x00aX\x06\x00\x00\x00valuesX\x01\x00\x00\x00bu\x86b0}."
+    )
+
+    def poisoned(members):
+        return [(name, hostile if name.endswith("data.pkl") else content) for name, content in members]
+
+    with contextlib.suppress(*DAMAGE):
+        assert read_model(rewritten(plain, poisoned)) == {}
+    assert np.array_equal(read_model(plain)["w"], VALUES.numpy())
+    assert "values" not in vars(_Names)
