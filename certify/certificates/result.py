@@ -73,6 +73,22 @@ class ModelReport:
 
 @final
 @dataclass(frozen=True, slots=True)
+class HeadReport:
+    """The head that a claim is about, where it is not about the whole model.
+
+    Attributes:
+        layers: names of its layers with weights.
+        frozen_parameters: number of scalars in the layers before it.
+        features_sha256: digest of what those layers compute from the data, which the head reads.
+    """
+
+    layers: tuple[str, ...]
+    frozen_parameters: int
+    features_sha256: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class DataReport:
     """The data that the objective is over."""
 
@@ -121,6 +137,7 @@ class Result:
         absolute_gap_tolerance: requested.
         achieved_share: proven lower bound on (f(0) − objective)/(f(0) − optimum), None where f(0) ≤ objective.
         notes: assumptions made while loading.
+        head: the head that the claim is about; None where it is about the whole model.
     """
 
     verdict: Verdict
@@ -143,6 +160,12 @@ class Result:
     failure_probability: float | None = None
     certificate: str | None = None
     notes: tuple[str, ...] = field(default=())
+    head: HeadReport | None = None
+
+    @property
+    def scope(self) -> str:
+        """What the claim is about: `model` or `head`."""
+        return "model" if self.head is None else "head"
 
     @property
     def gap(self) -> float:

@@ -40,6 +40,7 @@ OVERRIDES = [
     "weight_decay",
     "hidden_bias",
     "output_bias",
+    "scope",
     "relative_gap",
     "absolute_gap",
 ]

@@ -61,6 +61,7 @@ problem_flags = combined(
     option("--weight-decay", type=float, help="Coupled weight decay wd of SGD or Adam: (wd/2)·Σ‖p‖²."),
     option("--hidden-bias", type=click.Choice(BIASES), help="How the hidden bias is treated."),
     option("--output-bias", type=click.Choice(BIASES), help="How the output bias is treated."),
+    option("--scope", type=click.Choice(["model", "head"]), help="head: the last weight layers, given their features."),
     option("--relative-gap", type=float, help="Tolerance: gap / |objective|; default 1e-3."),
     option("--absolute-gap", type=float, help="Tolerance in units of the objective; default 0."),
     option("--budget", type=Duration(), metavar="TIME", help="Wall clock budget per model, e.g. 30s or 10m."),

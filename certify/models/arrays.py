@@ -24,7 +24,7 @@ class Arrays:
     """A data set.
 
     Attributes:
-        inputs: (n, d) float64.
+        inputs: (n, d) float64, or (n, …) as the layers before a head read them.
         targets: (n,) or (n, c) float64; entries outside the mask are finite but arbitrary.
         sample_weights: (n,) float64, or None.
         mask: (n, c) booleans, True where a target is observed, or None.
@@ -112,7 +112,7 @@ def _require_finite(tensor: Tensor | None, where: str) -> None:
 
 
 def _require_shapes(inputs: Tensor, targets: Tensor, where: str) -> None:
-    if inputs.ndim != 2 or targets.ndim not in (1, 2):
+    if inputs.ndim < 2 or targets.ndim not in (1, 2):
         raise UsageError(
             f"{where}: inputs have shape {tuple(inputs.shape)} and targets {tuple(targets.shape)}; need (n, d), "
             "and (n,) or (n, c); flatten what has more axes",
@@ -120,7 +120,7 @@ def _require_shapes(inputs: Tensor, targets: Tensor, where: str) -> None:
         )
     if len(inputs) != len(targets):
         raise UsageError(f"{where}: {len(inputs)} inputs but {len(targets)} targets", code="shape-mismatch")
-    if len(inputs) == 0 or inputs.shape[1] == 0:
+    if inputs.numel() == 0:
         raise UsageError(f"{where}: inputs of shape {tuple(inputs.shape)} hold no data", code="shape-mismatch")
 
 

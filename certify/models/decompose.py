@@ -109,6 +109,12 @@ def require_input_size(graph: LayerGraph, inputs: Tensor, where: str) -> None:
     """Raise UsageError (`shape-mismatch`) unless the data have the inputs that the first layer reads."""
     first = require_supported(graph).first
     weight = graph.weight(first)
+    if inputs.ndim != 2:
+        raise UsageError(
+            f"{where}: inputs have shape {tuple(inputs.shape)}, but {first.title} of {graph.label} reads (n, d); "
+            "flatten what has more axes",
+            code="shape-mismatch",
+        )
     if inputs.shape[1] != weight.shape[1]:
         raise UsageError(
             f"{where}: inputs have shape {tuple(inputs.shape)}, but {first.title} of {graph.label} reads "

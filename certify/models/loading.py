@@ -18,6 +18,7 @@ from certify.models.data_file import load_arrays
 from certify.models.decompose import Decomposition, decompose, require_input_size, require_same_outputs
 from certify.models.device import find_device
 from certify.models.estimator import fitted_objective, graph_of_perceptron
+from certify.models.head import Head, features_digest, features_of, head_of
 from certify.models.layers import LayerGraph
 from certify.models.live_module import graph_of_module, require_traced
 from certify.models.loss_terms import LossTerms
@@ -27,7 +28,7 @@ from certify.models.problem_validation import validated
 from certify.models.readers.exact_weights import digest_of
 from certify.models.readers.perceptron import live_perceptron
 from certify.models.reduce import reduced
-from certify.models.source import Source, Tolerance
+from certify.models.source import HeadScope, Source, Tolerance
 from certify.models.writers import network_parameters, write_network
 from certify.problem import LossSpec, Objective, ParallelNetwork, Penalty, ProductOfNorms, WeightDecay
 
@@ -48,9 +49,10 @@ class Problem:
         tolerance: what counts as global.
         budget_seconds: wall clock seconds to spend.
         source: where it came from.
-        graph: the model as layers; with `decomposition`, the way back to a file (see `writers`).
+        graph: the model, or its head, as layers; with `decomposition`, the way back to a file (see `writers`).
         decomposition: how the layers became the network.
         terms: how the loss was stated.
+        trunk: the frozen layers before the head that `graph` is, None where it is the whole model.
     """
 
     objective: Objective
@@ -61,6 +63,7 @@ class Problem:
     graph: LayerGraph
     decomposition: Decomposition
     terms: LossTerms
+    trunk: LayerGraph | None = None
 
     @classmethod
     def from_files(cls, spec: ProblemSpec, device: str = "cpu") -> Self:
@@ -76,10 +79,9 @@ class Problem:
             UnsupportedError: a model or penalty outside the theory.
         """
         place = find_device(device)
-        graph = reduced(graph_of_file(spec.model.path, spec.model.entries))
         # The model is judged before the data are read: they may be large.
-        decomposition = decompose(graph, _conventions(spec), _penalty(spec.penalty))
-        return cls._assembled(spec, graph, decomposition, load_arrays(spec.data), place)
+        judged = _judged(spec, graph_of_file(spec.model.path, spec.model.entries))
+        return cls._assembled(spec, judged, load_arrays(spec.data), place)
 
     @classmethod
     def from_scratch(cls, spec: ProblemSpec, device: str = "cpu") -> Self:
@@ -96,8 +98,7 @@ class Problem:
         """
         place = find_device(device)
         data = load_arrays(spec.data)
-        graph = reduced(layered(blank_weights(spec, data), spec.model.entries))
-        return cls._assembled(spec, graph, decompose(graph, _conventions(spec), _penalty(spec.penalty)), data, place)
+        return cls._assembled(spec, _judged(spec, layered(blank_weights(spec, data), spec.model.entries)), data, place)
 
     @classmethod
     def from_torch(  # noqa: PLR0913
@@ -113,6 +114,7 @@ class Problem:
         scale: float = 1.0,
         biases: Mapping[str, str] | None = None,
         skip: str | None = None,
+        scope: str = "model",
         layers: Sequence[Any] | None = None,
         sample_weights: Data | None = None,
         mask: Data | None = None,
@@ -124,8 +126,8 @@ class Problem:
         """The problem of a live module; the arguments are the keys of a problem file.
 
         Args:
-            model: two linear layers with nothing, ReLU or a square between them.
-            X: inputs (n, d).
+            model: two linear layers with nothing, ReLU or a square between them; with `scope="head"`, any that ends so.
+            X: inputs (n, d), or (n, …) as the layers before a head read them.
             y: targets (n,) or (n, c).
             weight_decay: as given to `torch.optim.SGD` or `Adam`; or else give `penalty`.
             penalty: the `penalty` section of a problem file.
@@ -134,6 +136,7 @@ class Problem:
             scale: factor on the loss.
             biases: `hidden` and `output`: `penalized`, `free` or `absent`.
             skip: `penalized` or `free`, where `layers` names a skip.
+            scope: `model`, or `head`: the last weight layers, given what the layers before, frozen, compute.
             layers: what the module computes, where its children do not show it.
             sample_weights: (n,) nonnegative.
             mask: (n, c) booleans, True where a target is observed.
@@ -155,16 +158,16 @@ class Problem:
             "loss": {"name": loss, "reduction": reduction, "scale": scale},
             "penalty": dict(penalty or {}) | ({} if weight_decay is None else {"weight_decay": weight_decay}),
             "biases": dict(biases or {}),
+            "scope": scope,
             "tolerance": {"relative_gap": relative_gap, "absolute_gap": absolute_gap},
             "budget": {"seconds": budget_seconds},
         } | ({} if skip is None else {"skip": skip})
         spec = validated(ProblemSpec, content, Path(), _argument, code="problem-file")
         data = arrays_from({"inputs": X, "targets": y, "sample_weights": sample_weights, "mask": mask}, "", None)
-        graph = reduced(graph_of_module(model, layers, data.inputs))
-        decomposition = decompose(graph, _conventions(spec), _penalty(spec.penalty))
-        problem = cls._assembled(spec, graph, decomposition, data, place)
+        whole = graph_of_module(model, layers, data.inputs)
+        problem = cls._assembled(spec, _judged(spec, whole), data, place)
         if layers is None:
-            require_traced(model, graph, data.inputs)
+            require_traced(model, problem.graph if problem.trunk is None else whole, data.inputs)
         return problem
 
     @classmethod
@@ -210,13 +213,13 @@ class Problem:
         spec = validated(ProblemSpec, content, Path(), _estimator_argument, code="problem-file")
         arrays = {"inputs": X, "targets": objective.targets, "sample_weights": objective.sample_weights, "mask": None}
         whole = graph_of_perceptron(found, "sklearn")
-        graph = reduced(replace(whole, notes=(*whole.notes, *objective.notes)))
-        decomposition = decompose(graph, _conventions(spec), _penalty(spec.penalty))
-        return cls._assembled(spec, graph, decomposition, arrays_from(arrays, "", None), place)
+        judged = _judged(spec, replace(whole, notes=(*whole.notes, *objective.notes)))
+        return cls._assembled(spec, judged, arrays_from(arrays, "", None), place)
 
     def write(self, path: str | Path, network: ParallelNetwork) -> None:
         """Write a network of this problem, of any width, as a model file; see `writers.write_network`."""
-        write_network(path, self.graph, self.decomposition, network)
+        frozen = None if self.trunk is None else self.trunk.parameters
+        write_network(path, self.graph, self.decomposition, network, frozen)
 
     def with_network(self, network: ParallelNetwork) -> Problem:
         """The same question about another network, of any width, that is in no file."""
@@ -232,10 +235,12 @@ class Problem:
         )
 
     @classmethod
-    def _assembled(
-        cls, spec: ProblemSpec, graph: LayerGraph, decomposition: Decomposition, data: Arrays, device: torch.device
-    ) -> Self:
-        require_input_size(graph, data.inputs, str(data.path or "data"))
+    def _assembled(cls, spec: ProblemSpec, judged: _Judged, data: Arrays, device: torch.device) -> Self:
+        graph, decomposition, head = judged.graph, judged.decomposition, judged.head
+        where = str(data.path or "data")
+        if head is not None:
+            data = replace(data, inputs=features_of(head.trunk, data.inputs, device, where))
+        require_input_size(graph, data.inputs, where)
         local = _on_device(decomposition, device)
         objective = _objective(spec, local, data, device)
         placed = replace(graph, parameters={name: t.to(device) for name, t in graph.parameters.items()})
@@ -245,11 +250,34 @@ class Problem:
             network=local.network,
             tolerance=Tolerance(spec.tolerance.relative_gap, spec.tolerance.absolute_gap),
             budget_seconds=spec.budget.seconds,
-            source=_source(graph, decomposition, data),
+            source=_source(judged, data),
             graph=graph,
             decomposition=local,
             terms=LossTerms.of(spec, data),
+            trunk=None if head is None else head.trunk,
         )
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A model, or its head, that the theory serves, before there are data.
+
+    Attributes:
+        graph: reduced to two layers.
+        decomposition: as a parallel network.
+        head: what `graph` is the head of, None where it is the whole model.
+    """
+
+    graph: LayerGraph
+    decomposition: Decomposition
+    head: Head | None
+
+
+def _judged(spec: ProblemSpec, whole: LayerGraph) -> _Judged:
+    head = head_of(whole) if spec.scope == "head" else None
+    graph = reduced(whole if head is None else head.graph)
+    return _Judged(graph, decompose(graph, _conventions(spec), _penalty(spec.penalty)), head)
 
 
 def _conventions(spec: ProblemSpec) -> Conventions:
@@ -279,7 +307,11 @@ def _objective(spec: ProblemSpec, decomposition: Decomposition, data: Arrays, de
     )
 
 
-def _source(graph: LayerGraph, decomposition: Decomposition, data: Arrays) -> Source:
+def _source(judged: _Judged, data: Arrays) -> Source:
+    graph, decomposition, head = judged.graph, judged.decomposition, judged.head
+    scope = None
+    if head is not None:
+        scope = HeadScope(head.layers, head.frozen_parameters, features_digest(data.inputs))
     return Source(
         model_path=graph.path,
         model_sha256=graph.sha256,
@@ -290,6 +322,7 @@ def _source(graph: LayerGraph, decomposition: Decomposition, data: Arrays) -> So
         data_path=data.path,
         data_sha256=data.sha256,
         notes=graph.notes,
+        head=scope,
     )
 
 

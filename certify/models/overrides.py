@@ -27,6 +27,7 @@ class Overrides:
         relative_gap: tolerance relative to the objective.
         absolute_gap: tolerance in units of the objective.
         budget_seconds: wall clock seconds.
+        scope: `model` or `head`.
     """
 
     model: str | None = field(default=None, metadata={"at": ("model", "path"), "flag": "model"})
@@ -50,6 +51,7 @@ class Overrides:
         default=None, metadata={"at": ("tolerance", "absolute_gap"), "flag": "--absolute-gap"}
     )
     budget_seconds: float | None = field(default=None, metadata={"at": ("budget", "seconds"), "flag": "--budget"})
+    scope: str | None = field(default=None, metadata={"at": ("scope",), "flag": "--scope"})
 
 
 OVERRIDE_FLAGS: dict[Location, str] = {
@@ -69,6 +71,7 @@ def merged(content: dict[str, Any], overrides: Overrides) -> dict[str, Any]:
     for entry in fields(Overrides):
         value = getattr(overrides, entry.name)
         if value is not None:
-            section, key = entry.metadata["at"]
-            sections.setdefault(section, {})[key] = value
+            *section, key = entry.metadata["at"]
+            place = sections.setdefault(section[0], {}) if section else sections
+            place[key] = value
     return sections

@@ -25,6 +25,7 @@ from certify.models.yaml_document import Location, load_yaml
 
 SCHEMA = "certify.problem/1"
 Policy = Literal["penalized", "free", "absent"]
+Scope = Literal["model", "head"]
 
 
 def _joined(value: object, info: ValidationInfo) -> Path:
@@ -253,6 +254,7 @@ class ProblemSpec(_Section):
         penalty: the penalty.
         biases: how biases are treated.
         skip: how a linear skip is treated.
+        scope: `model`, or `head`: the last two weight layers, or one, given what the layers before, frozen, compute.
         tolerance: what counts as optimal.
         budget: how long to try.
     """
@@ -264,6 +266,7 @@ class ProblemSpec(_Section):
     penalty: PenaltySpec
     biases: BiasSpec = BiasSpec()
     skip: Literal["penalized", "free"] | None = None
+    scope: Scope = "model"
     tolerance: ToleranceSpec = ToleranceSpec()
     budget: BudgetSpec = BudgetSpec()
 

@@ -26,6 +26,22 @@ class Tolerance:
 
 @final
 @dataclass(frozen=True, slots=True)
+class HeadScope:
+    """What a problem of `scope: head` is about.
+
+    Attributes:
+        layers: names of the head's layers with weights.
+        frozen_parameters: number of scalars in the layers before, which are not part of the problem.
+        features_sha256: digest of the features' bytes, (n, d) float64.
+    """
+
+    layers: tuple[str, ...]
+    frozen_parameters: int
+    features_sha256: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Source:
     """Where a problem came from, for reports.
 
@@ -35,10 +51,11 @@ class Source:
         family: name of the subnetwork kind.
         degree: its degree of homogeneity.
         width: number r of subnetworks.
-        parameters: number of scalars in the model.
+        parameters: number of scalars in the model, or in its head.
         data_path: the data file, or None for arrays in memory.
         data_sha256: digest of the file, or of the arrays.
         notes: assumptions and conversions.
+        head: which head the problem is about, None where it is about the whole model.
     """
 
     model_path: Path | None
@@ -50,3 +67,4 @@ class Source:
     data_path: Path | None
     data_sha256: str
     notes: tuple[str, ...]
+    head: HeadScope | None = None

@@ -32,6 +32,13 @@ def proven(result: Result) -> list[str]:
 
 def left_open(result: Result) -> list[str]:
     """What a reader might think is proven and is not."""
+    questions = _left_open(result)
+    if result.head is not None:
+        questions.append(f"Anything about the whole model: {phrases.scope(result)}.")
+    return questions
+
+
+def _left_open(result: Result) -> list[str]:
     if result.proof == "none":
         return ["How far the model is from the optimum: the independent checker accepted no certificate."]
     questions = []

@@ -6,12 +6,14 @@ import math
 from functools import reduce
 
 from certify.certificates.result import Result
+from certify.reports import phrases
 from certify.reports.report import Entry
 
 Value = str | int | float | None
 
 # Where each column is found in a result.
 _PATHS = {
+    "scope": "scope",
     "objective": "objective",
     "lower_bound": "lower_bound",
     "best_known": "best_known",
@@ -65,7 +67,7 @@ def columns_of(entry: Entry) -> dict[str, Value]:
     result = entry.result
     if result is not None:
         found |= {column: _value(result, path) for column, path in _PATHS.items()}
-        found["notes"] = "; ".join(result.notes)
+        found["notes"] = "; ".join(phrases.remarks(result))
     return found
 
 

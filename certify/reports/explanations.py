@@ -109,6 +109,13 @@ HYPOTHESES: dict[str, Explanation] = {
         "All subnetworks and the penalty must be positively homogeneous of one degree (Haeffele and Vidal 2015).",
         "Give all branches the same number of weight layers; a residual connection qualifies from inputs to outputs.",
     ),
+    "no-head": Explanation(
+        "no head to certify",
+        "scope: head needs last layers that read one vector of each sample from the layers before: one linear layer, "
+        "or two with nothing, relu or square between them.",
+        "The layers before are frozen, so that what they compute is the data of the head.",
+        "Save the model without what follows its last linear layer, or flatten and pool before it.",
+    ),
     "no-bound-yet": Explanation(
         "the model qualifies, but no bound serves it",
         "The model is a sum of parallel positively homogeneous subnetworks of the degree of the penalty, so that the "

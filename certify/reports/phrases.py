@@ -79,6 +79,23 @@ def share(value: float) -> str:
     return f"{_EXACT.quantize(percent, Decimal(1).scaleb(-digits))}%"
 
 
+def scope(result: Result) -> str:
+    """What the claim is about where that is not the whole model; else empty."""
+    if result.head is None:
+        return ""
+    names = " and ".join(f"'{name}'" for name in result.head.layers)
+    frozen = count(result.head.frozen_parameters, "parameter")
+    return (
+        f"the claim is about the head (layers {names}), its penalty included, given the features of the layers before "
+        f"it, which are frozen ({frozen}); training those may do better"
+    )
+
+
+def remarks(result: Result) -> list[str]:
+    """What a reader must know of a result beside its numbers: its scope, and assumptions made while loading."""
+    return [*([scope(result)] if result.head else []), *result.notes]
+
+
 def parts(result: Result) -> str:
     """The parts of the gap that are not zero; what the bound leaves only where it is proven."""
     names = [name for name in PARTS if result.proof != "none" or name != "unexplained"]

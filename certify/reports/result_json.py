@@ -25,6 +25,8 @@ def result_object(result: Result) -> dict[str, Any]:
             "verdict": result.verdict,
             "reason": result.reason,
             "message": result.message,
+            "scope": result.scope,
+            "head": asdict(result.head) if result.head else None,
             "objective": result.objective,
             "lower_bound": result.lower_bound,
             "best_known": result.best_known,

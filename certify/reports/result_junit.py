@@ -77,7 +77,7 @@ def _text(entry: Entry) -> str:
     lines = [phrases.headline(entry)]
     if entry.result:
         lines.append(f"gap parts: {phrases.parts(entry.result)}")
-        lines.extend(f"note: {note}" for note in entry.result.notes)
+        lines.extend(f"note: {note}" for note in phrases.remarks(entry.result))
     return "\n".join([*lines, f"what to do: {phrases.advice(entry)}"])
 
 

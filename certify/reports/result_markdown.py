@@ -52,7 +52,8 @@ def table_row(entry: Entry) -> str:
 def needs_detail(entry: Entry) -> bool:
     """Whether there is more to say than the table does."""
     result = entry.result
-    plain = result is not None and result.verdict == "certified" and result.proof == "rigorous" and not result.notes
+    plain = result is not None and result.verdict == "certified" and result.proof == "rigorous"
+    plain = plain and result is not None and not phrases.remarks(result)
     return not (plain and entry.passed)
 
 
@@ -63,7 +64,7 @@ def detail(entry: Entry) -> str:
         result = entry.result
         lines.append(f"- Gap: {phrases.gap(result)}; parts: {phrases.parts(result)}")
         lines.append(f"- Proof of the bound: {phrases.proof(result)}")
-        lines.extend(f"- Note: {escaped(note)}" for note in result.notes)
+        lines.extend(f"- Note: {escaped(note)}" for note in phrases.remarks(result))
     lines.append(f"- What to do ({entry.reason}): {escaped(phrases.advice(entry))}")
     return "\n".join(lines)
 

@@ -55,6 +55,7 @@ def _rows(result: Result, verbose: bool) -> list[tuple[str, str]]:
         rows.append(("gap parts", phrases.parts(result)))
     if verbose or result.proof != "rigorous":
         rows.append(("proof", phrases.proof(result)))
+    rows.extend([("scope", phrases.scope(result))] if result.head else [])
     rows.extend(("note", note) for note in result.notes)
     if verbose:
         rows.extend(_details(result))

@@ -29,7 +29,18 @@ _KEYS = {
     "claim": ("failure_probability", "lower", "upper", "widths"),
     "dual": ("scale",),
     "problem": (
-        *("family", "hidden_bias", "lambda", "loss", "mask", "output_bias", "penalty", "powers", "reduction"),
+        *(
+            "family",
+            "features",
+            "hidden_bias",
+            "lambda",
+            "loss",
+            "mask",
+            "output_bias",
+            "penalty",
+            "powers",
+            "reduction",
+        ),
         *("sample_weights", "scale", "skip", "strength", "tolerance_absolute", "tolerance_relative"),
     ),
     "proof": ("kind", "upper"),
@@ -69,6 +80,7 @@ class Certificate:
         skip: policy of S.
         relative: tolerance relative to the objective.
         absolute: tolerance in units of the objective.
+        features: digest of X where it holds features that frozen layers computed; None where it holds the inputs.
         dual_scale: s; the dual point is the real matrix s A.
         kind: of the proof.
         polar_upper: claimed bound U on the polar at −A.
@@ -91,6 +103,7 @@ class Certificate:
     skip: str
     relative: float
     absolute: float
+    features: str | None
     dual_scale: float
     kind: str
     polar_upper: float
@@ -135,6 +148,7 @@ def read_certificate(data: bytes) -> Certificate:
         skip=_choice("problem.skip", problem["skip"], POLICIES),
         relative=_number(problem, "tolerance_relative"),
         absolute=_number(problem, "tolerance_absolute"),
+        features=_features(problem),
         dual_scale=_number(header["dual"], "scale"),
         kind=_choice("proof.kind", proof["kind"], tuple(KINDS)),
         polar_upper=_number(proof, "upper"),
@@ -145,6 +159,9 @@ def read_certificate(data: bytes) -> Certificate:
     _flags(problem)
     _shapes(certificate, problem["sample_weights"], problem["mask"])
     _sources(certificate, problem)
+    if certificate.features is not None:
+        found = hashlib.sha256(certificate.arrays["X"].tobytes()).hexdigest()
+        require(found == certificate.features, "features-digest", f"the bytes of X have SHA-256 {found}")
     require(_number(problem, "lambda") == certificate.strength, "lambda", "λ is the strength of the penalty")
     return certificate
 
@@ -187,6 +204,13 @@ def _failure_probability(claim: dict[str, Any], kind: str) -> float | None:
     if not 0 < value <= LARGEST_FAILURE_PROBABILITY:
         refuse("schema", f"claim.failure_probability: {value!r} is not between 0 and {LARGEST_FAILURE_PROBABILITY}")
     return value
+
+
+def _features(problem: dict[str, Any]) -> str | None:
+    value = problem["features"]
+    if value is not None and not (isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value)):
+        refuse("schema", "problem.features: needs a SHA-256 in hexadecimal, or null")
+    return None if value is None else str(value)
 
 
 def _flags(problem: dict[str, Any]) -> None:

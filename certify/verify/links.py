@@ -27,7 +27,7 @@ LARGEST_UNPACKED = 8 * 2**30
 
 
 def require_model(certificate: Certificate, data: bytes) -> None:
-    """The parameters in the certificate are those of the model file, and all of them.
+    """The parameters in the certificate are those of the model file, and all of them unless it is about a head.
 
     Raises:
         Rejection: another file, or other values.
@@ -44,14 +44,16 @@ def require_model(certificate: Certificate, data: bytes) -> None:
         tensors = read_model(data)
     except DAMAGE as error:
         refuse("model-file", f"cannot be read: {error}")
-    require(sorted(names.values()) == sorted(tensors), "model-link", f"the model file holds {', '.join(tensors)}")
+    there = set(names.values()) <= set(tensors) and len(set(names.values())) == len(names)
+    whole = certificate.features is not None or len(names) == len(tensors)
+    require(there and whole, "model-link", f"the model file holds {', '.join(tensors)}")
     for role in (role for role in PARAMETERS if role in names):
         same = _identical(certificate.arrays[role], tensors[names[role]])
         require(same, "model-link", f"{role} is not '{names[role]}' of the model file")
 
 
 def require_data(certificate: Certificate, files: tuple[bytes, ...]) -> None:
-    """The data in the certificate are those of the data file or files.
+    """The data in the certificate are those of the data file or files; features, which no file holds, are not compared.
 
     Raises:
         Rejection: another file, or other values.
@@ -69,7 +71,7 @@ def require_data(certificate: Certificate, files: tuple[bytes, ...]) -> None:
         expected = _arranged(certificate, arrays)
     except DAMAGE as error:
         refuse("data-file", f"cannot be read: {type(error).__name__}: {error}")
-    for name in ("X", "Y", "sample_weights", "mask"):
+    for name in ("X", "Y", "sample_weights", "mask")[certificate.features is not None :]:
         there, here = expected.get(name), certificate.arrays.get(name)
         same = there is None and here is None if there is None or here is None else _identical(here, there)
         require(same, "data-link", f"array '{name}' is not that of the data file")

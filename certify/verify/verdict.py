@@ -23,6 +23,11 @@ from certify.verify.semidefinite import proves_semidefinite
 FLOATING_POINT = Arithmetic("floating-point", Enclosure, proves_semidefinite, cone_tree_upper, change_to_kernel)
 LINKED_TO_NOTHING = "only the claim about the arrays inside the certificate was checked, not where they came from"
 
+FEATURES_NOT_COMPARED = (
+    "the claim is about the head given its features; that the frozen layers of the model compute these features from "
+    "the data was not checked, and takes running them"
+)
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,7 @@ class Verdict:
         model_linked: whether the weights were compared with the model file.
         data_linked: whether the data were compared with the data file.
         arithmetic: `floating-point`, rounding counted, or `exact`, integers and balls.
+        features: digest of the features that the claim is given, None where it is about the whole model.
     """
 
     status: Literal["valid", "invalid", "refused"]
@@ -64,6 +70,7 @@ class Verdict:
     model_linked: bool = False
     data_linked: bool = False
     arithmetic: str = FLOATING_POINT.name
+    features: str | None = None
 
     @property
     def gap(self) -> float | None:
@@ -105,6 +112,7 @@ def verify_bytes(
             failure_probability=certificate.failure_probability,
             problem=_described(certificate),
             arithmetic=arithmetic.name,
+            features=certificate.features,
         )
         return _checked(certificate, verdict, arithmetic, (model, files))
 
@@ -141,7 +149,10 @@ def _checked(
         return _failed(verdict, found)
     certified = within_tolerance(certificate.upper, certificate.lower, certificate)
     linked = verdict.model_linked and verdict.data_linked
-    return replace(verdict, status="valid", certified=certified, message="" if linked else LINKED_TO_NOTHING)
+    message = "" if linked else LINKED_TO_NOTHING
+    if certificate.features is not None:
+        message = "; ".join([*([message] if message else []), FEATURES_NOT_COMPARED])
+    return replace(verdict, status="valid", certified=certified, message=message)
 
 
 def _described(certificate: Certificate) -> str:
@@ -149,10 +160,15 @@ def _described(certificate: Certificate) -> str:
     penalty = f"{certificate.penalty} {certificate.strength:g}"
     if certificate.powers:
         penalty += f" with powers {list(certificate.powers)}"
+    part = (
+        ""
+        if certificate.features is None
+        else f"head on {certificate.arrays['X'].shape[1]} features of frozen layers: "
+    )
     return (
-        f"{certificate.family} subnetworks, {certificate.loss} ({certificate.reduction}, scale {certificate.scale:g}), "
-        f"{penalty}, hidden bias {certificate.hidden_bias}, output bias {certificate.output_bias}, "
-        f"skip {certificate.skip}, {samples} samples, {outputs} outputs"
+        f"{part}{certificate.family} subnetworks, {certificate.loss} ({certificate.reduction}, scale "
+        f"{certificate.scale:g}), {penalty}, hidden bias {certificate.hidden_bias}, "
+        f"output bias {certificate.output_bias}, skip {certificate.skip}, {samples} samples, {outputs} outputs"
     )
 
 

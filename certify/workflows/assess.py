@@ -15,6 +15,7 @@ from certify.certificates.result import (
     DescentKind,
     Environment,
     GapBreakdown,
+    HeadReport,
     ModelReport,
     PolarReport,
     Result,
@@ -81,6 +82,7 @@ def assess(findings: Findings) -> Result:
         environment=Environment(str(objective.inputs.device), torch.__version__, findings.seed),
         failure_probability=chance,
         notes=problem.source.notes,
+        head=_head_report(problem),
     )
     return replace(result, message=message_of(result, findings.refusal))
 
@@ -129,6 +131,11 @@ def _model_report(problem: Problem) -> ModelReport:
     source = problem.source
     path = None if source.model_path is None else str(source.model_path)
     return ModelReport(path, source.model_sha256, source.family, source.degree, source.width, source.parameters)
+
+
+def _head_report(problem: Problem) -> HeadReport | None:
+    head = problem.source.head
+    return None if head is None else HeadReport(head.layers, head.frozen_parameters, head.features_sha256)
 
 
 def _data_report(problem: Problem) -> DataReport:

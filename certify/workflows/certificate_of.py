@@ -201,6 +201,7 @@ def _statement(problem: Problem, terms: LossTerms) -> dict[str, Any]:
         "lambda": float(asked.strength),
         "sample_weights": terms.sample_weights is not None,
         "mask": terms.mask is not None,
+        "features": None if problem.source.head is None else problem.source.head.features_sha256,
         "tolerance_relative": float(problem.tolerance.relative_gap),
         "tolerance_absolute": float(problem.tolerance.absolute_gap),
     }

@@ -11,6 +11,11 @@ ROUNDING_SIZED = 1e-12
 
 def message_of(result: Result, refusal: str) -> str:
     """The reason of a result as a sentence for people; `refusal` is the checker's, empty if it accepted."""
+    about = "" if result.head is None else "head, given the features of the frozen layers before it: "
+    return about + _reason(result, refusal)
+
+
+def _reason(result: Result, refusal: str) -> str:
     breakdown, after = result.breakdown, result.best_known
     match result.reason:
         case "gap-closed":

@@ -77,6 +77,8 @@ def verdict_object(verdict: Verdict, path: str) -> dict[str, Any]:
             "dual_value": _interval(verdict.dual_value),
             "polar_upper": _finite(verdict.polar_upper),
         },
+        "scope": "model" if verdict.features is None else "head",
+        "features": verdict.features,
         "problem": verdict.problem or None,
         "proof": verdict.kind or None,
         "model_compared": verdict.model_linked,

@@ -103,7 +103,6 @@ def test_a_missing_file_is_a_usage_error(tmp_path):
     ("X", "y", "kind", "code", "words"),
     [
         (np.ones((3, 2)), np.ones(4), UsageError, "shape-mismatch", ["3 inputs but 4 targets"]),
-        (np.ones((3, 2, 2)), np.ones(3), UsageError, "shape-mismatch", ["(3, 2, 2)", "flatten"]),
         (np.ones((0, 2)), np.ones(0), UsageError, "shape-mismatch", ["no data"]),
         (np.float64(1), np.ones(1), UsageError, "shape-mismatch", ["()"]),
         (np.array([[1, np.nan], [np.inf, 1]]), np.ones(2), RefusedError, "non-finite", ["2 non-finite of 4", "(0, 1)"]),

@@ -133,6 +133,24 @@ def bound_without_its_constant(made):
     return packed(header, arrays | {"curvatures": np.zeros((2, 2)), "levels": np.full(2, 0.6)})
 
 
+def featured(made=None):
+    """The inputs said to be features of frozen layers."""
+    header, arrays = made or handmade()
+    header["problem"]["features"] = hashlib.sha256(arrays["X"].tobytes()).hexdigest()
+    return header, arrays
+
+
+def linked_head():
+    """A certificate of the head of a model file with a frozen layer, and of a data file that holds no features."""
+    header, arrays = featured()
+    model = safetensors.numpy.save({"first": arrays["W1"], "second": arrays["W2"], "frozen": np.ones((1, 3))})
+    stream = io.BytesIO()
+    np.savez(stream, X=np.zeros((2, 3)), y=arrays["Y"])
+    header["sources"]["parameters"] = {"W1": "first", "W2": "second"}
+    header["sources"]["data_names"] = dict.fromkeys(("inputs", "targets", "sample_weights", "mask"))
+    return with_digests(header, model, stream.getvalue()), arrays, model, stream.getvalue()
+
+
 def linked(name="first"):
     """A certificate of a model file and a data file, with the files."""
     header, arrays = handmade()

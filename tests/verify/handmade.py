@@ -42,6 +42,7 @@ HEADER = {
         "skip": "absent",
         "sample_weights": False,
         "mask": False,
+        "features": None,
         "tolerance_relative": "0.9",
         "tolerance_absolute": "0",
     },

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import safetensors.torch
@@ -50,7 +51,13 @@ def ensure_writable(path: str | Path) -> None:
         raise UsageError(f"{target}: is {kind}; name a file to write", code="unwritable")
 
 
-def write_network(path: str | Path, graph: LayerGraph, decomposition: Decomposition, network: ParallelNetwork) -> None:
+def write_network(
+    path: str | Path,
+    graph: LayerGraph,
+    decomposition: Decomposition,
+    network: ParallelNetwork,
+    frozen: Mapping[str, Tensor] | None = None,
+) -> None:
     """Write `network` as the parameters of `graph`, atomically.
 
     Args:
@@ -58,6 +65,7 @@ def write_network(path: str | Path, graph: LayerGraph, decomposition: Decomposit
         graph: the model that the problem was loaded from.
         decomposition: its parallel form.
         network: what to write; its width may differ.
+        frozen: parameters of the layers before a head, by name, written as they are.
 
     Raises:
         UsageError: the file cannot be written.
@@ -65,7 +73,8 @@ def write_network(path: str | Path, graph: LayerGraph, decomposition: Decomposit
     ensure_writable(path)
     # A link stays a link to the file that is replaced.
     target = Path(path).resolve()
-    parameters = network_parameters(graph, decomposition, network)
+    kept = {name: tensor.detach().cpu().clone() for name, tensor in (frozen or {}).items()}
+    parameters = kept | network_parameters(graph, decomposition, network)
     named = {graph.prefix + name: tensor for name, tensor in parameters.items()}
     source = _FORMATS.get(target.suffix.lower(), graph.format)
     temporary = None
