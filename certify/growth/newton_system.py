@@ -48,20 +48,21 @@ class NewtonSystem:
             residual = torch.linalg.vector_norm(right - self._times(factor, solution))
             if residual <= SOLVED * torch.linalg.vector_norm(right):
                 return solution
-        return _solved(self._dense(factor), right)
+        return _solved(self.matrix(), right)
+
+    def matrix(self) -> Tensor:
+        """K assembled, (m, m)."""
+        b, size, _ = self.blocks.shape
+        matrix = self.program.objective.loss.curvature_matrix(self.outputs, self.program.maps)
+        index = torch.arange(b * size, device=matrix.device).reshape(b, size)
+        matrix[index[:, :, None], index[:, None, :]] += self.blocks
+        matrix.diagonal()[b * size :] += self._tail
+        return matrix
 
     @property
     def _tail(self) -> Tensor:
         """μ of the convex part."""
         return self.program.ridge[self.blocks.shape[0] * self.blocks.shape[1] :]
-
-    def _dense(self, factor: Tensor) -> Tensor:
-        b, size, _ = self.blocks.shape
-        matrix = factor @ factor.T
-        index = torch.arange(b * size, device=matrix.device).reshape(b, size)
-        matrix[index[:, :, None], index[:, None, :]] += self.blocks
-        matrix.diagonal()[b * size :] += self._tail
-        return matrix
 
     def _times(self, factor: Tensor, vector: Tensor) -> Tensor:
         inside, tail = self.program.split(vector)

@@ -10,6 +10,7 @@ import torch
 from certify.growth.block_program import input_blocks, output_blocks
 from certify.growth.cells import cells_of, unit_rows
 from certify.growth.interior_point import minimize_blocks
+from certify.growth.newton_system import NewtonSystem
 from certify.growth.polish import polished
 from certify.models.loading import Problem
 
@@ -95,7 +96,8 @@ def test_derivatives_are_those_of_finite_differences(kind, hidden):
     program = input_blocks(objective, cells) if kind == "input" else output_blocks(objective, directions[0])
     point = starting(objective, cells) if kind == "input" else directions[1].flatten() + 0.1
     barrier, step = 1e-3, 1e-6
-    gradient, hessian = program.smooth_derivatives(point, barrier)
+    gradient, curvature = program.smooth_derivatives(point, barrier)
+    hessian = NewtonSystem(program, program.outputs(point), curvature).matrix()
     for j in range(len(point)):
         move = torch.zeros_like(point)
         move[j] = step
