@@ -22,6 +22,7 @@ from certify.bounds.reduction import ReducedInputs, reduce_inputs
 
 RANDOM_STARTS = 256
 GRADIENT_STEPS = 120
+MERGE_EVERY = 20
 POLISHED = 12
 CONCAVE_STEPS = 15
 LEAST_SQUARES_STEPS = 80
@@ -123,7 +124,7 @@ class _Search:
         best = self.normalized(starts)
         value, gradient = self._gradient(best)
         step = torch.ones_like(value)
-        for _ in range(GRADIENT_STEPS):
+        for number in range(1, GRADIENT_STEPS + 1):
             if task.seconds_left == 0:
                 break
             length = torch.linalg.vector_norm(gradient, dim=1).clamp_min(1e-300)
@@ -134,6 +135,10 @@ class _Search:
             gradient = torch.where(better[:, None], trial_gradient, gradient)
             value = torch.where(better, trial_value, value)
             step = torch.where(better, step * 1.5, step * 0.5)
+            if number % MERGE_EVERY == 0:
+                # Starts that have met go on as one.
+                kept = _leaders(best, value)
+                best, value, gradient, step = best[kept], value[kept], gradient[kept], step[kept]
         return best
 
     def polish_phase(self, found: Tensor, task: PolarTask) -> Tensor:
@@ -210,6 +215,15 @@ class _Search:
         except RuntimeError:  # iteration limit: keep the direction that came in
             return direction
         return (gain + walls @ torch.from_numpy(shares).to(rows)) / self._axis_weight()
+
+
+def _leaders(directions: Tensor, value: Tensor) -> Tensor:
+    """Places of the best of every group of nearly equal directions, best first."""
+    order = value.argsort(descending=True)
+    unit = torch.nn.functional.normalize(directions[order], dim=1)
+    first = (unit @ unit.T > 1 - SAME_DIRECTION).to(torch.int8).argmax(1)
+    leads: Tensor = order[first == torch.arange(len(order), device=order.device)]
+    return leads
 
 
 def _distinct(directions: Tensor) -> Tensor:
