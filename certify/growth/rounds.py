@@ -25,6 +25,8 @@ FIRST_DESCENT_STEPS = 400
 DESCENT_STEPS_PER_ROUND = 200
 # Most directions that one round adds.
 MOST_DIRECTIONS = 24
+# A new direction on kinks brings two cells to the restricted problem.
+CELLS_PER_DIRECTION = 2
 # Far from the optimum, by this share of the objective, rounds move subnetworks by quasi-Newton steps, which cross cells
 # cheaply, from random ones besides; near it they solve the restricted problem over cells. The first few rounds count as
 # far until they are close.
@@ -76,7 +78,8 @@ def advance(objective: Objective, found: Improvement, hints: Factors | None, dea
     """
     directions = _violating(objective, found.latest, hints)
     stage = trial = found.best
-    far, solvable = _is_far(found), polish_applies(objective, stage.network.width + len(directions[0]))
+    blocks = stage.network.width + CELLS_PER_DIRECTION * len(directions[0])
+    far, solvable = _is_far(found), polish_applies(objective, blocks)
     if far or not solvable:
         scattered = _scattered(objective, stage.network, seed) if far else stage.network
         trial = _refit(_descended, objective, scattered, directions, deadline)
