@@ -115,6 +115,7 @@ def _run(plan: SavedGrowth, flags: dict[str, Any], reports: Any) -> int:  # noqa
     from certify.cli.growth_view import growth_view
     from certify.models.loading import Problem
     from certify.models.problem_file import load_problem_file, problem_file_beside
+    from certify.models.writers import require_describable
     from certify.workflows.grow import GrowOptions, concluded, first_state
     from certify.workflows.growth_loop import grow_network
     from certify.workflows.threads import use_threads
@@ -122,6 +123,7 @@ def _run(plan: SavedGrowth, flags: dict[str, Any], reports: Any) -> int:  # noqa
     _require_writable(plan, flags, reports)
     load = Problem.from_scratch if plan.blank else Problem.from_files
     problem = load(plan.spec, flags["device"])
+    require_describable(plan.spec, problem.graph, problem.trunk is not None)
     use_threads(flags["threads"], problem)
     options = GrowOptions(flags["from_scratch"], plan.prune, plan.state.seed, flags["failure_probability"])
     if plan.state.history:

@@ -9,6 +9,7 @@ from typing import Any
 
 from certify.errors import UsageError
 from certify.models.decompose import Decomposition
+from certify.models.init_file import WEIGHTS_ALONE
 from certify.models.layers import Layer, LayerGraph
 from certify.models.problem_file import ProblemSpec, problem_file_beside
 from certify.models.two_layer import FAMILIES
@@ -39,9 +40,26 @@ def write_problem_file(path: str | Path, spec: ProblemSpec, graph: LayerGraph, d
     return target
 
 
+def require_describable(spec: ProblemSpec, graph: LayerGraph, has_trunk: bool) -> None:
+    """Check, before long work, that a problem file can say what the grown model computes.
+
+    Raises:
+        UsageError: the layers before a head are in a format that is not written.
+    """
+    if has_trunk and graph.format not in WEIGHTS_ALONE:
+        raise UsageError(
+            f"{graph.label}: grow writes weights without layers, and the frozen layers before this head have no other "
+            "description; save the state dict and list its layers in the problem file, or use certify check "
+            "--output-model, which writes the state dict alone",
+            code="unwritable",
+        )
+
+
 def _content(path: Path, spec: ProblemSpec, graph: LayerGraph, decomposition: Decomposition) -> dict[str, Any]:
     content = spec.model_dump(by_alias=True, exclude_none=True)
-    content["model"] = {"path": path.name, "layers": _entries(graph, decomposition)}
+    # The layers of a head, and those before it, have the names that they had.
+    listed = spec.model.layers if spec.scope == "head" else _entries(graph, decomposition)
+    content["model"] = {"path": path.name} | ({} if listed is None else {"layers": listed})
     content["data"] = _relative(content["data"], path.parent)
     policy = decomposition.policy
     content["biases"] = {"hidden": policy.hidden, "output": policy.output}
