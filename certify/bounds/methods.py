@@ -24,6 +24,7 @@ from certify.bounds.scaled_norms import scaled_norms, scaled_norms_apply
 from certify.bounds.sorted_program import sorted_program, sorted_program_applies
 from certify.bounds.sorting import sorting_applies, sorting_bound
 from certify.bounds.spectral import spectral_bound, spectral_search
+from certify.bounds.vacuous import vacuous_bound
 
 Bounds = list[tuple[Tensor, PolarBound]]
 
@@ -62,6 +63,7 @@ def _relu_search(task: PolarTask) -> PolarBound:
 
 
 METHODS: dict[str, tuple[Method, ...]] = {
+    "single-layer": (Method("vacuous", _always, _at_given_dual(vacuous_bound)),),
     "linear": (Method("spectral", _always, _at_given_dual(spectral_bound)),),
     "quadratic": (Method("quadratic-form", _always, _at_given_dual(quadratic_form_bound)),),
     "relu": (
@@ -78,6 +80,7 @@ METHODS: dict[str, tuple[Method, ...]] = {
 
 # Who finds violating subnetworks: the lower end of the polar with witnesses.
 SEARCHES: dict[str, Callable[[PolarTask], PolarBound]] = {
+    "single-layer": vacuous_bound,
     "linear": spectral_search,
     "quadratic": quadratic_form_bound,
     "relu": _relu_search,

@@ -35,7 +35,7 @@ def inspect_command(ctx: click.Context, /, model: str, **flags: Any) -> None:  #
     path = flags["problem"] or find_problem_file(model)
     layers = load_problem_file(path).model.layers if path else None
     found = inspect_model(model, layers)
-    one = found.subnetworks[0] if found.family else None
+    one = found.subnetworks[0] if found.family and found.subnetworks else None
     bounds = () if one is None else expected_bounds(one.family, one.inputs, one.outputs)
     if flags["format_"] == "json":
         from certify.reports.result_json import to_json

@@ -13,6 +13,7 @@ from dataclasses import replace
 import torch
 
 from certify.growth.balance import balanced
+from certify.growth.convex import refit_convex_part
 from certify.growth.corrective import corrected
 from certify.growth.descent import descend
 from certify.growth.merge import without_dead
@@ -76,6 +77,11 @@ def advance(objective: Objective, found: Improvement, hints: Factors | None, dea
         deadline: `time.perf_counter()` value at which to stop.
         seed: of all randomness.
     """
+    if objective.kind.name == "single-layer":
+        better = found.best.better(stage_of(objective, refit_convex_part(objective, found.best.network, deadline)))
+        latest = find_candidate(objective, better.network, deadline, seed)
+        candidate = more_hopeful(found.candidate, latest)
+        return replace(found, best=better, latest=latest, candidate=candidate, rounds=found.rounds + 1)
     directions = _violating(objective, found.latest, hints)
     stage = trial = found.best
     blocks = stage.network.width + CELLS_PER_DIRECTION * len(directions[0])

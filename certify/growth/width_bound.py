@@ -16,6 +16,8 @@ def width_bound(objective: Objective) -> int:
     inputs = objective.inputs
     rank = int(torch.linalg.matrix_rank(inputs)) if inputs.numel() else 0
     match objective.kind.name:
+        case "single-layer":
+            features = 0
         case "linear":
             features = rank
         case "quadratic":

@@ -53,6 +53,8 @@ def resolve_policy(graph: LayerGraph, conventions: Conventions, penalty: Penalty
         UnsupportedError: a free hidden bias under a square.
     """
     form = require_supported(graph)
+    if form.family == "single-layer":
+        _require_ridge(graph.label, conventions, penalty)
     policy = BiasPolicy(
         hidden=_bias(graph, form.first, "hidden", conventions.hidden),
         output=_bias(graph, form.second, "output", conventions.output),
@@ -68,6 +70,16 @@ def resolve_policy(graph: LayerGraph, conventions: Conventions, penalty: Penalty
             code="unbounded-polar",
         )
     return policy
+
+
+def _require_ridge(label: str, conventions: Conventions, penalty: Penalty) -> None:
+    """A single linear layer needs a penalty on its weight."""
+    if penalty.ridge() is None or conventions.skip is not None:
+        raise UsageError(
+            f"{label}: what is checked is a single linear layer; it has one weight, penalized by weight_decay: use "
+            "penalty: {weight_decay: …}, and leave out skip and product_of_norms",
+            code="bias-mismatch",
+        )
 
 
 def _bias(graph: LayerGraph, layer: Layer, role: str, said: Policy | None) -> Policy:

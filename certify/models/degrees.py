@@ -27,6 +27,7 @@ JOINING = ("add", "cat", "mul")
 # Degree of each known operation in its input, None where it is not positively homogeneous.
 INPUT_DEGREES: dict[str, int | None] = {
     **dict.fromkeys((*WITH_WEIGHT, *JOINING, *LINEAR_MAPS, *HOMOGENEOUS), 1),
+    "no_units": 1,
     "square": 2,
     "squared_relu": 2,
     # Homogeneous in its input, but its trained slope adds a degree on one side only.

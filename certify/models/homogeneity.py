@@ -16,6 +16,7 @@ from certify.models.obstacles import Obstacle, of_break, of_degrees, without_bou
 from certify.models.parallel import ParallelForm, parallel_form
 from certify.models.reduce import as_two_layers, on_tables
 from certify.models.simplify import simplified
+from certify.models.single_layer import as_single_layer
 from certify.models.two_layer import TwoLayerForm, two_layer_form
 
 
@@ -43,6 +44,9 @@ def standing_of(graph: LayerGraph) -> Standing:
     """Judge a graph; needs shapes alone."""
     plain = on_tables(simplified(graph))
     degrees = degrees_of(plain)
+    single = as_single_layer(plain)
+    if single is not None:
+        return Standing(single, degrees, None, two_layer_form(single), ())
     two_layer = two_layer_form(plain)
     if degrees.breaks:
         found = tuple(of_break(plain, broken) for broken in degrees.breaks)

@@ -88,6 +88,9 @@ def _data_lines(data: str | Path | None, folder: Path) -> list[str]:
 def _bias_lines(found: Inspection) -> list[str]:
     if found.family is None:
         return ["# biases: {hidden: penalized, output: penalized}   # penalized, free or absent"]
+    if not found.subnetworks:
+        policy = "penalized" if len(found.penalized) > 1 else "absent"
+        return [f"biases: {{output: {policy}}}   # penalized, free or absent"]
     own = found.subnetworks[0].weights
     skip = {name for row in found.layers if row.op == "skip" for name in row.shapes}
     # A subnetwork has two weights, and its bias where there is one; a bias beside it is that of the outputs.

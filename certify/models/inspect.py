@@ -164,8 +164,8 @@ def _inspection(graph: LayerGraph, standing: Standing | None, problems: tuple[Ob
     return Inspection(
         layers=tuple(_row(graph, layer, standing) for layer in graph.layers),
         family=family,
-        degree=kinds[0].degree if form else None,
-        width=kinds[0].width if form else None,
+        degree=kinds[0].degree if form and kinds else None,
+        width=kinds[0].width if form and kinds else None,
         subnetworks=tuple(_subnetwork(kind) for kind in kinds),
         parameters={name: tuple(tensor.shape) for name, tensor in graph.parameters.items()},
         weight_degrees={} if standing is None else standing.degrees.parameters,

@@ -82,9 +82,7 @@ def without_subnetworks(graph: LayerGraph) -> Obstacle:
     """No part of the model has two weights in a row."""
     chain = ", ".join(layer.op for layer in graph.layers) or "nothing"
     reason = f"{graph.label}: the layers are ({chain})."
-    needed = "certify serves sums of subnetworks with two or more weights."
-    if any(layer.parameters for layer in graph.layers):
-        needed += " A single linear layer is a convex problem, where every stationary point is optimal."
+    needed = "certify serves sums of subnetworks with two or more weights, and single linear layers."
     return Obstacle("unsupported-architecture", reason, needed)
 
 

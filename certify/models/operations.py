@@ -139,6 +139,7 @@ OPERATIONS: dict[str, Callable[[Operands], Tensor]] = {
     "conv2d": _convolution(functional.conv2d),
     "embedding": lambda x: functional.embedding(x.value.long(), x.parameters["weight"]),
     "relu": _pointwise(torch.relu),
+    "no_units": _pointwise(torch.zeros_like),
     "leaky_relu": _pointwise(functional.leaky_relu, "negative_slope"),
     "prelu": lambda x: functional.prelu(x.value, x.parameters["weight"]),
     "abs": _pointwise(torch.abs),

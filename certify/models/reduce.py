@@ -14,6 +14,7 @@ from certify.models.degrees import degrees_of
 from certify.models.layers import INPUT, Layer, LayerGraph
 from certify.models.parallel import Kind, ParallelForm, parallel_form
 from certify.models.simplify import bypassed, simplified
+from certify.models.single_layer import as_single_layer
 from certify.models.terms import terms_of
 from certify.models.two_layer import FAMILIES, two_layer_form
 
@@ -21,6 +22,9 @@ from certify.models.two_layer import FAMILIES, two_layer_form
 def reduced(graph: LayerGraph) -> LayerGraph:
     """The graph simplified, on tables, and as two layers where it can be written so."""
     plain = on_tables(simplified(graph))
+    single = as_single_layer(plain)
+    if single is not None:
+        return single
     if two_layer_form(plain) is not None or degrees_of(plain).breaks:
         return plain
     return as_two_layers(plain, parallel_form(plain)) or plain

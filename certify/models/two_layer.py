@@ -9,6 +9,8 @@ from certify.models.layers import Layer, LayerGraph
 
 # What may stand between the two linear layers, and the family that it makes.
 FAMILIES = {(): "linear", ("relu",): "relu", ("square",): "quadratic"}
+# What stands there where a single linear layer is written as the skip beside no hidden units, see `single_layer`.
+NO_UNITS = {("no_units",): "single-layer"}
 
 
 @final
@@ -44,7 +46,7 @@ def two_layer_form(graph: LayerGraph) -> TwoLayerForm | None:
         layers = tuple(layer for layer in layers[:-1] if layer is not skip)
         if skip is None or skip.op != "linear" or skip.inputs != (start,) or main is not layers[-1]:
             return None
-    family = FAMILIES.get(tuple(layer.op for layer in layers[1:-1]))
+    family = (FAMILIES | NO_UNITS).get(tuple(layer.op for layer in layers[1:-1]))
     if len(layers) < 2 or family is None or {layers[0].op, layers[-1].op} != {"linear"} or not _is_chain(layers, start):
         return None
     return TwoLayerForm(family, layers[0], layers[-1], skip)

@@ -12,10 +12,7 @@ def proven(result: Result) -> list[str]:
     """The claims that hold, the strongest first."""
     claims = []
     if result.proof != "none" and math.isfinite(result.lower_bound):
-        claims.append(
-            f"No network with {result.model.family} subnetworks, however wide, has an objective below "
-            f"{phrases.at_least(result.lower_bound)}."
-        )
+        claims.append(f"N{phrases.rivals(result)[1:]} an objective below {phrases.at_least(result.lower_bound)}.")
         claims.append(
             f"This model is at most {_difference(result.objective, result.lower_bound)} above the global optimum, "
             f"{_percent(result.relative_gap)} of its objective."

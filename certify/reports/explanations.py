@@ -168,8 +168,7 @@ HYPOTHESES: dict[str, Explanation] = {
         "no subnetwork of two or more weights",
         "Nothing in the model is a product of weights, so that there is no subnetwork to certify.",
         "",
-        "A single linear layer needs no certificate: its objective is convex, and every stationary point is a global "
-        "minimum.",
+        "End the model with one or two linear layers; a single one is certified as the convex problem that it is.",
     ),
     "unsupported-penalty": Explanation(
         "no certificate for this penalty",

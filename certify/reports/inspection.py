@@ -70,7 +70,7 @@ def _title(found: Inspection) -> Text:
 def _headline(found: Inspection) -> tuple[str, str]:
     parts = summary((row.family, row.degree, row.width) for row in found.subnetworks)
     if found.family is not None:
-        return f"{parts}: a certificate is possible", "bold green"
+        return f"{parts or found.family}: a certificate is possible", "bold green"
     return (f"{parts}: no certificate as it is", "bold yellow") if parts else ("no certificate as it is", "bold red")
 
 

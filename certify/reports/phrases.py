@@ -91,6 +91,13 @@ def scope(result: Result) -> str:
     )
 
 
+def rivals(result: Result) -> str:
+    """What no one of which is better than the bound."""
+    if result.model.family == "single-layer":
+        return "no weights of this linear layer have"
+    return f"no network with {result.model.family} subnetworks, however wide, has"
+
+
 def remarks(result: Result) -> list[str]:
     """What a reader must know of a result beside its numbers: its scope, and assumptions made while loading."""
     return [*([scope(result)] if result.head else []), *result.notes]

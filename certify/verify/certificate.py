@@ -16,6 +16,7 @@ from certify.verify.container import LARGEST_MAGNITUDE, canonical, read_containe
 from certify.verify.rejection import refuse, require
 
 SCHEMA = "certify.certificate/1"
+FAMILIES = ("linear", "relu", "quadratic", "single-layer")
 POLICIES = ("absent", "free", "penalized")
 PARAMETERS = ("W1", "b1", "W2", "b2", "S")
 CONE_DIMENSIONS = range(1, 15)
@@ -48,7 +49,8 @@ _KEYS = {
 }
 # Kind of proof, and the families that it serves.
 KINDS = {
-    "zero": ("linear", "relu", "quadratic"),
+    "zero": ("linear", "relu", "quadratic", "single-layer"),
+    "vacuous": ("single-layer",),
     "spectral": ("linear",),
     "randomized": ("linear",),
     "quadratic-form": ("quadratic",),
@@ -68,7 +70,7 @@ class Certificate:
     Attributes:
         upper: claimed: the network's objective is at most this.
         lower: claimed: no network of any width has a smaller objective.
-        family: `linear`, `relu` or `quadratic`.
+        family: `linear`, `relu`, `quadratic`, or `single-layer` for no subnetworks at all.
         loss: name of the loss.
         reduction: `mean` or `sum`.
         scale: factor on the loss.
@@ -136,7 +138,7 @@ def read_certificate(data: bytes) -> Certificate:
     certificate = Certificate(
         upper=_number(claim, "upper"),
         lower=_number(claim, "lower"),
-        family=_choice("problem.family", problem["family"], ("linear", "relu", "quadratic")),
+        family=_choice("problem.family", problem["family"], FAMILIES),
         loss=_text(problem, "loss"),
         reduction=_choice("problem.reduction", problem["reduction"], ("mean", "sum")),
         scale=_number(problem, "scale"),
@@ -274,7 +276,7 @@ def _sources(certificate: Certificate, problem: dict[str, Any]) -> None:
         if not isinstance(sources[key], str) or not re.fullmatch("[0-9a-f]{64}", sources[key]):
             refuse("schema", f"sources.{key} is not a SHA-256 in hexadecimal")
     require(sources["problem"] == hashlib.sha256(canonical(problem)).hexdigest(), "problem-digest", "of `problem`")
-    names, there = sources["parameters"], [name for name in PARAMETERS if name in certificate.arrays]
+    names, there = sources["parameters"], _named(certificate)
     if names is not None and not (
         isinstance(names, dict) and sorted(names) == sorted(there) and all(isinstance(v, str) for v in names.values())
     ):
@@ -286,6 +288,12 @@ def _sources(certificate: Certificate, problem: dict[str, Any]) -> None:
         and all(v is None or isinstance(v, str) or _is_names(v) for v in data.values())
     ):
         refuse("schema", "sources.data_names: needs inputs, targets, sample_weights and mask, or null")
+
+
+def _named(certificate: Certificate) -> list[str]:
+    """Roles of the parameters that a model file holds: all that are there, but no weights of no hidden units."""
+    left_out = ("W1", "W2") if certificate.family == "single-layer" else ()
+    return [name for name in PARAMETERS if name in certificate.arrays and name not in left_out]
 
 
 def _is_names(value: object) -> bool:

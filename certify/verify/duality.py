@@ -35,6 +35,9 @@ def require_supported(certificate: Certificate) -> None:
     require(matched and certificate.strength > 0, "degree", f"{certificate.penalty} {powers} is needed")
     outside = "penalized" in (certificate.output_bias, certificate.skip)
     require(decay or not outside, "ridge", "product-of-norms does not penalize an output bias or a skip")
+    parts = (certificate.hidden_bias, certificate.skip, len(certificate.arrays["W1"]))
+    alone = certificate.family != "single-layer" or (decay and parts == ("absent", "penalized", 0))
+    require(alone, "single-layer", "needs weight decay on S, and neither hidden units nor a hidden bias")
     unbounded = certificate.family == "quadratic" and certificate.hidden_bias == "free"
     require(not unbounded, "unbounded-polar", "a free hidden bias under a square")
 

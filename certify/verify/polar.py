@@ -29,6 +29,7 @@ def polar_upper(certificate: Certificate, arithmetic: Arithmetic) -> float:
         return arithmetic.cone_tree_upper(certificate)
     rules = {
         "zero": _zero,
+        "vacuous": _vacuous,
         "spectral": _spectral,
         "randomized": _randomized,
         "quadratic-form": _quadratic_form,
@@ -42,6 +43,11 @@ def polar_upper(certificate: Certificate, arithmetic: Arithmetic) -> float:
 
 def _zero(certificate: Certificate, _: Arithmetic) -> bool:
     return not certificate.arrays["A"].any()
+
+
+def _vacuous(_: Certificate, __: Arithmetic) -> bool:
+    """There are no subnetworks, see `duality.require_supported`; the polar is 0."""
+    return True
 
 
 def hidden_inputs(certificate: Certificate) -> Array:

@@ -235,7 +235,9 @@ def _parameter_names(problem: Problem) -> dict[str, str] | None:
     # The checker reads no other formats.
     if graph.format not in ("pt", "safetensors") or graph.folded:
         return None
-    return {role: graph.prefix + name for role, name in _parameters(problem).items()}
+    # A single linear layer has no hidden units, and no names for their weights.
+    left_out = ("W1", "W2") if problem.objective.kind.name == "single-layer" else ()
+    return {role: graph.prefix + name for role, name in _parameters(problem).items() if role not in left_out}
 
 
 def _proof(problem: Problem, bound: LowerBound, margin: float) -> Proof:

@@ -19,10 +19,7 @@ def _reason(result: Result, refusal: str) -> str:
     breakdown, after = result.breakdown, result.best_known
     match result.reason:
         case "gap-closed":
-            return (
-                f"no network with {result.model.family} subnetworks, however wide, has an objective below "
-                f"{phrases.at_least(result.lower_bound)}"
-            )
+            return f"{phrases.rivals(result)} an objective below {phrases.at_least(result.lower_bound)}"
         case "unbalanced":
             return (
                 "rescaling the two layers of each subnetwork alone lowers the objective by "

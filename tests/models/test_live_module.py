@@ -160,8 +160,6 @@ def test_a_sequential_of_linear_layers_is_a_factorization(arrays):
         (nn.Sequential(nn.Linear(3, 4), nn.Sigmoid(), nn.Linear(4, 2)), "not-homogeneous", "layer '1' is sigmoid"),
         (nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.LayerNorm(4), nn.Linear(4, 2)), "not-homogeneous", "'2'"),
         (nn.Sequential(nn.LSTM(3, 4), nn.Linear(4, 2)), "unknown-layer", "'LSTM'"),
-        (nn.Sequential(nn.Linear(3, 2)), "unsupported-architecture", "convex"),
-        (nn.Linear(3, 2), "unsupported-architecture", "convex"),
     ],
 )
 def test_modules_outside_the_theory_are_named(arrays, module, code, words):

@@ -370,7 +370,7 @@ def relu_of_the_output():
     return nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 2, bias=False), nn.ReLU())
 
 
-@architecture("unsupported-architecture")
+@architecture("bound")
 def linear_model():
     return nn.Sequential(nn.Flatten(), nn.Linear(6, 2))
 

@@ -91,6 +91,12 @@ def hexadecimal(header):
     return header
 
 
+def single_layer(**settings):
+    """No hidden units, W = 0 as the skip: the dual value at A = −Y/2 is 3/4 − |XᵀA|²/(2λ) = 7/12."""
+    arrays = {"W1": np.zeros((0, 1)), "W2": np.zeros((1, 0))}
+    return handmade(arrays=arrays, family="single-layer", kind="vacuous", skip="penalized", **settings)
+
+
 def free_skip():
     """Two inputs, of which one is 0, and A = (¼, ¼) orthogonal to the other."""
     header, arrays = handmade(skip="free", d=2, arrays={"A": np.full((2, 1), 0.25)})

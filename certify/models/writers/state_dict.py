@@ -109,7 +109,9 @@ def network_parameters(graph: LayerGraph, decomposition: Decomposition, network:
     skip = decomposition.rows(network, "skip")
     if form.skip is not None and skip is not None:
         found[form.skip.weight] = skip.T
-    written = {name: found[name] for name in graph.parameters}
+    # Hidden units that are not there have no parameters in the file.
+    blank = (form.first.weight, form.second.weight) if form.family == "single-layer" else ()
+    written = {name: found[name] for name in graph.parameters if name not in blank}
     return {
         name: t.detach().cpu().double().clone(memory_format=torch.contiguous_format)
         for name, t in written.items()
