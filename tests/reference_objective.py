@@ -16,7 +16,7 @@ LOSSES = {
     "cross-entropy": functional.cross_entropy,
     "binary-cross-entropy": functional.binary_cross_entropy_with_logits,
 }
-ACTIVATIONS = {"relu": torch.relu, "square": torch.square}
+ACTIVATIONS = {"relu": torch.relu, "square": torch.square, "sigmoid": torch.sigmoid}
 
 
 def objective_of_file(problem_file, model_file=None):
@@ -78,6 +78,9 @@ def loss_of(section, outputs, targets, observed):
 def penalty_of(problem, weights):
     first, *_, second = [layer["linear"] for layer in problem["model"]["layers"] if "linear" in layer]
     biases, penalty = problem["biases"], problem["penalty"]
+    if problem.get("scope") == "head":  # in the fixtures, the last layer with its bias
+        squares = weights[f"{second}.weight"].square().sum() + weights[f"{second}.bias"].square().sum()
+        return penalty["weight_decay"] / 2 * float(squares)
     hidden = [weights[f"{first}.bias"][:, None]] if biases["hidden"] == "penalized" else []
     incoming, outgoing = torch.cat([weights[f"{first}.weight"], *hidden], 1), weights[f"{second}.weight"]
     if "product_of_norms" in penalty:

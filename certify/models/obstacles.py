@@ -13,7 +13,12 @@ from certify.models.parallel import Kind, ParallelForm
 from certify.models.terms import CONTAINED
 from certify.models.two_layer import FAMILIES
 
-QUALIFY = "Layers that qualify: linear, convolution, ReLU and its kin, square, max and mean pooling, sums."
+QUALIFY = (
+    "Layers that qualify: linear, convolution, ReLU and its kin, square, max and mean pooling, sums. With --scope head "
+    "the last one or two linear layers are checked alone, whatever comes before."
+)
+# What serves deep networks that qualify, or fail, as a whole.
+HEAD = " Or check the last linear layers alone with --scope head."
 
 
 @final
@@ -52,12 +57,12 @@ def of_break(graph: LayerGraph, found: Break) -> Obstacle:
                 f"{where} has a bias, '{layer.bias}', after other weights: its terms have degrees {degrees}, and a "
                 "subnetwork needs one degree."
             )
-            remedy = "Leave out the biases between the first and the last weight (bias=False)."
+            remedy = "Leave out the biases between the first and the last weight (bias=False)." + HEAD
             return Obstacle("deep-bias", reason, remedy)
         case "sum":
             what = "adds" if layer.op == "add" else "joins"
             reason = f"{where} {what} values of degrees {degrees}; a subnetwork needs one degree."
-            remedy = "A residual connection qualifies around layers without weights, or from inputs to outputs."
+            remedy = "A residual connection qualifies around layers without weights, or from inputs to outputs." + HEAD
             return Obstacle("unequal-degrees", reason, remedy)
         case "batch_norm":
             stored = "running_var" in layer.parameters
@@ -105,7 +110,7 @@ def of_degrees(graph: LayerGraph, form: ParallelForm) -> Obstacle | None:
     )
     remedy = (
         f"A penalty of degree {degree} would match: product_of_norms with {count} norms and powers [{powers}]; no "
-        "bound for it is proven in this version. Networks with two weight layers match weight decay."
+        "bound for it is proven in this version. Networks with two weight layers match weight decay." + HEAD
     )
     return Obstacle("degree-mismatch", reason, remedy)
 
@@ -118,7 +123,7 @@ def without_bound(graph: LayerGraph, form: ParallelForm) -> Obstacle:
         "in this version."
     )
     served = [f"({', '.join(('linear', *inner, 'linear'))})" for inner in FAMILIES]
-    remedy = f"Bounds exist for {', '.join(served[:-1])} and {served[-1]}."
+    remedy = f"Bounds exist for {', '.join(served[:-1])} and {served[-1]}." + HEAD
     return Obstacle("no-bound-yet", reason, remedy)
 
 

@@ -84,9 +84,10 @@ def scope(result: Result) -> str:
     if result.head is None:
         return ""
     names = " and ".join(f"'{name}'" for name in result.head.layers)
+    noun = "layer" if len(result.head.layers) == 1 else "layers"
     frozen = count(result.head.frozen_parameters, "parameter")
     return (
-        f"the claim is about the head (layers {names}), its penalty included, given the features of the layers before "
+        f"the claim is about the head ({noun} {names}), its penalty included, given the features of the layers before "
         f"it, which are frozen ({frozen}); training those may do better"
     )
 

@@ -64,7 +64,8 @@ def _rows(result: Result, verbose: bool) -> list[tuple[str, str]]:
 
 def _bound(result: Result) -> str:
     text = phrases.bound(result, 10)
-    return text if result.proof == "none" else f"{text}   no network of any width is below this"
+    rivals = "weights of this layer are" if result.model.family == "single-layer" else "network of any width is"
+    return text if result.proof == "none" else f"{text}   no {rivals} below this"
 
 
 def _details(result: Result) -> list[tuple[str, str]]:

@@ -156,19 +156,18 @@ def _checked(
 
 
 def _described(certificate: Certificate) -> str:
-    samples, outputs = certificate.arrays["Y"].shape
+    (samples, outputs), inputs = certificate.arrays["Y"].shape, certificate.arrays["X"].shape[1]
     penalty = f"{certificate.penalty} {certificate.strength:g}"
     if certificate.powers:
         penalty += f" with powers {list(certificate.powers)}"
-    part = (
-        ""
-        if certificate.features is None
-        else f"head on {certificate.arrays['X'].shape[1]} features of frozen layers: "
-    )
-    return (
-        f"{part}{certificate.family} subnetworks, {certificate.loss} ({certificate.reduction}, scale "
-        f"{certificate.scale:g}), {penalty}, hidden bias {certificate.hidden_bias}, "
-        f"output bias {certificate.output_bias}, skip {certificate.skip}, {samples} samples, {outputs} outputs"
+    loss = f"{certificate.loss} ({certificate.reduction}, scale {certificate.scale:g})"
+    part = "" if certificate.features is None else f"head on {inputs} features of frozen layers: "
+    sizes = f"{samples} samples, {outputs} outputs"
+    if certificate.family == "single-layer":
+        return f"{part}one linear layer, {loss}, {penalty}, bias {certificate.output_bias}, {sizes}"
+    return part + (
+        f"{certificate.family} subnetworks, {loss}, {penalty}, hidden bias {certificate.hidden_bias}, "
+        f"output bias {certificate.output_bias}, skip {certificate.skip}, {sizes}"
     )
 
 
