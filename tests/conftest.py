@@ -1,6 +1,7 @@
 """One thread for all tests: their problems are small, and small tensors run ten times faster on one."""
 
 import os
+import signal
 import zlib
 
 for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -18,6 +19,11 @@ for _variable in [name for name in os.environ if name.startswith("CERTIFY_")]:
 def _one_thread():
     if torch.get_num_threads() != 1:
         torch.set_num_threads(1)
+
+
+def pytest_configure(config):
+    """Programs that the tests start take Ctrl-C, also where this run was started in the background without it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser):
