@@ -91,7 +91,7 @@ def _run(model: str, flags: dict[str, Any], reports: Any) -> Result:  # noqa: AN
     started = time.perf_counter()
     from certify.certificates.certificate_file import save_certificate
     from certify.models.loading import Problem
-    from certify.models.writers import ensure_writable
+    from certify.models.writers import ensure_writable, output_format, output_notes
     from certify.workflows.check import CheckOptions, run_check
     from certify.workflows.threads import use_threads
 
@@ -101,6 +101,8 @@ def _run(model: str, flags: dict[str, Any], reports: Any) -> Result:  # noqa: AN
             require_no_input(path, spec, flags["problem"])
             ensure_writable(path)
     problem = Problem.from_files(spec, flags["device"])
+    if flags["output_model"]:
+        output_format(flags["output_model"], problem.graph, headed=problem.trunk is not None)
     use_threads(flags["threads"], problem)
     options = CheckOptions(flags["seed"], flags["failure_probability"], time.perf_counter() - started)
     with reports.progress(model) as listener:
@@ -111,7 +113,9 @@ def _run(model: str, flags: dict[str, Any], reports: Any) -> Result:  # noqa: AN
         result = replace(result, certificate=flags["certificate"])
     if flags["output_model"] and result.descent:
         problem.write(flags["output_model"], outcome.best)
-        result = replace(result, descent=replace(result.descent, model_path=flags["output_model"]))
+        notes = (*result.notes, *output_notes(flags["output_model"], problem.graph, headed=problem.trunk is not None))
+        descent = replace(result.descent, model_path=flags["output_model"])
+        result = replace(result, descent=descent, notes=notes)
     return result
 
 

@@ -115,7 +115,7 @@ def _run(plan: SavedGrowth, flags: dict[str, Any], reports: Any) -> int:  # noqa
     from certify.cli.growth_view import growth_view
     from certify.models.loading import Problem
     from certify.models.problem_file import load_problem_file, problem_file_beside
-    from certify.models.writers import require_describable
+    from certify.models.writers import output_notes, require_describable
     from certify.workflows.grow import GrowOptions, concluded, first_state
     from certify.workflows.growth_loop import grow_network
     from certify.workflows.threads import use_threads
@@ -123,7 +123,8 @@ def _run(plan: SavedGrowth, flags: dict[str, Any], reports: Any) -> int:  # noqa
     _require_writable(plan, flags, reports)
     load = Problem.from_scratch if plan.blank else Problem.from_files
     problem = load(plan.spec, flags["device"])
-    require_describable(plan.spec, problem.graph, problem.trunk is not None)
+    notes = output_notes(plan.output, problem.graph, headed=problem.trunk is not None)
+    require_describable(plan.output, problem.graph, headed=problem.trunk is not None)
     use_threads(flags["threads"], problem)
     options = GrowOptions(flags["from_scratch"], plan.prune, plan.state.seed, flags["failure_probability"])
     if plan.state.history:
@@ -150,7 +151,7 @@ def _run(plan: SavedGrowth, flags: dict[str, Any], reports: Any) -> int:  # noqa
     _write(plan, problem, growth.network)
     written = Problem.from_files(load_problem_file(problem_file_beside(plan.output)), flags["device"])
     grown = concluded(written, growth, loaded, options, loaded - started)
-    result = grown.result
+    result = replace(grown.result, notes=(*grown.result.notes, *notes))
     if flags["certificate"] and grown.certificate is not None:
         save_certificate(flags["certificate"], grown.certificate)
         result = replace(result, certificate=flags["certificate"])
@@ -185,7 +186,8 @@ def _write(plan: SavedGrowth, problem: Any, network: Any) -> None:  # noqa: ANN4
     from certify.models.writers import write_problem_file
 
     problem.write(plan.output, network)
-    write_problem_file(plan.output, plan.spec, problem.graph, problem.decomposition)
+    headed = problem.trunk is not None
+    write_problem_file(plan.output, plan.spec, problem.graph, problem.decomposition, headed=headed)
 
 
 def _keep(plan: SavedGrowth, problem: Any, state: GrowthState, state_path: str | None) -> None:  # noqa: ANN401

@@ -11,7 +11,7 @@ from certify.errors import UnsupportedError
 from certify.models.aten_call import CallView
 from certify.models.aten_rules import ALIASES, CHECKS, RULES, VIEWS, Rule
 from certify.models.graph_builder import ADD_BIAS, GraphBuilder, Origin, Output, Value
-from certify.models.layers import LayerGraph
+from certify.models.layers import Ends, LayerGraph
 from certify.models.readers.aten_program import Call, Constant, Program, Reference
 
 # A slice that ends here goes to the end.
@@ -46,7 +46,8 @@ def graph_of_program(program: Program, origin: Origin) -> LayerGraph:
         made.update(dict.fromkeys(call.outputs, call))
     graph = builder.finish(builder.value(program.outputs[0]), origin)
     extents = zip(graph.inputs, program.inputs.values(), strict=True)
-    return replace(graph, ranks={name: len(sizes) for name, sizes in extents if sizes})
+    ranks = {name: len(sizes) for name, sizes in extents if sizes}
+    return replace(graph, ranks=ranks, ends=Ends.of(tuple(program.inputs), program.outputs[0]))
 
 
 def _lower(view: CallView) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
@@ -54,6 +54,27 @@ class Layer:
 
 @final
 @dataclass(frozen=True, slots=True)
+class Ends:
+    """Where a model begins and ends, as its file says it.
+
+    Attributes:
+        input: name of the input.
+        output: name of the output.
+        reshaped: whether the file's model flattens inputs or squeezes outputs, which the layers leave out.
+    """
+
+    input: str = INPUT
+    output: str = "output"
+    reshaped: bool = False
+
+    @classmethod
+    def of(cls, inputs: Sequence[str], output: str) -> Ends:
+        """The names of a program; a graph of several inputs has none for the one that it may be reduced to."""
+        return cls(inputs[0] if len(inputs) == 1 else INPUT, output)
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class LayerGraph:
     """A directed acyclic graph of layers; its output is that of the last layer.
 
@@ -68,6 +89,7 @@ class LayerGraph:
         inputs: names of the graph's inputs.
         ranks: number of axes of each input, samples included, by name; where they are not given the layers tell them.
         folded: whether layers were folded into others, so that parameters differ from those of the file.
+        ends: what the file calls its input and output.
     """
 
     layers: tuple[Layer, ...]
@@ -80,6 +102,7 @@ class LayerGraph:
     inputs: tuple[str, ...] = (INPUT,)
     ranks: Mapping[str, int] = field(default_factory=dict)
     folded: bool = False
+    ends: Ends = Ends()
 
     def __post_init__(self) -> None:
         """Hold the order.

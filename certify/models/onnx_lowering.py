@@ -11,7 +11,7 @@ from torch import Tensor
 
 from certify.errors import UnsupportedError
 from certify.models.graph_builder import ADD_BIAS, GraphBuilder, Origin, Output, Value
-from certify.models.layers import LayerGraph
+from certify.models.layers import Ends, LayerGraph
 from certify.models.onnx_node import NodeView
 from certify.models.onnx_shapes import SHAPES, transposed
 from certify.models.onnx_windows import WINDOWS
@@ -64,7 +64,8 @@ def graph_of_onnx(program: OnnxProgram, origin: Origin) -> LayerGraph:
     batches = {shape[0] for shape in program.inputs.values() if shape} | {None}
     for node in program.nodes:
         _lower(NodeView(node, builder, ranks, batches))
-    return builder.finish(builder.value(program.outputs[0]), replace(origin, notes=(*origin.notes, *program.notes)))
+    graph = builder.finish(builder.value(program.outputs[0]), replace(origin, notes=(*origin.notes, *program.notes)))
+    return replace(graph, ends=Ends.of(tuple(program.inputs), program.outputs[0]))
 
 
 def _lower(view: NodeView) -> None:

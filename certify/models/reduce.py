@@ -38,7 +38,7 @@ def on_tables(graph: LayerGraph) -> LayerGraph:
     """
     flattening = next((layer for layer in graph.layers if _flattens_inputs(graph, layer)), None)
     while flattening is not None:
-        graph = bypassed(graph, flattening)
+        graph = _as_table(graph, flattening)
         flattening = next((layer for layer in graph.layers if _flattens_inputs(graph, layer)), None)
     last = graph.layers[-1] if graph.layers else None
     before = None if last is None else graph.layer(last.inputs[0])
@@ -52,8 +52,12 @@ def on_tables(graph: LayerGraph) -> LayerGraph:
             else last.op == "flatten" and _starts_at(last, 0)
         )
     ):
-        return bypassed(graph, last)
+        return _as_table(graph, last)
     return graph
+
+
+def _as_table(graph: LayerGraph, reshaping: Layer) -> LayerGraph:
+    return bypassed(replace(graph, ends=replace(graph.ends, reshaped=True)), reshaping)
 
 
 def _flattens_inputs(graph: LayerGraph, layer: Layer) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from certify.models.layers import Layer, LayerGraph
+from certify.models.two_layer import TwoLayerForm
 
 
 def as_single_layer(graph: LayerGraph) -> LayerGraph | None:
@@ -30,3 +31,11 @@ def as_single_layer(graph: LayerGraph) -> LayerGraph | None:
     )
     blank = {names[0]: weight.new_zeros(0, weight.shape[1]), names[2]: weight.new_zeros(weight.shape[0], 0)}
     return replace(graph, layers=layers, parameters={**graph.parameters, **blank})
+
+
+def without_no_units(graph: LayerGraph, form: TwoLayerForm) -> LayerGraph:
+    """The single linear layer that `as_single_layer` rewrote; any other graph as it is."""
+    if form.family != "single-layer" or form.skip is None:
+        return graph
+    bias = {} if form.second.bias is None else {"bias": form.second.bias}
+    return replace(graph, layers=(replace(form.skip, parameters={**form.skip.parameters, **bias}),))

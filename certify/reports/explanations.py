@@ -354,9 +354,10 @@ PROBLEM_ERRORS: dict[str, Explanation] = {
     ),
     "unwritable": Explanation(
         "the file cannot be written",
-        "The folder is missing or not writable, or the path is a folder. This is checked before long work starts.",
+        "The folder is missing or not writable, the path is a folder, or the format that its suffix names cannot hold "
+        "this model. This is checked before long work starts.",
         "",
-        "Choose another path.",
+        "Choose another path, or another suffix.",
     ),
     "exists": Explanation(
         "the file exists already",

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.cli.conftest import OPTIMUM
+from tests.cli.conftest import OPTIMUM, PROBLEM
 from tests.reference_objective import objective_of_file
 
 
@@ -102,6 +102,15 @@ def test_the_better_model_is_certified_in_turn(certify, folder):
     assert again.code == 0
     assert result["model"]["path"].endswith("better.pt")
     assert result["objective"] == pytest.approx(OPTIMUM, rel=1e-3)
+
+
+@pytest.mark.parametrize("suffix", ["onnx", "pt2"])
+def test_the_better_model_holds_its_layers_where_the_format_does(certify, folder, suffix):
+    run = json.loads(certify("check", "poor.pt", "--output-model", f"better.{suffix}", "--format", "json").out)
+    problem = PROBLEM.replace(", layers: [{linear: a}, {linear: b}]", "") % f"better.{suffix}"
+    (folder / f"better.{suffix}.yaml").write_text(problem)
+    again = certify("check", f"better.{suffix}", "--problem", f"better.{suffix}.yaml", "--format", "json")
+    assert json.loads(again.out)["objective"] == pytest.approx(run["descent"]["objective_after"], rel=1e-12)
 
 
 def test_no_model_is_written_where_none_is_better(certify, folder):

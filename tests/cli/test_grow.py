@@ -50,9 +50,9 @@ def test_from_scratch_needs_no_model_and_ends_in_a_plain_torch_state_dict(certif
     model = torch.nn.Sequential()
     model.fc1, model.act, model.fc2 = torch.nn.Linear(2, width), torch.nn.ReLU(), torch.nn.Linear(width, 1)
     model.double().load_state_dict(weights)
-    data = np.load("train.npz")
-    outputs = model(torch.from_numpy(data["X"]))[:, 0]
-    loss = 0.5 * torch.nn.functional.mse_loss(outputs, torch.from_numpy(data["y"]))
+    with np.load("train.npz") as data:
+        inputs, targets = (torch.from_numpy(data[key]) for key in "Xy")
+    loss = 0.5 * torch.nn.functional.mse_loss(model(inputs)[:, 0], targets)
     penalty = 0.05 * sum((p**2).sum() for p in model.parameters())
     assert float((loss + penalty).detach()) == pytest.approx(result["objective"], rel=1e-9)
     assert result["model"]["subnetworks"] == width
@@ -67,6 +67,35 @@ def test_from_scratch_with_a_model_takes_its_layers_and_not_its_weights(certify,
     assert result["growth"]["width"]["before"] == 2
     assert result["growth"]["history"][0]["width"] == 0
     assert certify("check", "grown.safetensors").code == 0
+
+
+@pytest.mark.parametrize("suffix", ["onnx", "pt2", "ckpt"])
+def test_the_suffix_names_the_format_of_the_grown_model(certify, folder, suffix):
+    out = f"grown.{suffix}"
+    assert certify("grow", "poor.pt", "-o", out, "--certificate", "grown.certificate").code == 0
+    assert ("layers" in yaml.safe_load((folder / "grown.problem.yaml").read_text())["model"]) == (suffix == "ckpt")
+    check = json.loads(certify("check", out, "--format", "json").out)
+    assert check["verdict"] == "certified"
+    assert check["objective"] == pytest.approx(OPTIMUM, rel=1e-3)
+    assert certify("verify", "grown.certificate", "--data", "train.npz").code == 0
+    linked = certify("verify", "grown.certificate", "--model", out, "--data", "train.npz")
+    assert (linked.code, "model-link" in linked.out) == (1, True)
+
+
+def test_a_format_that_cannot_hold_the_model_is_refused_before_any_work(certify, folder):
+    for command in (["grow", "poor.pt", "-o", "out.skops"], ["check", "poor.pt", "--output-model", "out.skops"]):
+        run = certify(*command)
+        assert (run.code, "round" in run.err, (folder / "out.skops").exists()) == (2, False, False)
+        assert "name a .pt" in run.err
+
+
+def test_growing_a_whole_module_says_that_no_code_is_written(certify, folder):
+    module = torch.nn.Sequential(torch.nn.Linear(3, 2, bias=False), torch.nn.Linear(2, 3, bias=False)).double()
+    torch.save(module, "whole.pt")
+    (folder / "whole.problem.yaml").write_text(PROBLEM.replace(", layers: [{linear: a}, {linear: b}]", "") % "whole.pt")
+    run = certify("grow", "whole.pt", "-o", "grown.pt", "--format", "json")
+    assert any("no code" in note for note in json.loads(run.out)["notes"])
+    assert set(torch.load("grown.pt", weights_only=True)) == {"0.weight", "1.weight"}
 
 
 def test_jsonl_streams_a_round_a_line_and_then_the_result(certify, diabetes):

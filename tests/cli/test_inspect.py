@@ -73,8 +73,8 @@ def test_batch_norm_is_folded_and_the_penalty_is_that_of_the_folded_weights(cert
     run = certify("check", "net.pt", "--data", "train.npz", "--weight-decay", "0.5", "--format", "json")
     assert run.code in (0, 1, 3)
     first, last = (tensor.double() for tensor in (torch.load("net.pt", weights_only=False)[i].weight for i in (0, 3)))
-    data = np.load("train.npz")
-    inputs, targets = (torch.from_numpy(data[key]) for key in "Xy")
+    with np.load("train.npz") as data:
+        inputs, targets = (torch.from_numpy(data[key]) for key in "Xy")
     # γ/√σ² = 3/2 on every row of the first weight.
     outputs = torch.relu(inputs @ (1.5 * first).T) @ last.T
     objective = ((outputs - targets) ** 2).mean() + 0.25 * ((1.5 * first).square().sum() + last.square().sum())

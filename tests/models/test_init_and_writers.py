@@ -110,10 +110,3 @@ def test_a_link_stays_a_link(tmp_path, model_file, data_file, write_problem):
     problem.write(tmp_path / "link.pt", problem.network)
     assert (tmp_path / "link.pt").is_symlink()
     assert (tmp_path / "real.pt").is_file()
-
-
-@pytest.mark.parametrize("suffix", [".onnx", ".pt2", ".ckpt", ".skops"])
-def test_formats_that_are_not_written_are_named_before_any_work(tmp_path, suffix):
-    with pytest.raises(UsageError, match=r"name a \.pt or \.safetensors file") as caught:
-        ensure_writable(tmp_path / f"better{suffix}")
-    assert caught.value.code == "unwritable"
