@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,7 +99,7 @@ def _run(model: str, flags: dict[str, Any], reports: Any) -> Result:  # noqa: AN
     spec = problem_spec(model, flags)
     for path in (flags["output_model"], flags["certificate"], *reports.files.paths):
         if path:
-            require_no_input(path, spec, flags["problem"])
+            require_no_input(path, [*model_files(spec), *other_files(spec, flags["problem"])])
             ensure_writable(path)
     problem = Problem.from_files(spec, flags["device"])
     if flags["output_model"]:
@@ -119,12 +120,23 @@ def _run(model: str, flags: dict[str, Any], reports: Any) -> Result:  # noqa: AN
     return result
 
 
-def require_no_input(path: str, spec: ProblemSpec, problem: str | None) -> None:
-    """Raise UsageError if an output would overwrite a file that is read."""
-    chosen = (spec.data.path, spec.data.inputs, spec.data.targets, problem)
-    inputs = [spec.model.path, *(entry for entry in chosen if isinstance(entry, str | Path))]
-    if Path(path).exists() and any(Path(entry).exists() and Path(path).samefile(entry) for entry in inputs):
+def require_no_input(path: str, read: Sequence[Path]) -> None:
+    """Raise UsageError if an output would overwrite one of the files that are read."""
+    if Path(path).exists() and any(entry.exists() and Path(path).samefile(entry) for entry in read):
         raise UsageError(f"{path}: this is an input; write the output elsewhere", code="overwrite")
+
+
+def model_files(spec: ProblemSpec) -> list[Path]:
+    """The model and the problem file beside it."""
+    from certify.models.problem_file import problem_file_beside
+
+    return [spec.model.path, problem_file_beside(spec.model.path)]
+
+
+def other_files(spec: ProblemSpec, problem: str | None) -> list[Path]:
+    """The data, and the problem file where one is named."""
+    chosen = (spec.data.path, spec.data.inputs, spec.data.targets, problem)
+    return [Path(entry) for entry in chosen if isinstance(entry, str | Path)]
 
 
 def problem_spec(model: str, flags: dict[str, Any]) -> ProblemSpec:

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from certify.cli.check_command import OVERRIDES, VERDICT_CODES, problem_spec, require_no_input
+from certify.cli.check_command import (
+    OVERRIDES,
+    VERDICT_CODES,
+    model_files,
+    other_files,
+    problem_spec,
+    require_no_input,
+)
 from certify.cli.options import option, problem_flags, report_flags, run_flags
 from certify.cli.termination import terminations_as_interrupts
 from certify.errors import UsageError
@@ -18,6 +25,9 @@ if TYPE_CHECKING:
     from certify.models.problem_file import ProblemSpec
     from certify.workflows.growth_loop import GrowthState
     from certify.workflows.growth_state import SavedGrowth
+
+# What may be given anew with --resume, beside the budget.
+CHOSEN_ANEW = ("relative_gap", "absolute_gap")
 
 
 @click.command("grow", short_help="Descend, check, add subnetworks, repeat until certified; then prune.")
@@ -46,9 +56,11 @@ def grow_command(ctx: click.Context, /, model: str | None, **flags: Any) -> None
     undecided   not within the budget; the proven gap is shown             exit 3
     """  # noqa: D301 - \b keeps click from rewrapping
     from certify.cli.report_choice import Reports
+    from certify.models.problem_file import problem_file_beside
 
     plan = _plan(model, flags)
-    with Reports(flags | {"output_model": plan.output}) as reports, terminations_as_interrupts():
+    written = {"output_model": plan.output, "companion": str(problem_file_beside(plan.output))}
+    with Reports(flags | written) as reports, terminations_as_interrupts():
         code = _run(plan, flags, reports)
     ctx.exit(code)
 
@@ -61,8 +73,11 @@ def _plan(model: str | None, flags: dict[str, Any]) -> SavedGrowth:
     if flags["resume"]:
         if model or flags["from_scratch"] or flags["layers"] or flags["problem"]:
             raise UsageError("--resume has the model and the problem in its state; give neither")
+        fixed = [name for name in OVERRIDES if flags[name] is not None and name not in CHOSEN_ANEW]
+        if fixed:
+            raise UsageError(f"--{fixed[0].replace('_', '-')}: the problem of a resumed growth is that of its state")
         saved = read_growth(flags["resume"])
-        chosen = {name: flags[name] for name in OVERRIDES}
+        chosen = {name: flags[name] for name in CHOSEN_ANEW}
         spec = saved.spec.with_overrides(Overrides(budget_seconds=flags["budget"], **chosen))
         return replace(saved, spec=spec, output=flags["output_model"] or saved.output)
     if not flags["output_model"]:
@@ -128,7 +143,7 @@ def _run(plan: SavedGrowth, flags: dict[str, Any], reports: Any) -> int:  # noqa
     use_threads(flags["threads"], problem)
     options = GrowOptions(flags["from_scratch"], plan.prune, plan.state.seed, flags["failure_probability"])
     if plan.state.history:
-        plan.require_same_data(problem, flags["resume"])
+        plan.require_fitting(problem, flags["resume"])
     else:
         plan = replace(plan, state=first_state(problem, options), data_sha256=problem.source.data_sha256)
     state_path, latest = flags["state"] or flags["resume"], [plan.state]
@@ -140,7 +155,7 @@ def _run(plan: SavedGrowth, flags: dict[str, Any], reports: Any) -> int:  # noqa
             view.round(state.history[-1])
             reports.round(state.history[-1])
             if state_path:
-                replace(plan, state=state).write(state_path)
+                _save(replace(plan, state=state), state_path)
 
         try:
             chance = options.failure_probability
@@ -169,13 +184,13 @@ def _require_writable(plan: SavedGrowth, flags: dict[str, Any], reports: Any) ->
     from certify.models.writers import ensure_writable
 
     outputs = (plan.output, flags["state"], flags["certificate"], flags["plot"], *reports.files.paths)
-    for path in outputs:
+    companion = problem_file_beside(plan.output)
+    # A blank model has no file to keep, and the problem file beside it is the output's own.
+    read = [*([] if plan.blank else model_files(plan.spec)), *other_files(plan.spec, flags["problem"])]
+    for path in (*outputs, str(companion)):
         if path:
-            # A blank model has no file yet; growing in place of the given model is allowed nowhere.
-            if not plan.blank:
-                require_no_input(path, plan.spec, flags["problem"])
+            require_no_input(path, read)
             ensure_writable(path)
-    ensure_writable(problem_file_beside(plan.output))
     if flags["plot"]:
         from certify.reports.growth_plot import require_plottable
 
@@ -188,6 +203,14 @@ def _write(plan: SavedGrowth, problem: Any, network: Any) -> None:  # noqa: ANN4
     problem.write(plan.output, network)
     headed = problem.trunk is not None
     write_problem_file(plan.output, plan.spec, problem.graph, problem.decomposition, headed=headed)
+
+
+def _save(plan: SavedGrowth, path: str) -> None:
+    """Write the state; a growth goes on without it."""
+    try:
+        plan.write(path)
+    except UsageError as error:
+        click.echo(f"certify: warning: {error}; growing on without a state", err=True)
 
 
 def _keep(plan: SavedGrowth, problem: Any, state: GrowthState, state_path: str | None) -> None:  # noqa: ANN401

@@ -23,6 +23,9 @@ from certify.reports.report import Content, Entry, Failure, Place, Report, uniqu
 from certify.reports.result_json import error_object, result_object, to_json
 from certify.workflows.listener import Listener
 
+# Flags, and files that come with them, that a run writes beside its reports.
+WRITTEN = ("certificate", "output_model", "companion", "state", "plot")
+
 
 class Reports:
     """Collects results, prints them as they come and writes files at the end."""
@@ -31,7 +34,7 @@ class Reports:
         """Check where reports go; `models` are those asked for, so that an early end is told from a complete run."""
         self.format, self.quiet, self.verbose = flags["format_"], flags["quiet"], flags["verbose"]
         self.color = not flags["no_color"] and not os.environ.get("NO_COLOR")
-        self.files = ReportFiles(flags["outputs"], (flags.get("certificate"), flags.get("output_model")))
+        self.files = ReportFiles(flags["outputs"], tuple(flags.get(name) for name in WRITTEN))
         if self.files.on_stdout and self.format != "text":
             raise UsageError(f"--format {self.format} and an --output to - both take standard output; give one a path")
         self.models = tuple(models)

@@ -83,8 +83,15 @@ def stage_of(objective: Objective, network: ParallelNetwork) -> Stage:
 
 def find_candidate(objective: Objective, network: ParallelNetwork, deadline: float, seed: int = 0) -> Candidate | None:
     """The dual point at the network's gradient, with its polar searched; None if no feasible point is near."""
+    return candidate_at(objective, objective.evaluate(network).gradient, network, deadline, seed)
+
+
+def candidate_at(
+    objective: Objective, near: Tensor, network: ParallelNetwork, deadline: float, seed: int = 0
+) -> Candidate | None:
+    """The dual point near a given one (n, c), its polar searched from a network's subnetworks; None if none is."""
     try:
-        dual = feasible_dual(objective, objective.evaluate(network).gradient)
+        dual = feasible_dual(objective, near)
     except InfeasibleDualError:
         return None
     task = PolarTask(objective, dual, objective.strength, deadline, network.factors, seed)

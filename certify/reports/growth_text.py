@@ -13,7 +13,7 @@ from certify.reports.growth_rows import lowered, widths
 from certify.reports.result_text import LABEL_WIDTH
 
 # The labels of a result are at least this wide on a terminal, so that both blocks line up.
-TERMINAL_LABEL_WIDTH = len("objective")
+TERMINAL_LABEL_WIDTH = len("best known")
 
 
 def print_growth(console: Console, report: GrowthReport) -> None:

@@ -11,12 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import final
 
+from torch import Tensor
+
 from certify.bounds.ladder import LowerBound, trivial_bound
 from certify.certificates.growth_report import GrowthReport, GrowthRound
 from certify.certificates.verdict import allowance
 from certify.growth.prune import pruned
 from certify.growth.rounds import advance, begin
-from certify.growth.stages import Candidate, Improvement
+from certify.growth.stages import Candidate, Improvement, candidate_at, more_hopeful
 from certify.growth.width_bound import width_bound
 from certify.models.loading import Problem
 from certify.problem import Factors, ParallelNetwork
@@ -52,11 +54,13 @@ class GrowthState:
         network: the best so far.
         history: rounds so far.
         seed: of all randomness.
+        dual: the dual point of the best bound so far, (n, c), or None; it is proven again.
     """
 
     network: ParallelNetwork
     history: tuple[GrowthRound, ...]
     seed: int
+    dual: Tensor | None = None
 
 
 RoundListener = Callable[[GrowthState], None]
@@ -137,6 +141,10 @@ class _Climb:
         self.found: Improvement = begin(problem.objective, state.network, ROUNDS_SHARE * budget, resolution, self.seed)
         if state.history:
             self.found = replace(self.found, rounds=state.history[-1].round + 1)
+        if state.dual is not None:
+            until = self.started + budget
+            before = candidate_at(problem.objective, state.dual, self.found.best.network, until, self.seed)
+            self.found = replace(self.found, candidate=more_hopeful(self.found.candidate, before))
 
     def run(self) -> None:
         """Rounds until closed, out of time or without progress."""
@@ -208,4 +216,4 @@ class _Climb:
             seconds=self.offset + time.perf_counter() - self.started,
         )
         self.history = (*self.history, row)
-        self.on_round(GrowthState(self.found.best.network, self.history, self.seed))
+        self.on_round(GrowthState(self.found.best.network, self.history, self.seed, self.bound.point.values))

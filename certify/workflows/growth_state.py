@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Literal, final
 
 import safetensors
 import safetensors.torch
+import torch
+from pydantic import BaseModel, ConfigDict, Field
 from safetensors import safe_open
+from torch import Tensor
 
 from certify.certificates.growth_report import GrowthRound
 from certify.errors import RefusedError, UsageError
@@ -19,8 +23,38 @@ from certify.problem import ParallelNetwork
 from certify.whole_file import write_whole
 from certify.workflows.growth_loop import GrowthState
 
-SCHEMA = "certify.growth-state/1"
-_KEY = "certify"
+SCHEMA: Literal["certify.growth-state/1"] = "certify.growth-state/1"
+_KEY, _DIGEST = "certify", "sha256"
+
+_STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class _Row(BaseModel):
+    """A `GrowthRound` as JSON."""
+
+    model_config = _STRICT
+
+    round: int
+    width: int
+    objective: float
+    lower_bound: float
+    violation: float | None
+    seconds: float
+
+
+class _Description(BaseModel):
+    """Everything but the tensors."""
+
+    model_config = _STRICT
+
+    version: Literal["certify.growth-state/1"] = Field(alias="schema")
+    problem: dict[str, Any]
+    output: str
+    blank: bool
+    prune: bool
+    data_sha256: str
+    seed: int
+    history: list[_Row]
 
 
 @final
@@ -50,28 +84,42 @@ class SavedGrowth:
         Raises:
             UsageError: the file cannot be written.
         """
-        network = self.state.network
+        network, dual = self.state.network, self.state.dual
         tensors = {f"factor.{k}": factor.cpu().contiguous() for k, factor in enumerate(network.factors)}
         tensors["coefficients"] = network.coefficients.cpu().contiguous()
-        described = {
-            "schema": SCHEMA,
-            "problem": _absolute(self.spec),
-            "output": self.output,
-            "blank": self.blank,
-            "prune": self.prune,
-            "data_sha256": self.data_sha256,
-            "seed": self.state.seed,
-            "history": [asdict(row) for row in self.state.history],
-        }
+        if dual is not None:
+            tensors["dual"] = dual.cpu().contiguous()
+        text = _Description(
+            schema=SCHEMA,
+            problem=_absolute(self.spec),
+            output=self.output,
+            blank=self.blank,
+            prune=self.prune,
+            data_sha256=self.data_sha256,
+            seed=self.state.seed,
+            history=[_Row(**asdict(row)) for row in self.state.history],
+        ).model_dump_json(by_alias=True)
         try:
-            write_whole(path, safetensors.torch.save(tensors, {_KEY: json.dumps(described)}))
+            write_whole(path, safetensors.torch.save(tensors, {_KEY: text, _DIGEST: _digest(text, tensors)}))
         except OSError as error:
             raise UsageError(f"{path}: cannot be written: {error.strerror}", code="unwritable") from error
 
-    def require_same_data(self, problem: Problem, path: str | Path) -> None:
-        """Raise UsageError unless the data are those that the rounds were about."""
+    def require_fitting(self, problem: Problem, path: str | Path) -> None:
+        """Hold the state against the problem that it is about.
+
+        Raises:
+            UsageError: the data have changed.
+            RefusedError: shapes that are not those of the problem.
+        """
         if problem.source.data_sha256 != self.data_sha256:
             raise UsageError(f"{path}: the data have changed since this state was written; start again")
+        found, blank = self.state.network, problem.objective.empty_network()
+        fits = [a.shape[1:] == b.shape[1:] for a, b in zip(found.factors, blank.factors, strict=True)]
+        fits.append(found.factors[0].shape[0] == found.factors[1].shape[0])
+        fits.append(found.coefficients.shape == blank.coefficients.shape)
+        fits.append(self.state.dual is None or self.state.dual.shape == problem.objective.loss.targets.shape)
+        if not all(fits):
+            raise RefusedError(f"{path}: its network does not fit the problem", code="corrupt-file")
 
 
 def read_growth(path: str | Path) -> SavedGrowth:
@@ -85,27 +133,43 @@ def read_growth(path: str | Path) -> SavedGrowth:
         raise UsageError(f"{path}: no such file", code="missing-file")
     try:
         with safe_open(str(path), framework="pt") as file:
-            described: dict[str, Any] = json.loads((file.metadata() or {})[_KEY])
-            tensors = {name: file.get_tensor(name).double() for name in file.keys()}  # noqa: SIM118 - no mapping
-        if described["schema"] != SCHEMA:
-            raise RefusedError(f"{path}: schema {described['schema']!r}, this version reads {SCHEMA!r}")
-        factors = tuple(tensors[f"factor.{k}"] for k in range(len(tensors) - 1))
-        return SavedGrowth(
-            spec=spec_from_content(described["problem"], Path(), lambda at, key: str(path)),
-            output=str(described["output"]),
-            blank=bool(described["blank"]),
-            prune=bool(described["prune"]),
-            data_sha256=str(described["data_sha256"]),
-            state=GrowthState(
-                network=ParallelNetwork(factors, tensors["coefficients"]),
-                history=tuple(GrowthRound(**row) for row in described["history"]),
-                seed=int(described["seed"]),
-            ),
-        )
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        if metadata[_DIGEST] != _digest(metadata[_KEY], tensors):
+            raise RefusedError(f"{path}: the content does not match its digest", code="corrupt-file")
+        return _saved(_Description.model_validate_json(metadata[_KEY]), tensors, path)
     except (safetensors.SafetensorError, LookupError, TypeError, ValueError, OSError) as error:
-        raise RefusedError(
-            f"{path}: not the state of a growth ({type(error).__name__})", code="corrupt-file"
-        ) from error
+        found = type(error).__name__
+        raise RefusedError(f"{path}: not the state of a growth ({found})", code="corrupt-file") from error
+
+
+def _saved(found: _Description, tensors: dict[str, Tensor], path: str | Path) -> SavedGrowth:
+    """What the file says; ValueError for tensors that are no network."""
+    if not all(t.dtype == torch.float64 and t.ndim == 2 and bool(t.isfinite().all()) for t in tensors.values()):
+        raise ValueError("tensors must be finite float64 matrices")
+    network = ParallelNetwork((tensors["factor.0"], tensors["factor.1"]), tensors["coefficients"])
+    return SavedGrowth(
+        spec=spec_from_content(found.problem, Path(), lambda at, key: str(path)),
+        output=found.output,
+        blank=found.blank,
+        prune=found.prune,
+        data_sha256=found.data_sha256,
+        state=GrowthState(
+            network=network,
+            history=tuple(GrowthRound(**row.model_dump()) for row in found.history),
+            seed=found.seed,
+            dual=tensors.get("dual"),
+        ),
+    )
+
+
+def _digest(text: str, tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of the description and of names, shapes and values of all tensors."""
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        digest.update(f"{name} {tuple(tensors[name].shape)} {tensors[name].dtype}\n".encode())
+        digest.update(tensors[name].numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _absolute(spec: ProblemSpec) -> dict[str, Any]:

@@ -181,3 +181,40 @@ def test_an_interrupted_growth_is_resumed_to_the_verdict_it_would_have_reached(c
     assert result["verdict"] == "certified"
     assert [row["round"] for row in result["growth"]["history"]] == list(range(result["growth"]["rounds"] + 1))
     assert time.monotonic() - began < 60
+
+
+def test_no_output_takes_the_place_of_an_input_or_of_another_output(certify, folder):
+    before = (folder / "poor.problem.yaml").read_bytes()
+    assert certify("grow", "poor.pt", "-o", "poor.safetensors").code == 2
+    assert certify("grow", "poor.pt", "-o", "poor.problem.yaml").code == 2
+    assert certify("grow", "poor.pt", "-o", "a.pt", "--output", "json=poor.problem.yaml").code == 2
+    assert certify("check", "poor.pt", "--output", "json=poor.problem.yaml").code == 2
+    assert (folder / "poor.problem.yaml").read_bytes() == before
+    assert certify("grow", "poor.pt", "-o", "a.pt", "--state", "a.pt").code == 2
+    assert certify("grow", "poor.pt", "-o", "a.pt", "--output", "json=a.problem.yaml").code == 2
+    assert certify("grow", "poor.pt", "-o", "a.pt", "--certificate", "c", "--state", "c").code == 2
+    assert not (folder / "a.pt").exists()
+
+
+def test_a_finished_growth_is_resumed_without_a_fall_of_the_bound(certify, diabetes):
+    first = json.loads(certify("grow", *SCRATCH, *RELU, "-o", "out.pt", "--state", "s", "--format", "json").out)
+    again = json.loads(certify("grow", "--resume", "s", "--format", "json").out)
+    assert again["verdict"] == "certified"
+    bounds = [row["lower_bound"] for row in again["growth"]["history"]]
+    assert len(bounds) <= len(first["growth"]["history"]) + 1
+    assert all(later >= earlier * (1 - 1e-9) for earlier, later in zip(bounds, bounds[1:], strict=False))
+
+
+def test_the_problem_of_a_resumed_growth_stays_that_of_its_state(certify, folder):
+    assert certify("grow", "poor.pt", "-o", "a.pt", "--state", "s").code == 0
+    assert certify("grow", "--resume", "s", "--weight-decay", "0.01").code == 2
+    assert certify("grow", "--resume", "s", "--relative-gap", "1e-5").code == 0
+
+
+def test_a_state_that_was_changed_is_refused_before_anything_is_written(certify, folder):
+    assert certify("grow", "poor.pt", "-o", "a.pt", "--state", "s").code == 0
+    content, model = (folder / "s").read_bytes(), (folder / "a.pt").read_bytes()
+    for place in range(8, len(content), 41):
+        (folder / "s").write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        assert certify("grow", "--resume", "s").code in (2, 5)
+    assert (folder / "a.pt").read_bytes() == model

@@ -78,7 +78,7 @@ def test_an_interrupted_growth_goes_on_from_its_state_to_the_same_verdict(family
     with pytest.raises(StopAfterRoundError):
         grow_network(problem, start, save_and_stop)
     saved = read_growth(path)
-    saved.require_same_data(problem, path)
+    saved.require_fitting(problem, path)
     assert saved.spec.model.path == tmp_path / "m.pt"
     assert saved.state.seed == 3
     rounds = []
@@ -88,7 +88,7 @@ def test_an_interrupted_growth_goes_on_from_its_state_to_the_same_verdict(family
     assert [row.round for row in growth.report.rounds] == list(range(len(growth.report.rounds)))
     other = replace(problem, source=replace(problem.source, data_sha256="0"))
     with pytest.raises(UsageError, match="changed"):
-        saved.require_same_data(other, path)
+        saved.require_fitting(other, path)
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\x10\0\0\0\0\0\0\0{}              ", b"PK\x03\x04" + bytes(100)])
