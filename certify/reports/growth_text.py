@@ -10,10 +10,7 @@ from rich.text import Text
 from certify.certificates.growth_report import GrowthReport
 from certify.reports import phrases
 from certify.reports.growth_rows import lowered, widths
-from certify.reports.result_text import LABEL_WIDTH
-
-# The labels of a result are at least this wide on a terminal, so that both blocks line up.
-TERMINAL_LABEL_WIDTH = len("best known")
+from certify.reports.result_text import LABEL_WIDTH, TERMINAL_LABEL_WIDTH
 
 
 def print_growth(console: Console, report: GrowthReport) -> None:

@@ -14,6 +14,8 @@ from certify.reports.report import Report
 STYLES = {"certified": "bold green", "improvable": "bold yellow", "undecided": "bold cyan"}
 # Off a terminal, rows are single unwrapped lines with labels of this width.
 LABEL_WIDTH = 12
+# On a terminal the labels are as wide as the longest of them, so that what follows a result can line up with it.
+TERMINAL_LABEL_WIDTH = len("best known")
 
 
 def print_result(console: Console, result: Result, verbose: bool = False) -> None:
@@ -26,7 +28,7 @@ def print_result(console: Console, result: Result, verbose: bool = False) -> Non
             console.print(Text(f"  {label:<{LABEL_WIDTH}}{text}"), soft_wrap=True)
         return
     table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", no_wrap=True)
+    table.add_column(style="dim", no_wrap=True, min_width=TERMINAL_LABEL_WIDTH)
     table.add_column(overflow="fold")
     for label, text in rows:
         table.add_row(label, Text(text))
