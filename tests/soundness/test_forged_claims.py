@@ -94,7 +94,8 @@ def test_no_mutant_with_a_false_claim_is_accepted_in_exact_arithmetic(name):
 
 
 def test_every_kind_of_proof_is_forged():
-    assert {make(0).header["proof"]["kind"] for make in BASES.values()} == set(KINDS)
+    # A single layer has no polar to prove: its rules are forged by hand, in `tests/verify/test_rule_coverage.py`.
+    assert {make(0).header["proof"]["kind"] for make in BASES.values()} == set(KINDS) - {"vacuous"}
 
 
 @pytest.mark.parametrize("name", BASES)
