@@ -18,8 +18,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from certify.audits.substitution import with_environment
 from certify.certificates.audit_result import Expectation
 from certify.errors import UsageError
-from certify.models.problem_validation import validated
-from certify.models.yaml_document import Location, YamlDocument, load_yaml
+from certify.models.spec.problem_validation import validated
+from certify.models.spec.yaml_document import Location, YamlDocument, load_yaml
 
 SCHEMA = "certify.audit/1"
 # Sections of which an entry replaces the whole, where it has one.

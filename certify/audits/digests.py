@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import final
 
-from certify.models.input_file import open_input
+from certify.models.readers.input_file import open_input
 
 # A file changed within this time of its reading may change again with the same times; it is not remembered.
 RACY_NANOSECONDS = 2_000_000_000

@@ -12,8 +12,8 @@ from typing import Any
 from certify.audits.audit_file import AuditDocument, Entry, Exclusion, merged
 from certify.audits.substitution import with_axes
 from certify.errors import UsageError
-from certify.models.problem_validation import did_you_mean, validated
-from certify.models.yaml_document import Location
+from certify.models.spec.problem_validation import did_you_mean, validated
+from certify.models.spec.yaml_document import Location
 
 # Most items of one audit: a matrix grows fast.
 MAX_ITEMS = 100_000

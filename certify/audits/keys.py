@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from certify.audits.plan import PlannedItem
-from certify.models.problem_file import ProblemSpec
+from certify.models.spec.problem_file import ProblemSpec
 from certify.version import __version__
 
 # Keys of `data:` that are files where it has no `path`.

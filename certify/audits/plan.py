@@ -12,16 +12,16 @@ from certify.audits.audit_file import AuditDocument, Entry, load_audit_file
 from certify.audits.expansion import Combination, all_cases, is_glob, label
 from certify.certificates.audit_result import Expectation
 from certify.errors import UsageError
-from certify.models.overrides import Overrides
-from certify.models.problem_file import (
+from certify.models.spec.overrides import Overrides
+from certify.models.spec.problem_file import (
     SCHEMA,
     ProblemSpec,
     load_problem_file,
     problem_file_beside,
     spec_from_content,
 )
-from certify.models.problem_validation import did_you_mean
-from certify.models.yaml_document import Location
+from certify.models.spec.problem_validation import did_you_mean
+from certify.models.spec.yaml_document import Location
 
 # Without a limit of its own, an item is ended after this many budgets and seconds.
 BUDGETS_ALLOWED = 2.0

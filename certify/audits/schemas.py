@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from certify.audits.audit_file import AuditFile, Entry
-from certify.models.problem_file import ProblemSpec
+from certify.models.spec.problem_file import ProblemSpec
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 # A value that `${...}` gives.

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from certify.errors import UsageError
-from certify.models.yaml_document import Location, plain_scalar
+from certify.models.spec.yaml_document import Location, plain_scalar
 
 MATRIX = "matrix."
 # From a location and a problem to the error to raise.

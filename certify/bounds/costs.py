@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
-from certify.bounds.cones import MAX_DIMENSION
 from certify.bounds.methods import METHODS
+from certify.bounds.rows.cones.cones import MAX_DIMENSION
 
 # Cost by method, for n samples, d inputs (a hidden bias is one) and c outputs; as measured on two CPU cores.
 COSTS = {

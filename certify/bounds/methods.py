@@ -8,22 +8,22 @@ from typing import final
 
 from torch import Tensor
 
-from certify.bounds.ascent import relu_ascent
-from certify.bounds.norm_products import norm_product_bound
+from certify.bounds.bilinear.spectral import spectral_bound, spectral_search
 from certify.bounds.polar import PolarBound, PolarTask
-from certify.bounds.quadratic_form import quadratic_form_bound
-from certify.bounds.relu_cones import cones_apply, relu_cones
-from certify.bounds.relu_surrogate import (
+from certify.bounds.rows.ascent import relu_ascent
+from certify.bounds.rows.cones.relu_cones import cones_apply, relu_cones
+from certify.bounds.rows.norm_products import norm_product_bound
+from certify.bounds.rows.relaxations.relu_surrogate import (
     first_order,
     first_order_applies,
     joint_surrogate,
     large_joint_applies,
     small_joint_applies,
 )
-from certify.bounds.scaled_norms import scaled_norms, scaled_norms_apply
-from certify.bounds.sorted_program import sorted_program, sorted_program_applies
-from certify.bounds.sorting import sorting_applies, sorting_bound
-from certify.bounds.spectral import spectral_bound, spectral_search
+from certify.bounds.rows.scaled_norms import scaled_norms, scaled_norms_apply
+from certify.bounds.rows.sorted_program import sorted_program, sorted_program_applies
+from certify.bounds.rows.sorting import sorting_applies, sorting_bound
+from certify.bounds.squares.quadratic_form import quadratic_form_bound
 from certify.bounds.vacuous import vacuous_bound
 
 Bounds = list[tuple[Tensor, PolarBound]]

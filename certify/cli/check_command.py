@@ -15,7 +15,7 @@ from certify.errors import CertifyError, ExitCode, UsageError
 
 if TYPE_CHECKING:
     from certify.certificates.result import Result
-    from certify.models.problem_file import ProblemSpec
+    from certify.models.spec.problem_file import ProblemSpec
 
 GRAVITY = [
     ExitCode.INTERNAL,
@@ -128,7 +128,7 @@ def require_no_input(path: str, read: Sequence[Path]) -> None:
 
 def model_files(spec: ProblemSpec) -> list[Path]:
     """The model and the problem file beside it."""
-    from certify.models.problem_file import problem_file_beside
+    from certify.models.spec.problem_file import problem_file_beside
 
     return [spec.model.path, problem_file_beside(spec.model.path)]
 
@@ -141,8 +141,8 @@ def other_files(spec: ProblemSpec, problem: str | None) -> list[Path]:
 
 def problem_spec(model: str, flags: dict[str, Any]) -> ProblemSpec:
     """The problem file that belongs to a model, with the flags applied; or the flags alone."""
-    from certify.models.overrides import Overrides
-    from certify.models.problem_file import find_problem_file, load_problem_file, spec_from_flags
+    from certify.models.spec.overrides import Overrides
+    from certify.models.spec.problem_file import find_problem_file, load_problem_file, spec_from_flags
 
     if not Path(model).is_file():
         found = "is a folder, not a model file" if Path(model).is_dir() else "no such file"

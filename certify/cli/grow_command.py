@@ -22,7 +22,7 @@ from certify.cli.termination import terminations_as_interrupts
 from certify.errors import UsageError
 
 if TYPE_CHECKING:
-    from certify.models.problem_file import ProblemSpec
+    from certify.models.spec.problem_file import ProblemSpec
     from certify.workflows.growth_loop import GrowthState
     from certify.workflows.growth_state import SavedGrowth
 
@@ -56,7 +56,7 @@ def grow_command(ctx: click.Context, /, model: str | None, **flags: Any) -> None
     undecided   not within the budget; the proven gap is shown             exit 3
     """  # noqa: D301 - \b keeps click from rewrapping
     from certify.cli.report_choice import Reports
-    from certify.models.problem_file import problem_file_beside
+    from certify.models.spec.problem_file import problem_file_beside
 
     plan = _plan(model, flags)
     written = {"output_model": plan.output, "companion": str(problem_file_beside(plan.output))}
@@ -67,7 +67,7 @@ def grow_command(ctx: click.Context, /, model: str | None, **flags: Any) -> None
 
 def _plan(model: str | None, flags: dict[str, Any]) -> SavedGrowth:
     """What to do, with no rounds done: from the flags, or from a state."""
-    from certify.models.overrides import Overrides
+    from certify.models.spec.overrides import Overrides
     from certify.workflows.growth_state import read_growth
 
     if flags["resume"]:
@@ -102,8 +102,8 @@ def _new_plan(model: str | None, flags: dict[str, Any]) -> SavedGrowth:
 
 def _spec_of_layers(flags: dict[str, Any]) -> ProblemSpec:
     """The problem of layers listed on the command line, or in the problem file, without a model file."""
-    from certify.models.overrides import Overrides
-    from certify.models.problem_file import load_problem_file, spec_from_flags
+    from certify.models.spec.overrides import Overrides
+    from certify.models.spec.problem_file import load_problem_file, spec_from_flags
 
     chosen = {name: flags[name] for name in OVERRIDES}
     if not flags["from_scratch"]:
@@ -129,7 +129,7 @@ def _run(plan: SavedGrowth, flags: dict[str, Any], reports: Any) -> int:  # noqa
     from certify.certificates.certificate_file import save_certificate
     from certify.cli.growth_view import growth_view
     from certify.models.loading import Problem
-    from certify.models.problem_file import load_problem_file, problem_file_beside
+    from certify.models.spec.problem_file import load_problem_file, problem_file_beside
     from certify.models.writers import output_notes, require_describable
     from certify.workflows.grow import GrowOptions, concluded, first_state
     from certify.workflows.growth_loop import grow_network
@@ -180,7 +180,7 @@ def _run(plan: SavedGrowth, flags: dict[str, Any], reports: Any) -> int:  # noqa
 
 
 def _require_writable(plan: SavedGrowth, flags: dict[str, Any], reports: Any) -> None:  # noqa: ANN401
-    from certify.models.problem_file import problem_file_beside
+    from certify.models.spec.problem_file import problem_file_beside
     from certify.models.writers import ensure_writable
 
     outputs = (plan.output, flags["state"], flags["certificate"], flags["plot"], *reports.files.paths)

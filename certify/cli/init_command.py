@@ -17,8 +17,8 @@ from certify.errors import UsageError
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def init_command(model: str, data: str | None, output: str | None, force: bool) -> None:
     """Write a commented problem file from what MODEL shows; then edit it and run `certify check MODEL`."""
-    from certify.models.init_file import draft_problem_file
-    from certify.models.problem_file import problem_file_beside
+    from certify.models.spec.init_file import draft_problem_file
+    from certify.models.spec.problem_file import problem_file_beside
 
     if not Path(model).is_file():
         raise UsageError(f"{model}: no such file", code="missing-file")

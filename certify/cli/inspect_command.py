@@ -27,7 +27,7 @@ def inspect_command(ctx: click.Context, /, model: str, **flags: Any) -> None:  #
 
     from certify.bounds.costs import expected_bounds
     from certify.models.inspect import inspect_model
-    from certify.models.problem_file import find_problem_file, load_problem_file
+    from certify.models.spec.problem_file import find_problem_file, load_problem_file
     from certify.reports.inspection import inspection_object, print_inspection
 
     if not Path(model).is_file():

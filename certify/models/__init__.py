@@ -9,39 +9,39 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from certify.models.arrays import Arrays
-    from certify.models.data_file import load_arrays
-    from certify.models.init_file import draft_problem_file
+    from certify.models.data.arrays import Arrays
+    from certify.models.data.data_file import load_arrays
     from certify.models.inspect import Inspection, LayerRow, inspect_model
     from certify.models.loading import Problem
-    from certify.models.overrides import Overrides
-    from certify.models.problem_file import (
+    from certify.models.source import Source, Tolerance
+    from certify.models.spec.init_file import draft_problem_file
+    from certify.models.spec.overrides import Overrides
+    from certify.models.spec.problem_file import (
         ProblemSpec,
         find_problem_file,
         load_problem_file,
         problem_file_beside,
         spec_from_flags,
     )
-    from certify.models.source import Source, Tolerance
     from certify.models.writers import ensure_writable, write_network
 
 _HOMES = {
-    "Arrays": "arrays",
+    "Arrays": "data.arrays",
     "Inspection": "inspect",
     "LayerRow": "inspect",
-    "Overrides": "overrides",
+    "Overrides": "spec.overrides",
     "Problem": "loading",
-    "ProblemSpec": "problem_file",
+    "ProblemSpec": "spec.problem_file",
     "Source": "source",
     "Tolerance": "source",
-    "draft_problem_file": "init_file",
+    "draft_problem_file": "spec.init_file",
     "ensure_writable": "writers",
-    "find_problem_file": "problem_file",
+    "find_problem_file": "spec.problem_file",
     "inspect_model": "inspect",
-    "load_arrays": "data_file",
-    "load_problem_file": "problem_file",
-    "problem_file_beside": "problem_file",
-    "spec_from_flags": "problem_file",
+    "load_arrays": "data.data_file",
+    "load_problem_file": "spec.problem_file",
+    "problem_file_beside": "spec.problem_file",
+    "spec_from_flags": "spec.problem_file",
     "write_network": "writers",
 }
 

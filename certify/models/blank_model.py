@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from certify.errors import UsageError
-from certify.models.arrays import Arrays
-from certify.models.layer_list import LayerEntry
-from certify.models.problem_file import ProblemSpec
+from certify.models.data.arrays import Arrays
 from certify.models.readers.exact_weights import digest_of
 from certify.models.readers.weight_file import WeightFile
+from certify.models.spec.layer_list import LayerEntry
+from certify.models.spec.problem_file import ProblemSpec
 
 
 def blank_weights(spec: ProblemSpec, data: Arrays) -> WeightFile:

@@ -16,8 +16,8 @@ import numpy as np
 from torch import Tensor
 
 from certify.errors import UnsupportedError, UsageError
-from certify.models.layers import INPUT, Layer, LayerGraph
-from certify.models.parameter_shapes import require_parameter_shapes
+from certify.models.graph.layers import INPUT, Layer, LayerGraph
+from certify.models.graph.parameter_shapes import require_parameter_shapes
 from certify.models.readers.exact_weights import digest_of, exact_parameters
 from certify.models.readers.formats import Format
 from certify.models.readers.perceptron import ACTIVATIONS, Perceptron

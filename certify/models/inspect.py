@@ -11,17 +11,17 @@ from typing import final
 import torch
 
 from certify.errors import UsageError
-from certify.models.degrees import layer_degree
-from certify.models.homogeneity import Standing, standing_of
-from certify.models.layer_list import parse_layers
-from certify.models.layers import Layer, LayerGraph
-from certify.models.listed_layers import bare_graph
-from certify.models.live_module import graph_of_module
+from certify.models.graph.layers import Layer, LayerGraph
+from certify.models.lowering.listed_layers import bare_graph
+from certify.models.lowering.live_module import graph_of_module
 from certify.models.model_file import layered
 from certify.models.model_shapes import read_model_shapes
-from certify.models.obstacles import Obstacle
-from certify.models.parallel import Kind
 from certify.models.readers.weight_file import WeightFile
+from certify.models.spec.layer_list import parse_layers
+from certify.models.theory.degrees import layer_degree
+from certify.models.theory.homogeneity import Standing, standing_of
+from certify.models.theory.obstacles import Obstacle
+from certify.models.theory.parallel import Kind
 
 QUADRATIC_NOTE = (
     "degree 3: weight decay has degree 2, so the certificate needs penalty: "

@@ -11,29 +11,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from certify.models.arrays import Arrays, arrays_from
-from certify.models.bias_policy import Conventions
 from certify.models.blank_model import blank_weights
-from certify.models.data_file import load_arrays
-from certify.models.decompose import Decomposition, decompose, require_input_size, require_same_outputs
-from certify.models.device import find_device
+from certify.models.data.arrays import Arrays, arrays_from
+from certify.models.data.data_file import load_arrays
+from certify.models.data.device import find_device
+from certify.models.data.loss_terms import LossTerms
 from certify.models.estimator import fitted_objective, graph_of_perceptron
-from certify.models.head import Head, features_digest, features_of, head_of
-from certify.models.layers import LayerGraph
-from certify.models.live_module import graph_of_module, require_traced
-from certify.models.loss_terms import LossTerms
+from certify.models.graph.layers import LayerGraph
+from certify.models.lowering.live_module import graph_of_module, require_traced
 from certify.models.model_file import graph_of_file, layered
-from certify.models.problem_file import SCHEMA, PenaltySpec, ProblemSpec
-from certify.models.problem_validation import validated
 from certify.models.readers.exact_weights import digest_of
 from certify.models.readers.perceptron import live_perceptron
-from certify.models.reduce import reduced
 from certify.models.source import HeadScope, Source, Tolerance
+from certify.models.spec.problem_file import SCHEMA, PenaltySpec, ProblemSpec
+from certify.models.spec.problem_validation import validated
+from certify.models.theory.bias_policy import Conventions
+from certify.models.theory.decompose import Decomposition, decompose, require_input_size, require_same_outputs
+from certify.models.theory.head import Head, features_digest, features_of, head_of
+from certify.models.theory.reduce import reduced
 from certify.models.writers import network_parameters, write_network
 from certify.problem import LossSpec, Objective, ParallelNetwork, Penalty, ProductOfNorms, WeightDecay
 
 if TYPE_CHECKING:
-    from certify.models.yaml_document import Location
+    from certify.models.spec.yaml_document import Location
 
 Data = Tensor | np.ndarray[Any, np.dtype[Any]]
 

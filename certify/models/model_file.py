@@ -6,24 +6,24 @@ from pathlib import Path
 from typing import assert_never
 
 from certify.errors import RefusedError, UsageError
-from certify.models.aten_lowering import graph_of_program
 from certify.models.estimator import graph_of_perceptron
-from certify.models.graph_builder import Origin
-from certify.models.input_file import InputFile, open_input
-from certify.models.layer_list import LayerEntry
-from certify.models.layers import LayerGraph
-from certify.models.listed_layers import build_graph
-from certify.models.module_layers import chain_layers, is_chain
-from certify.models.onnx_lowering import graph_of_onnx
-from certify.models.parameter_shapes import require_parameter_shapes
+from certify.models.graph.graph_builder import Origin
+from certify.models.graph.layers import LayerGraph
+from certify.models.graph.parameter_shapes import require_parameter_shapes
+from certify.models.lowering.aten_lowering import graph_of_program
+from certify.models.lowering.listed_layers import build_graph
+from certify.models.lowering.module_layers import chain_layers, is_chain
+from certify.models.lowering.onnx_lowering import graph_of_onnx
 from certify.models.readers.archive import Archive, open_archive
 from certify.models.readers.exact_weights import exact_parameters
+from certify.models.readers.input_file import InputFile, open_input
 from certify.models.readers.onnx_file import looks_like_onnx, read_onnx
 from certify.models.readers.pt2_file import looks_like_pt2, read_pt2
 from certify.models.readers.safetensors_file import looks_like_safetensors, read_safetensors
 from certify.models.readers.skops_file import SCHEMA, read_skops
 from certify.models.readers.torch_file import TorchContent, looks_like_pickle, read_torch_legacy, read_torch_zip
 from certify.models.readers.weight_file import WeightFile, strip_wrappers
+from certify.models.spec.layer_list import LayerEntry
 
 _ZIP = b"PK\x03\x04"
 

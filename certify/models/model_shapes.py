@@ -8,12 +8,12 @@ import safetensors
 import torch
 from torch import Tensor
 
-from certify.models.input_file import InputFile, open_input
-from certify.models.layers import LayerGraph
+from certify.models.graph.layers import LayerGraph
 from certify.models.model_file import read_model_file
 from certify.models.readers.archive import open_archive
 from certify.models.readers.exact_weights import EXACT_TYPES
 from certify.models.readers.formats import Format
+from certify.models.readers.input_file import InputFile, open_input
 from certify.models.readers.safetensors_file import looks_like_safetensors, natural_key
 from certify.models.readers.torch_file import read_torch_zip
 from certify.models.readers.torch_tensors import tensor_shapes

@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from certify.bounds.costs import ExpectedBound
-from certify.models.families import summary
 from certify.models.inspect import Inspection, SubnetworkRow
+from certify.models.theory.families import summary
 
 SCHEMA = "certify.inspection/1"
 # Rows beyond this are summed up, so that a model with thousands of layers can be looked at.

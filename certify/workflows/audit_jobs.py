@@ -10,7 +10,7 @@ from typing import Any, final
 
 from certify.errors import CertifyError
 from certify.models.loading import Problem
-from certify.models.problem_file import spec_from_content
+from certify.models.spec.problem_file import spec_from_content
 from certify.reports.result_json import error_object, result_object
 from certify.workflows.check import CheckOptions, run_check
 from certify.workflows.threads import use_threads

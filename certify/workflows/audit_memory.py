@@ -14,8 +14,8 @@ from certify.audits.keys import asked_digest, data_files, result_key
 from certify.audits.plan import PlannedItem
 from certify.audits.results_file import Record, ResultsFile
 from certify.certificates.audit_result import Origin
-from certify.models.problem_file import ProblemSpec
 from certify.models.source import LEFT_OUT_OF_DIGEST
+from certify.models.spec.problem_file import ProblemSpec
 
 
 @final

@@ -10,18 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from certify.bounds.direction_region import direction_region
+from certify.bounds.bilinear.spectral import RandomizedProof
 from certify.bounds.ladder import LowerBound
-from certify.bounds.majorant import ScalarMajorant, VectorMajorant
-from certify.bounds.relu_cones import ConeProof
-from certify.bounds.relu_majorant import convex_share, relu_majorant
-from certify.bounds.scalar_majorant import ball_level
-from certify.bounds.spectral import RandomizedProof
-from certify.bounds.vector_majorant import dominating, square_majorant
+from certify.bounds.rows.cones.relu_cones import ConeProof
+from certify.bounds.rows.relaxations.direction_region import direction_region
+from certify.bounds.rows.relaxations.majorant import ScalarMajorant, VectorMajorant
+from certify.bounds.rows.relaxations.relu_majorant import convex_share, relu_majorant
+from certify.bounds.rows.relaxations.scalar_majorant import ball_level
+from certify.bounds.rows.relaxations.vector_majorant import dominating, square_majorant
 from certify.certificates.certificate_file import CertificateContent
 from certify.errors import CertifyError
+from certify.models.data.loss_terms import LossTerms
 from certify.models.loading import Problem
-from certify.models.loss_terms import LossTerms
 from certify.problem import WeightDecay
 from certify.verify import Verdict, verify_bytes
 from certify.verify.certificate import read_certificate

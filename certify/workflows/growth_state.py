@@ -18,7 +18,7 @@ from torch import Tensor
 from certify.certificates.growth_report import GrowthRound
 from certify.errors import RefusedError, UsageError
 from certify.models.loading import Problem
-from certify.models.problem_file import ProblemSpec, spec_from_content
+from certify.models.spec.problem_file import ProblemSpec, spec_from_content
 from certify.problem import ParallelNetwork
 from certify.whole_file import write_whole
 from certify.workflows.growth_loop import GrowthState

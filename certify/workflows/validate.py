@@ -8,9 +8,9 @@ from pathlib import Path
 from certify.audits.audit_file import SCHEMA as AUDIT_SCHEMA
 from certify.audits.plan import load_plan
 from certify.errors import UsageError
-from certify.models.problem_file import SCHEMA as PROBLEM_SCHEMA
-from certify.models.problem_file import load_problem_file
-from certify.models.yaml_document import load_yaml
+from certify.models.spec.problem_file import SCHEMA as PROBLEM_SCHEMA
+from certify.models.spec.problem_file import load_problem_file
+from certify.models.spec.yaml_document import load_yaml
 
 
 def _load_audit(path: Path) -> object:

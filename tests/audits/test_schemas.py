@@ -9,8 +9,8 @@ import pytest
 from certify.audits.plan import load_plan
 from certify.audits.schemas import audit_schema, problem_schema
 from certify.errors import UsageError
-from certify.models.problem_file import load_problem_file
-from certify.models.yaml_document import load_yaml
+from certify.models.spec.problem_file import load_problem_file
+from certify.models.spec.yaml_document import load_yaml
 from tests.docs.pages import ROOT
 
 BUILDER = runpy.run_path(str(ROOT / "docs" / "build_schemas.py"))

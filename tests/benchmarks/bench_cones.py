@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from sklearn.datasets import load_diabetes
 
-from certify.bounds.cone_forecast import forecast_nodes
-from certify.bounds.cones import ConeSettings, cone_polar
+from certify.bounds.rows.cones.cone_forecast import forecast_nodes
+from certify.bounds.rows.cones.cones import ConeSettings, cone_polar
 
 WIDTH = 20
 SEED = 0

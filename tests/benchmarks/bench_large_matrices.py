@@ -12,9 +12,9 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from certify.bounds.bilinear.spectral import cholesky_seconds_estimate, spectral_search
 from certify.bounds.eigenvalue import gram_norm_upper
 from certify.bounds.polar import PolarTask
-from certify.bounds.spectral import cholesky_seconds_estimate, spectral_search
 from certify.problem import SUBNETWORKS, ConvexPart, LossSpec, Objective, WeightDecay
 from certify.verify.enclosure import Enclosure
 from certify.verify.power_test import PowerTest, plan_test, random_starts

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 
-from certify.bounds.first_order import first_order_surrogate
-from certify.bounds.surrogate import joint_surrogate
-from certify.bounds.surrogate_outcome import SurrogateOutcome
+from certify.bounds.rows.relaxations.first_order import first_order_surrogate
+from certify.bounds.rows.relaxations.surrogate import joint_surrogate
+from certify.bounds.rows.relaxations.surrogate_outcome import SurrogateOutcome
 from certify.problem import SUBNETWORKS, ConvexPart, Evaluation, LossSpec, Objective, ParallelNetwork, WeightDecay
 from certify.problem.dual import best_scale
 

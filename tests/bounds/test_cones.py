@@ -9,12 +9,12 @@ import pytest
 import torch
 from scipy.optimize import lsq_linear, nnls
 
-from certify.bounds.cone_batch import bounded, joined, orthants
-from certify.bounds.cone_bound import build_majorant
-from certify.bounds.cone_forecast import forecast_nodes
-from certify.bounds.cone_split import split
-from certify.bounds.cone_tree import ConeTree
-from certify.bounds.cones import ConeSettings, cone_polar
+from certify.bounds.rows.cones.cone_batch import bounded, joined, orthants
+from certify.bounds.rows.cones.cone_bound import build_majorant
+from certify.bounds.rows.cones.cone_forecast import forecast_nodes
+from certify.bounds.rows.cones.cone_split import split
+from certify.bounds.rows.cones.cone_tree import ConeTree
+from certify.bounds.rows.cones.cones import ConeSettings, cone_polar
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from certify.bounds.direction_region import direction_region
-from certify.bounds.dual_chart import dual_chart
-from certify.bounds.first_order import first_order_surrogate
-from certify.bounds.majorant import majorant_upper
-from certify.bounds.majorant_logits import multipliers_at, starting_logits, upper_estimate
-from certify.bounds.matrix_gradients import matrix_absolute, weighted_gram
-from certify.bounds.surrogate import joint_surrogate
+from certify.bounds.rows.relaxations.direction_region import direction_region
+from certify.bounds.rows.relaxations.dual_chart import dual_chart
+from certify.bounds.rows.relaxations.first_order import first_order_surrogate
+from certify.bounds.rows.relaxations.majorant import majorant_upper
+from certify.bounds.rows.relaxations.majorant_logits import multipliers_at, starting_logits, upper_estimate
+from certify.bounds.rows.relaxations.matrix_gradients import matrix_absolute, weighted_gram
+from certify.bounds.rows.relaxations.surrogate import joint_surrogate
 from certify.problem import LOSSES, SUBNETWORKS, ConvexPart, LossSpec, Objective, ParallelNetwork, WeightDecay
 from certify.problem.dual import best_scale, dual_value, feasible_dual
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from certify.bounds.ascent import relu_ascent
 from certify.bounds.methods import METHODS, SEARCHES
 from certify.bounds.polar import PolarTask
+from certify.bounds.rows.ascent import relu_ascent
 from certify.problem import SUBNETWORKS, ConvexPart, LossSpec, Objective, ParallelNetwork, ProductOfNorms, WeightDecay
 
 # Methods that choose their own dual point; they have tests of their own.

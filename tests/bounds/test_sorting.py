@@ -10,8 +10,8 @@ import torch
 from certify.bounds.ladder import scaled
 from certify.bounds.methods import METHODS
 from certify.bounds.polar import PolarTask
-from certify.bounds.sorted_program import sorted_program
-from certify.bounds.sorting import sorting_applies, sorting_bound
+from certify.bounds.rows.sorted_program import sorted_program
+from certify.bounds.rows.sorting import sorting_applies, sorting_bound
 from certify.problem.dual import feasible_dual
 
 from ..verify.cases import make_case

@@ -7,9 +7,9 @@ import pytest
 import torch
 from rich.console import Console
 
-import certify.bounds.spectral as spectral
+import certify.bounds.bilinear.spectral as spectral
+from certify.bounds.bilinear.spectral import spectral_search
 from certify.bounds.eigenvalue import gram_norm_upper
-from certify.bounds.spectral import spectral_search
 from certify.reports.result_json import result_object
 from certify.reports.result_text import print_result
 from certify.verify import verify_bytes

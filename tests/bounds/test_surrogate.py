@@ -12,10 +12,10 @@ import pytest
 import torch
 from scipy.optimize import nnls
 
-from certify.bounds.direction_region import direction_region
-from certify.bounds.majorant import ScalarMajorant, VectorMajorant, majorant_upper
-from certify.bounds.majorant_logits import multipliers_at, starting_logits, upper_estimate
-from certify.bounds.surrogate import CONJUGATE_ATOMS, joint_surrogate
+from certify.bounds.rows.relaxations.direction_region import direction_region
+from certify.bounds.rows.relaxations.majorant import ScalarMajorant, VectorMajorant, majorant_upper
+from certify.bounds.rows.relaxations.majorant_logits import multipliers_at, starting_logits, upper_estimate
+from certify.bounds.rows.relaxations.surrogate import CONJUGATE_ATOMS, joint_surrogate
 from certify.problem import LOSSES, SUBNETWORKS, ConvexPart, LossSpec, Objective, ParallelNetwork, WeightDecay
 from certify.problem.dual import best_scale, dual_value
 

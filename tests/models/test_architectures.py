@@ -7,15 +7,15 @@ import pytest
 import torch
 
 from certify.errors import CertifyError
-from certify.models.aten_lowering import graph_of_program
-from certify.models.degrees import degrees_of
-from certify.models.graph_builder import Origin
-from certify.models.homogeneity import standing_of
-from certify.models.parallel import parallel_form, require_same_sum
+from certify.models.graph.graph_builder import Origin
+from certify.models.graph.simplify import simplified
+from certify.models.lowering.aten_lowering import graph_of_program
 from certify.models.readers.exported_program import program_of_export
-from certify.models.reduce import reduced
-from certify.models.simplify import simplified
-from certify.models.two_layer import two_layer_form
+from certify.models.theory.degrees import degrees_of
+from certify.models.theory.homogeneity import standing_of
+from certify.models.theory.parallel import parallel_form, require_same_sum
+from certify.models.theory.reduce import reduced
+from certify.models.theory.two_layer import two_layer_form
 from tests.models.traced_graph import traced_graph
 from tests.models.zoo import ZOO
 

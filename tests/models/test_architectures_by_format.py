@@ -5,8 +5,8 @@ import warnings
 import pytest
 import torch
 
-from certify.models.homogeneity import standing_of
 from certify.models.model_file import graph_of_file
+from certify.models.theory.homogeneity import standing_of
 from tests.models.test_architectures import close, found_kinds, verdict
 from tests.models.zoo import ZOO
 

@@ -8,8 +8,8 @@ from torch import nn
 
 from certify.errors import RefusedError, UnsupportedError, UsageError
 from certify.models.loading import Problem
-from certify.models.overrides import Overrides
-from certify.models.problem_file import spec_from_flags
+from certify.models.spec.overrides import Overrides
+from certify.models.spec.problem_file import spec_from_flags
 
 DECAY = 1e-2
 

@@ -8,7 +8,7 @@ import torch
 
 from certify.errors import CertifyError, UsageError
 from certify.models import Problem, draft_problem_file, ensure_writable, load_problem_file, problem_file_beside
-from certify.models.layer_list import LayerEntry
+from certify.models.spec.layer_list import LayerEntry
 
 
 def drafted(model, data=None):

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from certify.errors import CertifyError
-from certify.models.layers import Layer, LayerGraph
+from certify.models.graph.layers import Layer, LayerGraph
 
 
 def graph_of(*layers, parameters=None):

@@ -4,10 +4,10 @@ import torch
 
 from certify.errors import ExitCode, UnsupportedError, UsageError
 from certify.models import inspect_model
-from certify.models.homogeneity import require_supported
-from certify.models.layer_list import parse_layers
-from certify.models.listed_layers import build_graph
+from certify.models.lowering.listed_layers import build_graph
 from certify.models.model_file import read_model_file as read_weights
+from certify.models.spec.layer_list import parse_layers
+from certify.models.theory.homogeneity import require_supported
 
 
 @pytest.fixture

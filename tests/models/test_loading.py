@@ -9,7 +9,7 @@ import torch
 
 from certify.errors import CertifyError, RefusedError, UnsupportedError, UsageError
 from certify.models import Overrides, Problem, load_problem_file
-from certify.models import decompose as decomposition_module
+from certify.models.theory import decompose as decomposition_module
 
 LAYERS = {"linear": "[{linear: 0}, {linear: 2}]", "relu": "[{linear: 0}, relu, {linear: 2}]",
           "quadratic": "[{linear: 0}, square, {linear: 2}]"}  # fmt: skip

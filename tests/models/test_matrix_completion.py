@@ -4,8 +4,8 @@ import torch
 
 from certify.errors import RefusedError, UsageError
 from certify.models import Problem, draft_problem_file, load_problem_file
-from certify.models.data_file import load_arrays
-from certify.models.problem_file import DataSpec
+from certify.models.data.data_file import load_arrays
+from certify.models.spec.problem_file import DataSpec
 
 ENTRIES = {
     "rows": np.array([0, 1, 3]),

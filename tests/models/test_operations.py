@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from certify.models.degrees import INPUT_DEGREES, NOT_HOMOGENEOUS
-from certify.models.operations import OPERATIONS, Operands
+from certify.models.graph.operations import OPERATIONS, Operands
+from certify.models.theory.degrees import INPUT_DEGREES, NOT_HOMOGENEOUS
 
 SCALE = 8.0
 # Attributes that an operation cannot do without, and the number of axes that it reads where they are not two.

@@ -6,8 +6,8 @@ import pytest
 
 from certify.errors import ExitCode, UnsupportedError, UsageError
 from certify.models import Overrides, find_problem_file, load_problem_file, problem_file_beside, spec_from_flags
-from certify.models.layer_list import LayerEntry
-from certify.models.loss_names import LOSS_NAMES
+from certify.models.spec.layer_list import LayerEntry
+from certify.models.spec.loss_names import LOSS_NAMES
 from certify.problem import LOSSES
 
 FULL = """\

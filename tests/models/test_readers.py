@@ -13,8 +13,8 @@ import safetensors.torch
 import torch
 
 from certify.errors import CertifyError, ExitCode, RefusedError, UnsupportedError, UsageError
-from certify.models import input_file
 from certify.models.model_file import read_model_file as read_weights
+from certify.models.readers import input_file
 
 
 def refusal(path, code, *words):

@@ -14,9 +14,9 @@ from torch import nn
 
 from certify.errors import RefusedError, UnsupportedError, UsageError
 from certify.models import Problem, load_problem_file
-from certify.models.layer_list import parse_layers
-from certify.models.layers import LayerGraph
+from certify.models.graph.layers import LayerGraph
 from certify.models.model_file import graph_of_file, read_model_file
+from certify.models.spec.layer_list import parse_layers
 
 CHAIN = nn.Sequential(
     nn.Conv2d(1, 3, 3, padding=1, stride=2),

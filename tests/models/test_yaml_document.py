@@ -3,7 +3,7 @@ import math
 import pytest
 
 from certify.errors import CertifyError, ExitCode, RefusedError, UsageError
-from certify.models.yaml_document import MAX_YAML_BYTES, Position, load_yaml
+from certify.models.spec.yaml_document import MAX_YAML_BYTES, Position, load_yaml
 
 
 @pytest.fixture

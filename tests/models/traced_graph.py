@@ -6,7 +6,7 @@ import operator
 import torch
 from torch import fx, nn
 
-from certify.models.layers import Layer, LayerGraph
+from certify.models.graph.layers import Layer, LayerGraph
 
 WINDOW = ("kernel_size", "stride", "padding")
 MODULES = {

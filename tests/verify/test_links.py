@@ -11,9 +11,9 @@ import pytest
 import safetensors.torch
 import torch
 
-from certify.models.data_file import load_arrays
+from certify.models.data.data_file import load_arrays
 from certify.models.loading import Problem
-from certify.models.problem_file import load_problem_file
+from certify.models.spec.problem_file import load_problem_file
 from certify.verify import verify_bytes
 from certify.verify.model_file import read_model, read_safetensors
 from certify.verify.rejection import Rejection

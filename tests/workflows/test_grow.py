@@ -7,8 +7,8 @@ import pytest
 
 import certify
 from certify.errors import RefusedError, UsageError
-from certify.models.problem_file import spec_from_content
 from certify.models.source import Tolerance
+from certify.models.spec.problem_file import spec_from_content
 from certify.verify import verify_bytes
 from certify.workflows.growth_loop import GrowthState, grow_network
 from certify.workflows.growth_state import SavedGrowth, read_growth

@@ -12,7 +12,7 @@ from io import BufferedReader
 from typing import cast, final
 
 from certify.errors import RefusedError
-from certify.models.input_file import InputFile, require_bytes
+from certify.models.readers.input_file import InputFile, require_bytes
 
 # Largest directory read, in bytes; some 50,000 entries.
 MAX_DIRECTORY = 4 * 2**20

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.lib import format as npy
 
 from certify.errors import RefusedError, UsageError
-from certify.models.input_file import InputFile, require_bytes
-from certify.models.problem_validation import did_you_mean
+from certify.models.readers.input_file import InputFile, require_bytes
+from certify.models.spec.problem_validation import did_you_mean
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from certify.errors import RefusedError, UsageError
-from certify.models.input_file import require_bytes
 from certify.models.readers.array_file import Array
+from certify.models.readers.input_file import require_bytes
 
 KEYS = ("rows", "cols", "values", "shape")
 

@@ -12,8 +12,8 @@ from typing import final
 import numpy as np
 
 from certify.errors import RefusedError
-from certify.models.input_file import InputFile, require_bytes
 from certify.models.readers.array_file import Array, missing_name
+from certify.models.readers.input_file import InputFile, require_bytes
 
 
 @final

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from certify.errors import RefusedError, UnsupportedError
-from certify.models.input_file import require_bytes
+from certify.models.readers.input_file import require_bytes
 
 # The longest name of a parameter, in characters.
 MAX_NAME = 1_000

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, final
 from torch import Tensor
 
 from certify.errors import RefusedError, UsageError
-from certify.models.input_file import InputFile, require_bytes
 from certify.models.readers.exact_weights import unfit_weight
+from certify.models.readers.input_file import InputFile, require_bytes
 from certify.models.readers.onnx_tensors import TensorReader, count_of, text_of
 from certify.models.readers.onnx_wire import require_bounded_structure
 

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from certify.errors import RefusedError
-from certify.models.input_file import open_input, require_bytes
 from certify.models.readers.exact_weights import unfit_weight
+from certify.models.readers.input_file import open_input, require_bytes
 from certify.models.source import LEFT_OUT_OF_DIGEST
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import safetensors.torch
 from torch import Tensor
 
 from certify.errors import RefusedError
-from certify.models.input_file import InputFile
 from certify.models.readers.exact_weights import require_plain_names
+from certify.models.readers.input_file import InputFile
 
 _NUMBERS = re.compile(r"(\d+)")
 

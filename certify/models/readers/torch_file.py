@@ -13,10 +13,10 @@ from typing import final
 from torch import Tensor
 
 from certify.errors import RefusedError
-from certify.models.input_file import InputFile
 from certify.models.readers.archive import Archive
 from certify.models.readers.exact_weights import require_plain_names
 from certify.models.readers.formats import Format
+from certify.models.readers.input_file import InputFile
 from certify.models.readers.module_tree import ModuleNode, is_module, pickled_module
 from certify.models.readers.pickle_data import Call, Global, Pickle
 from certify.models.readers.torch_storages import LEGACY_MAGIC, legacy_content, zip_content

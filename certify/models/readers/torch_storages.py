@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import final
 
 from certify.errors import RefusedError
-from certify.models.input_file import InputFile
 from certify.models.readers.archive import MAX_DOCUMENT, Archive
+from certify.models.readers.input_file import InputFile
 from certify.models.readers.pickle_data import Global, Persistent, Pickle, read_pickle
 from certify.models.readers.torch_tensors import STORAGES, Storages
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from certify.errors import RefusedError
-from certify.models.input_file import require_bytes
 from certify.models.readers.exact_weights import unfit_weight
+from certify.models.readers.input_file import require_bytes
 from certify.models.readers.pickle_data import Call, Global, Persistent
 
 STORAGES: dict[str, torch.dtype] = {

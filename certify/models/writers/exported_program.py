@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from certify.errors import UsageError
-from certify.models.layers import INPUT, LayerGraph
+from certify.models.graph.layers import INPUT, LayerGraph
 
 _POINTWISE: dict[str, Callable[..., Tensor]] = {"relu": torch.relu, "square": torch.square, "add": torch.add}
 

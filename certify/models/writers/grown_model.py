@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from certify.errors import UsageError
-from certify.models.decompose import Decomposition
-from certify.models.init_file import WEIGHTS_ALONE
-from certify.models.layers import Layer, LayerGraph
-from certify.models.problem_file import ProblemSpec, problem_file_beside
-from certify.models.two_layer import FAMILIES
+from certify.models.graph.layers import Layer, LayerGraph
+from certify.models.spec.init_file import WEIGHTS_ALONE
+from certify.models.spec.problem_file import ProblemSpec, problem_file_beside
+from certify.models.spec.yaml_document import yaml_text
+from certify.models.theory.decompose import Decomposition
+from certify.models.theory.two_layer import FAMILIES
 from certify.models.writers.output_format import WITH_LAYERS, output_format
-from certify.models.yaml_document import yaml_text
 from certify.whole_file import write_whole
 
 

@@ -12,9 +12,9 @@ from typing import assert_never
 from torch import Tensor
 
 from certify.errors import UsageError
-from certify.models.decompose import Decomposition
-from certify.models.layers import LayerGraph
-from certify.models.single_layer import without_no_units
+from certify.models.graph.layers import LayerGraph
+from certify.models.theory.decompose import Decomposition
+from certify.models.theory.single_layer import without_no_units
 from certify.models.writers.exported_program import program_bytes
 from certify.models.writers.network_parameters import network_parameters
 from certify.models.writers.onnx_graph import onnx_bytes

@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from certify.models.decompose import Decomposition
-from certify.models.layers import LayerGraph
+from certify.models.graph.layers import LayerGraph
+from certify.models.theory.decompose import Decomposition
 from certify.problem import ParallelNetwork
 
 # v of the subnetwork that carries a free constant which no output bias can hold: its penalty is about wd 2^-81 |c|².

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from certify.models.layers import Layer, LayerGraph
+from certify.models.graph.layers import Layer, LayerGraph
 
 if TYPE_CHECKING:
     from onnx import NodeProto

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from certify.errors import UsageError
-from certify.models.layers import LayerGraph
+from certify.models.graph.layers import LayerGraph
 from certify.models.readers.formats import Format
 
 OutputFormat = Literal["pt", "safetensors", "ckpt", "onnx", "pt2", "skops"]

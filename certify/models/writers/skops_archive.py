@@ -16,9 +16,9 @@ import numpy as np
 from torch import Tensor
 
 from certify.errors import RefusedError, UsageError
-from certify.models.input_file import open_input
-from certify.models.layers import LayerGraph
+from certify.models.graph.layers import LayerGraph
 from certify.models.readers.archive import Archive, open_archive
+from certify.models.readers.input_file import open_input
 from certify.models.readers.json_document import parse_json
 from certify.models.readers.skops_file import SCHEMA
 

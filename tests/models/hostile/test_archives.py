@@ -15,9 +15,9 @@ import torch
 from onnx import TensorProto, helper
 
 from certify.errors import RefusedError
-from certify.models import input_file
 from certify.models.model_file import read_model_file
 from certify.models.readers import archive as archive_reader
+from certify.models.readers import input_file
 from tests.models.hostile.samples import MODELS, with_entry
 
 ARCHIVES = ("state-dict", "checkpoint", "module", "pt2", "skops")

@@ -1,0 +1,1 @@
+"""Bounds of the form Bilinear: uᵀ G v over two balls."""

@@ -1,0 +1,1 @@
+"""Branch and bound over cones of directions."""

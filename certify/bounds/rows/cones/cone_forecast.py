@@ -1,0 +1,102 @@
+"""Forecast of the cost of a cone search from a short pilot search.
+
+The number N of cones needed to bring the bound to (1 + x) times the goal grows with 1/x, ever more slowly: the
+exponent -d log N / d log x falls like x^GROWTH_DECAY (measured on diabetes, d = 5 to 8). It is read off the last
+two stages the pilot finished and integrated down to the tolerance. An estimate, never part of a claim.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from certify.bounds.rows.cones.cone_search import Stage
+from certify.bounds.rows.cones.cones import MAX_DIMENSION, ConeOutcome, ConeSettings, cone_polar
+
+PILOT_NODES = 30_000
+"""Cones the pilot may bound."""
+GROWTH_DECAY = 0.4
+"""Power of x at which the growth exponent falls."""
+LARGEST_GROWTH = 100.0
+"""Logarithm of growth beyond which a forecast is called unknown."""
+PILOT_SHARE = 0.05
+"""Share of the time limit the pilot may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConeForecast:
+    """Expected cost of a cone search to its tolerance.
+
+    Attributes:
+        applicable: Whether the method takes these rows at all.
+        nodes_estimate: Cones to be bounded in total, inf where the pilot learned too little.
+        seconds_estimate: Time of the full search, inf likewise.
+        sentence: The forecast in words.
+        pilot: What the pilot proved, or None if it was not run.
+    """
+
+    applicable: bool
+    nodes_estimate: float
+    seconds_estimate: float
+    sentence: str
+    pilot: ConeOutcome | None
+
+
+def forecast_nodes(rows: Tensor, Q: Tensor, settings: ConeSettings, start: Tensor | None = None) -> ConeForecast:
+    """Run a short pilot and extrapolate its growth to the tolerance asked for.
+
+    Args:
+        rows: X, shape (n, d).
+        Q: Shape (n, c).
+        settings: Goal and limits of the search to forecast.
+        start: A good direction if one is known, shape (d,).
+
+    Returns:
+        The forecast.
+    """
+    d = rows.shape[1]
+    if not 1 <= d <= MAX_DIMENSION:
+        words = f"not applicable: {d} coordinates, cones take 1 to {MAX_DIMENSION}"
+        return ConeForecast(False, math.inf, math.inf, words, None)
+    limited = replace(settings, max_nodes=min(settings.max_nodes, PILOT_NODES), seconds=PILOT_SHARE * settings.seconds)
+    pilot = cone_polar(rows, Q, limited, start)
+    if pilot.complete:
+        words = f"done in the pilot: {_rounded(pilot.nodes)} cones, {_duration(pilot.seconds)}"
+        return ConeForecast(True, pilot.nodes, pilot.seconds, words, pilot)
+    goal = max(pilot.lower, settings.target or 0.0)
+    nodes = max(float(pilot.nodes), _extrapolated(pilot.stages, goal, settings.relative_tolerance))
+    seconds = nodes * pilot.seconds / max(1, pilot.nodes)
+    if nodes == math.inf:
+        words = f"unknown: {_rounded(pilot.nodes)} cones bounded too little to tell"
+    else:
+        words = f"about {_rounded(nodes)} cones, {_duration(seconds)}"
+    return ConeForecast(True, nodes, seconds, words, pilot)
+
+
+def _extrapolated(stages: tuple[Stage, ...], goal: float, tolerance: float) -> float:
+    """Nodes at a relative excess of `tolerance`, from the growth between the last two finished stages."""
+    points = [(stage.threshold / goal - 1, stage.nodes) for stage in stages if stage.threshold > goal > 0]
+    if len(points) < 2:
+        return math.inf
+    (wide, few), (narrow, many) = points[-2:]
+    if not narrow < wide or not many > few:
+        return math.inf
+    power = math.log(many / few) / math.log(wide / narrow) * (narrow / wide) ** (GROWTH_DECAY / 2)
+    growth = power / GROWTH_DECAY * (1 - min(1.0, tolerance / narrow) ** GROWTH_DECAY)
+    return many * math.exp(growth) if growth < LARGEST_GROWTH else math.inf
+
+
+def _rounded(count: float) -> str:
+    """One significant digit above a thousand: 800, 7e5."""
+    return f"{count:.0f}" if count < 1000 else f"{count:.0e}".replace("e+0", "e")
+
+
+def _duration(seconds: float) -> str:
+    """A duration with a unit a person would use."""
+    if seconds < 1:
+        return "under 1 s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"

@@ -1,0 +1,223 @@
+"""Polar of a two-layer ReLU network, P(Q) = max over |u| <= 1 of |Q^T relu(X u)|, by branch and bound on cones.
+
+Directions are covered by simplicial cones; `cone_bound` bounds each, `cone_batch` splits edges, `cone_search`
+decides where, and `cone_tree` is the proof. Suits many samples and few coordinates: rows reduced to full column
+rank, in principal axes but not whitened, d up to about ten.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from certify.bounds.rows.cones.cone_bound import UNIT_ROUNDOFF, Majorant, build_majorant
+from certify.bounds.rows.cones.cone_search import ConeSearch, Incumbent, Limits, Stage
+from certify.bounds.rows.cones.cone_tree import ConeTree, prune_to_preorder
+
+MAX_DIMENSION = 14
+"""Most coordinates accepted: there are 2^d roots per sign."""
+CLAIM_MARGIN = 1e-9
+"""Relative margin of the claimed upper bound over the largest leaf bound, for a checker's own rounding."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConeSettings:
+    """What to prove and when to stop.
+
+    Attributes:
+        target: Value of P of interest (the polar threshold), or None to close the gap itself.
+        relative_tolerance: Done when upper <= max(target, lower) (1 + relative_tolerance); positive.
+        seconds: Wall-clock limit.
+        max_nodes: Most cones to bound.
+        memory_bytes: Most memory for open cones and the proof.
+        free_axis: Coordinate of u outside the norm. Its column of X must be constant and every column of Q must
+            sum to zero exactly.
+        open_directions: Most directions to return from unfinished cones.
+    """
+
+    target: float | None = None
+    relative_tolerance: float = 0.01
+    seconds: float = 60.0
+    max_nodes: int = 20_000_000
+    memory_bytes: int = 2 << 30
+    free_axis: int | None = None
+    open_directions: int = 32
+
+
+@dataclass(frozen=True, slots=True)
+class ConeOutcome:
+    """A proven interval for P(Q) and how it was found.
+
+    Attributes:
+        lower: Proven lower bound, attained at `witness`.
+        witness: Direction u of norm at most 1 (outside the free axis), shape (d,).
+        upper: Proven upper bound, the claim of `tree`.
+        tree: The proof.
+        nodes: Cones bounded.
+        seconds: Wall-clock time.
+        complete: Whether the requested tolerance was reached.
+        open_directions: Directions where the bound is largest, norm 1, shape (k, d).
+        stages: Stages finished.
+    """
+
+    lower: float
+    witness: Tensor
+    upper: float
+    tree: ConeTree
+    nodes: int
+    seconds: float
+    complete: bool
+    open_directions: Tensor
+    stages: tuple[Stage, ...]
+
+
+def cone_polar(
+    rows: Tensor,
+    Q: Tensor,
+    settings: ConeSettings,
+    start: Tensor | None = None,
+    on_progress: Callable[[float, float, int], None] | None = None,
+) -> ConeOutcome:
+    """Bound the polar from both sides.
+
+    Args:
+        rows: X, finite, float64, shape (n, d), 1 <= d <= MAX_DIMENSION.
+        Q: Finite, float64, shape (n, c). With c = 1 both signs of Q are covered.
+        settings: Goal and limits.
+        start: A good direction if one is known, shape (d,).
+        on_progress: Called with (lower, upper, nodes) after each stage.
+
+    Returns:
+        The interval reached, with its proof.
+
+    Raises:
+        ValueError: The shapes do not fit, an entry is not finite, or d is out of range.
+    """
+    began = time.perf_counter()
+    _require_fitting(rows, Q)
+    row_unit, weight_unit = _power_of_two(rows), _power_of_two(Q)
+    unit = row_unit * weight_unit
+    rows, Q = rows / row_unit, Q / weight_unit
+    majorants = [build_majorant(rows, sign * Q, settings.free_axis) for sign in _signs(Q)]
+    limits = Limits(
+        None if settings.target is None else settings.target / unit,
+        settings.relative_tolerance,
+        began + settings.seconds,
+        settings.max_nodes,
+        settings.memory_bytes,
+    )
+
+    def report(lower: float, upper: float, nodes: int) -> None:
+        if on_progress is not None:
+            on_progress(lower * unit, upper * unit, nodes)
+
+    incumbent = _started(rows, Q, settings.free_axis, start)
+    search = ConeSearch(majorants, limits, incumbent, report)
+    search.run()
+    return _outcome(search, majorants, settings, unit, began)
+
+
+def _require_fitting(rows: Tensor, Q: Tensor) -> None:
+    """Raise ValueError unless the arguments can be bounded."""
+    if rows.ndim != 2 or Q.ndim != 2 or rows.shape[0] != Q.shape[0]:
+        raise ValueError(f"rows {tuple(rows.shape)} and Q {tuple(Q.shape)} must be (n, d) and (n, c)")
+    if not 1 <= rows.shape[1] <= MAX_DIMENSION:
+        raise ValueError(f"cones need 1 <= d <= {MAX_DIMENSION} coordinates, rows have {rows.shape[1]}")
+    if rows.dtype != torch.float64 or Q.dtype != torch.float64:
+        raise ValueError(f"rows and Q must be float64, not {rows.dtype} and {Q.dtype}")
+    if not (bool(rows.isfinite().all()) and bool(Q.isfinite().all())):
+        raise ValueError("rows and Q must be finite")
+
+
+def _signs(Q: Tensor) -> tuple[int, ...]:
+    """Signs of Q that need their own tree."""
+    return (1, -1) if Q.shape[1] == 1 else (1,)
+
+
+def _power_of_two(values: Tensor) -> float:
+    """Power of two that scales the largest entry into [1/2, 1), or 1 for zeros."""
+    largest = float(values.abs().max()) if values.numel() else 0.0
+    return math.ldexp(1.0, math.frexp(largest)[1]) if largest > 0 else 1.0
+
+
+def _started(rows: Tensor, Q: Tensor, free_axis: int | None, start: Tensor | None) -> Incumbent:
+    """Incumbent at a given direction, or at zero."""
+    zero = torch.zeros(rows.shape[1], dtype=rows.dtype, device=rows.device)
+    if start is None:
+        return Incumbent(0.0, zero)
+    norm = _norm(start, free_axis)
+    if not 0 < norm < math.inf:
+        return Incumbent(0.0, zero)
+    unit = start.to(rows) / norm
+    return Incumbent(float((Q.T @ (rows @ unit).relu()).norm()), unit)
+
+
+def _norm(direction: Tensor, free_axis: int | None) -> float:
+    """Euclidean norm outside the free axis."""
+    squares = direction.square()
+    return math.sqrt(float(squares.sum() if free_axis is None else squares.sum() - squares[free_axis]))
+
+
+def _lower(majorant: Majorant, incumbent: Incumbent) -> tuple[float, Tensor]:
+    """Value proven at the incumbent's direction, shrunk to norm at most 1, and that direction."""
+    direction = incumbent.direction.clone()
+    terms = majorant.rows.shape[1] + 20
+    normed = direction.clone()
+    if majorant.free_axis is not None:
+        normed[majorant.free_axis] = 0.0
+    norm = float(normed.norm()) * (1 + terms * UNIT_ROUNDOFF)
+    witness = direction / max(norm, 1.0)
+    c = majorant.weights.shape[0] // 2
+    Q = (majorant.weights[:c] - majorant.weights[c:]).T
+    value = float((Q.T @ (majorant.rows @ witness).relu()).norm())
+    return max(0.0, value - majorant.error * float(witness.abs().sum())), witness
+
+
+def _outcome(
+    search: ConeSearch, majorants: list[Majorant], settings: ConeSettings, unit: float, began: float
+) -> ConeOutcome:
+    """Assemble the proven interval and the proof, in the caller's units."""
+    lower, witness = _lower(majorants[0], search.incumbent)
+    trees = [prune_to_preorder(log.table()) for log in search.logs]
+    upper = max(tree.upper for tree in trees) * (1 + CLAIM_MARGIN) * unit
+    lower *= unit
+    tree = ConeTree(
+        dimension=witness.shape[0],
+        signs=(1, -1) if len(majorants) == 2 else (1,),
+        splits=np.concatenate([tree.splits for tree in trees]),
+        tangents=np.concatenate([tree.tangents for tree in trees]),
+        free_axis=settings.free_axis,
+        upper=upper,
+    )
+    goal = max(lower, settings.target or 0.0) * (1 + settings.relative_tolerance)
+    return ConeOutcome(
+        lower=lower,
+        witness=witness,
+        upper=upper,
+        tree=tree,
+        nodes=search.nodes,
+        seconds=time.perf_counter() - began,
+        complete=upper <= goal,
+        open_directions=_open_directions(search, settings),
+        stages=tuple(Stage(stage.threshold * unit, stage.nodes, stage.seconds) for stage in search.stages),
+    )
+
+
+def _open_directions(search: ConeSearch, settings: ConeSettings) -> Tensor:
+    """Unit maximizers of the largest bounds above the goal, shape (k, d)."""
+    bounds = torch.cat([frontier.waiting.bounds for frontier in search.frontiers])
+    points = torch.cat([frontier.waiting.maximizers() for frontier in search.frontiers], dim=1)
+    count = min(settings.open_directions, int((bounds > search.goal).sum()))
+    points = points[:, bounds.topk(count).indices]
+    normed = points.clone()
+    if settings.free_axis is not None:
+        normed[settings.free_axis] = 0.0
+    norms = normed.norm(dim=0)
+    directions: Tensor = (points / norms)[:, norms > 0].T
+    return directions

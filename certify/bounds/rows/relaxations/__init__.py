@@ -1,0 +1,1 @@
+"""Convex relaxations, alone and jointly with the dual point."""

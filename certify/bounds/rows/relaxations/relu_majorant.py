@@ -1,0 +1,73 @@
+"""The quadratic f(u) ≤ lin·u + uᵀ M u + k above one ReLU sum, with proven rounding errors (formulas in `majorant`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from certify.bounds.rounding import SLACK, gamma, sum_upper
+from certify.bounds.rows.relaxations.direction_region import SLACK_FEW, DirectionRegion
+
+# Far above anything lost to underflow, far below any datum.
+UNDERFLOW = 1e-290
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ReluMajorant:
+    """lin·u + uᵀ M u + k, where lin and M stand for anything within their errors.
+
+    Attributes:
+        linear: lin, (d,).
+        quadratic: M, (d, d), symmetric.
+        constant: k, rounded up.
+        linear_error: bound on the Euclidean norm of the error of lin.
+        quadratic_error: bound on the Frobenius norm of the error of M.
+    """
+
+    linear: Tensor
+    quadratic: Tensor
+    constant: float
+    linear_error: float
+    quadratic_error: float
+
+
+def relu_majorant(
+    region: DirectionRegion, scores: Tensor, curvatures: Tensor, slopes: Tensor, caps: Tensor
+) -> ReluMajorant:
+    """The majorant of Σ q_i relu(t_i) for scores q and finite multipliers p, g, c, all (n,).
+
+    Errors: M sums n products of three factors with a few further roundings, so |ΔM|_F ≤ γ Σ (p_i + c_i/2)|x_i|²
+    with γ = γ_{n+d+16}: the Frobenius norm of |X|ᵀ D |X|, D ≥ 0, is at most its trace. Likewise
+    |Δlin| ≤ γ Σ (|q_i| + |g_i|)/2 |x_i|.
+    """
+    live = region.reach > 0
+    slopes, caps = torch.where(live, slopes, 0.0), torch.where(live, caps.clamp_min(0), 0.0)
+    scores = torch.where(live, scores, 0.0)
+    convex = convex_share(scores, slopes, caps, region.reach)
+    usable = torch.where(curvatures > 0, curvatures, convex / (4 * region.reach).clamp_min(1e-300))
+    curvatures = torch.where(convex > 0, usable, 0.0)
+    constant = torch.where(convex > 0, convex * (convex / (16 * curvatures)) + UNDERFLOW, 0.0)
+    inputs, n = region.inputs, region.inputs.shape[0]
+    norms = torch.linalg.vector_norm(inputs, dim=1)
+    product = inputs.T @ ((curvatures - caps / 2)[:, None] * inputs)
+    magnitude = float(((curvatures + caps / 2) * norms**2).sum())
+    weight = float(((scores.abs() + slopes.abs()) / 2 * norms).sum())
+    error = gamma(n + inputs.shape[1] + 16) * SLACK
+    return ReluMajorant(
+        linear=inputs.T @ ((scores - slopes) / 2),
+        quadratic=(product + product.T) / 2,
+        constant=sum_upper(constant * SLACK_FEW),
+        linear_error=error * weight + UNDERFLOW * bool(weight),
+        quadratic_error=error * magnitude + UNDERFLOW * bool(magnitude),
+    )
+
+
+def convex_share(scores: Tensor, slopes: Tensor, caps: Tensor, reach: Tensor) -> Tensor:
+    """A = q + max(−q, |g| + R c), rounded up, for finite q, g, c ≥ 0 and R of equal shape."""
+    needed = (slopes.abs() + caps * reach) * SLACK_FEW
+    excess = (needed - (-scores).clamp_min(0)).clamp_min(0) * SLACK_FEW
+    return (scores.clamp_min(0) + excess) * SLACK_FEW

@@ -1,0 +1,78 @@
+"""Proven maximum of |Qᵀ relu(H u)| over a ball from vector multipliers (formulas in `majorant`)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from certify.bounds.eigenvalue import is_positive_semidefinite, largest_eigenvalue_upper
+from certify.bounds.rounding import SLACK, gamma, norm_upper
+from certify.bounds.rows.relaxations.direction_region import SLACK_FEW, DirectionRegion
+from certify.bounds.rows.relaxations.relu_majorant import ReluMajorant, relu_majorant
+
+MARGINS = (1e-13, 1e-12, 1e-11, 1e-10, 1e-8, 1e-6, 1e-3, 1.0)
+
+
+def vector_maximum_upper(
+    region: DirectionRegion, scores: Tensor, curvatures: Tensor, slopes: Tensor, mixings: Tensor, envelopes: Tensor
+) -> float:
+    """Upper bound on max |Qᵀ relu(t)| over the region, for finite multipliers; +inf if none is proven.
+
+    Args:
+        region: where t = X u.
+        scores: Q, (n, c).
+        curvatures: p, (2, n, c).
+        slopes: g, (2, n, c).
+        mixings: κ, (2, c); not positive ones are replaced by 1.
+        envelopes: guesses N_j, (c, d, d), lifted where they do not dominate.
+    """
+    no_caps = torch.zeros_like(scores[:, 0])
+    d = region.inputs.shape[1]
+    total, error = region.inputs.new_zeros(d, d), 0.0
+    for j in range(scores.shape[1]):
+        squares = []
+        for index, sign in enumerate((1.0, -1.0)):
+            majorant = relu_majorant(region, sign * scores[:, j], curvatures[index, :, j], slopes[index, :, j], no_caps)
+            squares.append(square_majorant(majorant, float(mixings[index, j])))
+        envelope, uncertainty = dominating(envelopes[j], squares)
+        total = total + envelope
+        # Adding c matrices rounds each entry c times.
+        error += uncertainty + gamma(2 * scores.shape[1] + 4) * norm_upper(envelope)
+    if not math.isfinite(error) or not bool(torch.isfinite(total).all()):
+        return math.inf
+    largest = max(0.0, largest_eigenvalue_upper(total, error * SLACK))
+    return math.sqrt(region.radius_squared * largest * SLACK_FEW) * SLACK_FEW
+
+
+def square_majorant(majorant: ReluMajorant, mixing: float) -> tuple[Tensor, float]:
+    """N = (1 + 1/κ) lin linᵀ + 4 (1 + κ) k M, (d, d), with a bound on the Frobenius norm of its error."""
+    mixing = mixing if 1e-100 < mixing < 1e100 else 1.0
+    outer, inner = (1 + 1 / mixing) * SLACK_FEW, 4 * (1 + mixing) * SLACK_FEW * majorant.constant
+    linear = majorant.linear
+    matrix = outer * linear[:, None] * linear + inner * majorant.quadratic
+    size, doubt = norm_upper(linear), majorant.linear_error
+    quadratic_size = norm_upper(majorant.quadratic)
+    rounding = gamma(16) * (outer * size**2 + inner * quadratic_size)
+    error = outer * doubt * (2 * size + doubt) + inner * majorant.quadratic_error + rounding
+    return (matrix + matrix.T) / 2, error * SLACK
+
+
+def dominating(envelope: Tensor, squares: list[tuple[Tensor, float]]) -> tuple[Tensor, float]:
+    """A symmetric N near the guess and an error e with N + e I ⪰ every matrix of `squares` within its own error."""
+    error = max(uncertainty for _, uncertainty in squares)
+    guess = envelope / 2 + envelope.T / 2
+    size = norm_upper(guess) + sum(norm_upper(matrix) for matrix, _ in squares)
+    if not math.isfinite(size + error):
+        return guess, math.inf
+    if size == 0:
+        return guess, error
+    deficit = max(float(torch.linalg.eigvalsh(matrix - guess)[-1]) for matrix, _ in squares)
+    rounding = gamma(4) * size
+    identity = torch.eye(guess.shape[0], dtype=guess.dtype, device=guess.device)
+    for margin in MARGINS:
+        lifted = guess + (max(deficit, 0.0) + margin * size) * identity
+        if all(is_positive_semidefinite(lifted - matrix, rounding) for matrix, _ in squares):
+            return lifted, error
+    return guess, math.inf

@@ -1,0 +1,1 @@
+"""Bounds of the form Squares: sums of squares of h·u."""

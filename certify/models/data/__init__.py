@@ -1,0 +1,1 @@
+"""Data sets as exact float64 arrays, and what the loss is over."""

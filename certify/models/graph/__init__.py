@@ -1,0 +1,1 @@
+"""A model as operations, and what each of them computes."""

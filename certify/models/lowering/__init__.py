@@ -1,0 +1,1 @@
+"""What formats hold, as layers: one table a vocabulary."""

@@ -1,0 +1,143 @@
+"""Layers of a module tree that is a chain by construction: torch's own layers, in `nn.Sequential` all the way down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import final
+
+from certify.errors import RefusedError
+from certify.models.graph.layers import INPUT, Layer
+from certify.models.graph.operations import Attribute
+from certify.models.readers.module_tree import MODULES, ModuleNode
+
+_CONVOLUTION = ("stride", "padding", "dilation", "groups")
+_WINDOW = ("kernel_size", "stride", "padding")
+_MAX_WINDOW = (*_WINDOW, "dilation", "ceil_mode")
+_MEAN_WINDOW = (*_WINDOW, "ceil_mode", "count_include_pad")
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """How a class of modules is a layer: its operation, which fields are attributes, and which must have one value."""
+
+    op: str
+    attributes: tuple[str, ...] = ()
+    fixed: tuple[tuple[str, object], ...] = ()
+
+
+_SEQUENTIAL = f"{MODULES}container.Sequential"
+_KINDS: dict[str, _Kind] = {
+    "linear.Linear": _Kind("linear"),
+    "linear.Identity": _Kind("identity"),
+    "conv.Conv1d": _Kind("conv1d", _CONVOLUTION, (("padding_mode", "zeros"),)),
+    "conv.Conv2d": _Kind("conv2d", _CONVOLUTION, (("padding_mode", "zeros"),)),
+    "sparse.Embedding": _Kind("embedding", (), (("max_norm", None),)),
+    "flatten.Flatten": _Kind("flatten", ("start_dim", "end_dim")),
+    "dropout.Dropout": _Kind("dropout"),
+    "dropout.Dropout1d": _Kind("dropout"),
+    "dropout.Dropout2d": _Kind("dropout"),
+    "activation.ReLU": _Kind("relu"),
+    "activation.LeakyReLU": _Kind("leaky_relu", ("negative_slope",)),
+    "activation.PReLU": _Kind("prelu"),
+    "activation.Sigmoid": _Kind("sigmoid"),
+    "activation.Tanh": _Kind("tanh"),
+    "activation.GELU": _Kind("gelu", ("approximate",)),
+    "activation.SiLU": _Kind("silu"),
+    "activation.Mish": _Kind("mish"),
+    "activation.ELU": _Kind("elu", ("alpha",)),
+    "activation.SELU": _Kind("selu"),
+    "activation.CELU": _Kind("celu", ("alpha",)),
+    "activation.Softplus": _Kind("softplus", ("beta", "threshold")),
+    "activation.Softsign": _Kind("softsign"),
+    "activation.Softmax": _Kind("softmax", ("dim",)),
+    "activation.LogSoftmax": _Kind("log_softmax", ("dim",)),
+    "activation.Hardtanh": _Kind("hardtanh", ("min_val", "max_val")),
+    "activation.ReLU6": _Kind("relu6"),
+    "activation.Hardswish": _Kind("hardswish"),
+    "activation.Hardsigmoid": _Kind("hardsigmoid"),
+    "pooling.MaxPool1d": _Kind("max_pool1d", _MAX_WINDOW, (("return_indices", False),)),
+    "pooling.MaxPool2d": _Kind("max_pool2d", _MAX_WINDOW, (("return_indices", False),)),
+    "pooling.AvgPool1d": _Kind("avg_pool1d", _MEAN_WINDOW),
+    "pooling.AvgPool2d": _Kind("avg_pool2d", (*_MEAN_WINDOW, "divisor_override")),
+    "pooling.AdaptiveMaxPool1d": _Kind("adaptive_max_pool1d", ("output_size",), (("return_indices", False),)),
+    "pooling.AdaptiveMaxPool2d": _Kind("adaptive_max_pool2d", ("output_size",), (("return_indices", False),)),
+    "pooling.AdaptiveAvgPool1d": _Kind("adaptive_avg_pool1d", ("output_size",)),
+    "pooling.AdaptiveAvgPool2d": _Kind("adaptive_avg_pool2d", ("output_size",)),
+    "batchnorm.BatchNorm1d": _Kind("batch_norm", ("eps",), (("track_running_stats", True),)),
+    "batchnorm.BatchNorm2d": _Kind("batch_norm", ("eps",), (("track_running_stats", True),)),
+    "normalization.LayerNorm": _Kind("layer_norm", ("normalized_shape", "eps")),
+    "normalization.GroupNorm": _Kind("group_norm", ("num_groups", "eps")),
+}
+# Buffers that no operation reads.
+_COUNTERS = ("num_batches_tracked",)
+
+
+def is_chain(tree: ModuleNode) -> bool:
+    """Whether the tree alone says what the module computes."""
+    if tree.own_forward:
+        return False
+    if tree.kind == _SEQUENTIAL:
+        return all(is_chain(child) for child in tree.children.values())
+    return tree.kind.startswith(MODULES) and not tree.children
+
+
+def chain_layers(tree: ModuleNode, where: str) -> tuple[Layer, ...]:
+    """Layers of a chain; see `is_chain`. A layer that is not known has its class as operation.
+
+    Raises:
+        RefusedError: a setting that makes no sense.
+    """
+    layers: list[Layer] = []
+    for name, node in _leaves(tree, ""):
+        before = layers[-1].name if layers else INPUT
+        layers.append(_layer(name, node, before, where))
+    return tuple(layer for layer in _without_identities(layers))
+
+
+def _leaves(tree: ModuleNode, name: str) -> Iterator[tuple[str, ModuleNode]]:
+    if tree.kind != _SEQUENTIAL:
+        yield name, tree
+    for key, child in tree.children.items():
+        yield from _leaves(child, f"{name}.{key}" if name else key)
+
+
+def _layer(name: str, node: ModuleNode, before: str, where: str) -> Layer:
+    short = node.kind.removeprefix(MODULES)
+    kind = _KINDS.get(short)
+    fits = kind is not None and all(node.settings.get(key, value) == value for key, value in kind.fixed)
+    op = kind.op if kind is not None and fits else short.rpartition(".")[2]
+    parameters = {role: f"{name}.{role}" if name else role for role in node.tensors if role not in _COUNTERS}
+    at = f"{where}: layer '{name}'"
+    attributes = _attributes(node.settings, kind.attributes, at) if kind is not None and fits else {}
+    return Layer(op, name or op, (before,), parameters, attributes)
+
+
+def _attributes(settings: Mapping[str, object], names: tuple[str, ...], at: str) -> dict[str, Attribute]:
+    found: dict[str, Attribute] = {}
+    for name in names:
+        value = settings.get(name)
+        if value is None:
+            continue
+        whole = tuple(value) if isinstance(value, list | tuple) else None
+        if whole is not None and all(_is_small(entry) for entry in whole):
+            found[name] = tuple(entry for entry in whole if isinstance(entry, int))
+        elif isinstance(value, bool | float | str) or (isinstance(value, int) and _is_small(value)):
+            found[name] = value
+        else:
+            raise RefusedError(f"{at}: '{name}' is a {type(value).__name__}, not a setting", code="corrupt-file")
+    return found
+
+
+def _is_small(value: object) -> bool:
+    return isinstance(value, int) and abs(value) < 2**31
+
+
+def _without_identities(layers: list[Layer]) -> Iterator[Layer]:
+    """The chain without layers that do nothing; where nothing else is left, the last of them stays."""
+    before = INPUT
+    kept = [layer for layer in layers if layer.op != "identity"] or layers[-1:]
+    for layer in kept:
+        yield Layer(layer.op, layer.name, (before,), layer.parameters, layer.attributes)
+        before = layer.name

@@ -1,0 +1,1 @@
+"""What is asked: the problem file, flags and layer lists."""

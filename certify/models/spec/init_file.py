@@ -1,0 +1,121 @@
+"""Draft a problem file from what a checkpoint, and perhaps a data file, show."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from certify.models.data.data_file import data_shapes
+from certify.models.inspect import Inspection, inspect_model
+from certify.models.readers.coordinate_matrix import KEYS
+from certify.models.spec.problem_file import SCHEMA, problem_file_beside
+from certify.problem import LOSSES
+
+INPUT_NAMES = ("X", "x", "inputs", "features", "data", "X_train", "x_train")
+TARGET_NAMES = ("y", "Y", "targets", "target", "labels", "label", "y_train")
+# Formats that hold weights and no layers.
+WEIGHTS_ALONE = ("pt", "safetensors", "ckpt")
+
+_PLAIN = re.compile(r"[A-Za-z_][\w./-]*$")
+_TYPED = {"null", "true", "false"}
+
+
+def draft_problem_file(model: str | Path, data: str | Path | None = None) -> str:
+    """The text of a problem file to stand beside the model.
+
+    Args:
+        model: path of the model file.
+        data: path of the data file, if known.
+
+    Raises:
+        UsageError: a missing file.
+        RefusedError: unsafe, corrupt or non-finite content.
+    """
+    found = inspect_model(model)
+    folder = problem_file_beside(model).parent
+    lines = [
+        "# Problem file of `certify`: what is minimized, and how close to the global optimum is close enough.",
+        "# Lines marked CHANGE hold a guess that the checkpoint cannot show.",
+        f"schema: {SCHEMA}",
+        "model:",
+        f"  path: {_scalar(Path(model).name)}",
+        *_layer_lines(found),
+        *_data_lines(data, folder),
+        f"loss: {{name: mse, reduction: mean, scale: 1.0}}   # CHANGE: {', '.join(LOSSES)}",
+        "penalty: {weight_decay: 1.0e-3}   # CHANGE: the weight_decay given to torch.optim.SGD or Adam (not AdamW)",
+        *_bias_lines(found),
+        "tolerance: {relative_gap: 1.0e-3, absolute_gap: 0.0}",
+        "budget: {seconds: 60}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _layer_lines(found: Inspection) -> list[str]:
+    if found.format not in WEIGHTS_ALONE:
+        return []
+    rows = [(row.op, row.name, bool(row.shapes)) for row in found.layers]
+    if rows:
+        assumed = [note for note in found.notes if note.startswith("assumed")]
+        comment = [f"  # CHANGE if wrong; {note}" for note in assumed]
+    else:
+        names = [name.removesuffix(".weight") for name in found.parameters if name.endswith(".weight")] or ["NAME"]
+        rows = [("linear", name, True) for name in names]
+        comment = ["  # CHANGE: list the layers in the order in which they run, with relu or square between them"]
+    entries = [f"    - {op}: {_scalar(name)}" if weighted else f"    - {op}" for op, name, weighted in rows]
+    return [*comment, "  layers:   # linear, relu, square; skip: NAME for a linear layer beside them", *entries]
+
+
+def _data_lines(data: str | Path | None, folder: Path) -> list[str]:
+    if data is None:
+        return ["data: {path: train.npz, inputs: X, targets: y}   # CHANGE: .npz, .safetensors or .csv"]
+    shapes = data_shapes(Path(data))
+    path = _scalar(_relative(Path(data), folder))
+    if list(shapes) == [str(data)]:
+        return [f"data: {{inputs: {path}, targets: y.npy}}   # CHANGE: the .npy file of the targets"]
+    known = ", ".join(f"{name} {shape}" if shape else name for name, shape in list(shapes.items())[:20])
+    if set(KEYS) <= set(shapes):
+        return [f"data: {{path: {path}}}   # a matrix to complete, by its observed entries"]
+    targets = _guess(TARGET_NAMES, shapes)
+    comment = [f"# {_one_line(Path(data).name)} holds: {_one_line(known)}"]
+    if not any(shapes.values()):
+        return [*comment, f"data: {{path: {path}, targets: {_scalar(targets)}}}   # inputs: all other columns"]
+    inputs = _guess(INPUT_NAMES, shapes)
+    return [*comment, f"data: {{path: {path}, inputs: {_scalar(inputs)}, targets: {_scalar(targets)}}}"]
+
+
+def _bias_lines(found: Inspection) -> list[str]:
+    if found.family is None:
+        return ["# biases: {hidden: penalized, output: penalized}   # penalized, free or absent"]
+    if not found.subnetworks:
+        policy = "penalized" if len(found.penalized) > 1 else "absent"
+        return [f"biases: {{output: {policy}}}   # penalized, free or absent"]
+    own = found.subnetworks[0].weights
+    skip = {name for row in found.layers if row.op == "skip" for name in row.shapes}
+    # A subnetwork has two weights, and its bias where there is one; a bias beside it is that of the outputs.
+    present = {"hidden": len(own) > 2, "output": bool(set(found.penalized) - set(own) - skip)}
+    policy = ", ".join(f"{role}: {'penalized' if is_there else 'absent'}" for role, is_there in present.items())
+    return [
+        "# penalized: weight decay reaches the bias too, as in torch; free: it does not; absent: there is none.",
+        f"biases: {{{policy}}}",
+    ]
+
+
+def _guess(usual: Iterable[str], found: dict[str, tuple[int, ...]]) -> str:
+    return next((name for name in usual if name in found), next(iter(usual)))
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return os.path.relpath(path, folder)
+
+
+def _one_line(text: str) -> str:
+    """Text with escapes of YAML's double quotes in place of what is not printable."""
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in text)
+
+
+def _scalar(text: str) -> str:
+    """Text as a YAML scalar that reads back as the same text."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return text if _PLAIN.match(text) and text.lower() not in _TYPED else f'"{_one_line(escaped)}"'

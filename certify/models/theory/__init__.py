@@ -1,0 +1,1 @@
+"""Where a model stands to the theory, and its parallel form."""

@@ -1,0 +1,146 @@
+"""A model as the largest number of parallel positively homogeneous subnetworks, found in its graph.
+
+    Φ(x) = Σ_kinds Σ_{i ≤ r} φ(x; W_i) + (what is left when all W_i are zero: output biases, linear skips)
+
+Subnetworks of one kind compute the same function of their own weights (Haeffele and Vidal 2015, section 3). The
+weights are stacked with a leading axis r, and lead back to the parameters of the graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import final
+
+import torch
+from torch import Tensor
+
+from certify.errors import CertifyError
+from certify.models.graph.layers import LayerGraph
+from certify.models.theory.channels import split_channels
+from certify.models.theory.degrees import degrees_of
+from certify.models.theory.families import family_name
+from certify.models.theory.subnetwork_graph import Cut, cut_subnetworks
+from certify.models.theory.terms import terms_of
+
+# Largest accepted difference of the two forward passes, as a share of the largest output.
+FORWARD_TOLERANCE = 1e-12
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Identical subnetworks.
+
+    Attributes:
+        family: what they are called.
+        degree: p, of homogeneity.
+        graph: the layers of one subnetwork; its parameters are those of all, stacked along a leading axis r.
+        cuts: where they come from, branch by branch.
+    """
+
+    family: str
+    degree: int
+    graph: LayerGraph
+    cuts: tuple[Cut, ...]
+
+    @property
+    def width(self) -> int:
+        """Number r of subnetworks."""
+        return sum(cut.width for cut in self.cuts)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Σ_i φ(inputs; W_i)."""
+
+        def one(weights: Mapping[str, Tensor]) -> Tensor:
+            return replace(self.graph, parameters=weights).forward(*inputs)
+
+        outputs: Tensor = torch.func.vmap(one)(dict(self.graph.parameters))
+        return outputs.sum(0)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ParallelForm:
+    """A model as parallel subnetworks.
+
+    Attributes:
+        kinds: one for every sort of subnetwork; empty if the model has none.
+        rest: the model with the weights of all subnetworks zero.
+        notes: what was assumed, for the report.
+    """
+
+    kinds: tuple[Kind, ...]
+    rest: LayerGraph
+    notes: tuple[str, ...]
+
+    @property
+    def width(self) -> int:
+        """Number of subnetworks of all kinds."""
+        return sum(kind.width for kind in self.kinds)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """The model's outputs, from the subnetworks and the rest."""
+        total = self.rest.forward(*inputs)
+        for kind in self.kinds:
+            total = total + kind.forward(*inputs)
+        return total
+
+
+def parallel_form(graph: LayerGraph) -> ParallelForm:
+    """The largest number of parallel subnetworks of a graph without breaks of homogeneity.
+
+    Args:
+        graph: simplified (`simplify.simplified`); on the meta device, where zeros cannot be seen, weights count as
+            dense.
+    """
+    dense = _form(graph, zeros=False)
+    sparse = dense if any(tensor.is_meta for tensor in graph.parameters.values()) else _form(graph, zeros=True)
+    if len(sparse.kinds) == 1 and len(dense.kinds) == 1 and sparse.width > dense.width:
+        note = f"zeros in the weights split the network into {sparse.width} subnetworks that share no weight"
+        return replace(sparse, notes=(note,))
+    return dense
+
+
+def require_same_sum(graph: LayerGraph, form: ParallelForm, *inputs: Tensor) -> None:
+    """Compare the sum of subnetworks with the layer-by-layer reference.
+
+    Raises:
+        CertifyError: they differ by more than rounding; a defect of certify.
+    """
+    reference, outputs = graph.forward(*inputs), form.forward(*inputs)
+    scale = float(reference.abs().max()) + torch.finfo(torch.float64).tiny
+    if not bool(((outputs - reference).abs() <= FORWARD_TOLERANCE * scale).all()):
+        worst = float((outputs - reference).abs().max()) / scale
+        raise CertifyError(f"{graph.label}: the subnetworks differ from the layers by {worst:.3g}; please report")
+
+
+def _form(graph: LayerGraph, *, zeros: bool) -> ParallelForm:
+    terms, values = terms_of(graph), degrees_of(graph).values
+    channels = split_channels(graph, terms, zeros=zeros)
+    kinds: dict[object, list[Cut]] = {}
+    # Of degree 0 or 1 in the parameters: fixed, or linear in them; both are outside the sum.
+    for term in (term for term in terms if (values[term.node] or 0) >= 2):
+        for cut in cut_subnetworks(graph, term, channels):
+            kinds.setdefault(cut.signature, []).append(cut)
+    found = tuple(_kind(cuts) for cuts in kinds.values())
+    own = {name for kind in found for cut in kind.cuts for name in cut.parts}
+    blank = {
+        name: tensor.new_zeros(tensor.shape) if name in own else tensor for name, tensor in graph.parameters.items()
+    }
+    return ParallelForm(found, replace(graph, parameters=blank), ())
+
+
+def _kind(cuts: list[Cut]) -> Kind:
+    first = cuts[0].graph
+    stacks = zip(*(cut.graph.parameters.values() for cut in cuts), strict=True)
+    weights = dict(zip(first.parameters, (_joined(stack) for stack in stacks), strict=True))
+    degree = degrees_of(first).values[first.layers[-1].name]
+    return Kind(family_name(first), degree or 0, replace(first, parameters=weights), tuple(cuts))
+
+
+def _joined(stacks: tuple[Tensor, ...]) -> Tensor:
+    if stacks[0].is_meta:
+        width = sum(len(stack) for stack in stacks)
+        return torch.empty((width, *stacks[0].shape[1:]), dtype=stacks[0].dtype, device="meta")
+    return torch.cat(stacks)
