@@ -1,51 +1,68 @@
-"""The polar at a dual point, and what a bound on it consists of.
+"""The polar of a branch at a dual point: what is asked of a bound, and what it returns.
 
-Ω°(Q) = max { <Q, φ(w)> : θ(w) ≤ 1 } with Q = −A (Haeffele and Vidal 2017). A lower bound comes with the
-subnetwork that attains it, an upper bound with a proof.
+Ω°(Q) = max { <Q, φ(w)> : θ(w) ≤ 1 } with Q = −A (Haeffele and Vidal 2017). What was found by searching
+is an estimate, attained by its witness; what was proven from above is a bound.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
 from torch import Tensor
 
-from certify.problem import Factors, Objective
-
-Progress = Callable[[float, float, str], None]
-
-
-def silent(lower: float, upper: float, detail: str) -> None:
-    """Progress listener that ignores everything."""
+from certify.bounds.proof import Proof
+from certify.problem import Branch, Factors, Objective, PolarForm
+from certify.progress import Listener, silent
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class PolarTask:
-    """A request to bound Ω°(−A).
+    """A request to bound or to search Ω°(−A) of one branch.
 
     Attributes:
-        objective: gives φ, inputs and λ.
+        objective: what is bounded in the end.
+        index: of the branch.
         dual: A, (n, c), feasible but for the polar.
         target: upper bounds at or below this are all equally good (absolute, in units of the polar).
         deadline: `time.perf_counter()` value at which to stop.
         starts: subnetworks to start searches from (stacked factors), possibly of width 0.
         seed: of all randomness.
         failure_probability: largest allowed of a randomized proof; 0 for rigorous proofs only.
-        on_progress: called with the interval in units of the polar and a few words.
+        listener: told of progress.
     """
 
     objective: Objective
+    index: int
     dual: Tensor
     target: float
     deadline: float
     starts: Factors
     seed: int = 0
     failure_probability: float = 0.0
-    on_progress: Progress = silent
+    listener: Listener = silent
+
+    @property
+    def branch(self) -> Branch:
+        """The branch."""
+        return self.objective.branches[self.index]
+
+    @property
+    def form(self) -> PolarForm:
+        """The form of its polar."""
+        return self.branch.form
+
+    @property
+    def scores(self) -> Tensor:
+        """S of Q = −A, (n P, m)."""
+        return self.branch.scores(self.dual)
+
+    @property
+    def nothing(self) -> Factors:
+        """A witness of width zero."""
+        return tuple(f[:0] for f in self.starts)
 
     @property
     def seconds_left(self) -> float:
@@ -55,19 +72,38 @@ class PolarTask:
 
 @final
 @dataclass(frozen=True, slots=True)
+class PolarEstimate:
+    """What a search found; the polar may be larger.
+
+    Attributes:
+        value: attained by the witness.
+        witness: stacked factors with θ = 1, best first, or width 0.
+    """
+
+    value: float
+    witness: Factors
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class PolarBound:
     """A proven interval for Ω°(−A).
 
     Attributes:
-        lower: value attained by the witness.
+        lower: attained by the witness.
         witness: stacked factors with θ = 1, best first, or width 0.
-        upper: proven; +inf if the method proves none; for `randomized`, an estimate that the checker is to test.
+        upper: proven; for a randomized proof, what the checker is to test; +inf where nothing was proven.
         method: name of the method that gave `upper`.
-        proof: data from which `upper` can be recomputed; None for closed forms.
+        proof: what `upper` is recomputed from.
     """
 
     lower: float
     witness: Factors
     upper: float
     method: str
-    proof: object | None = None
+    proof: Proof
+
+    @property
+    def estimate(self) -> PolarEstimate:
+        """The lower end alone."""
+        return PolarEstimate(self.lower, self.witness)

@@ -1,23 +1,35 @@
 """What is certified: data, network, loss and penalty as pure values."""
 
+from certify.problem.branch import Branch
+from certify.problem.forms import Bilinear, PolarForm, Rows, Slopes, Squares
+from certify.problem.kinds import KINDS, Factors, Kind, kind_of
 from certify.problem.losses import LOSSES, Loss, LossSpec
 from certify.problem.objective import ConvexPart, Evaluation, Objective, ParallelNetwork
 from certify.problem.penalties import Penalty, ProductOfNorms, WeightDecay
-from certify.problem.subnetworks import SUBNETWORKS, Factors, Subnetwork, TwoLayer
+from certify.problem.readout import Readout
+from certify.problem.view import View
 
 __all__ = [
+    "KINDS",
     "LOSSES",
-    "SUBNETWORKS",
+    "Bilinear",
+    "Branch",
     "ConvexPart",
     "Evaluation",
     "Factors",
+    "Kind",
     "Loss",
     "LossSpec",
     "Objective",
     "ParallelNetwork",
     "Penalty",
+    "PolarForm",
     "ProductOfNorms",
-    "Subnetwork",
-    "TwoLayer",
+    "Readout",
+    "Rows",
+    "Slopes",
+    "Squares",
+    "View",
     "WeightDecay",
+    "kind_of",
 ]

@@ -1,8 +1,8 @@
 """Dual points: A (n, c) in the conjugate's domain with E_jᵀA = 0 for every free row of the convex part.
 
-Weak duality: if Ω°(−A) ≤ λ then every network of any width has objective ≥ −l*(A) − Σ_{μ_j>0} |E_jᵀA|²/(2μ_j)
-(Haeffele and Vidal 2017, Bach 2013; MATH of the convex part: Fenchel). Any A in the domain serves, converged
-or not. A is kept on a dyadic grid, all entries integers times one power of two, so that the linear
+Weak duality: if Ω_b°(−A) ≤ λ_b for every branch b then every network of any width has objective ≥
+−l*(A) + <A, Z_0> − Σ_{μ_j>0} |E_jᵀA|²/(2μ_j) (Haeffele and Vidal 2017, Bach 2013; Fenchel). Any A in the domain
+serves, converged or not. A is kept on a dyadic grid, all entries integers times one power of two, so that the linear
 constraints with integer coefficients (row sums of softmax, column sums of a free bias) hold exactly.
 """
 
@@ -59,8 +59,9 @@ class DualPoint:
 
 
 def dual_value(objective: Objective, dual: Tensor) -> float:
-    """−l*(A) − Σ_{μ_j>0} |E_jᵀA|²/(2μ_j); −inf outside the domain. A is (n, c)."""
-    return -objective.loss.conjugate(dual) - objective.convex.conjugate(dual)
+    """−l*(A) + <A, Z_0> − Σ_{μ_j>0} |E_jᵀA|²/(2μ_j); −inf outside the domain. A is (n, c)."""
+    value = -objective.loss.conjugate(dual) - objective.convex.conjugate(dual)
+    return value if objective.offset is None else value + math.fsum((objective.offset * dual).flatten().tolist())
 
 
 def feasible_dual(objective: Objective, candidate: Tensor) -> Tensor:
@@ -130,7 +131,8 @@ def dual_value_estimate(objective: Objective, dual: Tensor) -> float:
     penalized = ~objective.convex.free
     moments = objective.convex.features[:, penalized].T @ dual
     ridge = (moments**2 / (2 * objective.convex.ridge[penalized])[:, None]).sum()
-    return float(-objective.loss.conjugate_terms(dual).sum() - ridge)
+    shift = 0.0 if objective.offset is None else (objective.offset * dual).sum()
+    return float(shift - objective.loss.conjugate_terms(dual).sum() - ridge)
 
 
 def _domain_cap(objective: Objective, dual: Tensor) -> float:
@@ -168,9 +170,9 @@ def _without_free_moments(objective: Objective, dual: Tensor, floor: float) -> T
 def _free_columns(objective: Objective) -> Tensor:
     """What the columns of A must be orthogonal to, (n, k): free rows of the convex part, and a free hidden bias."""
     features = objective.convex.features[:, objective.convex.free]
-    if objective.free_inputs == 0 or _has_constant(features):
+    if not _has_free_bias(objective) or _has_constant(features):
         return features
-    return torch.cat([features, torch.ones_like(objective.inputs[:, :1])], 1)
+    return torch.cat([features, features.new_ones(len(features), 1)], 1)
 
 
 def _decoupled(features: Tensor, metric: Tensor, column: Tensor) -> Tensor:
@@ -195,8 +197,12 @@ def _on_grid(objective: Objective, dual: Tensor) -> Tensor:
 
 
 def has_free_intercept(objective: Objective) -> bool:
-    """Whether a constant column is free, in the convex part or among the inputs, so that 1ᵀA = 0 must hold."""
-    return objective.free_inputs > 0 or _has_constant(objective.convex.features[:, objective.convex.free])
+    """Whether a constant column is free, in the convex part or in a branch, so that 1ᵀA = 0 must hold."""
+    return _has_free_bias(objective) or _has_constant(objective.convex.features[:, objective.convex.free])
+
+
+def _has_free_bias(objective: Objective) -> bool:
+    return any(branch.view.free_inputs for branch in objective.branches)
 
 
 def _has_constant(features: Tensor) -> bool:

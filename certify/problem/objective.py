@@ -1,9 +1,9 @@
 """The optimization problem that a certificate speaks of, as one value.
 
-    minimize over r, W, C   l(Z) + penalty(W) + Σ_j (μ_j/2)|C_j|²,   Z = Σ_{i≤r} φ(H; W_i) + E C
+    minimize over r, W, C   l(Z) + Σ_b θ_b(W_b) + Σ_j (μ_j/2)|C_j|²,   Z = Z_0 + Σ_b Σ_{i≤r_b} φ_b(W_bi) + E C
 
-with inputs H (n, d), a convex part E C outside the sum (output bias: a column of ones; linear skip: the
-inputs), and l bound to its targets. Its optimum is over all widths r.
+with branches b of subnetworks, a convex part E C outside the sum (output bias: a column of ones; linear skip: the
+inputs), a fixed offset Z_0 (identity skip), and l bound to its targets. Its optimum is over all widths r_b.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ import math
 from dataclasses import dataclass
 from typing import final
 
-import torch
 from torch import Tensor
 
+from certify.problem.branch import Branch
+from certify.problem.kinds import Factors
 from certify.problem.losses import Loss
-from certify.problem.penalties import Penalty, factor_norms, matched_strength
-from certify.problem.subnetworks import Factors, Subnetwork
 
 
 @final
@@ -56,25 +55,30 @@ class ConvexPart:
 @final
 @dataclass(frozen=True, slots=True)
 class ParallelNetwork:
-    """Weights of Φ(H) = Σ_i φ(H; W_i) + E C.
+    """Weights of Φ = Z_0 + Σ_b Σ_i φ_b(W_bi) + E C.
 
     Attributes:
-        factors: one tensor per factor of φ, stacked along the leading axis r, float64.
+        stacks: of every branch, one tensor per factor of φ, stacked along the leading axis r_b, float64.
         coefficients: C, (k, c) float64.
     """
 
-    factors: Factors
+    stacks: tuple[Factors, ...]
     coefficients: Tensor
 
     @property
+    def widths(self) -> tuple[int, ...]:
+        """Number r_b of subnetworks in each branch."""
+        return tuple(stack[0].shape[0] for stack in self.stacks)
+
+    @property
     def width(self) -> int:
-        """Number r of subnetworks."""
-        return self.factors[0].shape[0]
+        """Number of subnetworks in all branches."""
+        return sum(self.widths)
 
     @property
     def parameters(self) -> int:
         """Number of scalars in all factors and coefficients."""
-        return sum(f.numel() for f in self.factors) + self.coefficients.numel()
+        return sum(f.numel() for stack in self.stacks for f in stack) + self.coefficients.numel()
 
 
 @final
@@ -103,65 +107,59 @@ class Objective:
     """The function to minimize: everything but the weights.
 
     Attributes:
-        kind: φ.
-        inputs: H, (n, d) float64, with a constant last column where there is a hidden bias.
-        free_inputs: number of trailing columns of H whose weights are not penalized (0 or 1).
+        branches: of subnetworks; empty where there are none, as for a single linear layer.
         convex: the part outside the sum.
         loss: l, bound to targets (n, c).
-        penalty: θ with its strength.
+        offset: Z_0, (n, c) float64, or None for zero.
     """
 
-    kind: Subnetwork
-    inputs: Tensor
-    free_inputs: int
+    branches: tuple[Branch, ...]
     convex: ConvexPart
     loss: Loss
-    penalty: Penalty
+    offset: Tensor | None = None
 
     @property
     def samples(self) -> int:
         """Number of samples n."""
-        return self.inputs.shape[0]
+        return self.loss.targets.shape[0]
 
     @property
     def outputs(self) -> int:
         """Number of outputs c."""
         return self.loss.targets.shape[1]
 
-    @property
-    def strength(self) -> float:
-        """λ of the polar condition Ω°(−A) ≤ λ.
+    def require_matched(self) -> None:
+        """Check that every branch has a λ.
 
         Raises:
-            UnsupportedError: penalty and subnetwork have different degrees.
+            UnsupportedError: degrees of penalty and subnetwork do not match.
         """
-        return matched_strength(self.penalty, self.kind)
+        for branch in self.branches:
+            _ = branch.strength
 
     def forward(self, network: ParallelNetwork) -> Tensor:
         """Outputs Z (n, c)."""
-        return self.kind.forward(self.inputs, network.factors) + self.convex.features @ network.coefficients
+        outputs = self.convex.features @ network.coefficients
+        for branch, stack in zip(self.branches, network.stacks, strict=True):
+            outputs = outputs + branch.forward(stack)
+        return outputs if self.offset is None else outputs + self.offset
 
-    def norms(self, network: ParallelNetwork) -> Factors:
-        """Penalized norm of every factor of every subnetwork, (r,) each."""
-        return factor_norms(network.factors, self.free_inputs)
+    def penalty(self, network: ParallelNetwork) -> float:
+        """Penalty of all branches and of the convex part."""
+        terms = [branch.penalty_of(stack) for branch, stack in zip(self.branches, network.stacks, strict=True)]
+        return math.fsum((*terms, self.convex.penalty(network.coefficients)))
 
     def evaluate(self, network: ParallelNetwork) -> Evaluation:
         """Outputs, objective and gradient of a network."""
         outputs = self.forward(network)
-        loss = self.loss.value(outputs)
-        terms = self.penalty.per_subnetwork(network.factors, self.norms(network))
-        penalty = math.fsum(terms.tolist()) + self.convex.penalty(network.coefficients)
+        loss, penalty = self.loss.value(outputs), self.penalty(network)
         return Evaluation(outputs, loss, penalty, loss + penalty, self.loss.gradient(outputs))
-
-    def matched_products(self, network: ParallelNetwork) -> Tensor:
-        """t_i = Π_k |W_i^k|^{d_k} of every subnetwork, (r,)."""
-        product = torch.ones(network.width, dtype=torch.float64, device=self.inputs.device)
-        for norm, degree in zip(self.norms(network), self.kind.degrees, strict=True):
-            product = product * norm**degree
-        return product
 
     def empty_network(self) -> ParallelNetwork:
         """The network of width zero with a zero convex part."""
-        d, c = self.inputs.shape[1], self.outputs
-        blank = self.inputs.new_zeros
-        return ParallelNetwork((blank(0, d), blank(0, c)), blank(self.convex.features.shape[1], c))
+        coefficients = self.convex.features.new_zeros(self.convex.features.shape[1], self.outputs)
+        return ParallelNetwork(self.empty_stacks(), coefficients)
+
+    def empty_stacks(self) -> tuple[Factors, ...]:
+        """Width zero in every branch."""
+        return tuple(branch.empty(self.outputs) for branch in self.branches)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from certify.errors import UnsupportedError
-from certify.problem.subnetworks import Factors, Subnetwork
+from certify.problem.kinds import Factors, Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Penalty(ABC):
         """Penalty of each subnetwork, shape (r,), given its factors and their norms (one (r,) per factor)."""
 
     @abstractmethod
-    def gauge(self, kind: Subnetwork) -> Gauge:
+    def gauge(self, kind: Kind) -> Gauge:
         """The induced gauge for subnetworks of this kind.
 
         Raises:
@@ -47,11 +47,11 @@ class Penalty(ABC):
         """
 
     @abstractmethod
-    def ridge(self) -> float | None:
-        """Weight μ of (μ/2)|C|² on penalized parameters outside the sum, or None if it has none to offer."""
+    def shares(self, kind: Kind) -> tuple[float, ...]:
+        """s_k, such that the least penalty at fixed φ has n_k² proportional to s_k."""
 
 
-def matched_strength(penalty: Penalty, kind: Subnetwork) -> float:
+def matched_strength(penalty: Penalty, kind: Kind) -> float:
     """λ of the polar condition.
 
     Raises:

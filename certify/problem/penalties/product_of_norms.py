@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from certify.errors import UnsupportedError, UsageError
+from certify.problem.kinds import Factors, Kind
 from certify.problem.penalties.penalty import Gauge, Penalty
-from certify.problem.subnetworks import Factors, Subnetwork
 
 
 @final
@@ -32,7 +32,7 @@ class ProductOfNorms(Penalty):
             total = total * norm**power
         return self.strength * total
 
-    def gauge(self, kind: Subnetwork) -> Gauge:
+    def gauge(self, kind: Kind) -> Gauge:
         if len(self.powers) != len(kind.degrees):
             raise UsageError(
                 f"product_of_norms has {len(self.powers)} powers, '{kind.name}' subnetworks have "
@@ -49,5 +49,6 @@ class ProductOfNorms(Penalty):
             )
         return Gauge(self.strength, ratios.pop())
 
-    def ridge(self) -> float | None:
-        return None
+    def shares(self, kind: Kind) -> tuple[float, ...]:
+        # Any norms cost the same; as weight decay would have them.
+        return tuple(float(degree) for degree in kind.degrees)

@@ -1,7 +1,7 @@
-"""Coupled weight decay of torch.optim.SGD and Adam: (wd/2) Σ ‖p‖² over the penalized parameters.
+"""Coupled weight decay of torch.optim.SGD and Adam: Σ_k (wd_k/2) ‖W^k‖² over the penalized parameters.
 
-Least value at fixed t = Π n_k^{d_k}: n_k² = d_k m with m = (t / Π d_k^{d_k/2})^{2/D}, D = Σ d_k, which gives
-(wd/2) D m. For d = (1, 1) that is wd · t; for d = (2, 1) it is wd (3/2) (t/2)^{2/3}.
+Least value at fixed t = Π n_k^{d_k}: n_k² = (d_k/wd_k) m with m = (t / Π (d_k/wd_k)^{d_k/2})^{2/D}, D = Σ d_k, which
+gives (D/2) m. For d = (1, 1) that is √(wd_1 wd_2) t; for d = (2, 1) and one wd it is wd (3/2) (t/2)^{2/3}.
 """
 
 from __future__ import annotations
@@ -10,33 +10,43 @@ import math
 from dataclasses import dataclass
 from typing import final
 
+import torch
 from torch import Tensor
 
+from certify.errors import UsageError
+from certify.problem.kinds import Factors, Kind
 from certify.problem.penalties.penalty import Gauge, Penalty
-from certify.problem.subnetworks import Factors, Subnetwork
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class WeightDecay(Penalty):
-    """`weight_decay: wd` with wd > 0.
+    """`weight_decay: wd` with wd > 0, one for all factors or one for each.
 
     Attributes:
-        strength: wd.
+        strengths: wd_k of each factor.
     """
 
-    strength: float
+    strengths: tuple[float, ...]
 
     def per_subnetwork(self, factors: Factors, norms: Factors) -> Tensor:
-        total = norms[0] ** 2
-        for norm in norms[1:]:
-            total = total + norm**2
-        return self.strength / 2 * total
+        total = torch.zeros_like(norms[0])
+        for norm, strength in zip(norms, self.strengths, strict=True):
+            total = total + strength / 2 * norm**2
+        return total
 
-    def gauge(self, kind: Subnetwork) -> Gauge:
-        degree = kind.degree
-        spread = math.prod(d ** (d / 2) for d in kind.degrees)
-        return Gauge(self.strength / 2 * degree * spread ** (-2 / degree), 2 / degree)
+    def gauge(self, kind: Kind) -> Gauge:
+        if len(self.strengths) != len(kind.degrees):
+            raise UsageError(
+                f"weight_decay has {len(self.strengths)} strengths, '{kind.name}' subnetworks have "
+                f"{len(kind.degrees)} factors",
+                code="shape-mismatch",
+            )
+        degree, pairs = kind.degree, tuple(zip(self.strengths, kind.degrees, strict=True))
+        if len(set(self.strengths)) == 1 and degree == len(kind.degrees):
+            return Gauge(self.strengths[0] / 2 * degree, 2 / degree)  # exact where no root is needed
+        spread = math.prod((strength / d) ** (d / degree) for strength, d in pairs)
+        return Gauge(degree / 2 * spread, 2 / degree)
 
-    def ridge(self) -> float | None:
-        return self.strength
+    def shares(self, kind: Kind) -> tuple[float, ...]:
+        return tuple(d / strength for strength, d in zip(self.strengths, kind.degrees, strict=True))

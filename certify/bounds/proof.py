@@ -1,0 +1,101 @@
+"""Proofs of upper bounds on a polar: what the checker needs besides the claim, one class a kind of proof."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, final
+
+from torch import Tensor
+
+from certify.bounds.rows.cones.cone_tree import ConeTree
+
+# Proofs that the checker computes from data and dual point alone.
+PlainKind = Literal["zero", "spectral", "quadratic-form", "norm-products", "sorting"]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Recomputed:
+    """Nothing but the kind: the checker repeats the computation.
+
+    Attributes:
+        kind: of the rule.
+    """
+
+    kind: PlainKind
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class PowerTest:
+    """A randomized test of σ_max(HᵀS) ≤ U.
+
+    Attributes:
+        edge: estimate of σ_max, not below it if the test is to pass.
+    """
+
+    edge: float
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ConeCover:
+    """A cone tree over reduced rows.
+
+    Attributes:
+        tree: bounds the polar of the reduced rows.
+        frame: F, (h, k); the rows are recomputed from the inputs and it.
+        rows: H F as used, (N, k).
+        center: subtracted from the rows where a bias is free, (h,).
+    """
+
+    tree: ConeTree
+    frame: Tensor
+    rows: Tensor
+    center: Tensor
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ScalarMajorant:
+    """Multipliers of a quadratic majorant for one score column; index 0 serves q = S, index 1 serves q = −S.
+
+    Attributes:
+        curvatures: p, (2, N).
+        slopes: g, (2, N).
+        caps: c, (2, N).
+        center: m of the region, (h − 1,) with a free hidden bias, else (0,).
+        ratios: r of the region for each sign, (2,).
+    """
+
+    curvatures: Tensor
+    slopes: Tensor
+    caps: Tensor
+    center: Tensor
+    ratios: Tensor
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class VectorMajorant:
+    """Multipliers for m score columns; index 0 of the first axis serves S, index 1 serves −S.
+
+    Attributes:
+        curvatures: p, (2, N, m).
+        slopes: g, (2, N, m).
+        mixings: κ, (2, m).
+        envelopes: N_j, (m, h, h).
+        center: m of the region, (h − 1,) with a free hidden bias, else (0,).
+        ratio: r of the region.
+    """
+
+    curvatures: Tensor
+    slopes: Tensor
+    mixings: Tensor
+    envelopes: Tensor
+    center: Tensor
+    ratio: float
+
+
+QuadraticMajorant = ScalarMajorant | VectorMajorant
+Proof = Recomputed | PowerTest | ConeCover | ScalarMajorant | VectorMajorant

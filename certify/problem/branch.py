@@ -1,0 +1,80 @@
+"""A branch of a parallel network: subnetworks of one kind on one view of the data, with their penalty."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from certify.problem.forms import PolarForm
+from certify.problem.kinds import Factors, Kind
+from certify.problem.penalties import Penalty, factor_norms, matched_strength
+from certify.problem.view import View
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """Subnetworks that differ in their weights alone.
+
+    Attributes:
+        kind: φ.
+        view: what φ reads.
+        penalty: θ with its strength.
+    """
+
+    kind: Kind
+    view: View
+    penalty: Penalty
+
+    @property
+    def strength(self) -> float:
+        """λ of the polar condition Ω°(−A) ≤ λ.
+
+        Raises:
+            UnsupportedError: penalty and subnetwork have different degrees.
+        """
+        return matched_strength(self.penalty, self.kind)
+
+    @property
+    def form(self) -> PolarForm:
+        """The shape of its polar."""
+        return self.kind.form(self.view)
+
+    def scores(self, dual: Tensor) -> Tensor:
+        """S of Q = −A, (n P, m), for A (n, c): <Q, φ> = vᵀ Sᵀ σ(H u)."""
+        return -self.view.readout.scores(dual)
+
+    def forward(self, stack: Factors) -> Tensor:
+        """Σ_i φ(W_i), (n, c)."""
+        return self.kind.forward(self.view, stack)
+
+    def outputs(self, stack: Factors) -> Tensor:
+        """φ(W_i) of every subnetwork, (r, n, c)."""
+        return self.kind.outputs(self.view, stack)
+
+    def pairing(self, dual: Tensor, stack: Factors) -> Tensor:
+        """<−A, φ(W_i)> of every subnetwork, (r,), for A (n, c)."""
+        return -self.kind.pairing(self.view, dual, stack)
+
+    def norms(self, stack: Factors) -> Factors:
+        """Penalized norm of every factor of every subnetwork, (r,) each."""
+        return factor_norms(stack, self.view.free_inputs)
+
+    def penalty_of(self, stack: Factors) -> float:
+        """Penalty of all subnetworks."""
+        return math.fsum(self.penalty.per_subnetwork(stack, self.norms(stack)).tolist())
+
+    def products(self, stack: Factors) -> Tensor:
+        """t_i = Π_k |W_i^k|^{d_k} of every subnetwork, (r,)."""
+        product = torch.ones(len(stack[0]), dtype=torch.float64, device=self.view.rows.device)
+        for norm, degree in zip(self.norms(stack), self.kind.degrees, strict=True):
+            product = product * norm**degree
+        return product
+
+    def empty(self, outputs: int) -> Factors:
+        """The stack of width zero."""
+        return tuple(self.view.rows.new_zeros(0, size) for size in self.kind.sizes(self.view, outputs))

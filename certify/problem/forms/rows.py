@@ -1,0 +1,64 @@
+"""Rows: maximize |Sᵀ σ(H u)| over |u| ≤ 1 in the penalized coordinates, S the scores of Q, σ with one kink at 0.
+
+σ(t) = s₊ max(t, 0) + s₋ min(t, 0) = (s₊ − s₋) relu(t) + s₋ t: a rectifier and a linear part, so that for each column q
+
+    Σ q_i σ(t_i) = Σ (s₊ − s₋) q_i relu(t_i) + s₋ (Hᵀq)·u.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from certify.problem.view import View
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Slopes:
+    """The two slopes of σ.
+
+    Attributes:
+        positive: s₊, above the kink.
+        negative: s₋, below it.
+    """
+
+    positive: float
+    negative: float
+
+    @property
+    def bend(self) -> float:
+        """s₊ − s₋, the weight of the rectifier."""
+        return self.positive - self.negative
+
+    @property
+    def steepest(self) -> float:
+        """max(|s₊|, |s₋|): σ is Lipschitz with it."""
+        return max(abs(self.positive), abs(self.negative))
+
+    def of(self, values: Tensor) -> Tensor:
+        """σ, entrywise."""
+        if self.negative == 0:
+            return self.positive * values.clamp_min(0) if self.positive != 1 else values.clamp_min(0)
+        return torch.where(values > 0, self.positive * values, self.negative * values)
+
+    def at(self, values: Tensor) -> Tensor:
+        """The slope at each value, s₋ at the kink."""
+        return torch.where(values > 0, self.positive, self.negative).to(values)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The form.
+
+    Attributes:
+        view: rows H and readout.
+        slopes: of σ.
+    """
+
+    view: View
+    slopes: Slopes

@@ -1,0 +1,34 @@
+"""Kinds of subnetworks, one folder each; a kind joins by its line in `KINDS`."""
+
+from certify.problem.kinds.absolute import Absolute
+from certify.problem.kinds.kind import Factors, Kind, Operation
+from certify.problem.kinds.leaky_relu import LeakyReLU
+from certify.problem.kinds.linear import Linear
+from certify.problem.kinds.neuron import Neuron
+from certify.problem.kinds.quadratic import Quadratic
+from certify.problem.kinds.rectifier import Rectifier
+from certify.problem.kinds.relu import ReLU
+
+KINDS: tuple[type[Kind], ...] = (Linear, ReLU, LeakyReLU, Absolute, Quadratic)
+
+
+def kind_of(operations: tuple[Operation, ...]) -> Kind | None:
+    """The kind that has these operations between its weight layers, None if there is none."""
+    found = (kind.from_operations(operations) for kind in KINDS)
+    return next((kind for kind in found if kind is not None), None)
+
+
+__all__ = [
+    "KINDS",
+    "Absolute",
+    "Factors",
+    "Kind",
+    "LeakyReLU",
+    "Linear",
+    "Neuron",
+    "Operation",
+    "Quadratic",
+    "ReLU",
+    "Rectifier",
+    "kind_of",
+]

@@ -1,0 +1,79 @@
+"""A kind of subnetwork φ: what a parallel network sums, positively homogeneous in each of its factors.
+
+Φ(W) = Σ_i φ(W_i), φ(a_1 W^1, …, a_K W^K) = Π a_k^{d_k} φ(W) for a_k > 0 (Haeffele and Vidal 2015).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from torch import Tensor
+
+from certify.problem.forms import PolarForm
+from certify.problem.view import View
+
+Factors = tuple[Tensor, ...]
+# An operation as graphs name it, with its attributes.
+Operation = tuple[str, Mapping[str, object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(ABC):
+    """One kind of subnetwork; a value that holds what its function depends on beside weights and data.
+
+    Attributes:
+        name: the kind's name in files and reports.
+        degrees: degree of homogeneity d_k in each factor; their sum is the degree of φ.
+        bounded_with_free_bias: whether the polar is finite for some A where the hidden bias is not penalized.
+    """
+
+    name: ClassVar[str]
+    degrees: ClassVar[tuple[int, ...]]
+    bounded_with_free_bias: ClassVar[bool] = True
+
+    @classmethod
+    @abstractmethod
+    def from_operations(cls, operations: tuple[Operation, ...]) -> Self | None:
+        """The kind whose weight layers have these operations between them, None if they are another's."""
+
+    @property
+    @abstractmethod
+    def operations(self) -> tuple[Operation, ...]:
+        """What stands between the weight layers, as graphs name it."""
+
+    @property
+    @abstractmethod
+    def statement(self) -> tuple[Mapping[str, object], ...]:
+        """The same in the closed vocabulary of certificates."""
+
+    @abstractmethod
+    def form(self, view: View) -> PolarForm:
+        """The shape of maximization problem that its polar is."""
+
+    @abstractmethod
+    def sizes(self, view: View, outputs: int) -> tuple[int, ...]:
+        """Number of scalars in each factor of one subnetwork."""
+
+    @abstractmethod
+    def forward(self, view: View, factors: Factors) -> Tensor:
+        """Σ_i φ(W_i), shape (n, c), for factors stacked along their first axis."""
+
+    @abstractmethod
+    def outputs(self, view: View, factors: Factors) -> Tensor:
+        """φ(W_i) of every subnetwork, shape (r, n, c)."""
+
+    @abstractmethod
+    def pairing(self, view: View, dual: Tensor, factors: Factors) -> Tensor:
+        """<dual, φ(W_i)> of every subnetwork i, shape (r,), for dual (n, c)."""
+
+    @abstractmethod
+    def span_upper(self, view: View, outputs: int) -> int:
+        """Upper bound on D = dim span{φ(w)}, the width that suffices (Haeffele and Vidal 2017, Theorem 2)."""
+
+    @property
+    def degree(self) -> int:
+        """Degree of homogeneity of φ in all its parameters together."""
+        return sum(self.degrees)

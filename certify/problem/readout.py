@@ -1,0 +1,77 @@
+"""How hidden responses and second factors make outputs: a map that is linear in each, and its adjoint.
+
+With hidden responses y_ip of sample i at position p, and weights v_jk of output channel j at place k,
+
+    z_i(j,o) = Σ_p Σ_k y_ip R_opk v_jk,
+    <A, z> = Σ_jk v_jk Σ_ip y_ip S_(ip)(jk)   with   S_(ip)(jk) = Σ_o A_i(j,o) R_opk,
+
+o being the place of an output. A dense layer after a dense one has one position and one place, and R = 1; pooling,
+flattening and convolutions after the activation are all in R.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Readout:
+    """The map.
+
+    Attributes:
+        weights: R, (O, P, k), or (n, O, P, k) where it differs from sample to sample; None for 1.
+    """
+
+    weights: Tensor | None = None
+
+    @property
+    def positions(self) -> int:
+        """Number P of hidden positions of a sample."""
+        return 1 if self.weights is None else self.weights.shape[-2]
+
+    def weights_of(self, outputs: int) -> int:
+        """Number m of weights that make c outputs."""
+        return outputs if self.weights is None else outputs // self.weights.shape[-3] * self.weights.shape[-1]
+
+    def sum(self, hidden: Tensor, second: Tensor) -> Tensor:
+        """Outputs of all subnetworks together, (n, c), for hidden responses (n P, r) and weights v (r, m)."""
+        if self.weights is None:
+            return hidden @ second
+        spread = self._spread(hidden)
+        channels = self._channels(second)
+        return torch.einsum("nokr,rjk->njo", spread, channels).flatten(1)
+
+    def each(self, hidden: Tensor, second: Tensor) -> Tensor:
+        """Outputs of every subnetwork, (r, n, c)."""
+        if self.weights is None:
+            return torch.einsum("nr,rc->rnc", hidden, second)
+        return torch.einsum("nokr,rjk->rnjo", self._spread(hidden), self._channels(second)).flatten(2)
+
+    def scores(self, dual: Tensor) -> Tensor:
+        """S (n P, m) for A (n, c); linear in A."""
+        if self.weights is None:
+            return dual
+        folded = dual.reshape(len(dual), -1, self.weights.shape[-3])
+        pattern = "njo,opk->npjk" if self.weights.ndim == 3 else "njo,nopk->npjk"
+        return torch.einsum(pattern, folded, self.weights).flatten(2).flatten(0, 1)
+
+    def absolute(self) -> Readout:
+        """The map of magnitudes."""
+        return self if self.weights is None else Readout(self.weights.abs())
+
+    def _spread(self, hidden: Tensor) -> Tensor:
+        """Σ_p R_opk y_ip of every subnetwork, (n, O, k, r)."""
+        assert self.weights is not None
+        positioned = hidden.reshape(-1, self.positions, hidden.shape[1])
+        pattern = "npr,opk->nokr" if self.weights.ndim == 3 else "npr,nopk->nokr"
+        spread: Tensor = torch.einsum(pattern, positioned, self.weights)
+        return spread
+
+    def _channels(self, second: Tensor) -> Tensor:
+        assert self.weights is not None
+        return second.reshape(len(second), -1, self.weights.shape[-1])
