@@ -11,11 +11,15 @@ from certify.models.graph.graph_builder import Origin
 from certify.models.graph.simplify import simplified
 from certify.models.lowering.aten_lowering import graph_of_program
 from certify.models.readers.exported_program import program_of_export
+from certify.models.theory.bias_policy import Conventions
+from certify.models.theory.decays import Decays
+from certify.models.theory.decompose import decompose
 from certify.models.theory.degrees import degrees_of
-from certify.models.theory.homogeneity import standing_of
 from certify.models.theory.parallel import parallel_form, require_same_sum
-from certify.models.theory.reduce import reduced
-from certify.models.theory.two_layer import two_layer_form
+from certify.models.theory.standing import standing_of
+from certify.models.theory.tables import plain_graph
+from certify.models.writers import network_parameters
+from certify.problem import LossSpec, Objective, ParallelNetwork, ProductOfNorms
 from tests.models.traced_graph import traced_graph
 from tests.models.zoo import ZOO
 
@@ -28,7 +32,7 @@ def entry(request):
 
 
 def found_kinds(standing):
-    return () if standing.form is None else tuple((k.family, k.degree, k.width) for k in standing.form.kinds)
+    return () if standing.form is None else tuple((k.family, k.degree, k.width) for k in standing.form.sorts)
 
 
 def verdict(standing):
@@ -80,26 +84,79 @@ def test_the_sum_of_subnetworks_computes_what_the_module_does(entry):
 
 def test_every_subnetwork_is_homogeneous_of_its_degree(entry):
     standing = standing_of(traced_graph(entry.module, *entry.inputs))
-    for kind in () if standing.form is None else standing.form.kinds:
+    for kind in () if standing.form is None else standing.form.sorts:
         weights = {name: 1.7 * tensor for name, tensor in kind.graph.parameters.items()}
         scaled = replace(kind, graph=replace(kind.graph, parameters=weights))
         inputs = entry.inputs if len(entry.inputs) == len(kind.graph.inputs) else (torch.eye(5).double(),)
         close(scaled.forward(*inputs), 1.7**kind.degree * kind.forward(*inputs))
 
 
-@pytest.mark.parametrize("name", ["parallel-two-layer-branches", "two-towers-joined", "relu-beside-a-linear-skip"])
-def test_a_network_written_as_two_layers_has_the_same_outputs_and_the_same_penalty(name):
-    entry = ZOO[name]
-    graph = reduced(traced_graph(entry.module, *entry.inputs))
-    assert two_layer_form(graph) is not None
-    close(graph.forward(*entry.inputs), entry.module(*entry.inputs).detach())
-    penalty = sum(float((tensor**2).sum()) for tensor in graph.parameters.values())
-    assert penalty == pytest.approx(sum(float((p.detach() ** 2).sum()) for p in entry.module.parameters()), rel=1e-14)
+BOUND = [entry for entry in ARCHITECTURES if entry.expected.verdict == "bound" and len(entry.inputs) == 1]
+
+
+def objective_of(entry):
+    """Decomposition, objective and network of an architecture with a bound, on its inputs."""
+    (inputs,) = entry.inputs
+    graph = traced_graph(entry.module, inputs)
+    charge = ProductOfNorms(0.1, (2, 1)) if entry.name == "two-layer-quadratic" else Decays(0.1)
+    free = {} if isinstance(charge, Decays) else {"output": "free"}
+    found = decompose(graph, Conventions(**free), charge).on(inputs)
+    c = found.network.coefficients.shape[1]
+    loss = LossSpec("mse", "mean", 1.0).bind(torch.zeros(len(inputs), c, dtype=torch.float64), c, None, None)
+    objective = Objective(found.branches_on(inputs), found.convex_part(inputs), loss, found.offset(inputs))
+    return found, objective, found.network
+
+
+@pytest.mark.parametrize("entry", BOUND, ids=lambda entry: entry.name)
+def test_branches_and_what_is_outside_compute_what_the_module_does(entry):
+    _, objective, network = objective_of(entry)
+    expected = entry.module(*entry.inputs).detach()
+    close(objective.forward(network), expected.reshape(len(expected), -1))
+
+
+@pytest.mark.parametrize("entry", BOUND, ids=lambda entry: entry.name)
+def test_a_network_leads_back_to_the_parameters(entry):
+    found, _, network = objective_of(entry)
+    graph = found.layout.graph
+    written = network_parameters(graph, found, network)
+    assert list(written) == list(graph.parameters)
+    assert all(torch.equal(written[name], tensor) for name, tensor in graph.parameters.items())
+
+
+@pytest.mark.parametrize("entry", BOUND, ids=lambda entry: entry.name)
+def test_a_wider_network_is_written_as_a_wider_model_with_the_same_outputs(entry):
+    found, objective, network = objective_of(entry)
+    stacks = tuple(tuple(torch.cat([f, 0.3 * f[:2]]) for f in stack) for stack in network.stacks)
+    wider = ParallelNetwork(stacks, network.coefficients)
+    graph = replace(found.layout.graph, parameters=network_parameters(found.layout.graph, found, wider))
+    expected = objective.forward(wider)
+    close(graph.forward(*entry.inputs).reshape(expected.shape), expected)
+    again = decompose(graph, found.conventions, found.charge)
+    assert again.network.widths == wider.widths
+
+
+@pytest.mark.parametrize("entry", BOUND, ids=lambda entry: entry.name)
+def test_a_network_without_subnetworks_is_written_and_read_again(entry):
+    found, objective, network = objective_of(entry)
+    empty = ParallelNetwork(objective.empty_stacks(), network.coefficients)
+    graph = replace(found.layout.graph, parameters=network_parameters(found.layout.graph, found, empty))
+    again = decompose(graph, found.conventions, found.charge)
+    assert again.network.widths == empty.widths
+    close(objective.forward(again.on(*entry.inputs).network), objective.forward(empty))
+
+
+@pytest.mark.parametrize("entry", BOUND, ids=lambda entry: entry.name)
+def test_the_penalty_of_branches_and_outside_is_weight_decay_on_all_parameters(entry):
+    found, objective, network = objective_of(entry)
+    if not isinstance(found.charge, Decays):
+        pytest.skip("under a product of norms")
+    total = sum(float((tensor**2).sum()) for tensor in found.layout.graph.parameters.values())
+    assert objective.penalty(network) == pytest.approx(0.05 * total, rel=1e-13)
 
 
 def test_an_inner_product_of_embeddings_is_two_linear_layers_on_one_hot_rows():
     entry = ZOO["embedding-inner-product"]
-    graph = reduced(traced_graph(entry.module, *entry.inputs))
+    graph = plain_graph(traced_graph(entry.module, *entry.inputs))
     rows, columns = entry.inputs
     completed = graph.forward(torch.eye(5, dtype=torch.float64))
     close(completed[rows, columns], entry.module(rows, columns).detach())
@@ -110,12 +167,12 @@ def test_parts_lead_back_to_the_parameters_and_take_more_subnetworks(name):
     entry = ZOO[name]
     graph = simplified(traced_graph(entry.module, *entry.inputs))
     form = parallel_form(graph)
-    ((cut,),) = [kind.cuts for kind in form.kinds]
+    ((cut,),) = [kind.cuts for kind in form.sorts]
     for parameter, part in cut.parts.items():
         assert torch.equal(part.placed(cut.graph.parameters[parameter]), graph.parameters[parameter])
     doubled = {n: part.placed(torch.cat([cut.graph.parameters[n]] * 2)) for n, part in cut.parts.items()}
     wider = replace(graph, parameters={**graph.parameters, **doubled})
-    twice = form.rest.forward(*entry.inputs) + 2 * form.kinds[0].forward(*entry.inputs)
+    twice = form.rest.forward(*entry.inputs) + 2 * form.sorts[0].forward(*entry.inputs)
     close(wider.forward(*entry.inputs), twice)
 
 

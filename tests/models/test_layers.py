@@ -7,7 +7,7 @@ from certify.models import inspect_model
 from certify.models.lowering.listed_layers import build_graph
 from certify.models.model_file import read_model_file as read_weights
 from certify.models.spec.layer_list import parse_layers
-from certify.models.theory.homogeneity import require_supported
+from certify.models.theory.standing import require_layout
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_layers_and_weights_must_fit(graph, layers, code, words):
 def test_functions_that_are_not_homogeneous_are_named(graph, op):
     built = graph(SHAPES, [{"linear": "fc1"}, op, {"linear": "fc2"}])
     with pytest.raises(UnsupportedError, match=r"not positively homogeneous; the certificate needs φ\(aW\)") as caught:
-        require_supported(built)
+        require_layout(built)
     assert caught.value.code == "not-homogeneous"
     assert caught.value.exit_code == ExitCode.UNSUPPORTED
 
@@ -108,7 +108,7 @@ def test_normalization_layers_are_named(graph):
     built = graph(SHAPES | {"ln.weight": (4,), "ln.bias": (4,)}, [{"linear": "fc1"}, {"layer_norm": "ln"}, "relu",
                                                                  {"linear": "fc2"}])  # fmt: skip
     with pytest.raises(UnsupportedError, match="layer 'ln' is layer_norm") as caught:
-        require_supported(built)
+        require_layout(built)
     assert caught.value.code == "not-homogeneous"
 
 
@@ -124,7 +124,7 @@ def test_normalization_layers_are_named(graph):
 )
 def test_other_architectures_are_unsupported(graph, layers, code):
     with pytest.raises(UnsupportedError) as caught:
-        require_supported(graph(SHAPES, layers))
+        require_layout(graph(SHAPES, layers))
     assert caught.value.code == code
 
 
@@ -132,7 +132,7 @@ def test_three_weight_layers_are_a_degree_mismatch(graph):
     parameters = {"0.weight": (4, 3), "2.weight": (4, 4), "4.weight": (2, 4)}
     layers = [{"linear": "0"}, "relu", {"linear": "2"}, "relu", {"linear": "4"}]
     with pytest.raises(UnsupportedError, match="degree 3, but weight decay has degree 2") as caught:
-        require_supported(graph(parameters, layers))
+        require_layout(graph(parameters, layers))
     assert caught.value.code == "degree-mismatch"
 
 
@@ -147,7 +147,7 @@ def test_three_weight_layers_are_a_degree_mismatch(graph):
 )
 def test_shapes_that_do_not_chain_are_usage_errors(graph, change, words):
     with pytest.raises(UsageError, match=words) as caught:
-        require_supported(graph(SHAPES | change, [{"linear": "fc1"}, "relu", {"linear": "fc2"}]))
+        require_layout(graph(SHAPES | change, [{"linear": "fc1"}, "relu", {"linear": "fc2"}]))
     assert caught.value.code == "shape-mismatch"
 
 

@@ -14,7 +14,6 @@ from torch import Tensor
 from certify.errors import UsageError
 from certify.models.graph.layers import LayerGraph
 from certify.models.theory.decompose import Decomposition
-from certify.models.theory.single_layer import without_no_units
 from certify.models.writers.exported_program import program_bytes
 from certify.models.writers.network_parameters import network_parameters
 from certify.models.writers.onnx_graph import onnx_bytes
@@ -54,7 +53,7 @@ def write_network(
 
     Args:
         path: its suffix decides the format where it names one; otherwise that of the graph.
-        graph: the model that the problem was loaded from, as two layers.
+        graph: the model that the problem was loaded from.
         decomposition: its parallel form.
         network: what to write; its width may differ.
         frozen: parameters of the layers before a head, by name, written as they are; None where there are none.
@@ -67,7 +66,7 @@ def write_network(
     chosen = output_format(path, graph, headed=frozen is not None)
     kept = {name: tensor.detach().cpu().clone() for name, tensor in (frozen or {}).items()}
     parameters = kept | network_parameters(graph, decomposition, network)
-    written = replace(without_no_units(graph, decomposition.form), parameters=parameters)
+    written = replace(graph, parameters=parameters)
     try:
         write_whole(path, _content(chosen, written))
     except (OSError, ValueError, RuntimeError) as error:
