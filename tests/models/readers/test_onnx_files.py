@@ -13,7 +13,7 @@ from torch import nn
 from certify.errors import RefusedError, UnsupportedError
 from certify.models import Problem, load_problem_file
 from certify.models.model_file import read_model_file
-from tests.models.test_pt2_files import Decomposed, SameModuleTwice, TwoOutputs, Vision
+from tests.models.readers.test_pt2_files import Decomposed, SameModuleTwice, TwoOutputs, Vision
 
 
 def exported(tmp_path, module, inputs, dynamo=True, **options):
