@@ -6,7 +6,7 @@ entry of `data/weights` holds which parameter; constants likewise. Nothing else 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -45,11 +45,9 @@ class _Entries(Storages):
         return self.archive.read(key)
 
 
-def looks_like_pt2(archive: Archive) -> bool:
-    """Whether the archive has the layout of `torch.export.save`, of any version."""
-    return any(
-        name.rpartition("/")[2] in ("archive_format", "serialized_exported_program.json") for name in archive.members
-    )
+def looks_like_pt2(members: Collection[str]) -> bool:
+    """Whether an archive with these entries has the layout of `torch.export.save`, of any version."""
+    return any(name.rpartition("/")[2] in ("archive_format", "serialized_exported_program.json") for name in members)
 
 
 def read_pt2(archive: Archive) -> Program:
