@@ -323,6 +323,7 @@ def _source(judged: _Judged, data: Arrays) -> Source:
         data_sha256=data.sha256,
         notes=graph.notes,
         head=scope,
+        digest_complete=graph.digest_complete,
     )
 
 

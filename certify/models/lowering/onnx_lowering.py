@@ -65,7 +65,8 @@ def graph_of_onnx(program: OnnxProgram, origin: Origin) -> LayerGraph:
     for node in program.nodes:
         _lower(NodeView(node, builder, ranks, batches))
     graph = builder.finish(builder.value(program.outputs[0]), replace(origin, notes=(*origin.notes, *program.notes)))
-    return replace(graph, ends=Ends.of(tuple(program.inputs), program.outputs[0]))
+    ends = Ends.of(tuple(program.inputs), program.outputs[0])
+    return replace(graph, ends=ends, digest_complete=program.digest_complete)
 
 
 def _lower(view: NodeView) -> None:
