@@ -16,7 +16,7 @@ from certify.models.lowering.listed_layers import build_graph
 from certify.models.lowering.module_layers import graph_of_chain, is_chain
 from certify.models.readers.exact_weights import digest_of, exact_parameters
 from certify.models.readers.exported_program import program_of_module
-from certify.models.readers.module_tree import live_module
+from certify.models.readers.torch_files.module_tree import live_module
 from certify.models.readers.weight_file import WeightFile, strip_wrappers
 from certify.models.spec.layer_list import LayerEntry, parse_layers
 

@@ -14,7 +14,7 @@ from certify.models.graph.layers import INPUT, Layer, LayerGraph
 from certify.models.graph.operations import Attribute
 from certify.models.graph.parameter_shapes import require_parameter_shapes
 from certify.models.readers.exact_weights import digest_of, exact_parameters
-from certify.models.readers.module_tree import MODULES, ModuleNode
+from certify.models.readers.torch_files.module_tree import MODULES, ModuleNode
 
 _CONVOLUTION = ("stride", "padding", "dilation", "groups")
 _WINDOW = ("kernel_size", "stride", "padding")

@@ -17,7 +17,7 @@ from certify.models.lowering.onnx_node import NodeView
 from certify.models.lowering.onnx_shapes import SHAPES
 from certify.models.lowering.onnx_windows import WINDOWS
 from certify.models.readers.aten_program import Constant
-from certify.models.readers.onnx_file import OnnxProgram
+from certify.models.readers.onnx_files.onnx_file import OnnxProgram
 
 # Attributes are float32; so is the default slope.
 _HUNDREDTH = float(np.float32(0.01))

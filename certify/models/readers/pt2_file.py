@@ -17,7 +17,7 @@ from certify.models.readers.archive import Archive
 from certify.models.readers.aten_program import Argument, Call, Constant, Extents, Opaque, Program, Reference
 from certify.models.readers.exact_weights import require_plain_names, unfit_weight
 from certify.models.readers.json_document import parse_json
-from certify.models.readers.torch_tensors import Storages, StoredTensor, read_tensors
+from certify.models.readers.torch_files.torch_tensors import Storages, StoredTensor, read_tensors
 
 # The version of torch's export schema that this reader follows; a file of another major version is refused.
 SCHEMA_MAJOR = 8

@@ -10,14 +10,14 @@ from certify.models.graph.layers import LayerGraph
 from certify.models.lowering.module_layers import graph_of_chain, is_chain
 from certify.models.readers.input_file import InputFile
 from certify.models.readers.model_reader import ModelReader, OpenedModel
-from certify.models.readers.torch_file import (
+from certify.models.readers.torch_files.torch_file import (
     TorchContent,
     looks_like_pickle,
     looks_like_torch_zip,
     read_torch_legacy,
     read_torch_zip,
 )
-from certify.models.readers.torch_tensors import tensor_shapes
+from certify.models.readers.torch_files.torch_tensors import tensor_shapes
 from certify.models.readers.weight_file import WeightFile, exact_weights, weight_shapes
 
 

@@ -17,11 +17,11 @@ from certify.models.readers.archive import Archive
 from certify.models.readers.exact_weights import require_plain_names
 from certify.models.readers.formats import Format
 from certify.models.readers.input_file import InputFile
-from certify.models.readers.module_tree import ModuleNode, is_module, pickled_module
-from certify.models.readers.pickle_data import Pickle
-from certify.models.readers.pickle_values import Call, Global
-from certify.models.readers.torch_storages import LEGACY_MAGIC, legacy_content, zip_content
-from certify.models.readers.torch_tensors import (
+from certify.models.readers.torch_files.module_tree import ModuleNode, is_module, pickled_module
+from certify.models.readers.torch_files.pickle_data import Pickle
+from certify.models.readers.torch_files.pickle_values import Call, Global
+from certify.models.readers.torch_files.torch_storages import LEGACY_MAGIC, legacy_content, zip_content
+from certify.models.readers.torch_files.torch_tensors import (
     STORAGES,
     TENSOR_CALLS,
     Storages,

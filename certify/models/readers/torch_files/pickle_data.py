@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import final
 
 from certify.errors import RefusedError
-from certify.models.readers.pickle_machine import Machine
-from certify.models.readers.pickle_values import Persistent
+from certify.models.readers.torch_files.pickle_machine import Machine
+from certify.models.readers.torch_files.pickle_values import Persistent
 
 # Most opcodes interpreted: bounds time (some seconds) and memory (some hundred MiB).
 MAX_OPERATIONS = 2_000_000

@@ -8,7 +8,7 @@ from certify.models.graph.graph_builder import Origin
 from certify.models.graph.layers import LayerGraph
 from certify.models.lowering.onnx_lowering import graph_of_onnx
 from certify.models.readers.model_reader import ModelReader, OpenedModel
-from certify.models.readers.onnx_file import looks_like_onnx, read_onnx
+from certify.models.readers.onnx_files.onnx_file import looks_like_onnx, read_onnx
 
 
 @final

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, final
 
-from certify.models.readers.pickle_values import Call, Global, Persistent
+from certify.models.readers.torch_files.pickle_values import Call, Global, Persistent
 
 
 class _Mark:

@@ -12,8 +12,8 @@ from torch import Tensor
 from certify.errors import RefusedError, UsageError
 from certify.models.readers.exact_weights import unfit_weight
 from certify.models.readers.input_file import InputFile, require_bytes
-from certify.models.readers.onnx_tensors import TensorReader, count_of, text_of
-from certify.models.readers.onnx_wire import require_bounded_structure
+from certify.models.readers.onnx_files.onnx_tensors import TensorReader, count_of, text_of
+from certify.models.readers.onnx_files.onnx_wire import require_bounded_structure
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto

@@ -14,7 +14,7 @@ from torch import Tensor
 from certify.errors import RefusedError
 from certify.models.readers.exact_weights import unfit_weight
 from certify.models.readers.input_file import require_bytes
-from certify.models.readers.pickle_values import Call, Global, Persistent
+from certify.models.readers.torch_files.pickle_values import Call, Global, Persistent
 
 STORAGES: dict[str, torch.dtype] = {
     "torch.DoubleStorage": torch.float64,
