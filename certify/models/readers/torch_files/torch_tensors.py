@@ -143,7 +143,8 @@ def read_tensors(tensors: Mapping[str, StoredTensor], storages: Storages, where:
         RefusedError: a tensor that reaches beyond its storage, or over the memory limit.
     """
     _require_stored(tensors, storages, where)
-    buffers = {key: bytearray(storages.read(key)) for key in {tensor.storage for tensor in tensors.values()}}
+    keys = dict.fromkeys(tensor.storage for tensor in tensors.values())
+    buffers = {key: bytearray(storages.read(key)) for key in keys}
     return {name: _view(tensor, buffers[tensor.storage]) for name, tensor in tensors.items()}
 
 
