@@ -61,7 +61,7 @@ class PolarReport:
 @final
 @dataclass(frozen=True, slots=True)
 class ModelReport:
-    """The model as it was checked."""
+    """The model as it was checked; `digest_complete` says whether its digest covers all of its values."""
 
     path: str | None
     sha256: str
@@ -69,6 +69,7 @@ class ModelReport:
     degree: int
     subnetworks: int
     parameters: int
+    digest_complete: bool = True
 
 
 @final

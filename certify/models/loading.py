@@ -319,6 +319,7 @@ def _source(judged: _Judged, data: Arrays) -> Source:
         data_sha256=data.sha256,
         notes=(*graph.notes, *decomposition.layout.notes),
         head=scope,
+        digest_complete=graph.digest_complete,
     )
 
 

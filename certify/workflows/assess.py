@@ -130,7 +130,15 @@ def _descent(found: Improvement, standing: Standing) -> Descent:
 def _model_report(problem: Problem) -> ModelReport:
     source = problem.source
     path = None if source.model_path is None else str(source.model_path)
-    return ModelReport(path, source.model_sha256, source.family, source.degree, source.width, source.parameters)
+    return ModelReport(
+        path,
+        source.model_sha256,
+        source.family,
+        source.degree,
+        source.width,
+        source.parameters,
+        source.digest_complete,
+    )
 
 
 def _head_report(problem: Problem) -> HeadReport | None:

@@ -13,7 +13,7 @@ from certify.errors import UsageError
 from certify.models import Problem, load_problem_file
 from certify.models.writers import output_format, output_notes
 from certify.problem import ParallelNetwork
-from tests.models.widened import SAMPLES, outputs, widened, written
+from tests.models.writers.widened import SAMPLES, outputs, widened, written
 from tests.models.zoo import Pairs
 
 

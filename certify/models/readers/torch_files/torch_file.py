@@ -6,7 +6,7 @@ The pickle inside is read as data (see `pickle_data`): nothing in it is imported
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import final
 
@@ -17,10 +17,11 @@ from certify.models.readers.archive import Archive
 from certify.models.readers.exact_weights import require_plain_names
 from certify.models.readers.formats import Format
 from certify.models.readers.input_file import InputFile
-from certify.models.readers.module_tree import ModuleNode, is_module, pickled_module
-from certify.models.readers.pickle_data import Call, Global, Pickle
-from certify.models.readers.torch_storages import LEGACY_MAGIC, legacy_content, zip_content
-from certify.models.readers.torch_tensors import (
+from certify.models.readers.torch_files.module_tree import ModuleNode, is_module, pickled_module
+from certify.models.readers.torch_files.pickle_data import Pickle
+from certify.models.readers.torch_files.pickle_values import Call, Global
+from certify.models.readers.torch_files.torch_storages import LEGACY_MAGIC, legacy_content, zip_content
+from certify.models.readers.torch_files.torch_tensors import (
     STORAGES,
     TENSOR_CALLS,
     Storages,
@@ -34,6 +35,8 @@ ReadTensors = Callable[[Mapping[str, StoredTensor], Storages, str], dict[str, Te
 
 # Keys under which training scripts nest the weights, or the module.
 NESTS = ("state_dict", "model_state_dict", "model")
+# The entry that only archives of TorchScript have.
+_SCRIPT = "constants.pkl"
 # What files of tensors, numbers and settings import; none of it is imported here.
 _KNOWN = (
     TENSOR_CALLS
@@ -70,6 +73,12 @@ class TorchContent:
     notes: tuple[str, ...]
 
 
+def looks_like_torch_zip(members: Collection[str]) -> bool:
+    """Whether an archive with these entries is one of torch's, TorchScript included, and no archive of NumPy."""
+    named = any(name.rpartition("/")[2] in ("data.pkl", _SCRIPT) for name in members)
+    return named and not any(name.endswith(".npy") for name in members)
+
+
 def looks_like_pickle(file: InputFile) -> bool:
     """Whether the content is a pickle, as of torch before its zip format."""
     return file.head.startswith(b"\x80")
@@ -86,7 +95,7 @@ def read_torch_zip(archive: Archive, read: ReadTensors = read_tensors) -> TorchC
         RefusedError: damaged, holds code, or neither tensors by name nor a module of known layers.
     """
     names = [name.rpartition("/")[2] for name in archive.members]
-    if "constants.pkl" in names:
+    if _SCRIPT in names:
         raise RefusedError(f"{archive.where}: a TorchScript archive holds code. {_remedy()}", code="unsafe-file")
     return _content(*zip_content(archive), archive.where, read)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from certify.errors import RefusedError
 from certify.models.readers.exact_weights import unfit_weight
 from certify.models.readers.input_file import require_bytes
-from certify.models.readers.pickle_data import Call, Global, Persistent
+from certify.models.readers.torch_files.pickle_values import Call, Global, Persistent
 
 STORAGES: dict[str, torch.dtype] = {
     "torch.DoubleStorage": torch.float64,
@@ -143,7 +143,8 @@ def read_tensors(tensors: Mapping[str, StoredTensor], storages: Storages, where:
         RefusedError: a tensor that reaches beyond its storage, or over the memory limit.
     """
     _require_stored(tensors, storages, where)
-    buffers = {key: bytearray(storages.read(key)) for key in {tensor.storage for tensor in tensors.values()}}
+    keys = dict.fromkeys(tensor.storage for tensor in tensors.values())
+    buffers = {key: bytearray(storages.read(key)) for key in keys}
     return {name: _view(tensor, buffers[tensor.storage]) for name, tensor in tensors.items()}
 
 

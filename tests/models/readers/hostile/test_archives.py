@@ -18,7 +18,7 @@ from certify.errors import RefusedError
 from certify.models.model_file import read_model_file
 from certify.models.readers import archive as archive_reader
 from certify.models.readers import input_file
-from tests.models.hostile.samples import MODELS, with_entry
+from tests.models.readers.hostile.samples import MODELS, with_entry
 
 ARCHIVES = ("state-dict", "checkpoint", "module", "pt2", "skops")
 # Address space, in bytes, in which every hostile file must be refused: torch itself takes about 3 GiB of it.

@@ -9,7 +9,7 @@ from typing import Any, final
 from torch import nn
 
 from certify.errors import RefusedError, UnsupportedError
-from certify.models.readers.pickle_data import Call, Global
+from certify.models.readers.torch_files.pickle_values import Call, Global
 
 MODULES = "torch.nn.modules."
 # The deepest nesting of modules that is followed.

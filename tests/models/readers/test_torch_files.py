@@ -82,7 +82,7 @@ class Custom(nn.Module):
 
 def test_a_module_of_another_class_is_refused_by_name_with_the_way_to_save_it(tmp_path):
     with pytest.raises(
-        RefusedError, match=r"would run pickled code \(tests\.models\.test_torch_files\.Custom\)"
+        RefusedError, match=r"would run pickled code \(tests\.models\.readers\.test_torch_files\.Custom\)"
     ) as caught:
         read_model_file(saved(tmp_path, Custom()))
     assert caught.value.code == "unsafe-file"

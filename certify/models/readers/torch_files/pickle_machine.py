@@ -1,112 +1,12 @@
-"""Pickles read as data: the opcodes are interpreted over inert values, so that nothing is imported, called or built.
-
-What a pickle would import becomes a `Global`, what it would call a `Call`, and what it leaves to its reader a
-`Persistent`. Python's documentation of the opcodes: `pickletools`.
-"""
+"""The opcodes of pickles, interpreted over inert values; Python's documentation of them: `pickletools`."""
 
 from __future__ import annotations
 
-import io
-import pickletools
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, final
 
-from certify.errors import RefusedError
-
-# Most opcodes interpreted: bounds time (some seconds) and memory (some hundred MiB).
-MAX_OPERATIONS = 2_000_000
-
-Scalar = None | bool | int | float | str | bytes
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Global:
-    """A class or function by name; not imported.
-
-    Attributes:
-        path: module and name, with dots.
-    """
-
-    path: str
-
-
-@final
-@dataclass(slots=True, eq=False)
-class Call:
-    """A call that was not made.
-
-    Attributes:
-        callee: what it would call.
-        arguments: what it would pass.
-        state: what it would set on the result; None for nothing.
-        items: keys and values that it would set.
-        elements: what it would append.
-    """
-
-    callee: object
-    arguments: tuple[object, ...]
-    state: object = None
-    items: dict[str | int, object] = field(default_factory=dict)
-    elements: list[object] = field(default_factory=list)
-
-
-@final
-@dataclass(frozen=True, slots=True, eq=False)
-class Persistent:
-    """What the pickle leaves to its reader, such as a storage.
-
-    Attributes:
-        key: how the pickle calls it.
-    """
-
-    key: object
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Pickle:
-    """A pickle, read.
-
-    Attributes:
-        value: made of None, bool, int, float, str, bytes, list, tuple, dict, Global, Call and Persistent.
-        called: what it would call, in order, each once; `?` for what is no name.
-        imported: what it would import, in order, each once.
-        persistent: what it leaves to its reader, in order.
-        end: position behind its last byte.
-    """
-
-    value: object
-    called: tuple[str, ...]
-    imported: tuple[str, ...]
-    persistent: tuple[Persistent, ...]
-    end: int
-
-
-def read_pickle(content: bytes, where: str, start: int = 0) -> Pickle:
-    """Read the pickle that starts at `start`.
-
-    Raises:
-        RefusedError: damaged, or too long.
-    """
-    stream = io.BytesIO(content)
-    stream.seek(start)
-    machine = _Machine()
-    try:
-        with warnings.catch_warnings():
-            # Of escapes in text that are none.
-            warnings.simplefilter("ignore")
-            for count, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
-                if count >= MAX_OPERATIONS:
-                    raise RefusedError(f"{where}: its pickle has over {MAX_OPERATIONS} operations", code="over-limit")
-                machine.step(opcode.name, argument)
-        (value,) = machine.stack
-    except (ValueError, LookupError, TypeError, OverflowError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise RefusedError(f"{where}: truncated or corrupt pickle ({reason})", code="corrupt-file") from error
-    return Pickle(value, tuple(machine.called), tuple(machine.imported), tuple(machine.left), stream.tell())
+from certify.models.readers.torch_files.pickle_values import Call, Global, Persistent
 
 
 class _Mark:
@@ -114,7 +14,7 @@ class _Mark:
 
 
 _MARK = _Mark()
-_CONSTANTS: dict[str, Scalar] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_CONSTANTS: dict[str, bool | None] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _EMPTY: dict[str, Callable[[], Any]] = {"EMPTY_LIST": list, "EMPTY_TUPLE": tuple, "EMPTY_DICT": dict, "EMPTY_SET": list}
 _LITERALS = frozenset(
     (
@@ -127,8 +27,19 @@ _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _PUTS, _GETS = ("PUT", "BINPUT", "LONG_BINPUT"), ("GET", "BINGET", "LONG_BINGET")
 
 
+@final
 @dataclass(slots=True)
-class _Machine:
+class Machine:
+    """What interprets a pickle, and what it has met so far.
+
+    Attributes:
+        stack: values, and marks between them.
+        memo: values kept under a number.
+        called: what the pickle would call, each once.
+        imported: what it would import, each once.
+        left: what it leaves to its reader.
+    """
+
     stack: list[object] = field(default_factory=list)
     memo: dict[int, object] = field(default_factory=dict)
     called: dict[str, None] = field(default_factory=dict)
@@ -136,7 +47,13 @@ class _Machine:
     left: list[Persistent] = field(default_factory=list)
 
     def step(self, name: str, argument: Any) -> None:  # noqa: ANN401
-        """Interpret one opcode."""
+        """Interpret one opcode.
+
+        Raises:
+            ValueError: an opcode that is not known, or a mark where a value is due.
+            LookupError: what is not on the stack, or under no number.
+            TypeError: values of a kind that the opcode does not take.
+        """
         if name in _LITERALS:
             self.stack.append(bytes(argument) if isinstance(argument, bytearray) else argument)
         elif name in _CONSTANTS:
@@ -282,29 +199,29 @@ class _Machine:
                 items[key] = value
 
 
-_HANDLERS: dict[str, Callable[[_Machine, Any], None]] = {
-    "MARK": _Machine.mark,
-    "POP": _Machine.pop,
-    "POP_MARK": _Machine.pop_mark,
-    "DUP": _Machine.duplicate,
-    "MEMOIZE": _Machine.memoize,
-    "TUPLE": _Machine.make_tuple,
-    "LIST": _Machine.make_list,
-    "FROZENSET": _Machine.make_list,
-    "DICT": _Machine.make_dict,
-    "APPEND": _Machine.append,
-    "APPENDS": _Machine.appends,
-    "ADDITEMS": _Machine.appends,
-    "SETITEM": _Machine.set_item,
-    "SETITEMS": _Machine.set_items,
-    "GLOBAL": _Machine.named,
-    "STACK_GLOBAL": _Machine.stack_global,
-    "REDUCE": _Machine.reduce,
-    "NEWOBJ": _Machine.reduce,
-    "NEWOBJ_EX": _Machine.new_with_keywords,
-    "INST": _Machine.instance,
-    "OBJ": _Machine.make_object,
-    "BUILD": _Machine.build,
-    "PERSID": _Machine.persistent,
-    "BINPERSID": _Machine.persistent,
+_HANDLERS: dict[str, Callable[[Machine, Any], None]] = {
+    "MARK": Machine.mark,
+    "POP": Machine.pop,
+    "POP_MARK": Machine.pop_mark,
+    "DUP": Machine.duplicate,
+    "MEMOIZE": Machine.memoize,
+    "TUPLE": Machine.make_tuple,
+    "LIST": Machine.make_list,
+    "FROZENSET": Machine.make_list,
+    "DICT": Machine.make_dict,
+    "APPEND": Machine.append,
+    "APPENDS": Machine.appends,
+    "ADDITEMS": Machine.appends,
+    "SETITEM": Machine.set_item,
+    "SETITEMS": Machine.set_items,
+    "GLOBAL": Machine.named,
+    "STACK_GLOBAL": Machine.stack_global,
+    "REDUCE": Machine.reduce,
+    "NEWOBJ": Machine.reduce,
+    "NEWOBJ_EX": Machine.new_with_keywords,
+    "INST": Machine.instance,
+    "OBJ": Machine.make_object,
+    "BUILD": Machine.build,
+    "PERSID": Machine.persistent,
+    "BINPERSID": Machine.persistent,
 }

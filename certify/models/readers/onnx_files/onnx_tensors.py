@@ -16,7 +16,6 @@ from torch import Tensor
 from certify.errors import RefusedError
 from certify.models.readers.exact_weights import unfit_weight
 from certify.models.readers.input_file import open_input, require_bytes
-from certify.models.source import LEFT_OUT_OF_DIGEST
 
 if TYPE_CHECKING:
     from onnx import TensorProto
@@ -85,7 +84,7 @@ class TensorReader:
             with open_input(target, "external data") as file:
                 self.sizes[target] = file.size
                 read = f"values read from '{location:.80}' (SHA-256 {file.sha256})"
-                self.notes[target] = f"{read}, {LEFT_OUT_OF_DIGEST}"
+                self.notes[target] = f"{read}, which the digest of the model leaves out"
         start = int(entries.get("offset") or 0)
         length = int(entries["length"]) if entries.get("length") else self.sizes[target] - start
         if start < 0 or length < 0 or start + length > self.sizes[target]:

@@ -12,8 +12,8 @@ from torch import Tensor
 from certify.errors import RefusedError, UsageError
 from certify.models.readers.exact_weights import unfit_weight
 from certify.models.readers.input_file import InputFile, require_bytes
-from certify.models.readers.onnx_tensors import TensorReader, count_of, text_of
-from certify.models.readers.onnx_wire import require_bounded_structure
+from certify.models.readers.onnx_files.onnx_tensors import TensorReader, count_of, text_of
+from certify.models.readers.onnx_files.onnx_wire import require_bounded_structure
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto
@@ -56,7 +56,8 @@ class OnnxProgram:
         initializers: tensors by name.
         inputs: extents of the inputs by name; None for one that may vary.
         outputs: names of the values returned.
-        notes: other files read.
+        notes: on every other file that values were read from.
+        digest_complete: whether there are none, so that the digest of the file covers all values.
     """
 
     nodes: tuple[Node, ...]
@@ -64,6 +65,7 @@ class OnnxProgram:
     inputs: Mapping[str, tuple[int | None, ...]]
     outputs: tuple[str, ...]
     notes: tuple[str, ...]
+    digest_complete: bool
 
 
 def looks_like_onnx(file: InputFile) -> bool:
@@ -136,9 +138,8 @@ def _program(graph: GraphProto, path: Path) -> OnnxProgram:
     shapes = {text_of(entry.name): _extents(entry) for entry in graph.input}
     inputs = {name: shape for name, shape in shapes.items() if name not in initializers}
     nodes = tuple(_node(node, values) for node in graph.node)
-    return OnnxProgram(
-        nodes, initializers, inputs, tuple(text_of(entry.name) for entry in graph.output), tuple(values.notes.values())
-    )
+    outputs, notes = tuple(text_of(entry.name) for entry in graph.output), tuple(values.notes.values())
+    return OnnxProgram(nodes, initializers, inputs, outputs, notes, digest_complete=not notes)
 
 
 def _extents(entry: Any) -> tuple[int | None, ...]:  # noqa: ANN401

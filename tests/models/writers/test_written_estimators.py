@@ -15,8 +15,8 @@ from torch import nn
 from certify.errors import UsageError
 from certify.models import Problem, load_problem_file
 from certify.models.writers import write_problem_file
-from tests.models.test_torch_files import LIGHTNING
-from tests.models.widened import SAMPLES, outputs, widened, written
+from tests.models.readers.test_torch_files import LIGHTNING
+from tests.models.writers.widened import SAMPLES, outputs, widened, written
 
 SETTINGS = {
     "one output": (MLPRegressor, {"solver": "lbfgs"}),

@@ -8,8 +8,9 @@ from typing import final
 from certify.errors import RefusedError
 from certify.models.readers.archive import MAX_DOCUMENT, Archive
 from certify.models.readers.input_file import InputFile
-from certify.models.readers.pickle_data import Global, Persistent, Pickle, read_pickle
-from certify.models.readers.torch_tensors import STORAGES, Storages
+from certify.models.readers.torch_files.pickle_data import Pickle, read_pickle
+from certify.models.readers.torch_files.pickle_values import Global, Persistent
+from certify.models.readers.torch_files.torch_tensors import STORAGES, Storages
 
 # How torch's files before the zip format open: a pickled magic number.
 LEGACY_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."

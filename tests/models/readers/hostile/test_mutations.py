@@ -7,7 +7,7 @@ import pytest
 
 import certify
 from certify.errors import CertifyError, ExitCode
-from tests.models.hostile.samples import INNER, MODELS, damaged, with_entry
+from tests.models.readers.hostile.samples import INNER, MODELS, damaged, with_entry
 
 # Exit codes that a damaged file may end with.
 REFUSALS = (ExitCode.USAGE, ExitCode.UNSUPPORTED, ExitCode.REFUSED)

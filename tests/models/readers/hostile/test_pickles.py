@@ -13,8 +13,9 @@ import torch
 
 from certify.errors import RefusedError
 from certify.models.model_file import read_model_file
-from certify.models.readers import pickle_data
-from certify.models.readers.pickle_data import Call, Global, read_pickle
+from certify.models.readers.torch_files import pickle_data
+from certify.models.readers.torch_files.pickle_data import read_pickle
+from certify.models.readers.torch_files.pickle_values import Call, Global
 
 
 class Calls:

@@ -7,7 +7,7 @@ import torch
 
 from certify.models.model_file import graph_of_file
 from certify.models.theory.standing import standing_of
-from tests.models.test_architectures import close, found_kinds, verdict
+from tests.models.theory.test_architectures import close, found_kinds, verdict
 from tests.models.zoo import ZOO
 
 

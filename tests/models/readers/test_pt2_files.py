@@ -11,7 +11,7 @@ from torch import nn
 from certify.errors import RefusedError, UnsupportedError
 from certify.models import Problem, load_problem_file
 from certify.models.model_file import read_model_file
-from tests.models.test_torch_files import CHAIN
+from tests.models.readers.test_torch_files import CHAIN
 
 
 class Everything(nn.Module):
