@@ -52,6 +52,7 @@ class Problem:
         graph: the model, or its head, as layers; with `decomposition`, the way back to a file (see `writers`).
         decomposition: how the layers became the network.
         terms: how the loss was stated.
+        inputs: what the layers of `graph` read, (n, …).
         trunk: the frozen layers before the head that `graph` is, None where it is the whole model.
     """
 
@@ -63,6 +64,7 @@ class Problem:
     graph: LayerGraph
     decomposition: Decomposition
     terms: LossTerms
+    inputs: Tensor
     trunk: LayerGraph | None = None
 
     @classmethod
@@ -219,7 +221,7 @@ class Problem:
     def write(self, path: str | Path, network: ParallelNetwork) -> None:
         """Write a network of this problem, of any width, as a model file; see `writers.write_network`."""
         frozen = None if self.trunk is None else self.trunk.parameters
-        write_network(path, self.graph, self.decomposition, network, frozen)
+        write_network(path, self.graph, self.decomposition, network, self.inputs.shape[1:], frozen)
 
     def with_network(self, network: ParallelNetwork) -> Problem:
         """The same question about another network, of any width, that is in no file."""
@@ -252,6 +254,7 @@ class Problem:
             graph=graph,
             decomposition=local,
             terms=LossTerms.of(spec, data),
+            inputs=data.inputs,
             trunk=None if head is None else head.trunk,
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import assert_never
@@ -47,6 +47,7 @@ def write_network(
     graph: LayerGraph,
     decomposition: Decomposition,
     network: ParallelNetwork,
+    shape: Sequence[int],
     frozen: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Write `network` as the layers and parameters of `graph`, atomically.
@@ -56,6 +57,7 @@ def write_network(
         graph: the model that the problem was loaded from.
         decomposition: its parallel form.
         network: what to write; its width may differ.
+        shape: of one sample, as the layers read it.
         frozen: parameters of the layers before a head, by name, written as they are; None where there are none.
 
     Raises:
@@ -68,12 +70,12 @@ def write_network(
     parameters = kept | network_parameters(graph, decomposition, network)
     written = replace(graph, parameters=parameters)
     try:
-        write_whole(path, _content(chosen, written))
+        write_whole(path, _content(chosen, written, shape))
     except (OSError, ValueError, RuntimeError) as error:
         raise _unwritable(Path(path), error) from error
 
 
-def _content(chosen: OutputFormat, graph: LayerGraph) -> bytes:
+def _content(chosen: OutputFormat, graph: LayerGraph, shape: Sequence[int]) -> bytes:
     named = {graph.prefix + name: tensor for name, tensor in graph.parameters.items()}
     match chosen:
         case "pt":
@@ -83,9 +85,9 @@ def _content(chosen: OutputFormat, graph: LayerGraph) -> bytes:
         case "ckpt":
             return checkpoint_bytes(named)
         case "onnx":
-            return onnx_bytes(graph)
+            return onnx_bytes(graph, shape)
         case "pt2":
-            return program_bytes(graph)
+            return program_bytes(graph, shape)
         case "skops":
             return skops_bytes(graph)
         case other:
