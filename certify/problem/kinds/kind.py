@@ -70,6 +70,10 @@ class Kind(ABC):
         """<dual, φ(W_i)> of every subnetwork i, shape (r,), for dual (n, c)."""
 
     @abstractmethod
+    def magnitudes(self, view: View, factors: Factors) -> Tensor:
+        """Σ_i over the magnitudes of all terms and factors, (n, c): what rounding errors are relative to."""
+
+    @abstractmethod
     def span_upper(self, view: View, outputs: int) -> int:
         """Upper bound on D = dim span{φ(w)}, the width that suffices (Haeffele and Vidal 2017, Theorem 2)."""
 
