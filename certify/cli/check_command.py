@@ -105,7 +105,11 @@ def _run(model: str, flags: dict[str, Any], reports: Any) -> Result:  # noqa: AN
     if flags["output_model"]:
         output_format(flags["output_model"], problem.graph, headed=problem.trunk is not None)
     use_threads(flags["threads"], problem)
-    options = CheckOptions(flags["seed"], flags["failure_probability"], time.perf_counter() - started)
+    options = CheckOptions(
+        seed=flags["seed"],
+        failure_probability=flags["failure_probability"],
+        load_seconds=time.perf_counter() - started,
+    )
     with reports.progress(model) as listener:
         outcome = run_check(problem, options, listener)
     result = outcome.result

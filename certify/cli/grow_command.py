@@ -141,7 +141,12 @@ def _run(plan: SavedGrowth, flags: dict[str, Any], reports: Any) -> int:  # noqa
     notes = output_notes(plan.output, problem.graph, headed=problem.trunk is not None)
     require_describable(plan.output, problem.graph, headed=problem.trunk is not None)
     use_threads(flags["threads"], problem)
-    options = GrowOptions(flags["from_scratch"], plan.prune, plan.state.seed, flags["failure_probability"])
+    options = GrowOptions(
+        from_scratch=flags["from_scratch"],
+        prune=plan.prune,
+        seed=plan.state.seed,
+        failure_probability=flags["failure_probability"],
+    )
     if plan.state.history:
         plan.require_fitting(problem, flags["resume"])
     else:

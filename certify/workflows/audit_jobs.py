@@ -40,7 +40,8 @@ def check_item(folder: Path, content: dict[str, Any], device: str, seed: int, th
         spec = spec_from_content(content, Path(), lambda at, key: "audit")
         problem = Problem.from_files(spec, device)
         use_threads(threads, problem)
-        outcome = run_check(problem, CheckOptions(seed, time.perf_counter() - started), _Progress(folder))
+        options = CheckOptions(seed=seed, load_seconds=time.perf_counter() - started)
+        outcome = run_check(problem, options, _Progress(folder))
     except CertifyError as error:
         return error_object(content["model"]["path"], error.code, int(error.exit_code), str(error))
     if outcome.certificate is not None:
