@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from certify.certificates.audit_result import OUTCOMES
+from certify.certificates.gravity import OUTCOMES
 from certify.errors import UsageError
 
 SCHEMA = "certify.audit-baseline/1"

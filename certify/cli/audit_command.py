@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from certify.certificates.gravity import FAILURES
 from certify.cli.options import option, report_flags
 from certify.cli.termination import terminations_as_interrupts
 from certify.errors import UsageError
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from certify.audits.plan import Plan
     from certify.workflows.audit import AuditOptions
     from certify.workflows.audit_pool import Pool
-
-FAILURES = ["internal", "refused", "usage", "unsupported", "not-certified", "undecided"]
 
 
 @click.command("audit", short_help="A batch of checks, in parallel, cached, resumable.")
@@ -34,7 +33,10 @@ FAILURES = ["internal", "refused", "usage", "unsupported", "not-certified", "und
 @click.option("--allow-empty", is_flag=True, help="Accept a glob that matches nothing.")
 @click.option("--fail-fast", "-x", is_flag=True, help="Stop at the first item that counts.")
 @click.option(
-    "--fail-on", multiple=True, type=click.Choice(FAILURES), help="Only these count for the exit code; repeatable."
+    "--fail-on",
+    multiple=True,
+    type=click.Choice(list(FAILURES)),
+    help="Only these count for the exit code; repeatable.",
 )
 @option("--cluster", metavar="ADDRESS", help="Run on the workers of this Dask scheduler, address or scheduler file.")
 @option("--baseline", type=click.Path(), help="Fail only on what is worse than in this file.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from certify.certificates.gravity import VERDICT_CODES, gravest
 from certify.cli.options import option, problem_flags, report_flags, run_flags
 from certify.errors import CertifyError, ExitCode, UsageError
 
@@ -17,20 +18,6 @@ if TYPE_CHECKING:
     from certify.certificates.result import Result
     from certify.models.spec.problem_file import ProblemSpec
 
-GRAVITY = [
-    ExitCode.INTERNAL,
-    ExitCode.REFUSED,
-    ExitCode.USAGE,
-    ExitCode.UNSUPPORTED,
-    ExitCode.NOT_CERTIFIED,
-    ExitCode.UNDECIDED,
-    ExitCode.OK,
-]
-VERDICT_CODES = {
-    "certified": ExitCode.OK,
-    "improvable": ExitCode.NOT_CERTIFIED,
-    "undecided": ExitCode.UNDECIDED,
-}
 OVERRIDES = [
     "data",
     "inputs",
@@ -72,7 +59,7 @@ def check_command(ctx: click.Context, /, models: tuple[str, ...], **flags: Any) 
             raise UsageError(f"--{flag.replace('_', '-')} takes one model at a time")
     with Reports(flags, models) as reports:
         codes = [_check_one(model, flags, reports) for model in models]
-    ctx.exit(int(min(codes, key=GRAVITY.index)))
+    ctx.exit(int(gravest(codes)))
 
 
 def _check_one(model: str, flags: dict[str, Any], reports: Any) -> ExitCode:  # noqa: ANN401

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from certify.certificates.gravity import VERDICT_CODES
 from certify.cli.check_command import (
     OVERRIDES,
-    VERDICT_CODES,
     model_files,
     other_files,
     problem_spec,

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import click
 
+from certify.certificates.gap import relative_gap
 from certify.reports import phrases
 from certify.workflows.listener import Listener, silent
 
@@ -56,5 +57,5 @@ def interval_line(phase: str, upper: float, lower: float, detail: str) -> str:
     """Where the optimum lies so far, in one line."""
     if not math.isfinite(lower):
         return f"{phase}: best objective {phrases.at_most(upper)}  ({detail})"
-    gap = (upper - lower) / max(abs(upper), 1e-300)
+    gap = relative_gap(upper - lower, upper)
     return f"{phase}: {phrases.at_least(lower)} ≤ optimum ≤ {phrases.at_most(upper)}, gap {gap:.2%}  ({detail})"

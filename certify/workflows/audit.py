@@ -11,10 +11,10 @@ from typing import final
 from certify.audits.baseline import Standing, load_baseline, save_baseline, standing_of
 from certify.audits.cache import CachePlace
 from certify.audits.digests import DigestIndex, absolute
-from certify.audits.judgement import gravest
 from certify.audits.plan import Plan
 from certify.audits.results_file import ResultsFile
 from certify.certificates.audit_result import AuditItem, AuditResult
+from certify.certificates.gravity import gravest
 from certify.errors import ExitCode
 from certify.workflows.audit_memory import Memory
 from certify.workflows.audit_pool import LocalPool, Pool, Settings
@@ -86,7 +86,7 @@ def run_audit(plan: Plan, options: AuditOptions, listener: AuditListener, pool: 
         items=items,
         left_out=tuple(item.name for item in plan.items if item.name not in done),
         seconds=time.monotonic() - started,
-        exit_code=int(ExitCode.INTERRUPTED) if interrupted else gravest(codes, options.fail_on),
+        exit_code=int(ExitCode.INTERRUPTED if interrupted else gravest(codes, options.fail_on)),
         interrupted=interrupted,
         notes=tuple(notes),
     )

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any, final
 
+from certify.certificates.gap import relative_gap
 from certify.errors import CertifyError
 from certify.models.loading import Problem
 from certify.models.spec.problem_file import spec_from_content
@@ -60,6 +61,6 @@ class _Progress:
         now = time.monotonic()
         if now - self._last >= PROGRESS_SECONDS:
             self._last = now
-            gap = (upper - lower) / max(abs(upper), 1e-300)
+            gap = relative_gap(upper - lower, upper)
             state = {"phase": phase, "gap": gap if math.isfinite(gap) else None}
             self._file.write_text(json.dumps(state), encoding="utf-8")

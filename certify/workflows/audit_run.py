@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Protocol, final
 
 from certify.audits.baseline import Standing
-from certify.audits.judgement import code_of, failure_of, gravest
+from certify.audits.judgement import code_of, failure_of
 from certify.audits.plan import Plan, PlannedItem, hard_limit
 from certify.audits.results_file import Record
 from certify.certificates.audit_result import AuditItem, Origin
+from certify.certificates.gravity import gravest
 from certify.errors import CertifyError, UsageError
 from certify.reports.result_json import error_object
 from certify.workflows.audit_memory import Memory, Prepared
