@@ -26,7 +26,6 @@ from certify.models.spec.yaml_document import Location
 # Without a limit of its own, an item is ended after this many budgets and seconds.
 BUDGETS_ALLOWED = 2.0
 SECONDS_ALLOWED = 60.0
-DEFAULT_BUDGET = 60.0
 
 
 @final

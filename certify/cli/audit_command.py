@@ -106,13 +106,12 @@ def _pool(options: AuditOptions, flags: dict[str, Any]) -> Pool | None:
 
 
 def _print_plan(plan: Plan, place: CachePlace, flags: dict[str, Any]) -> None:
-    from certify.workflows.audit_plan import plan_lines, plan_object, planned
+    from certify.reports.audit_plan import plan_lines, plan_object
+    from certify.reports.result_json import to_json
+    from certify.workflows.audit_plan import forecast
 
-    options = _options(place, flags)
-    found = planned(plan, options)
+    found = forecast(plan, _options(place, flags))
     if flags["format_"] in ("json", "jsonl"):
-        import json
-
-        click.echo(json.dumps(plan_object(plan, found), ensure_ascii=False, indent=2))
+        click.echo(to_json(plan_object(found)))
     else:
-        click.echo("\n".join(plan_lines(plan, found)))
+        click.echo("\n".join(plan_lines(found)))

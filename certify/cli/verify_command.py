@@ -46,7 +46,8 @@ def verify_command(
         raise UsageError("--model and --data belong to one certificate; verify them one at a time")
 
     def verified(path: str) -> ExitCode:
-        from certify.workflows.verify import verdict_lines, verdict_object, verify
+        from certify.reports.verification import verdict_lines, verdict_object
+        from certify.workflows.verify import verify
 
         verdict = verify(path, model, data, exact=exact)
         if format_ == "json":
