@@ -30,7 +30,7 @@ FRAMES = 8
 
 
 @contextmanager
-def audit_view(total: int, quiet: bool, color: bool) -> Iterator[AuditListener]:
+def audit_view(total: int, *, quiet: bool, color: bool) -> Iterator[AuditListener]:
     """A listener for an audit of so many items."""
     if quiet:
         yield _Silent()

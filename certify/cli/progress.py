@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import final
 
 import click
 
@@ -19,7 +20,7 @@ PLAIN_INTERVAL = 2.0
 
 
 @contextmanager
-def progress_view(model: str, quiet: bool, color: bool) -> Iterator[Listener]:
+def progress_view(model: str, *, quiet: bool, color: bool) -> Iterator[Listener]:
     """A listener for one model.
 
     Args:
@@ -39,18 +40,19 @@ def progress_view(model: str, quiet: bool, color: bool) -> Iterator[Listener]:
         yield _PlainLines(model)
 
 
+@final
 class _PlainLines:
     """Writes a line now and then."""
 
     def __init__(self, model: str) -> None:
-        self.model, self.last = model, time.monotonic()
+        self._model, self._last = model, time.monotonic()
 
     def __call__(self, phase: str, upper: float, lower: float, detail: str) -> None:
         """Write the line if the last one is old enough."""
         now = time.monotonic()
-        if now - self.last >= PLAIN_INTERVAL:
-            self.last = now
-            click.echo(f"{self.model}: {interval_line(phase, upper, lower, detail)}", err=True)
+        if now - self._last >= PLAIN_INTERVAL:
+            self._last = now
+            click.echo(f"{self._model}: {interval_line(phase, upper, lower, detail)}", err=True)
 
 
 def interval_line(phase: str, upper: float, lower: float, detail: str) -> str:

@@ -18,11 +18,11 @@ LABEL_WIDTH = 12
 TERMINAL_LABEL_WIDTH = len("best known")
 
 
-def print_result(console: Console, result: Result, verbose: bool = False) -> None:
+def print_result(console: Console, result: Result, *, verbose: bool = False) -> None:
     """Print one result; nothing else goes to this console."""
     name = result.model.path or "live model"
     console.print(Text.assemble((result.verdict, STYLES[result.verdict]), "  ", (name, "bold")), soft_wrap=True)
-    rows = _rows(result, verbose)
+    rows = _rows(result, verbose=verbose)
     if not console.is_terminal:
         for label, text in rows:
             console.print(Text(f"  {label:<{LABEL_WIDTH}}{text}"), soft_wrap=True)
@@ -40,7 +40,7 @@ def print_summary(console: Console, report: Report) -> None:
     console.print(Text(phrases.counted(report)))
 
 
-def _rows(result: Result, verbose: bool) -> list[tuple[str, str]]:
+def _rows(result: Result, *, verbose: bool) -> list[tuple[str, str]]:
     rows = [
         ("gap", phrases.gap(result)),
         ("objective", phrases.at_most(result.objective, 10)),
