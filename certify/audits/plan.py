@@ -126,11 +126,11 @@ def load_plan(path: str | Path, *, allow_empty: bool = False) -> Plan:
         UnsupportedError: a penalty that has no certificate.
     """
     audit = load_audit_file(path)
-    return Plan(audit.path, tuple(_unique(audit, _items(audit, allow_empty))))
+    return Plan(audit.path, tuple(_unique(audit, _items(audit, allow_empty=allow_empty))))
 
 
-def _items(audit: AuditDocument, allow_empty: bool) -> Iterator[tuple[int, PlannedItem]]:
-    for number, combination, entry, files in all_cases(audit, allow_empty):
+def _items(audit: AuditDocument, *, allow_empty: bool) -> Iterator[tuple[int, PlannedItem]]:
+    for number, combination, entry, files in all_cases(audit, allow_empty=allow_empty):
         position = audit.document.position(("models", number))
         shared, devices = _shared_problem(audit, number, entry), tuple(entry.device.split(",")) if entry.device else ()
         for file in files:

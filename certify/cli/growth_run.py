@@ -53,7 +53,7 @@ def run_growth(plan: SavedGrowth, flags: GrowFlags, reports: Reports) -> int:
     growth = _grown(plan, problem, flags, reports)
     _write(plan, problem, growth.network)
     written = Problem.from_files(load_problem_file(problem_file_beside(plan.output)), flags.run.device)
-    grown = concluded(written, growth, loaded, options, loaded - started)
+    grown = concluded(written, growth, loaded, options, load_seconds=loaded - started)
     result = replace(grown.result, notes=(*grown.result.notes, *notes))
     if flags.certificate and grown.certificate is not None:
         save_certificate(flags.certificate, grown.certificate)
@@ -88,8 +88,14 @@ def _grown(plan: SavedGrowth, problem: Problem, flags: GrowFlags, reports: Repor
                 _save(replace(plan, state=state), state_path)
 
         try:
-            chance = flags.run.failure_probability
-            return grow_network(problem, plan.state, on_round, view.progress, plan.prune, chance)
+            return grow_network(
+                problem,
+                plan.state,
+                on_round,
+                view.progress,
+                prune=plan.prune,
+                failure_probability=flags.run.failure_probability,
+            )
         except KeyboardInterrupt:
             _keep(plan, problem, latest, state_path)
             raise

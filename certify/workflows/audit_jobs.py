@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any, final
 
+from certify.audits.job_folder import CERTIFICATE, PROGRESS
 from certify.certificates.gap import relative_gap
 from certify.errors import CertifyError
 from certify.models.loading import Problem
@@ -16,14 +17,11 @@ from certify.reports.result_json import error_object, result_object
 from certify.workflows.check import CheckOptions, run_check
 from certify.workflows.threads import use_threads
 
-# Names of what a check leaves in its folder.
-CERTIFICATE = "certificate"
-PROGRESS = "progress.json"
 # Progress is written at most this often.
 PROGRESS_SECONDS = 0.25
 
 
-def check_item(folder: Path, content: dict[str, Any], device: str, seed: int, threads: int | None) -> dict[str, Any]:
+def check_item(folder: Path, content: dict[str, Any], *, device: str, seed: int, threads: int | None) -> dict[str, Any]:
     """Check one model; leaves the certificate in the folder.
 
     Args:
