@@ -101,7 +101,7 @@ def test_items_run_on_the_cluster_and_a_lost_worker_costs_nothing(folder, schedu
     assert process.returncode == 0, err
     document = json.loads(out)
     assert [entry["model"]["path"] for entry in document["results"]] == [f"m{index}.pt" for index in range(MODELS)]
-    assert all(entry["verdict"] in ("certified", "improvable") for entry in document["results"])
+    assert [entry["verdict"] for entry in document["results"]] == ["certified"] * MODELS
     # The same results file: on this machine everything is known, and its certificates hold here.
     here = subprocess.run(
         [*process.args[:3], "audit", "audit.yaml", "--format", "json"],
