@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, final
 
+from certify.certificates.gap import relative_gap
+
 Verdict = Literal["certified", "improvable", "undecided"]
 DescentKind = Literal["rebalance", "descend", "add-subnetworks"]
 ProofStrength = Literal["rigorous", "randomized", "none"]
@@ -176,4 +178,4 @@ class Result:
     @property
     def relative_gap(self) -> float:
         """Gap over |objective|."""
-        return self.gap / max(abs(self.objective), 1e-300)
+        return relative_gap(self.gap, self.objective)

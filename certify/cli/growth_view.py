@@ -44,7 +44,7 @@ class GrowthView(Protocol):
 
 
 @contextmanager
-def growth_view(model: str, quiet: bool, color: bool) -> Iterator[GrowthView]:
+def growth_view(model: str, *, quiet: bool, color: bool) -> Iterator[GrowthView]:
     """A view of one growth; the table stays on the screen, also after Ctrl-C.
 
     Args:

@@ -7,9 +7,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import final
 
 import click
 
+from certify.certificates.gap import relative_gap
 from certify.reports import phrases
 from certify.workflows.listener import Listener, silent
 
@@ -18,7 +20,7 @@ PLAIN_INTERVAL = 2.0
 
 
 @contextmanager
-def progress_view(model: str, quiet: bool, color: bool) -> Iterator[Listener]:
+def progress_view(model: str, *, quiet: bool, color: bool) -> Iterator[Listener]:
     """A listener for one model.
 
     Args:
@@ -38,23 +40,24 @@ def progress_view(model: str, quiet: bool, color: bool) -> Iterator[Listener]:
         yield _PlainLines(model)
 
 
+@final
 class _PlainLines:
     """Writes a line now and then."""
 
     def __init__(self, model: str) -> None:
-        self.model, self.last = model, time.monotonic()
+        self._model, self._last = model, time.monotonic()
 
     def __call__(self, phase: str, upper: float, lower: float, detail: str) -> None:
         """Write the line if the last one is old enough."""
         now = time.monotonic()
-        if now - self.last >= PLAIN_INTERVAL:
-            self.last = now
-            click.echo(f"{self.model}: {interval_line(phase, upper, lower, detail)}", err=True)
+        if now - self._last >= PLAIN_INTERVAL:
+            self._last = now
+            click.echo(f"{self._model}: {interval_line(phase, upper, lower, detail)}", err=True)
 
 
 def interval_line(phase: str, upper: float, lower: float, detail: str) -> str:
     """Where the optimum lies so far, in one line."""
     if not math.isfinite(lower):
         return f"{phase}: best objective {phrases.at_most(upper)}  ({detail})"
-    gap = (upper - lower) / max(abs(upper), 1e-300)
+    gap = relative_gap(upper - lower, upper)
     return f"{phase}: {phrases.at_least(lower)} ≤ optimum ≤ {phrases.at_most(upper)}, gap {gap:.2%}  ({detail})"

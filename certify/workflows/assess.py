@@ -57,13 +57,13 @@ def assess(findings: Findings) -> Result:
     problem, objective = findings.problem, findings.problem.objective
     standing, accepted = _standing(findings), findings.settled is not None
     chance = findings.settled.failure_probability if findings.settled else None
-    verdict = verdict_of(standing, accepted)
+    verdict = verdict_of(standing, accepted=accepted)
     breakdown = _breakdown(findings.improvement, standing)
     out_of_time = findings.seconds.total >= problem.budget_seconds
     zero = objective.evaluate(objective.empty_network())
     result = Result(
         verdict=verdict,
-        reason=reason_of(verdict, breakdown, accepted, out_of_time),
+        reason=reason_of(verdict, breakdown, accepted=accepted, out_of_time=out_of_time),
         message="",
         objective=standing.objective,
         lower_bound=standing.lower_bound,

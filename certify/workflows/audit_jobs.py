@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import Any, final
 
+from certify.audits.job_folder import CERTIFICATE, PROGRESS
+from certify.certificates.gap import relative_gap
 from certify.errors import CertifyError
 from certify.models.loading import Problem
 from certify.models.spec.problem_file import spec_from_content
@@ -15,14 +17,11 @@ from certify.reports.result_json import error_object, result_object
 from certify.workflows.check import CheckOptions, run_check
 from certify.workflows.threads import use_threads
 
-# Names of what a check leaves in its folder.
-CERTIFICATE = "certificate"
-PROGRESS = "progress.json"
 # Progress is written at most this often.
 PROGRESS_SECONDS = 0.25
 
 
-def check_item(folder: Path, content: dict[str, Any], device: str, seed: int, threads: int | None) -> dict[str, Any]:
+def check_item(folder: Path, content: dict[str, Any], *, device: str, seed: int, threads: int | None) -> dict[str, Any]:
     """Check one model; leaves the certificate in the folder.
 
     Args:
@@ -40,7 +39,8 @@ def check_item(folder: Path, content: dict[str, Any], device: str, seed: int, th
         spec = spec_from_content(content, Path(), lambda at, key: "audit")
         problem = Problem.from_files(spec, device)
         use_threads(threads, problem)
-        outcome = run_check(problem, CheckOptions(seed, time.perf_counter() - started), _Progress(folder))
+        options = CheckOptions(seed=seed, load_seconds=time.perf_counter() - started)
+        outcome = run_check(problem, options, _Progress(folder))
     except CertifyError as error:
         return error_object(content["model"]["path"], error.code, int(error.exit_code), str(error))
     if outcome.certificate is not None:
@@ -59,6 +59,6 @@ class _Progress:
         now = time.monotonic()
         if now - self._last >= PROGRESS_SECONDS:
             self._last = now
-            gap = (upper - lower) / max(abs(upper), 1e-300)
+            gap = relative_gap(upper - lower, upper)
             state = {"phase": phase, "gap": gap if math.isfinite(gap) else None}
             self._file.write_text(json.dumps(state), encoding="utf-8")

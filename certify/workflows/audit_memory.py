@@ -59,6 +59,7 @@ class Memory:
         results: ResultsFile,
         digests: DigestIndex,
         resumed: Mapping[str, Record],
+        *,
         use_cache: bool,
     ) -> None:
         """Nothing is read yet.

@@ -16,7 +16,7 @@ UNREADABLE = ("model-file", "data-file")
 
 
 def recheck_item(
-    folder: Path, certificate: str, content: dict[str, Any], data: list[str], claim: list[float], certified: bool
+    folder: Path, certificate: str, content: dict[str, Any], data: list[str], claim: list[float], *, certified: bool
 ) -> dict[str, Any]:
     """Check a cached certificate.
 
@@ -39,11 +39,11 @@ def recheck_item(
     verdict = verify_bytes(found, model, files)
     if verdict.status == "invalid" and verdict.rule in UNREADABLE:
         verdict = verify_bytes(found)
-    why = _objection(verdict, claim, certified) or _other_problem(read_certificate(found), content)
+    why = _objection(verdict, claim, certified=certified) or _other_problem(read_certificate(found), content)
     return {"accepted": not why, "why": why}
 
 
-def _objection(verdict: Verdict, claim: list[float], certified: bool) -> str:
+def _objection(verdict: Verdict, claim: list[float], *, certified: bool) -> str:
     if verdict.status != "valid":
         return f"rule '{verdict.rule}' does not hold: {verdict.message}"
     if [verdict.upper, verdict.lower] != claim:

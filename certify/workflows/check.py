@@ -19,7 +19,7 @@ from certify.workflows.prove import Quest, search_and_bound
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckOptions:
     """How to run a check; the problem itself says what to check.
 

@@ -18,7 +18,7 @@ from certify.workflows.listener import silent
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GrowOptions:
     """How to grow; the problem itself says what.
 
