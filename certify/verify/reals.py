@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from certify.verify.certificate import Certificate
+    from certify.verify.statement.certificate import Certificate
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]

@@ -8,14 +8,14 @@ from typing import Literal, final
 
 import numpy as np
 
-from certify.verify.certificate import Certificate, read_certificate, within_tolerance
-from certify.verify.cones import cone_tree_upper
-from certify.verify.duality import dual_value, objective, require_dual_point, require_supported
+from certify.verify.statement.certificate import Certificate, read_certificate, within_tolerance
+from certify.verify.proofs.cone_tree import cone_tree_upper
+from certify.verify.statement.duality import dual_value, objective, require_dual_point, require_supported
 from certify.verify.enclosure import Enclosure
-from certify.verify.free_skip import DualPoint, change_to_kernel, dual_point
-from certify.verify.links import require_data, require_model
-from certify.verify.losses import bind_loss
-from certify.verify.polar import changed_polar, polar_upper
+from certify.verify.statement.dual_point import DualPoint, change_to_kernel, dual_point
+from certify.verify.links.data_link import require_data, require_model
+from certify.verify.statement.losses import bind_loss
+from certify.verify.proofs.polar import changed_polar, polar_upper
 from certify.verify.reals import Arithmetic, Reals
 from certify.verify.rejection import Rejection, require
 from certify.verify.semidefinite import proves_semidefinite

@@ -9,12 +9,12 @@ import math
 
 import numpy as np
 
-from certify.verify.certificate import KINDS, LARGEST_DERIVED, Certificate
-from certify.verify.majorants import scalar_majorant_holds, vector_majorant_holds
-from certify.verify.randomized import power_test_holds
+from certify.verify.statement.certificate import KINDS, LARGEST_DERIVED, Certificate
+from certify.verify.proofs.majorants import scalar_majorant_holds, vector_majorant_holds
+from certify.verify.proofs.randomized import power_test_holds
 from certify.verify.reals import Arithmetic, Array, Reals
 from certify.verify.rejection import require
-from certify.verify.sorting import sorting_holds
+from certify.verify.proofs.sorting import sorting_holds
 
 
 def polar_upper(certificate: Certificate, arithmetic: Arithmetic) -> float:

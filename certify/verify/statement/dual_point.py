@@ -13,9 +13,9 @@ from typing import final
 
 import numpy as np
 
-from certify.verify.certificate import Certificate
+from certify.verify.statement.certificate import Certificate
 from certify.verify.enclosure import GROW, TINY, Enclosure
-from certify.verify.losses import BoundLoss
+from certify.verify.statement.losses import BoundLoss
 from certify.verify.reals import Arithmetic, Array, Mask, Reals
 from certify.verify.rejection import require
 from certify.verify.semidefinite import proves_semidefinite

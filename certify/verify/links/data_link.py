@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from certify.verify.certificate import PARAMETERS, Certificate
-from certify.verify.losses import LOSSES
-from certify.verify.model_file import DAMAGE, read_model, read_safetensors
+from certify.verify.statement.certificate import PARAMETERS, Certificate
+from certify.verify.statement.losses import LOSSES
+from certify.verify.links.model_file import DAMAGE, read_model, read_safetensors
 from certify.verify.reals import Array
 from certify.verify.rejection import refuse, require
 

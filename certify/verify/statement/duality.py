@@ -13,9 +13,9 @@ from collections.abc import Callable
 
 import numpy.typing as npt
 
-from certify.verify.certificate import Certificate
-from certify.verify.free_skip import DualPoint
-from certify.verify.losses import BoundLoss
+from certify.verify.statement.certificate import Certificate
+from certify.verify.statement.dual_point import DualPoint
+from certify.verify.statement.losses import BoundLoss
 from certify.verify.reals import Reals, sums_to_zero
 from certify.verify.rejection import require
 

@@ -21,8 +21,8 @@ from typing import final
 import numpy as np
 import numpy.typing as npt
 
-from certify.verify.certificate import Certificate
-from certify.verify.cone_walk import Cones, Integers, leaves
+from certify.verify.statement.certificate import Certificate
+from certify.verify.proofs.cone_walk import Cones, Integers, leaves
 from certify.verify.enclosure import (
     GROW,
     SQUARES_UNDERFLOW,
@@ -30,7 +30,7 @@ from certify.verify.enclosure import (
     Enclosure,
     gamma,
 )
-from certify.verify.least_norms import least_norms
+from certify.verify.proofs.least_norms import least_norms
 from certify.verify.reals import Array, Mask, Reals
 from certify.verify.rejection import require
 

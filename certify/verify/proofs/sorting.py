@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from certify.verify.certificate import Certificate
+from certify.verify.statement.certificate import Certificate
 from certify.verify.reals import Arithmetic, Array
 from certify.verify.rejection import require
 

@@ -13,7 +13,7 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
-from certify.verify.certificate import Certificate
+from certify.verify.statement.certificate import Certificate
 from certify.verify.enclosure import Enclosure
 from certify.verify.reals import Array, Mask, Reals
 from certify.verify.rejection import require

@@ -1,4 +1,4 @@
-"""ReLU polar by cones, in balls: the walk and the guesses of `certify.verify.cones`, and every leaf proven anew.
+"""ReLU polar by cones, in balls: the walk and the guesses of `certify.verify.proofs.cone_tree`, and every leaf proven anew.
 
 Generators are exact dyadic numbers, and tangents may be any 0 or 1; so floats choose, and balls prove w·v ≥ val.
 """
@@ -12,9 +12,9 @@ from typing import final
 import numpy as np
 from flint import arb
 
-from certify.verify.certificate import Certificate
-from certify.verify.cone_walk import Cones, leaves
-from certify.verify.cones import (
+from certify.verify.statement.certificate import Certificate
+from certify.verify.proofs.cone_walk import Cones, leaves
+from certify.verify.proofs.cone_tree import (
     THRESHOLD_MARGIN,
     directions_of,
     normalized,
@@ -26,7 +26,7 @@ from certify.verify.cones import (
 )
 from certify.verify.enclosure import TINY
 from certify.verify.exact.balls import ZERO, Balls, Objects, balls
-from certify.verify.least_norms import least_norms
+from certify.verify.proofs.least_norms import least_norms
 from certify.verify.reals import Array, Reals
 from certify.verify.rejection import refuse
 

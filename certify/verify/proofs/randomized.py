@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from certify.verify.certificate import Certificate
+from certify.verify.statement.certificate import Certificate
 from certify.verify.enclosure import GROW, SQUARES_UNDERFLOW, gamma
-from certify.verify.power_test import plan_test, random_starts
+from certify.verify.proofs.power_test import plan_test, random_starts
 from certify.verify.reals import Reals
 from certify.verify.rejection import refuse_proof
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from certify.verify.certificate import Certificate
+from certify.verify.statement.certificate import Certificate
 from certify.verify.reals import Arithmetic, Array, Mask, Reals
 from certify.verify.rejection import require
 
