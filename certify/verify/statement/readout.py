@@ -73,7 +73,7 @@ class Readout:
 def _contracted(values: Reals, counts: Array) -> Reals:
     """Values (a, s) times counts (s, t); without rounding where every column counts one entry once."""
     if counts.size and counts.max() <= 1 and counts.sum(0).max() <= 1:
-        return values[:, counts.argmax(0)].only(counts.any(0))
+        return values[:, counts.argmax(0)].only(np.greater(counts.sum(0), 0))
     return values @ counts
 
 
