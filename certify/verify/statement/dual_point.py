@@ -1,4 +1,4 @@
-"""The dual point under a free linear skip: A' nearest to A with EᵀA' = 0, which binary64 cannot hold.
+"""The dual point under a free linear part XC: A' nearest to A with EᵀA' = 0, which binary64 cannot hold.
 
 E is X, with a column of ones where a bias is free. Output j changes over the samples I_j where A_ij ≠ 0 alone,
     A'_j = A_j − E (EᵀE)⁻¹ EᵀA_j   on I_j, and 0 elsewhere,
@@ -13,12 +13,12 @@ from typing import final
 
 import numpy as np
 
-from certify.verify.certificate import Certificate
 from certify.verify.enclosure import GROW, TINY, Enclosure
-from certify.verify.losses import BoundLoss
 from certify.verify.reals import Arithmetic, Array, Mask, Reals
 from certify.verify.rejection import require
 from certify.verify.semidefinite import proves_semidefinite
+from certify.verify.statement.certificate import Certificate
+from certify.verify.statement.losses import BoundLoss
 
 # Shares of a guess at the least eigenvalue that are tried in turn.
 EIGENVALUE_SHARES = (0.9, 0.5, 0.1)
@@ -30,7 +30,7 @@ class DualPoint:
     """What the proof speaks of, up to the factor s.
 
     Attributes:
-        values: A', (n, c); A unless a skip is free.
+        values: A', (n, c); A unless a linear part of the inputs is free.
         change: A' − A, (n, c).
     """
 
@@ -42,14 +42,14 @@ def dual_point(certificate: Certificate, loss: BoundLoss, arithmetic: Arithmetic
     """The dual point of a certificate.
 
     Raises:
-        Rejection: a skip is free, and the columns of E are not shown to be independent.
+        Rejection: a linear part of the inputs is free, and the columns of E are not shown to be independent.
     """
     dual: Array = certificate.arrays["A"]
     values, unchanged = arithmetic.real(dual), arithmetic.real(np.zeros_like(dual))
-    if certificate.skip != "free":
+    if not certificate.problem.frees_inputs:
         return DualPoint(values, unchanged)
     features: Array = certificate.arrays["X"]
-    if "free" in (certificate.hidden_bias, certificate.output_bias):
+    if certificate.problem.frees_constants:
         features = np.concatenate([features, np.ones((len(features), 1))], 1)
     moves: Mask = dual != 0
     if loss.kind.couples:

@@ -1,37 +1,37 @@
-"""ReLU polar by cones: every direction lies in a leaf of the tree, and every leaf proves a bound.
+"""Polar of a kink by cones: every direction lies in a leaf of the tree, and every leaf proves a bound.
 
-Reduction: for any rows G (n, k) and frame F, Ω° ≤ |F|₂ max{|Σ Q_i relu(g_i·a)| : |a| ≤ 1} + Σ |Q_i| |h_i − F g_i|.
-With a free bias, h_i is x_i − m, and a has one more coordinate, outside the norm, that multiplies a constant κ > 0.
+The step `project` comes first: rows G (N, k) and scores S~ in floats. With a free column the last coordinate of a is
+outside the norm, and multiplies a constant κ > 0.
 
 Leaf: for a = Σ a_k v_k, a_k ≥ 0, relu(g·a) lies below Σ a_k relu(g·v_k) and above b g·a, for any b ∈ {0, 1}.
-So output j of Qᵀrelu(G a) lies between Σ a_k below_kj and Σ a_k above_kj, and |·| ≤ Σ a_k val_k ≤ |w| for any w with
-w·v_k ≥ val_k, where val_k = above_k for one output and sign, |above_k + below_k|/2 + |above_k − below_k|/2 for several.
+So output j of Wᵀrelu(G a), W = (above − below) Q, lies between Σ a_k below_kj and Σ a_k above_kj; both gain what is
+exact, the linear part below (GᵀQ)_j·v_k. So |·| ≤ Σ a_k val_k ≤ |w| for any w with w·v_k ≥ val_k, where val_k = above_k
+for one output and sign, |above_k + below_k|/2 + |above_k − below_k|/2 for several.
 
 Rounding: after scaling by powers of two, |v|₁ = 1, so that every val_k errs by at most
-ε = 8 γ_{2(n+k+c)+40} Σ |Q_i|₂ |g_i|_∞ + 2⁻⁵⁰⁰.
+ε = 8 γ_{2(N+k+m)+40} L Σ |Q_i|₂ |g_i|_∞ + 2⁻⁵⁰⁰, L = max(1, |above − below| + 2 |below|).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
 import numpy as np
-import numpy.typing as npt
 
-from certify.verify.certificate import Certificate
-from certify.verify.cone_walk import Cones, Integers, leaves
 from certify.verify.enclosure import (
     GROW,
     SQUARES_UNDERFLOW,
     TINY,
-    Enclosure,
     gamma,
 )
-from certify.verify.least_norms import least_norms
-from certify.verify.reals import Array, Mask, Reals
+from certify.verify.forms.form import Form
+from certify.verify.forms.projection import Projection, project
+from certify.verify.proofs.cone_walk import Cones, Integers, leaves
+from certify.verify.proofs.least_norms import least_norms
+from certify.verify.proofs.proof import Proof
+from certify.verify.reals import Array, Mask
 from certify.verify.rejection import require
 
 # Entries of the largest array that is evaluated at once.
@@ -43,17 +43,19 @@ THRESHOLD_MARGIN = 1 - 2.0**-45
 @final
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """Qᵀ relu(G a), Q = −A, in units in which all entries are at most 1.
+    """Qᵀ σ(G a) = Wᵀ relu(G a) + below (GᵀQ)ᵀ a, Q = −S~, W = (above − below) Q, in units in which |G|, |Q| ≤ 1.
 
     Attributes:
-        rows: G with the free column, (n, k).
-        weights: max(Q, 0) and max(−Q, 0), (n, 2c).
+        rows: G with the free column, (N, k).
+        weights: W⁺ and W⁻, (N, 2m).
+        linear: below GᵀQ, (k, m).
         error: ε.
         free: whether the last coordinate is outside the norm.
     """
 
     rows: Array
     weights: Array
+    linear: Array
     error: float
     free: bool
 
@@ -75,47 +77,24 @@ class Sum:
         return slopes.reshape(len(directions), weights.shape[1], rows.shape[1])
 
 
-def cone_tree_upper(certificate: Certificate) -> float:
-    """Upper bound on the polar that the tree of a certificate proves; +inf if it proves none.
+def cone_tree_upper(form: Form, proof: Proof) -> float:
+    """Upper bound on the polar that a tree proves; +inf if it proves none.
 
     Raises:
         Rejection: the tree is malformed.
     """
-    arrays = certificate.arrays
-    splits, tangents, outputs = arrays["splits"], arrays["tangents"], arrays["A"].shape[1]
-    ranks = require_leaves(certificate)
-    rest, frame_norm = (float(part.high) for part in reduction(certificate, Enclosure))
-    own, unit = normalized(certificate)
-    threshold = (certificate.polar_upper - rest) / max(frame_norm * unit, TINY) * THRESHOLD_MARGIN
+    splits, tangents = proof.arrays["splits"], proof.arrays["tangents"]
+    ranks = require_leaves(proof)
+    projection = project(form, proof)
+    rest, gain = float(projection.rest.high), float(projection.gain.high)
+    own, unit = _normalized_sum(projection)
+    threshold = (proof.upper - rest) / max(gain * unit, TINY) * THRESHOLD_MARGIN
     largest = 0.0
-    for sign, cones in leaves(splits, own.rows.shape[1], own.interpolated, 2 if outputs == 1 else 1):
+    for sign, cones in leaves(splits, own.rows.shape[1], own.interpolated, 2 if form.scores.shape[1] == 1 else 1):
         weights = tangents[ranks[cones.nodes]].astype(np.float64)
         bounds, _ = least_norms(within(cones.vertices, own.free), _values(own, cones, sign, weights), threshold)
         largest = max(largest, float(bounds.max())) if bool((bounds < np.inf).all()) else math.inf
-    return (frame_norm * unit * largest + rest) * (1 + 2.0**-48) + TINY
-
-
-def reduction(certificate: Certificate, real: Callable[[npt.ArrayLike], Reals]) -> tuple[Reals, Reals]:
-    """Σ |Q_i| |h_i − F g_i|, and √(largest row sum of |FᵀF|) ≥ |F|₂."""
-    arrays = certificate.arrays
-    inputs = real(arrays["X"])
-    if certificate.free_hidden:
-        inputs = inputs - arrays["center"]
-    elif certificate.hidden_bias == "penalized":
-        inputs = real(np.concatenate([arrays["X"], np.ones((len(arrays["X"]), 1))], 1))
-    residuals = (inputs - real(arrays["rows"]) @ arrays["frame"].T).row_norms()
-    rest = (real(arrays["A"]).row_norms() * residuals).sum()
-    gram = (real(arrays["frame"].T) @ arrays["frame"]).absolute().sum(1)
-    return rest, real(gram.high.max(initial=2.0**-60)).square_root()
-
-
-def rows_with_column(certificate: Certificate) -> Array:
-    """G (n, k), with the free column κ appended where a bias is free."""
-    rows: Array = certificate.arrays["rows"]
-    if not certificate.free_hidden:
-        return rows
-    column = float(certificate.arrays["column"][0])
-    return np.concatenate([rows, np.full((len(rows), 1), column)], 1)
+    return (gain * unit * largest + rest) * (1 + 2.0**-48) + TINY
 
 
 def directions_of(cones: Cones, weights: Array, free: bool) -> Array:
@@ -132,38 +111,48 @@ def directions_of(cones: Cones, weights: Array, free: bool) -> Array:
     return np.where(np.any(axis, axis=1, keepdims=True), (axis[:, None, :] @ vertices)[:, 0], directions)
 
 
-def require_leaves(certificate: Certificate) -> Integers:
+def require_leaves(proof: Proof) -> Integers:
     """Row of `tangents` that belongs to each node.
 
     Raises:
         Rejection: there are more or fewer rows than leaves.
     """
-    splits, tangents = certificate.arrays["splits"], certificate.arrays["tangents"]
+    splits, tangents = proof.arrays["splits"], proof.arrays["tangents"]
     count = int((splits == 0).sum())
     require(count == len(tangents), "cone-tree-shape", f"{count} leaves, {len(tangents)} tangent directions")
     ranks: Integers = np.cumsum(splits == 0) - 1
     return ranks
 
 
-def normalized(certificate: Certificate) -> tuple[Sum, float]:
-    """The sum that the tree bounds, and the unit in which it does.
+def normalized(projection: Projection) -> tuple[Array, Array, float]:
+    """Rows and Q = −S~ divided by powers of two so that no entry exceeds 1, and the unit of their products.
 
     Raises:
         Rejection: the free column is not positive.
     """
-    rows, scores = rows_with_column(certificate), -certificate.arrays["A"]
+    rows, scores = projection.rows, -projection.scores
     units = [_power_of_two(rows), _power_of_two(scores)]
     rows, scores = rows / units[0], scores / units[1]
-    if certificate.free_hidden:
+    if projection.free:
         # Were it to vanish in these units, no sample would count as active on the positive free axis.
-        positive = bool((rows[:, -1] > 0).all())
-        found = float(certificate.arrays["column"][0])
+        positive, found = bool((rows[:, -1] > 0).all()), float(projection.rows[0, -1])
         require(positive, "cone-tree-column", f"the free column is {found!r}, needs to be positive beside the rows")
+    return rows, scores, units[0] * units[1]
+
+
+def _normalized_sum(projection: Projection) -> tuple[Sum, float]:
+    """The sum that the tree bounds, and the unit in which it does."""
+    rows, scores, unit = normalized(projection)
+    activation = projection.activation
     terms = 2 * (sum(rows.shape) + scores.shape[1]) + 40
     magnitude = float((np.linalg.norm(scores, axis=1) * np.abs(rows).max(1)).sum()) * (1 + gamma(terms))
-    weights = np.concatenate([np.maximum(scores, 0.0), np.maximum(-scores, 0.0)], 1)
-    error = (8 * gamma(terms) * magnitude + SQUARES_UNDERFLOW) * GROW
-    return Sum(rows, weights, error, certificate.free_hidden), units[0] * units[1]
+    gap = activation.above - activation.below
+    slopes = max((abs(gap) + 2 * abs(activation.below)) * GROW, 1.0)
+    error = (8 * gamma(terms) * slopes * magnitude + SQUARES_UNDERFLOW) * GROW
+    bent = scores * gap
+    weights = np.concatenate([np.maximum(bent, 0.0), np.maximum(-bent, 0.0)], 1)
+    linear = activation.below * (rows.T @ scores)
+    return Sum(rows, weights, linear, error, projection.free), unit
 
 
 def _power_of_two(values: Array) -> float:
@@ -178,10 +167,11 @@ def _values(own: Sum, cones: Cones, sign: int, weights: Array) -> Array:
     c = own.weights.shape[1] // 2
     columns = slice(1 - sign, 2 - sign) if c == 1 else slice(0, 2 * c)
     linear = vertices @ own.tangents(directions, columns).transpose(0, 2, 1)
+    exact = vertices @ own.linear
     if c == 1:
-        values = sums[:, :, sign] - linear[:, :, 0]
+        values = sums[:, :, sign] - linear[:, :, 0] + (1 - 2 * sign) * exact[:, :, 0]
     else:
-        above, below = sums[:, :, :c] - linear[:, :, c:], linear[:, :, :c] - sums[:, :, c:]
+        above, below = sums[:, :, :c] - linear[:, :, c:] + exact, linear[:, :, :c] - sums[:, :, c:] + exact
         values = (np.linalg.norm(above + below, axis=2) + np.linalg.norm(above - below, axis=2)) / 2
     values = values + own.error
     return np.where(on_axis(vertices), 0.0, values) if own.free else values

@@ -1,4 +1,4 @@
-"""ReLU polar by cones, in balls: the walk and the guesses of `certify.verify.cones`, and every leaf proven anew.
+"""Polar of a kink by cones, in balls: the walk and the guesses of floats, and every leaf proven anew.
 
 Generators are exact dyadic numbers, and tangents may be any 0 or 1; so floats choose, and balls prove w·v ≥ val.
 """
@@ -12,21 +12,21 @@ from typing import final
 import numpy as np
 from flint import arb
 
-from certify.verify.certificate import Certificate
-from certify.verify.cone_walk import Cones, leaves
-from certify.verify.cones import (
+from certify.verify.enclosure import TINY
+from certify.verify.exact.balls import ZERO, Balls, Objects, balls
+from certify.verify.forms.form import Form
+from certify.verify.forms.projection import Projection, project
+from certify.verify.proofs.cone_tree import (
     THRESHOLD_MARGIN,
     directions_of,
     normalized,
     on_axis,
-    reduction,
     require_leaves,
-    rows_with_column,
     within,
 )
-from certify.verify.enclosure import TINY
-from certify.verify.exact.balls import ZERO, Balls, Objects, balls
-from certify.verify.least_norms import least_norms
+from certify.verify.proofs.cone_walk import Cones, leaves
+from certify.verify.proofs.least_norms import least_norms
+from certify.verify.proofs.proof import Proof
 from certify.verify.reals import Array, Reals
 from certify.verify.rejection import refuse
 
@@ -38,64 +38,72 @@ BLOCK = 2**18
 @final
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """Qᵀ relu(G a), Q = −A, in balls.
+    """Qᵀ σ(G a) = Wᵀ relu(G a) + below (GᵀQ)ᵀ a, Q = −S~, W = (above − below) Q, in balls.
 
     Attributes:
-        rows: G with the free column, (n, k).
-        weights: max(Q, 0) and max(−Q, 0), (n, 2c).
+        rows: G with the free column, (N, k).
+        weights: W⁺ and W⁻, (N, 2m).
+        linear: below GᵀQ, (k, m).
         free: whether the last coordinate is outside the norm.
     """
 
     rows: Array
-    weights: Array
+    weights: Balls
+    linear: Balls
     free: bool
 
     def interpolated(self, points: Array) -> Objects:
-        """Σ_i weights_i relu(g_i·v) at points v (P, k), (P, 2c)."""
-        rows, weights = Balls.of(self.rows.T), Balls.of(self.weights)
+        """Σ_i weights_i relu(g_i·v) at points v (P, k), (P, 2m)."""
+        rows = Balls.of(self.rows.T)
         step = max(1, BLOCK // len(self.rows))
         parts = [Balls.of(points[at : at + step]) for at in range(0, len(points), step)]
-        return np.concatenate([((part @ rows).maximum(0.0) @ weights).values for part in parts])
+        return np.concatenate([((part @ rows).maximum(0.0) @ self.weights).values for part in parts])
 
     def tangents(self, directions: Array, column: slice) -> Balls:
         """Σ_i b_i weights_i g_i of some columns, with b_i = 1 where g_i·direction > 0; (P, columns, k)."""
         weights = self.weights[:, column]
-        maps = (Balls.of(weights[:, :, None]) * self.rows[:, None, :]).reshape(len(weights), -1)
+        maps = (weights[:, :, None] * self.rows[:, None, :]).reshape(len(self.rows), -1)
         step = max(1, BLOCK // len(self.rows))
         blocks = [directions[at : at + step] @ self.rows.T > 0 for at in range(0, len(directions), step)]
         found = [(Balls.of(block.astype(np.float64)) @ maps) for block in blocks]
         return Balls.joined(found, 0).reshape(len(directions), weights.shape[1], self.rows.shape[1])
 
 
-def cone_tree_upper(certificate: Certificate) -> float:
-    """Upper bound on the polar that the tree of a certificate proves; +inf if it proves none.
+def cone_tree_upper(form: Form, proof: Proof) -> float:
+    """Upper bound on the polar that a tree proves; +inf if it proves none.
 
     Raises:
         Rejection: the tree is malformed, or too large for balls.
     """
-    splits, tangents = certificate.arrays["splits"], certificate.arrays["tangents"]
-    ranks = require_leaves(certificate)
-    rest, frame_norm = reduction(certificate, Balls.of)
-    rows, scores = rows_with_column(certificate), -certificate.arrays["A"]
-    work = len(splits) * len(rows)
+    splits, tangents = proof.arrays["splits"], proof.arrays["tangents"]
+    ranks = require_leaves(proof)
+    projection = project(form, proof)
+    work = len(splits) * len(projection.rows)
     if work > LARGEST_TREE:
         refuse(
             "too-large-for-exact",
-            f"{len(splits)} cones times {len(rows)} samples, at most {LARGEST_TREE}; check without --exact",
+            f"{len(splits)} cones times {len(projection.rows)} rows, at most {LARGEST_TREE}; check without --exact",
         )
-    own = Sum(rows, np.concatenate([np.maximum(scores, 0.0), np.maximum(-scores, 0.0)], 1), certificate.free_hidden)
-    unit = normalized(certificate)[1]
-    room = certificate.polar_upper - float(rest.high)
-    threshold = room / max(float(frame_norm.high) * unit, TINY) * THRESHOLD_MARGIN
+    own, unit = _sum(projection), normalized(projection)[2]
+    room = proof.upper - float(projection.rest.high)
+    threshold = room / max(float(projection.gain.high) * unit, TINY) * THRESHOLD_MARGIN
     largest = ZERO
-    for sign, cones in leaves(splits, rows.shape[1], own.interpolated, 2 if scores.shape[1] == 1 else 1):
+    for sign, cones in leaves(splits, own.rows.shape[1], own.interpolated, 2 if own.linear.shape[1] == 1 else 1):
         values = _values(own, cones, sign, tangents[ranks[cones.nodes]].astype(np.float64))
         guesses = least_norms(within(cones.vertices, own.free), values.high / unit, threshold)[1]
         bound = _proven_norm(within(cones.vertices, own.free), values, guesses)
         if not bound.is_finite():
             return math.inf
         largest = largest.max(bound)
-    return float((frame_norm * Balls(largest) + rest).high)
+    return float((projection.gain * Balls(largest) + projection.rest).high)
+
+
+def _sum(projection: Projection) -> Sum:
+    scores, activation = Balls.of(-projection.scores), projection.activation
+    bent = activation.gap(scores)
+    weights = Balls.joined([bent.maximum(0.0), (-bent).maximum(0.0)], 1)
+    linear = Balls.of(projection.rows.T) @ scores * activation.below
+    return Sum(projection.rows, weights, linear, projection.free)
 
 
 def _values(own: Sum, cones: Cones, sign: int, weights: Array) -> Balls:
@@ -106,10 +114,11 @@ def _values(own: Sum, cones: Cones, sign: int, weights: Array) -> Balls:
     vertices, sums = Balls.of(cones.vertices), Balls(cones.sums)
     slopes = own.tangents(directions, columns)
     linear = (vertices[:, :, None] * slopes[:, None]).sum(3)
+    exact = (vertices.reshape(-1, vertices.shape[2]) @ own.linear).reshape(*vertices.shape[:2], c)
     if c == 1:
-        values = balls(sums[:, :, sign] - linear[:, :, 0])
+        values = balls(sums[:, :, sign] - linear[:, :, 0] + exact[:, :, 0] * (1.0 - 2 * sign))
     else:
-        above, below = sums[:, :, :c] - linear[:, :, c:], linear[:, :, :c] - sums[:, :, c:]
+        above, below = sums[:, :, :c] - linear[:, :, c:] + exact, linear[:, :, :c] - sums[:, :, c:] + exact
         values = balls((_norms(above + below) + _norms(above - below)) * 0.5)
     return values.only(~on_axis(cones.vertices)) if own.free else values
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from certify.verify.exact.balls import Balls, balls, matrix
-from certify.verify.free_skip import require_independent
 from certify.verify.reals import Array, Reals
+from certify.verify.statement.dual_point import require_independent
 
 
 def change_to_kernel(features: Array, dual: Array) -> Reals:

@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
-import numpy.typing as npt
 
-from certify.verify.certificate import Certificate
 from certify.verify.enclosure import Enclosure
-from certify.verify.reals import Array, Mask, Reals
+from certify.verify.reals import Array, Mask, Real, Reals
 from certify.verify.rejection import require
+from certify.verify.statement.certificate import Certificate
 
 Terms = Callable[[Reals, Array, Reals], Reals]
-Real = Callable[[npt.ArrayLike], Reals]
 
 
 @final
@@ -205,18 +203,19 @@ def bind_loss(certificate: Certificate, real: Real = Enclosure) -> BoundLoss:
     Raises:
         Rejection: unknown loss, or targets, weights or mask out of range.
     """
-    require(certificate.loss in LOSSES, "loss", f"unknown loss {certificate.loss!r:.40}")
-    kind, arrays = LOSSES[certificate.loss], certificate.arrays
+    terms, arrays = certificate.problem.loss, certificate.arrays
+    require(terms.name in LOSSES, "loss", f"unknown loss {terms.name!r:.40}")
+    kind = LOSSES[terms.name]
     targets = arrays["Y"]
-    require(bool(np.all(kind.targets(targets))), "targets", f"a target is not allowed by {certificate.loss}")
-    require(certificate.scale > 0, "scale", f"the factor on the loss is {certificate.scale!r}")
+    require(bool(np.all(kind.targets(targets))), "targets", f"a target is not allowed by {terms.name}")
+    require(terms.scale > 0, "scale", f"the factor on the loss is {terms.scale!r}")
     mask = arrays.get("mask", np.ones(targets.shape, np.uint8))
     weights = arrays.get("sample_weights", np.ones(len(targets)))
     require(bool((mask <= 1).all()) and not (kind.couples and "mask" in arrays), "mask", "not 0 or 1, or not allowed")
     require(bool((weights >= 0).all()), "sample-weights", "one is negative")
     count = len(targets) if kind.couples else int(mask.sum(dtype=np.int64))
     require(count > 0, "mask", "nothing is observed")
-    unit = real(certificate.scale) / (float(count) if certificate.reduction == "mean" else 1.0)
+    unit = real(terms.scale) / (float(count) if terms.reduction == "mean" else 1.0)
     live = (mask > 0) & (weights[:, None] > 0)
     omega = (real(mask.astype(np.float64)) * (real(weights)[:, None] * unit)).only(live)
     return BoundLoss(kind, targets, omega, live, real)

@@ -1,7 +1,7 @@
-"""The link from a certificate to files: digests, and values read again from the files, compared bit by bit.
+"""The link from a certificate to data files: digests, and values read again from the files, compared bit by bit.
 
-Data: `.npz`, `.npy` pair, `.safetensors`, `.csv`, or `.npz` with `rows`, `cols`, `values`, `shape`. Models:
-`.safetensors` and `.pt` (see `model_file`). Every value must be exact in binary64.
+Files: `.npz`, `.npy` pair, `.safetensors`, `.csv`, or `.npz` with `rows`, `cols`, `values`, `shape`. Every value must
+be exact in binary64.
 """
 
 from __future__ import annotations
@@ -10,46 +10,21 @@ import csv
 import hashlib
 import io
 import zipfile
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from certify.verify.certificate import PARAMETERS, Certificate
-from certify.verify.losses import LOSSES
-from certify.verify.model_file import DAMAGE, read_model, read_safetensors
+from certify.verify.links.model_file import DAMAGE, read_safetensors
 from certify.verify.reals import Array
-from certify.verify.rejection import refuse, require
+from certify.verify.rejection import refuse, refuse_proof, require
+from certify.verify.statement.certificate import Certificate
+from certify.verify.statement.losses import LOSSES
+from certify.verify.statement.problem import ROLES
 
 Found = dict[str, npt.NDArray[Any]]
-ROLES = ("inputs", "targets", "sample_weights", "mask")
 LARGEST_UNPACKED = 8 * 2**30
-
-
-def require_model(certificate: Certificate, data: bytes) -> None:
-    """The parameters in the certificate are those of the model file, and all of them unless it is about a head.
-
-    Raises:
-        Rejection: another file, or other values.
-    """
-    found = hashlib.sha256(data).hexdigest()
-    require(found == certificate.sources["model"], "model-digest", f"the model file has SHA-256 {found}")
-    names = certificate.sources["parameters"]
-    require(
-        names is not None,
-        "model-link",
-        "the certificate was made from a model in memory, with layers folded, or of a format read by certify alone",
-    )
-    try:
-        tensors = read_model(data)
-    except DAMAGE as error:
-        refuse("model-file", f"cannot be read: {error}")
-    there = set(names.values()) <= set(tensors) and len(set(names.values())) == len(names)
-    whole = certificate.features is not None or len(names) == len(tensors)
-    require(there and whole, "model-link", f"the model file holds {', '.join(tensors)}")
-    for role in (role for role in PARAMETERS if role in names):
-        same = _identical(certificate.arrays[role], tensors[names[role]])
-        require(same, "model-link", f"{role} is not '{names[role]}' of the model file")
 
 
 def require_data(certificate: Certificate, files: tuple[bytes, ...]) -> None:
@@ -62,26 +37,30 @@ def require_data(certificate: Certificate, files: tuple[bytes, ...]) -> None:
     # Several .npy files have the digest of their digests, one per line.
     text = "".join(digest + "\n" for digest in digests).encode()
     digest = hashlib.sha256(text).hexdigest() if files[0].startswith(b"\x93NUMPY") else digests[0]
-    require(digest == certificate.sources["data"], "data-digest", f"the data have SHA-256 {digest}")
-    names = certificate.sources["data_names"]
-    require(names is not None, "data-link", "the certificate was made from data in memory")
+    require(digest == certificate.problem.data_sha256, "data-digest", f"the data have SHA-256 {digest}")
+    names = certificate.problem.data_names
+    if names is None:
+        refuse_proof("data-link", "the certificate was made from data in memory")
     try:
         found = _read(files, names)
         arrays = {role: _exact(role, values) for role, values in found.items() if values is not None}
         expected = _arranged(certificate, arrays)
     except DAMAGE as error:
         refuse("data-file", f"cannot be read: {type(error).__name__}: {error}")
-    for name in ("X", "Y", "sample_weights", "mask")[certificate.features is not None :]:
+    for name in ("X", "Y", "sample_weights", "mask")[certificate.problem.features is not None :]:
         there, here = expected.get(name), certificate.arrays.get(name)
-        same = there is None and here is None if there is None or here is None else _identical(here, there)
+        same = there is None and here is None if there is None or here is None else identical(here, there)
         require(same, "data-link", f"array '{name}' is not that of the data file")
 
 
-def _identical(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> bool:
+def identical(one: npt.NDArray[Any], other: npt.NDArray[Any] | None) -> bool:
+    """Whether two arrays are the same bit by bit; nothing is the same as None."""
+    if other is None:
+        return False
     return one.shape == other.shape and one.dtype == other.dtype and one.tobytes() == other.tobytes()
 
 
-def _read(files: tuple[bytes, ...], names: dict[str, Any]) -> dict[str, Any]:
+def _read(files: tuple[bytes, ...], names: Mapping[str, Any]) -> dict[str, Any]:
     data = files[0]
     if data.startswith(b"\x93NUMPY"):
         given = [role for role in ROLES if names[role] is not None]
@@ -115,7 +94,7 @@ def _completion(archive: Any) -> dict[str, Any]:  # noqa: ANN401
     return {"inputs": np.eye(height), "targets": targets, "mask": mask}
 
 
-def _table(text: str, names: dict[str, Any]) -> dict[str, Any]:
+def _table(text: str, names: Mapping[str, Any]) -> dict[str, Any]:
     header, *rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
     titles = [title.strip() for title in header]
     require(len(set(titles)) == len(titles), "data-link", "two columns have the same name")
@@ -143,13 +122,13 @@ def _exact(role: str, values: npt.NDArray[Any]) -> Array:
 def _arranged(certificate: Certificate, arrays: Found) -> Found:
     """X, Y, sample weights and mask as a certificate holds them: matrices, class indices as unit vectors."""
     inputs, targets, c = arrays["inputs"], arrays["targets"], certificate.arrays["Y"].shape[1]
-    inputs = inputs[:, None] if inputs.ndim == 1 else inputs
-    indices = LOSSES[certificate.loss].couples and (targets.ndim == 1 or targets.shape[1] == 1)
+    inputs = _flattened(inputs, certificate.problem.inputs)
+    indices = LOSSES[certificate.problem.loss.name].couples and (targets.ndim == 1 or targets.shape[1:] == (1,))
     if indices:
         flat = targets.reshape(-1)
         require(bool(np.isin(flat, np.arange(c)).all()), "data-link", f"class indices are not below {c}")
         targets = np.eye(c)[flat.astype(np.int64)]
-    targets = targets[:, None] if targets.ndim == 1 else targets
+    targets = targets.reshape(len(targets), -1)
     found: Found = {"X": inputs, "Y": targets}
     if "mask" in arrays:
         mask = arrays["mask"].reshape(targets.shape)
@@ -160,3 +139,11 @@ def _arranged(certificate: Certificate, arrays: Found) -> Found:
     if "sample_weights" in arrays:
         found["sample_weights"] = arrays["sample_weights"]
     return found
+
+
+def _flattened(inputs: Array, shape: tuple[int, ...]) -> Array:
+    """X, (n, d), of samples that have the stated shape, or are flat already."""
+    flat = inputs.reshape(len(inputs), -1)
+    fits = inputs.shape[1:] in (shape, flat.shape[1:], ())
+    require(fits, "data-link", f"samples of shape {inputs.shape[1:]}, stated are {shape}")
+    return flat
