@@ -17,11 +17,11 @@ from certify.cli.flags import ReportFlags
 from certify.cli.progress import progress_view
 from certify.cli.report_files import ReportFiles
 from certify.errors import CertifyError, UnsupportedError
+from certify.progress import Listener
 from certify.reports import phrases
 from certify.reports.formats import FORMATS
 from certify.reports.report import Content, Entry, Failure, Place, Report, uniquely_named
 from certify.reports.result_json import error_object, result_object, to_json
-from certify.workflows.listener import Listener
 
 if TYPE_CHECKING:
     from rich.console import Console
