@@ -91,7 +91,8 @@ class BlockGroup:
 
     def costs(self, blocks: Tensor) -> Tensor:
         """λ|x_k|, (b,)."""
-        return self.branch.strength * torch.linalg.vector_norm(self.penalized(blocks), dim=1)
+        costs: Tensor = self.branch.strength * torch.linalg.vector_norm(self.penalized(blocks), dim=1)
+        return costs
 
     def subnetworks(self, blocks: Tensor, limit: float) -> Factors:
         """What the blocks are, without those that cost no more than the limit; a free bias alone may keep one."""

@@ -48,7 +48,7 @@ class BlockProgram:
     def split(self, point: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
         """The blocks (b, size) of every group, and the flat coefficients C (k c,)."""
         sizes = [group.start.numel() for group in self.groups]
-        *parts, coefficients = point.split([*sizes, len(point) - sum(sizes)])
+        *parts, coefficients = torch.split(point, [*sizes, len(point) - sum(sizes)])
         blocks = (part.reshape(group.start.shape) for part, group in zip(parts, self.groups, strict=True))
         return tuple(blocks), coefficients
 
@@ -91,7 +91,7 @@ class BlockProgram:
 
     def _at_walls(self, values: Tensor) -> tuple[Tensor, ...]:
         """Values (s,) at the walls of all blocks, (b, q) of every group."""
-        parts = values.split([group.signs.numel() for group in self.groups])
+        parts = torch.split(values, [group.signs.numel() for group in self.groups])
         return tuple(part.reshape(group.signs.shape) for part, group in zip(parts, self.groups, strict=True))
 
 

@@ -44,7 +44,7 @@ def corrected(
         starts.append(torch.cat([scales, scales.new_zeros(len(more[0]))]))
     master = _Master(objective, tuple(atoms), network.coefficients.numel())
     point = _projected_newton(master, torch.cat([*starts, network.coefficients.flatten()]), deadline)
-    *scales_found, coefficients = point.split([*(len(start) for start in starts), network.coefficients.numel()])
+    *scales_found, coefficients = torch.split(point, [*(len(start) for start in starts), network.coefficients.numel()])
     stacks = []
     for branch, found, scales in zip(objective.branches, atoms, scales_found, strict=True):
         kept = scales > 0

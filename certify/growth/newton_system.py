@@ -91,7 +91,9 @@ class NewtonSystem:
 
     def _halved(self, roots: tuple[Tensor, ...], columns: Tensor, upper: bool = False) -> Tensor:
         """D^{-1/2} times columns (m, k); the triangular factors of the blocks say which root."""
-        *parts, tail = columns.split([*(root.shape[0] * root.shape[1] for root in roots), len(self.program.tail)])
+        *parts, tail = torch.split(
+            columns, [*(root.shape[0] * root.shape[1] for root in roots), len(self.program.tail)]
+        )
         solved = []
         for root, part in zip(roots, parts, strict=True):
             inside = part.reshape(*root.shape[:2], part.shape[1])

@@ -48,7 +48,7 @@ def _without(
     order = torch.cat(costs(objective, network)).argsort()
     kept = torch.ones(network.width, dtype=torch.bool, device=order.device)
     kept[order[places.start : places.stop]] = False
-    parts = zip(network.stacks, kept.split(network.widths), strict=True)
+    parts = zip(network.stacks, torch.split(kept, list(network.widths)), strict=True)
     left = ParallelNetwork(tuple(tuple(f[part] for f in stack) for stack, part in parts), network.coefficients)
     return _if_allowed(objective, refit(objective, left, deadline), ceiling)
 

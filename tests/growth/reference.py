@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from certify.problem import Bilinear, Branch, ConvexPart, LossSpec, Objective, Rows, Squares
+from certify.problem import Bilinear, Branch, ConvexPart, LossSpec, Objective, Readout, Rows, Squares, View
 from tests.soundness.cells import all_patterns
 
 # What the solver may be off by, relative to the optimum.
 SOLVER_ERROR = 5e-7
-PRECISE = {"tol_gap_abs": 1e-11, "tol_gap_rel": 1e-11, "tol_feas": 1e-11}
+PRECISE = {"tol_gap_abs": 1e-9, "tol_gap_rel": 1e-9, "tol_feas": 1e-9}
 
 
 def drawn(*shape: int, seed: int = 0) -> Tensor:
@@ -26,13 +26,19 @@ def drawn(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def squared_error(
-    branches: tuple[Branch, ...], targets: Tensor, offset: Tensor | None = None, ridge: float | None = None
+def objective_of(
+    *branches: Branch, targets: Tensor, offset: Tensor | None = None, ridge: float | None = None, loss: str = "mse"
 ) -> Objective:
-    """Mean squared error; with a ridge, an output bias that has it (0 for a free one)."""
+    """A mean loss; with a ridge, an output bias that has it (0 for a free one)."""
     features = targets.new_ones(len(targets), 0 if ridge is None else 1)
     convex = ConvexPart(features, torch.full((features.shape[1],), ridge or 0.0, dtype=torch.float64))
-    return Objective(branches, convex, LossSpec("mse").bind(targets, targets.shape[1]), offset)
+    return Objective(branches, convex, LossSpec(loss).bind(targets, targets.shape[1]), offset)
+
+
+def view_of(inputs: Tensor, hidden: str = "absent", readout: Readout | None = None) -> View:
+    """A view with an absent, penalized or free hidden bias."""
+    rows = inputs if hidden == "absent" else torch.cat([inputs, torch.ones_like(inputs[:, :1])], 1)
+    return View(rows, int(hidden == "free"), readout or Readout())
 
 
 def optimum(objective: Objective) -> float:
@@ -56,13 +62,12 @@ def _branch(branch: Branch) -> tuple[cvxpy.Expression, cvxpy.Expression, list[cv
     match branch.form:
         case Rows(_, slopes):
             parts, costs, walls = [], [], []
-            for pattern in torch.from_numpy(all_patterns(rows.numpy()) > 0):
-                slope = torch.where(pattern, slopes.positive, slopes.negative).double()
+            for signs in torch.from_numpy(2 * all_patterns(rows.numpy()) - 1):
+                slope = slopes.at(signs)
                 pair = cvxpy.Variable((2, rows.shape[1]))
                 parts.append(_map(branch, slope[:, None] * rows) @ (pair[0] - pair[1]))
                 costs.append(cvxpy.sum(cvxpy.norm(pair[:, :penalized], axis=1)))
-                sign = np.where(pattern.numpy(), 1.0, -1.0)[None, :]
-                walls.append(cvxpy.multiply(np.repeat(sign, 2, 0), pair @ rows.numpy().T) >= 0)
+                walls.append(cvxpy.multiply(signs.expand(2, -1).numpy(), pair @ rows.numpy().T) >= 0)
             return sum(parts), sum(costs), walls
         case Bilinear():
             weights = cvxpy.Variable(rows.shape[1])
