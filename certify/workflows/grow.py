@@ -14,7 +14,6 @@ from certify.problem import ParallelNetwork
 from certify.workflows.assess import Findings, assess
 from certify.workflows.certificate_of import FAILURE_PROBABILITY, NoCertificateError, Settled, settled_certificate
 from certify.workflows.growth_loop import Growth, GrowthState, grow_network
-from certify.workflows.listener import silent
 
 
 @final
@@ -61,8 +60,13 @@ def grow(problem: Problem, **options: Any) -> GrowthResult:  # noqa: ANN401
     """
     chosen = GrowOptions(**options)
     started = time.perf_counter()
-    chance = chosen.failure_probability
-    growth = grow_network(problem, first_state(problem, chosen), _unheard, silent, chosen.prune, chance)
+    growth = grow_network(
+        problem,
+        first_state(problem, chosen),
+        _unheard,
+        prune=chosen.prune,
+        failure_probability=chosen.failure_probability,
+    )
     return concluded(problem.with_network(growth.network), growth, started, chosen)
 
 
@@ -72,7 +76,7 @@ def first_state(problem: Problem, options: GrowOptions) -> GrowthState:
     Raises:
         UnsupportedError: degrees of penalty and subnetwork do not match.
     """
-    _ = problem.objective.strength  # raises for a degree mismatch before any work
+    problem.objective.require_matched()
     network = problem.objective.empty_network() if options.from_scratch else problem.network
     return GrowthState(network, (), options.seed)
 
