@@ -92,7 +92,7 @@ def _grown(plan: SavedGrowth, problem: Problem, flags: GrowFlags, reports: Repor
                 problem,
                 plan.state,
                 on_round,
-                view.progress,
+                listener=view.progress,
                 prune=plan.prune,
                 failure_probability=flags.run.failure_probability,
             )

@@ -24,6 +24,7 @@ def inspect_command(ctx: click.Context, model: str, problem: str | None, format:
     from certify.bounds.costs import expected_bounds
     from certify.models.inspect import inspect_model
     from certify.models.spec.problem_file import find_problem_file, load_problem_file
+    from certify.problem import KINDS
     from certify.reports.inspection import inspection_object, print_inspection
 
     if not Path(model).is_file():
@@ -31,8 +32,9 @@ def inspect_command(ctx: click.Context, model: str, problem: str | None, format:
     path = problem or find_problem_file(model)
     layers = load_problem_file(path).model.layers if path else None
     found = inspect_model(model, layers)
-    one = found.subnetworks[0] if found.family and found.subnetworks else None
-    bounds = () if one is None else expected_bounds(one.family, one.inputs, one.outputs)
+    forms = {kind.name: kind.polar for kind in KINDS}
+    served = [row for row in found.subnetworks if found.family and row.kind is not None]
+    bounds = () if not served else expected_bounds(forms[str(served[0].kind)], served[0].inputs, served[0].outputs)
     if format == "json":
         from certify.reports.result_json import to_json
 

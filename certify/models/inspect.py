@@ -22,7 +22,6 @@ from certify.models.theory.degrees import layer_degree
 from certify.models.theory.obstacles import Obstacle
 from certify.models.theory.parallel import Sort
 from certify.models.theory.standing import Layout, Standing, standing_of
-from certify.problem import Kind
 
 QUADRATIC_NOTE = (
     "degree 3: weight decay has degree 2, so the certificate needs penalty: "
@@ -66,7 +65,7 @@ class SubnetworkRow:
         width: number r of them.
         layers: operations of one, in the order in which they run.
         weights: shapes of the weights of one, by the name of the parameter in the model.
-        kind: that bounds serve, or None.
+        kind: name of the kind that bounds serve, or None.
     """
 
     family: str
@@ -74,7 +73,7 @@ class SubnetworkRow:
     width: int
     layers: tuple[str, ...]
     weights: dict[str, tuple[int, ...]]
-    kind: Kind | None = None
+    kind: str | None = None
 
     @property
     def inputs(self) -> int:
@@ -207,6 +206,6 @@ def _removal(layer: Layer) -> str:
 
 def _subnetwork(sort: Sort, layout: Layout | None, place: int) -> SubnetworkRow:
     weights = {name: tuple(tensor.shape[1:]) for name, tensor in sort.graph.parameters.items()}
-    kind = None if layout is None else layout.neurons[place].kind
+    kind = None if layout is None else layout.neurons[place].kind.name
     operations = tuple(layer.op for layer in sort.graph.layers)
     return SubnetworkRow(sort.family, sort.degree, sort.width, operations, weights, kind)

@@ -78,7 +78,7 @@ def assess(findings: Findings) -> Result:
         model=_model_report(problem),
         data=_data_report(problem),
         seconds=findings.seconds,
-        environment=Environment(str(objective.inputs.device), torch.__version__, findings.seed),
+        environment=Environment(str(objective.loss.targets.device), torch.__version__, findings.seed),
         failure_probability=chance,
         notes=problem.source.notes,
         head=_head_report(problem),

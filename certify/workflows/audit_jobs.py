@@ -13,6 +13,7 @@ from certify.certificates.gap import relative_gap
 from certify.errors import CertifyError
 from certify.models.loading import Problem
 from certify.models.spec.problem_file import spec_from_content
+from certify.progress import Progress
 from certify.reports.result_json import error_object, result_object
 from certify.workflows.check import CheckOptions, run_check
 from certify.workflows.threads import use_threads
@@ -55,10 +56,11 @@ class _Progress:
     def __init__(self, folder: Path) -> None:
         self._file, self._last = folder / PROGRESS, -math.inf
 
-    def __call__(self, phase: str, upper: float, lower: float, detail: str) -> None:
+    def __call__(self, event: Progress) -> None:
         now = time.monotonic()
         if now - self._last >= PROGRESS_SECONDS:
             self._last = now
-            gap = relative_gap(upper - lower, upper)
-            state = {"phase": phase, "gap": gap if math.isfinite(gap) else None}
+            upper, lower = event.objective, event.lower_bound
+            gap = math.inf if upper is None or lower is None else relative_gap(upper - lower, upper)
+            state = {"phase": event.phase, "gap": gap if math.isfinite(gap) else None}
             self._file.write_text(json.dumps(state), encoding="utf-8")

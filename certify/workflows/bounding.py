@@ -6,8 +6,9 @@ import time
 from dataclasses import dataclass, replace
 from typing import final
 
-from certify.bounds.ladder import LowerBound, climb, search, trivial_bound
+from certify.bounds.ladder import LowerBound, climb, trivial_bound
 from certify.bounds.polar import PolarBound, PolarEstimate
+from certify.bounds.search import search
 from certify.growth.stages import Candidate
 from certify.problem import Objective
 from certify.progress import Listener, silent

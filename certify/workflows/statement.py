@@ -102,8 +102,9 @@ def _outside(problem: Problem) -> list[Mapping[str, Any]]:
     decomposition = problem.decomposition
     ridges = {name: block.ridge for block in decomposition.blocks for name in block.parameters}
     outside = decomposition.layout.outside
-    found = [{"features": "ones", "decay": ridges[name]} for name in outside.biases]
-    return found + [{"features": "inputs", "decay": ridges[skip.parameters["weight"]]} for skip in outside.skips]
+    ones = ({"features": "ones", "decay": ridges[name]} for name in outside.biases)
+    skips = ({"features": "inputs", "decay": ridges[skip.parameters["weight"]]} for skip in outside.skips)
+    return [*ones, *skips]
 
 
 def _roles(branch: ModelBranch) -> dict[str, Tensor]:
