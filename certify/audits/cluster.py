@@ -19,6 +19,7 @@ from typing import Any, Self, final
 
 from distributed import Client, Event, Future, WorkerPlugin, get_worker
 
+from certify.audits.job_folder import certificate_in
 from certify.audits.workers import Job, Workers
 from certify.errors import CertifyError, ExitCode, RefusedError, UsageError
 from certify.version import __version__
@@ -130,7 +131,7 @@ class Cluster:
         threads: int = sum(self._client.nthreads().values())
         return len(self._jobs) < threads + AHEAD
 
-    def start(self, job: Job, gpu: bool) -> int:
+    def start(self, job: Job, *, gpu: bool) -> int:
         """Send a job; returns its id."""
         self._count += 1
         self._jobs[self._count] = self._client.submit(
@@ -180,9 +181,7 @@ def run_isolated(job: Mapping[str, Any], stop: str) -> dict[str, Any]:
         if ended is None and event.is_set():
             workers.__exit__(None, None, None)
             return {"outcome": None, "certificate": None, "failure": None, "seconds": 0.0}
-    certificate = None
-    with contextlib.suppress(OSError):
-        certificate = (ended.folder / "certificate").read_bytes()
+    certificate = certificate_in(ended.folder)
     plugin.idle.put(workers)
     error = ended.outcome if isinstance(ended.outcome, CertifyError) else None
     return {

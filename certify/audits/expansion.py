@@ -108,7 +108,7 @@ def _shown(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def all_cases(audit: AuditDocument, allow_empty: bool) -> Iterator[tuple[int, Combination, Entry, list[str]]]:
+def all_cases(audit: AuditDocument, *, allow_empty: bool) -> Iterator[tuple[int, Combination, Entry, list[str]]]:
     """Number of the entry, combination, entry and model paths of every group of items.
 
     Raises:

@@ -26,7 +26,6 @@ from certify.models.spec.yaml_document import Location
 # Without a limit of its own, an item is ended after this many budgets and seconds.
 BUDGETS_ALLOWED = 2.0
 SECONDS_ALLOWED = 60.0
-DEFAULT_BUDGET = 60.0
 
 
 @final
@@ -127,11 +126,11 @@ def load_plan(path: str | Path, *, allow_empty: bool = False) -> Plan:
         UnsupportedError: a penalty that has no certificate.
     """
     audit = load_audit_file(path)
-    return Plan(audit.path, tuple(_unique(audit, _items(audit, allow_empty))))
+    return Plan(audit.path, tuple(_unique(audit, _items(audit, allow_empty=allow_empty))))
 
 
-def _items(audit: AuditDocument, allow_empty: bool) -> Iterator[tuple[int, PlannedItem]]:
-    for number, combination, entry, files in all_cases(audit, allow_empty):
+def _items(audit: AuditDocument, *, allow_empty: bool) -> Iterator[tuple[int, PlannedItem]]:
+    for number, combination, entry, files in all_cases(audit, allow_empty=allow_empty):
         position = audit.document.position(("models", number))
         shared, devices = _shared_problem(audit, number, entry), tuple(entry.device.split(",")) if entry.device else ()
         for file in files:

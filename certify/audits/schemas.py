@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -79,7 +78,6 @@ def _cleaned(node: Any) -> Any:  # noqa: ANN401
 
 
 def _is_noise(key: str, value: object, node: Mapping[str, Any]) -> bool:
-    in_schema = "type" in node or "anyOf" in node or "$ref" in node or "const" in node or "default" in node
     in_schema = any(name in node for name in ("type", "anyOf", "$ref", "const", "default"))
     nothing = key == "default" and (value is None or isinstance(value, dict))
     return (key == "title" and isinstance(value, str)) or (in_schema and (key == "format" or nothing))
@@ -88,8 +86,7 @@ def _is_noise(key: str, value: object, node: Mapping[str, Any]) -> bool:
 def _documented(schema: Schema) -> Schema:
     """Moves what a docstring says of attributes to the properties."""
     text, _, attributes = schema["description"].partition("Attributes:\n")
-    about = {name: " ".join(words.split()) for name, words in _ENTRY.findall(inspect.cleandoc("\n" + attributes))}
-    about |= {name: " ".join(words.split()) for name, words in _ENTRY.findall(attributes)}
+    about = {name: " ".join(words.split()) for name, words in _ENTRY.findall(attributes)}
     about["schema"] = about.pop("version", "")
     properties = {
         name: ({"description": about[name]} if about.get(name) else {}) | value

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, final
 
-from certify.audits.fork_server import LOG, OUTCOME
+from certify.audits.job_folder import LOG, OUTCOME
 from certify.errors import CertifyError, RefusedError
 
 # Of the output of a job that crashed the message shows the last line, cut to this length.

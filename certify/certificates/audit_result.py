@@ -11,14 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, final
 
+from certify.certificates.gravity import OUTCOMES
+
 Expectation = Literal["certified", "improvable", "undecided", "any"]
 Origin = Literal["run", "cache", "resumed"]
-
-# What an item came to, best first: its verdict, or `failed` where there is none.
-OUTCOMES = ("certified", "undecided", "improvable", "failed")
-
-# Exit codes from the gravest to the least: 70 > 5 > 2 > 4 > 1 > 3 > 0.
-GRAVITY = (70, 5, 2, 4, 1, 3, 0)
 
 
 @final

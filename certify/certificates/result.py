@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, final
 
+from certify.certificates.gap import relative_gap
+
 Verdict = Literal["certified", "improvable", "undecided"]
 DescentKind = Literal["rebalance", "descend", "add-subnetworks"]
 ProofStrength = Literal["rigorous", "randomized", "none"]
@@ -61,7 +63,7 @@ class PolarReport:
 @final
 @dataclass(frozen=True, slots=True)
 class ModelReport:
-    """The model as it was checked."""
+    """The model as it was checked; `digest_complete` says whether its digest covers all of its values."""
 
     path: str | None
     sha256: str
@@ -69,6 +71,7 @@ class ModelReport:
     degree: int
     subnetworks: int
     parameters: int
+    digest_complete: bool = True
 
 
 @final
@@ -175,4 +178,4 @@ class Result:
     @property
     def relative_gap(self) -> float:
         """Gap over |objective|."""
-        return self.gap / max(abs(self.objective), 1e-300)
+        return relative_gap(self.gap, self.objective)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, final
 
 import click
 
+from certify.audits.job_folder import PROGRESS
 from certify.audits.plan import PlannedItem
 from certify.certificates.audit_result import AuditItem
 from certify.reports.audit_text import STYLES, item_line
@@ -21,8 +22,6 @@ from certify.workflows.audit_run import AuditListener
 if TYPE_CHECKING:
     from rich.console import ConsoleRenderable
 
-# Where a check leaves its progress; see `workflows.audit_jobs`.
-PROGRESS = "progress.json"
 # Running items that the live table shows.
 MOST_ROWS = 12
 # Times per second that the table is drawn.
@@ -30,7 +29,7 @@ FRAMES = 8
 
 
 @contextmanager
-def audit_view(total: int, quiet: bool, color: bool) -> Iterator[AuditListener]:
+def audit_view(total: int, *, quiet: bool, color: bool) -> Iterator[AuditListener]:
     """A listener for an audit of so many items."""
     if quiet:
         yield _Silent()

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable
 
 import click
 
-from certify.certificates.audit_result import GRAVITY
+from certify.certificates.gravity import gravest
 from certify.errors import CertifyError, ExitCode
 
 
 def for_each_file(files: Iterable[str], command: Callable[[str], ExitCode]) -> int:
     """Run the command on each file; errors become a line on stderr; returns the gravest exit code."""
-    return min((int(_code(path, command)) for path in files), key=GRAVITY.index)
+    return int(gravest([_code(path, command) for path in files]))
 
 
 def _code(path: str, command: Callable[[str], ExitCode]) -> ExitCode:

@@ -12,6 +12,7 @@ import click
 
 from certify.certificates.growth_report import GrowthRound
 from certify.cli.progress import interval_line
+from certify.progress import Progress
 from certify.reports.growth_rows import HEADINGS, cells_of
 
 if TYPE_CHECKING:
@@ -39,12 +40,12 @@ class GrowthView(Protocol):
     def round(self, row: GrowthRound) -> None:
         """A round has ended."""
 
-    def progress(self, phase: str, upper: float, lower: float, detail: str) -> None:
-        """Where a round stands: a `certify.workflows.listener.Listener`."""
+    def progress(self, event: Progress) -> None:
+        """Where a round stands: a `certify.progress.Listener`."""
 
 
 @contextmanager
-def growth_view(model: str, quiet: bool, color: bool) -> Iterator[GrowthView]:
+def growth_view(model: str, *, quiet: bool, color: bool) -> Iterator[GrowthView]:
     """A view of one growth; the table stays on the screen, also after Ctrl-C.
 
     Args:
@@ -92,7 +93,7 @@ class _Silent:
 
     def round(self, row: GrowthRound) -> None: ...
 
-    def progress(self, phase: str, upper: float, lower: float, detail: str) -> None: ...
+    def progress(self, event: Progress) -> None: ...
 
 
 @final
@@ -108,7 +109,7 @@ class _Lines:
             self._headed = True
         click.echo(_aligned(cells_of(row)), err=True)
 
-    def progress(self, phase: str, upper: float, lower: float, detail: str) -> None: ...
+    def progress(self, event: Progress) -> None: ...
 
 
 @final
@@ -126,8 +127,8 @@ class _LiveTable:
     def round(self, row: GrowthRound) -> None:
         self._rows.append(row)
 
-    def progress(self, phase: str, upper: float, lower: float, detail: str) -> None:
-        self._phase = interval_line(phase, upper, lower, detail)
+    def progress(self, event: Progress) -> None:
+        self._phase = interval_line(event)
 
     def end(self) -> None:
         """Nothing more is done; the rounds stay."""

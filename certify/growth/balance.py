@@ -1,7 +1,7 @@
 """Balancing: rescale the factors of each subnetwork to the least penalty at unchanged outputs.
 
-Under weight decay the best norms satisfy n_k² = d_k m with Π n_k^{d_k} = t, the matched product (see
-`penalties/weight_decay.py`). A subnetwork with t = 0 outputs nothing and is set to zero.
+At fixed t = Π n_k^{d_k} the best norms satisfy n_k² = s_k m with the shares s_k of the penalty, so that
+m = (t / Π s_k^{d_k/2})^{2/D}, D = Σ d_k. A subnetwork with t = 0 outputs nothing and is set to zero.
 """
 
 from __future__ import annotations
@@ -9,19 +9,33 @@ from __future__ import annotations
 import math
 
 import torch
+from torch import Tensor
 
-from certify.problem import Objective, ParallelNetwork
+from certify.problem import Branch, Factors, Kind, Objective, ParallelNetwork
 
 
 def balanced(objective: Objective, network: ParallelNetwork) -> ParallelNetwork:
     """The same function with each subnetwork's factors at their balanced norms."""
-    degrees = objective.kind.degrees
-    products = objective.matched_products(network)
-    spread = math.prod(d ** (d / 2) for d in degrees)
-    mass = (products / spread) ** (2 / sum(degrees))
-    factors = []
-    for factor, norm, degree in zip(network.factors, objective.norms(network), degrees, strict=True):
-        wanted = torch.sqrt(degree * mass)
-        ratio = torch.where(products > 0, wanted / torch.where(norm > 0, norm, 1.0), 0.0)
-        factors.append(factor * ratio.reshape(-1, *[1] * (factor.ndim - 1)))
-    return ParallelNetwork(tuple(factors), network.coefficients)
+    stacks = (
+        rescaled(branch, stack, branch.penalty.shares(branch.kind))
+        for branch, stack in zip(objective.branches, network.stacks, strict=True)
+    )
+    return ParallelNetwork(tuple(stacks), network.coefficients)
+
+
+def rescaled(branch: Branch, stack: Factors, shares: tuple[float, ...]) -> Factors:
+    """The same subnetworks with squared norms n_k² proportional to the shares s_k."""
+    products = branch.products(stack)
+    wanted = norms_at(branch.kind, shares, products)
+    ratios = (
+        torch.where(products > 0, goal / torch.where(norm > 0, norm, 1.0), 0.0)
+        for goal, norm in zip(wanted, branch.norms(stack), strict=True)
+    )
+    return tuple(factor * ratio[:, None] for factor, ratio in zip(stack, ratios, strict=True))
+
+
+def norms_at(kind: Kind, shares: tuple[float, ...], products: Tensor) -> tuple[Tensor, ...]:
+    """The norms n_k (r,) with n_k² proportional to s_k and Π n_k^{d_k} = t, for t (r,)."""
+    spread = math.prod(share ** (d / 2) for share, d in zip(shares, kind.degrees, strict=True))
+    mass = (products / spread) ** (2 / kind.degree)
+    return tuple(torch.sqrt(share * mass) for share in shares)

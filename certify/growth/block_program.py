@@ -1,10 +1,8 @@
-"""A convex program over blocks of weights: a ReLU network in fixed activation cells, or with fixed hidden units.
+"""A convex program over blocks of weights of all branches, with hidden responses linear in them or fixed.
 
-    minimize over x_1 … x_b, C   l(Σ_k M_k x_k + E C) + λ Σ_k |x_k| + Σ_j (μ_j/2)|C_j|²   subject to  S_k R x_k ≥ 0
+    minimize over x, C   l(Z_0 + Σ_k M_k x_k + E C) + Σ_k λ_k |x_k| + Σ_j (μ_j/2)|C_j|²   subject to  S_k R_k x_k ≥ 0
 
-Input blocks: x_k = |v_k| u_k in one cell with the output direction w_k fixed, M_k x = D_k H x w_kᵀ, R the rows of H
-(Pilanci and Ergen 2020, with one output direction a block). Output blocks: x_k = |u_k| v_k with the hidden response
-σ_k fixed, M_k x = σ_k xᵀ, without walls (group lasso; Bach 2017).
+where a block has the λ and the walls R of its branch (see `block_group.py`).
 """
 
 from __future__ import annotations
@@ -15,130 +13,94 @@ from typing import final
 import torch
 from torch import Tensor
 
-from certify.growth.cells import Cells, unit_rows
-from certify.problem import Objective, ParallelNetwork
-
-# Ridge on entries outside the norm, in units of λ: two constants that cancel would otherwise drift apart.
-FREE_RIDGE = 1e-8
+from certify.growth.block_group import BlockGroup
+from certify.growth.convex_maps import convex_maps
+from certify.problem import Objective
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class BlockProgram:
-    """The program; a point is the flat vector (x_1, …, x_b, C).
+    """The program; a point is the flat vector (x_1, …, x_b, C), m entries.
 
     Attributes:
-        objective: gives loss, λ and the convex part.
-        maps: all M_k and the convex part as output-space directions, (m, n, c).
-        blocks: number b of blocks.
-        size: entries of a block.
-        free: trailing entries of a block outside its norm.
-        walls: R, (q, size); q may be 0.
-        signs: S_k, (b, q) of ±1.
+        objective: gives loss, convex part and offset.
+        groups: the blocks of every branch.
+        maps: all M_k and the convex part as directions of the outputs, (m, n, c).
+        ridge: μ of every entry of a point, (m,).
     """
 
     objective: Objective
+    groups: tuple[BlockGroup, ...]
     maps: Tensor
-    blocks: int
-    size: int
-    free: int
-    walls: Tensor
-    signs: Tensor
+    ridge: Tensor
 
     @property
-    def ridge(self) -> Tensor:
-        """μ of every entry of a point, (m,); free entries of blocks get a little, against drifting along flat lines."""
-        convex = self.objective.convex.ridge.repeat_interleave(self.objective.outputs)
-        block = convex.new_zeros(self.blocks, self.size)
-        block[:, self.size - self.free :] = FREE_RIDGE * self.objective.strength
-        return torch.cat([block.flatten(), convex])
+    def blocks(self) -> int:
+        """Number of all blocks."""
+        return sum(len(group.start) for group in self.groups)
 
-    def split(self, point: Tensor) -> tuple[Tensor, Tensor]:
-        """Blocks (b, size) and the coefficients C (k, c)."""
-        count = self.blocks * self.size
-        return point[:count].reshape(self.blocks, self.size), point[count:].reshape(-1, self.objective.outputs)
+    @property
+    def tail(self) -> Tensor:
+        """μ of the convex part, (k c,)."""
+        return self.ridge[sum(group.start.numel() for group in self.groups) :]
+
+    def split(self, point: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+        """The blocks (b, size) of every group, and the flat coefficients C (k c,)."""
+        sizes = [group.start.numel() for group in self.groups]
+        *parts, coefficients = torch.split(point, [*sizes, len(point) - sum(sizes)])
+        blocks = (part.reshape(group.start.shape) for part, group in zip(parts, self.groups, strict=True))
+        return tuple(blocks), coefficients
 
     def outputs(self, point: Tensor) -> Tensor:
         """Z (n, c)."""
-        return torch.einsum("m,mnc->nc", point, self.maps)
+        outputs = torch.einsum("m,mnc->nc", point, self.maps)
+        return outputs if self.objective.offset is None else outputs + self.objective.offset
 
     def slack(self, point: Tensor) -> Tensor:
-        """S_k R x_k, (b, q); positive strictly inside."""
-        return self.signs * (self.split(point)[0] @ self.walls.T)
+        """S_k R_k x_k of all blocks, (s,); positive strictly inside."""
+        blocks, _ = self.split(point)
+        return torch.cat([group.slack(part).flatten() for group, part in zip(self.groups, blocks, strict=True)])
+
+    def pull(self, forces: Tensor) -> Tensor:
+        """Forces (s,) at the walls as a gradient, (m,)."""
+        parts = zip(self.groups, self._at_walls(forces), strict=True)
+        return torch.cat([*(group.pull(part).flatten() for group, part in parts), torch.zeros_like(self.tail)])
+
+    def stiffness(self, springs: Tensor) -> tuple[Tensor, ...]:
+        """Springs (s,) at the walls as a Hessian, (b, size, size) of every group."""
+        parts = zip(self.groups, self._at_walls(springs), strict=True)
+        return tuple(group.stiffness(part) for group, part in parts)
 
     def smooth_value(self, point: Tensor, barrier: float) -> float:
-        """Objective with |x| replaced by the barrier of its epigraph, min over t of λt − β log(t² − |x|²)."""
-        length = self._length(point, barrier)
-        penalty = (self.objective.strength * length - barrier * torch.log(length)).sum()
-        loss = self.objective.loss.value_terms(self.outputs(point)).sum()
-        return float(loss + penalty + (self.ridge * point**2).sum() / 2)
+        """Objective with every |x| replaced by the barrier of its epigraph."""
+        blocks, _ = self.split(point)
+        value = self.objective.loss.value_terms(self.outputs(point)).sum() + (self.ridge * point**2).sum() / 2
+        for group, part in zip(self.groups, blocks, strict=True):
+            value = value + group.smooth_penalty(part, barrier)
+        return float(value)
 
-    def smooth_derivatives(self, point: Tensor, barrier: float) -> tuple[Tensor, Tensor]:
-        """Gradient (m,) of `smooth_value`, and the Hessian of all but the loss on the blocks, (b, size, size)."""
-        strength, slopes = self.objective.strength, self.objective.loss.gradient(self.outputs(point))
-        gradient = torch.einsum("mnc,nc->m", self.maps, slopes) + self.ridge * point
-        penalized = self._penalized(point)
-        length = self._length(point, barrier)
-        root = strength * length - barrier
-        slope = torch.zeros_like(self.split(point)[0])
-        curvature = torch.diag_embed(self.split(self.ridge)[0])
-        counted = self.size - self.free
-        slope[:, :counted] = strength * penalized / length[:, None]
-        outer = penalized[:, :, None] * penalized[:, None, :]
-        identity = torch.eye(counted, dtype=point.dtype, device=point.device)
-        curvature[:, :counted, :counted] += (strength / length)[:, None, None] * identity - (
-            strength**2 / (length**2 * root)
-        )[:, None, None] * outer
-        gradient[: self.blocks * self.size] += slope.flatten()
-        return gradient, curvature
+    def smooth_derivatives(self, point: Tensor, barrier: float) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Gradient (m,) of `smooth_value`, and the Hessian of all but the loss on the blocks of every group."""
+        blocks, _ = self.split(point)
+        pairs = zip(self.groups, blocks, strict=True)
+        slopes, curvatures = zip(*(group.penalty_derivatives(part, barrier) for group, part in pairs), strict=True)
+        penalty = torch.cat([*(slope.flatten() for slope in slopes), torch.zeros_like(self.tail)])
+        loss = torch.einsum("mnc,nc->m", self.maps, self.objective.loss.gradient(self.outputs(point)))
+        return loss + self.ridge * point + penalty, curvatures
 
-    def _penalized(self, point: Tensor) -> Tensor:
-        return self.split(point)[0][:, : self.size - self.free]
-
-    def _length(self, point: Tensor, barrier: float) -> Tensor:
-        """The minimizing t of every block's epigraph, (b,)."""
-        strength = self.objective.strength
-        squared = (self._penalized(point) ** 2).sum(1)
-        length: Tensor = (barrier + torch.sqrt(barrier**2 + strength**2 * squared)) / strength
-        return length
+    def _at_walls(self, values: Tensor) -> tuple[Tensor, ...]:
+        """Values (s,) at the walls of all blocks, (b, q) of every group."""
+        parts = torch.split(values, [group.signs.numel() for group in self.groups])
+        return tuple(part.reshape(group.signs.shape) for part, group in zip(parts, self.groups, strict=True))
 
 
-def input_blocks(objective: Objective, cells: Cells) -> BlockProgram:
-    """Input weights free in their cells, output directions fixed."""
-    inputs = objective.inputs
-    responses = torch.einsum("bn,nd->bdn", cells.patterns.to(inputs), inputs)
-    maps = torch.einsum("bdn,bc->bdnc", responses, cells.outgoing).flatten(0, 1)
-    kept = torch.linalg.vector_norm(inputs, dim=1) > 0
-    signs = torch.where(cells.patterns[:, kept], 1.0, -1.0).to(inputs)
+def block_program(objective: Objective, groups: tuple[BlockGroup, ...]) -> BlockProgram:
+    """The program of an objective with one group for each of its branches."""
+    convex = objective.convex.ridge.repeat_interleave(objective.outputs)
     return BlockProgram(
         objective=objective,
-        maps=torch.cat([maps, _convex_maps(objective)]),
-        blocks=cells.count,
-        size=inputs.shape[1],
-        free=objective.free_inputs,
-        walls=unit_rows(inputs),
-        signs=signs,
+        groups=groups,
+        maps=torch.cat([*(group.maps for group in groups), convex_maps(objective)]),
+        ridge=torch.cat([*(group.ridge.flatten() for group in groups), convex]),
     )
-
-
-def output_blocks(objective: Objective, first: Tensor) -> BlockProgram:
-    """Output weights free, input directions u (b, d) of penalized norm 1 fixed."""
-    network = ParallelNetwork((first, first.new_zeros(len(first), objective.outputs)), first[:0])
-    units = torch.eye(objective.outputs, dtype=first.dtype, device=first.device)
-    copies = (first.repeat_interleave(objective.outputs, 0), units.repeat(network.width, 1))
-    return BlockProgram(
-        objective=objective,
-        maps=torch.cat([objective.kind.outputs(objective.inputs, copies), _convex_maps(objective)]),
-        blocks=len(first),
-        size=objective.outputs,
-        free=0,
-        walls=first.new_zeros(0, objective.outputs),
-        signs=first.new_zeros(len(first), 0),
-    )
-
-
-def _convex_maps(objective: Objective) -> Tensor:
-    """E C as directions, (k c, n, c)."""
-    features, c = objective.convex.features, objective.outputs
-    units = torch.eye(c, dtype=features.dtype, device=features.device)
-    return torch.einsum("nk,ij->kjni", features, units).reshape(-1, len(features), c)

@@ -1,7 +1,7 @@
-"""Activation cells of a two-layer ReLU network: where a subnetwork's response is linear in its input weights.
+"""Activation cells of neurons with one kink: where a subnetwork's response is linear in its input weights.
 
 The cell of a direction u is the closed cone K = {v : s_i h_i v ≥ 0 for all i} with s_i = ±1 as h_i u > 0 or not; on it
-relu(H v) = D H v with D = diag(s_i > 0) (Pilanci and Ergen 2020).
+σ(H v) = D H v with D the diagonal of the slopes s₊ where s_i > 0 and s₋ elsewhere (Pilanci and Ergen 2020).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from scipy.optimize import linprog
 from torch import Tensor
 
-from certify.problem import Factors
+from certify.problem import Bilinear, Factors, Rows
 
 # A cell whose largest inscribed margin, for rows of norm 1 and |v|_inf ≤ 1, is below this counts as flat.
 FLAT = 1e-11
@@ -31,13 +31,17 @@ class Cells:
     """Distinct pairs of a cell and an output direction.
 
     Attributes:
-        patterns: D, (b, n) booleans.
-        outgoing: output directions of norm 1, (b, c).
+        slopes: the diagonal of D, (b, n).
+        walls: the nonzero rows of H at norm 1, (q, d).
+        signs: s of the walls, (b, q) of ±1.
+        outgoing: output directions of norm 1, (b, m).
         interior: a direction of norm 1 strictly inside each cell, (b, d).
         start: sum of the given subnetworks that lie in each pair, as input weights, (b, d).
     """
 
-    patterns: Tensor
+    slopes: Tensor
+    walls: Tensor
+    signs: Tensor
     outgoing: Tensor
     interior: Tensor
     start: Tensor
@@ -45,35 +49,35 @@ class Cells:
     @property
     def count(self) -> int:
         """Number b of pairs."""
-        return self.patterns.shape[0]
+        return self.slopes.shape[0]
 
 
-def unit_rows(inputs: Tensor) -> Tensor:
+def unit_rows(rows: Tensor) -> Tensor:
     """The nonzero rows of H at norm 1, (n′, d): the walls of all cells."""
-    norms = torch.linalg.vector_norm(inputs, dim=1, keepdim=True)
-    rows: Tensor = inputs / norms.clamp_min(torch.finfo(inputs.dtype).tiny)
-    return rows[norms[:, 0] > 0]
+    norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    units: Tensor = rows / norms.clamp_min(torch.finfo(rows.dtype).tiny)
+    return units[norms[:, 0] > 0]
 
 
-def cells_of(inputs: Tensor, directions: Factors, scales: Tensor) -> Cells:
-    """The cells of subnetworks α relu(H u) vᵀ, those in one cell with one output direction together.
+def cells_of(form: Rows, directions: Factors, scales: Tensor) -> Cells:
+    """The cells of subnetworks α φ(u, v), those in one cell with one output direction together.
 
     A direction on a kink, or within rounding of one, lies in the closures of several cells: one is taken where it has a
     scale, and two on opposite sides of its kinks where it is new. Flat cells are left out.
 
     Args:
-        inputs: H, (n, d).
-        directions: u (r, d) and v (r, c) with θ = 1.
+        form: rows H, (n, d), and slopes.
+        directions: u (r, d) and v (r, m) with θ = 1.
         scales: α ≥ 0, (r,).
     """
-    first, second = directions
+    rows, (first, second) = form.view.rows, directions
     fresh = scales == 0
-    sides = _sides(inputs, first)
+    sides = _sides(rows, first)
     first, second = torch.cat([sides[0], sides[1][fresh]]), torch.cat([second, second[fresh]])
-    patterns, walls = first @ inputs.T > 0, unit_rows(inputs)
+    preactivations, walls = first @ rows.T, unit_rows(rows)
     interiors: dict[bytes, Tensor | None] = {}
     members: dict[bytes, list[list[int]]] = {}
-    for index, pattern in enumerate(patterns.cpu()):
+    for index, pattern in enumerate((preactivations > 0).cpu()):
         key = pattern.numpy().tobytes()
         if key not in interiors:
             interiors[key] = _interior(walls, walls @ first[index] > 0)
@@ -87,18 +91,39 @@ def cells_of(inputs: Tensor, directions: Factors, scales: Tensor) -> Cells:
         (block, inside) for key, group in members.items() for block in group if (inside := interiors[key]) is not None
     ]
     leaders = [block[0] for block, _ in found]
-    weights = torch.cat([scales[:, None] * directions[0], directions[0].new_zeros(int(fresh.sum()), inputs.shape[1])])
+    weights = torch.cat([scales[:, None] * directions[0], directions[0].new_zeros(int(fresh.sum()), rows.shape[1])])
     return Cells(
-        patterns=patterns[leaders],
+        slopes=form.slopes.at(preactivations[leaders]),
+        walls=walls,
+        signs=torch.where(first[leaders] @ walls.T > 0, 1.0, -1.0).to(rows),
         outgoing=second[leaders],
         interior=torch.stack([inside for _, inside in found]) if found else first[:0],
         start=torch.stack([weights[block].sum(0) for block, _ in found]) if found else first[:0],
     )
 
 
-def _sides(inputs: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
+def one_cell(form: Bilinear, directions: Factors, scales: Tensor) -> Cells:
+    """The same where responses are linear everywhere, so that there are no walls.
+
+    Args:
+        form: rows H, (n, d).
+        directions: u (r, d) and v (r, m) with θ = 1.
+        scales: α ≥ 0, (r,).
+    """
+    rows, (first, second) = form.view.rows, directions
+    return Cells(
+        slopes=rows.new_ones(len(first), len(rows)),
+        walls=rows.new_zeros(0, rows.shape[1]),
+        signs=rows.new_zeros(len(first), 0),
+        outgoing=second,
+        interior=torch.zeros_like(first),
+        start=scales[:, None] * first,
+    )
+
+
+def _sides(rows: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
     """Every direction moved off its kinks, to one side and to the opposite one, (r, d) each."""
-    walls = unit_rows(inputs)
+    walls = unit_rows(rows)
     units = torch.nn.functional.normalize(first, dim=1)
     margins = (units @ walls.T).abs()
     clear = torch.where(margins > KINK, margins, 1.0).amin(1, keepdim=True)

@@ -13,16 +13,14 @@ QUASI_NEWTON_STEPS = 2000
 
 
 def refit_convex_part(objective: Objective, network: ParallelNetwork, deadline: float) -> ParallelNetwork:
-    """The network without subnetworks and with better coefficients.
+    """Better coefficients.
 
     Args:
-        objective: the function to minimize, of kind `single-layer`.
+        objective: the function to minimize, without branches.
         network: where to start.
         deadline: `time.perf_counter()` value at which to stop.
     """
-    blank = objective.empty_network().factors
-    alone = ParallelNetwork(blank, network.coefficients)
     columns = network.coefficients.numel()
     if columns <= MOST_COLUMNS and columns * objective.samples * objective.outputs <= MOST_ENTRIES:
-        return corrected(objective, alone, blank, deadline)
-    return descend(objective, alone, deadline, QUASI_NEWTON_STEPS)
+        return corrected(objective, network, objective.empty_stacks(), deadline)
+    return descend(objective, network, deadline, QUASI_NEWTON_STEPS)

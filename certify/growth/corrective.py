@@ -1,9 +1,10 @@
 """Fully corrective step: the best network made of given subnetworks, each only rescaled.
 
-    minimize over α ≥ 0 and C   l(Σ_i α_i φ_i + E C) + λ Σ_i α_i + Σ_j (μ_j/2)|C_j|²,   θ(w_i) = 1,
+    minimize over α ≥ 0 and C   l(Z_0 + Σ_i α_i φ_i + E C) + Σ_i λ_i α_i + Σ_j (μ_j/2)|C_j|²,   θ(w_i) = 1,
 
 a convex problem, solved by Newton steps projected on α ≥ 0 (Bertsekas 1982). At its solution the dual point
-A = ∇l(Z) satisfies <−A, φ_i> ≤ λ for every given subnetwork (Bach 2013, fully corrective Frank and Wolfe).
+A = ∇l(Z) satisfies <−A, φ_i> ≤ λ_i, the strength of its branch, for every given subnetwork (Bach 2013, fully
+corrective Frank and Wolfe).
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import time
 import torch
 from torch import Tensor
 
-from certify.growth.directions import directions_of
+from certify.growth.convex_maps import convex_maps
+from certify.growth.directions import directions_of, joined, subnetworks_of
 from certify.problem import Factors, Objective, ParallelNetwork
 
 NEWTON_STEPS = 60
@@ -24,43 +26,50 @@ STOP_SHARE = 1e-15
 BACKTRACKS = 40
 
 
-def corrected(objective: Objective, network: ParallelNetwork, directions: Factors, deadline: float) -> ParallelNetwork:
+def corrected(
+    objective: Objective, network: ParallelNetwork, directions: tuple[Factors, ...], deadline: float
+) -> ParallelNetwork:
     """The best rescaled combination of the network's own subnetworks and further directions.
 
     Args:
         objective: the function to minimize.
         network: its subnetworks' directions are used, and its scales are the start.
-        directions: more subnetworks with θ = 1, stacked (s, ·); s may be 0.
+        directions: of every branch, more subnetworks with θ = 1, stacked (s, ·); s may be 0.
         deadline: `time.perf_counter()` value at which to stop.
     """
-    own, scales = directions_of(objective, network)
-    atoms = tuple(torch.cat([old, new]) for old, new in zip(own, directions, strict=True))
-    start = torch.cat([scales, scales.new_zeros(directions[0].shape[0])])
-    master = _Master(objective, atoms, network.coefficients.shape)
-    point = torch.cat([start, network.coefficients.flatten()])
-    point = _projected_newton(master, point, deadline)
-    scales, coefficients = point[: master.atoms], point[master.atoms :].reshape(network.coefficients.shape)
-    kept = scales > 0
-    share = scales[kept] ** (1 / objective.kind.degree)
-    factors = tuple(f[kept] * share.reshape(-1, *[1] * (f.ndim - 1)) for f in atoms)
-    return ParallelNetwork(factors, coefficients)
+    atoms, starts = [], []
+    for branch, stack, more in zip(objective.branches, network.stacks, directions, strict=True):
+        own, scales = directions_of(branch, stack)
+        atoms.append(joined(own, more))
+        starts.append(torch.cat([scales, scales.new_zeros(len(more[0]))]))
+    master = _Master(objective, tuple(atoms), network.coefficients.numel())
+    point = _projected_newton(master, torch.cat([*starts, network.coefficients.flatten()]), deadline)
+    *scales_found, coefficients = torch.split(point, [*(len(start) for start in starts), network.coefficients.numel()])
+    stacks = []
+    for branch, found, scales in zip(objective.branches, atoms, scales_found, strict=True):
+        kept = scales > 0
+        stacks.append(subnetworks_of(branch, tuple(f[kept] for f in found), scales[kept]))
+    return ParallelNetwork(tuple(stacks), coefficients.reshape(network.coefficients.shape))
 
 
 class _Master:
     """The convex problem in x = (α, C): values, gradients and Hessians."""
 
-    def __init__(self, objective: Objective, atoms: Factors, coefficients: torch.Size) -> None:
-        self.objective, self.atoms = objective, atoms[0].shape[0]
-        k, c = coefficients
-        linear = torch.einsum("nk,ij->kjni", objective.convex.features, torch.eye(c).to(atoms[0]))
-        pieces = objective.kind.outputs(objective.inputs, atoms)
-        self.directions = torch.cat([pieces, linear.reshape(k * c, *pieces.shape[1:])])
-        self.ridge = torch.cat([pieces.new_zeros(self.atoms), objective.convex.ridge.repeat_interleave(c)])
-        self.cost = torch.cat([pieces.new_full((self.atoms,), objective.strength), pieces.new_zeros(k * c)])
+    def __init__(self, objective: Objective, atoms: tuple[Factors, ...], coefficients: int) -> None:
+        self.objective, self.atoms = objective, sum(len(stack[0]) for stack in atoms)
+        features = objective.convex.features
+        pairs = tuple(zip(objective.branches, atoms, strict=True))
+        self.directions = torch.cat([*(branch.outputs(stack) for branch, stack in pairs), convex_maps(objective)])
+        costs = (features.new_full((len(stack[0]),), branch.strength) for branch, stack in pairs)
+        self.ridge = torch.cat(
+            [features.new_zeros(self.atoms), objective.convex.ridge.repeat_interleave(objective.outputs)]
+        )
+        self.cost = torch.cat([*costs, features.new_zeros(coefficients)])
 
     def outputs(self, point: Tensor) -> Tensor:
         """Z (n, c)."""
-        return torch.einsum("m,mnc->nc", point, self.directions)
+        outputs = torch.einsum("m,mnc->nc", point, self.directions)
+        return outputs if self.objective.offset is None else outputs + self.objective.offset
 
     def value(self, point: Tensor) -> float:
         """Objective of the combination."""

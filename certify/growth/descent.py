@@ -1,13 +1,14 @@
 """Local descent at fixed width: limited-memory BFGS in float64 on the balanced form of the objective.
 
-The matched penalty λ t equals the least value of λ Σ_k (d_k/D) n_k^D over rescalings with Π n_k^{d_k} = t (weighted
-inequality of arithmetic and geometric means), a smooth function of the weights; for two factors of degree 1 it
-is weight decay itself.
+In each branch the matched penalty λ t equals the least value of λ Σ_k (d_k/D) n_k^D over rescalings with
+Π n_k^{d_k} = t (weighted inequality of arithmetic and geometric means), attained where all norms are equal: a smooth
+function of the weights, and for two factors of degree 1 and one strength it is weight decay itself.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from collections.abc import Callable
 
@@ -17,8 +18,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from torch import Tensor
 
-from certify.growth.balance import balanced
-from certify.problem import Objective, ParallelNetwork
+from certify.growth.balance import balanced, rescaled
+from certify.problem import Branch, Factors, Objective, ParallelNetwork
 
 MEMORY = 30
 
@@ -39,13 +40,13 @@ def descend(objective: Objective, network: ParallelNetwork, deadline: float, ite
         deadline: `time.perf_counter()` value at which to stop.
         iterations: most quasi-Newton steps.
     """
-    start = balanced(objective, network)
-    layout = _Layout(start)
-    search = _Search(_balanced_form(objective, layout), layout.flatten(start), deadline)
+    even = _even(objective, network)
+    layout = _Layout(even)
+    search = _Search(_balanced_form(objective, layout), layout.flatten(even), deadline)
     if layout.size:
         search.run(iterations)
-    found = balanced(objective, layout.unflatten(search.best_point))
-    return min((network, start, found), key=lambda candidate: objective.evaluate(candidate).objective)
+    candidates = (network, balanced(objective, network), balanced(objective, layout.unflatten(search.best_point)))
+    return min(candidates, key=lambda candidate: objective.evaluate(candidate).objective)
 
 
 class _Search:
@@ -75,47 +76,59 @@ class _Layout:
     """Maps a network to a flat float64 vector and back."""
 
     def __init__(self, network: ParallelNetwork) -> None:
-        tensors = (*network.factors, network.coefficients)
-        self.shapes = [t.shape for t in tensors]
+        self.factors = [len(stack) for stack in network.stacks]
+        self.shapes = [t.shape for t in _tensors(network)]
         self.device = network.coefficients.device
-        self.size = sum(t.numel() for t in tensors)
+        self.size = network.parameters
 
     def flatten(self, network: ParallelNetwork) -> Vector:
         """Network to vector."""
-        flat = torch.cat([t.flatten() for t in (*network.factors, network.coefficients)])
+        flat = torch.cat([t.flatten() for t in _tensors(network)])
         array: Vector = flat.detach().cpu().numpy().astype(np.float64)
         return array
 
-    def tensors(self, flat: Tensor) -> list[Tensor]:
-        """Vector to factors and coefficients."""
-        pieces = torch.split(flat, [s.numel() for s in self.shapes])
-        return [piece.reshape(shape) for piece, shape in zip(pieces, self.shapes, strict=True)]
+    def network(self, flat: Tensor) -> ParallelNetwork:
+        """Vector to network, differentiably."""
+        pieces = torch.split(flat, [shape.numel() for shape in self.shapes])
+        tensors = iter([piece.reshape(shape) for piece, shape in zip(pieces, self.shapes, strict=True)])
+        stacks = tuple(tuple(itertools.islice(tensors, count)) for count in self.factors)
+        return ParallelNetwork(stacks, next(tensors))
 
     def unflatten(self, flat: Vector) -> ParallelNetwork:
         """Vector to network."""
-        *factors, coefficients = self.tensors(torch.from_numpy(flat.copy()).to(self.device))
-        return ParallelNetwork(tuple(factors), coefficients)
+        return self.network(torch.from_numpy(flat.copy()).to(self.device))
+
+
+def _tensors(network: ParallelNetwork) -> tuple[Tensor, ...]:
+    return (*(factor for stack in network.stacks for factor in stack), network.coefficients)
+
+
+def _even(objective: Objective, network: ParallelNetwork) -> ParallelNetwork:
+    """The same function with all norms of a subnetwork equal, where the balanced form is λ t."""
+    pairs = zip(objective.branches, network.stacks, strict=True)
+    stacks = (rescaled(branch, stack, (1.0,) * len(stack)) for branch, stack in pairs)
+    return ParallelNetwork(tuple(stacks), network.coefficients)
 
 
 def _balanced_form(objective: Objective, layout: _Layout) -> ValueAndGradient:
-    degrees, degree, strength = objective.kind.degrees, objective.kind.degree, objective.strength
     ridge = objective.convex.ridge[:, None] / 2
+    strengths = [branch.strength for branch in objective.branches]
 
     def value_and_gradient(flat: Vector) -> tuple[float, Vector]:
         point = torch.from_numpy(flat).to(layout.device).requires_grad_()
-        *factors, coefficients = layout.tensors(point)
-        network = ParallelNetwork(tuple(factors), coefficients)
+        network = layout.network(point)
         value = objective.loss.value_terms(objective.forward(network)).sum()
-        value = value + (ridge * coefficients**2).sum()
-        for squared, d in zip(_squared_norms(objective, network), degrees, strict=True):
-            value = value + strength * d / degree * (squared ** (degree / 2)).sum()
+        value = value + (ridge * network.coefficients**2).sum()
+        for branch, strength, stack in zip(objective.branches, strengths, network.stacks, strict=True):
+            degree = branch.kind.degree
+            for squared, d in zip(_squared_norms(branch, stack), branch.kind.degrees, strict=True):
+                value = value + strength * d / degree * (squared ** (degree / 2)).sum()
         (gradient,) = torch.autograd.grad(value, point)
         return float(value.detach()), gradient.cpu().numpy()
 
     return value_and_gradient
 
 
-def _squared_norms(objective: Objective, network: ParallelNetwork) -> list[Tensor]:
-    first = network.factors[0]
-    penalized = first[:, : first.shape[1] - objective.free_inputs]
-    return [(f.flatten(1) ** 2).sum(1) for f in (penalized, *network.factors[1:])]
+def _squared_norms(branch: Branch, stack: Factors) -> list[Tensor]:
+    penalized = stack[0][:, : stack[0].shape[1] - branch.view.free_inputs]
+    return [(f**2).sum(1) for f in (penalized, *stack[1:])]

@@ -1,18 +1,28 @@
-"""Networks as directions and scales: φ(w_i) with θ(w_i) = 1, times α_i = the matched product t_i."""
+"""Subnetworks as directions and scales: φ(w_i) with θ(w_i) = 1, times α_i = the matched product t_i."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
-from certify.problem import Factors, Objective, ParallelNetwork
+from certify.growth.balance import norms_at
+from certify.problem import Branch, Factors
 
 
-def directions_of(objective: Objective, network: ParallelNetwork) -> tuple[Factors, Tensor]:
+def directions_of(branch: Branch, stack: Factors) -> tuple[Factors, Tensor]:
     """Directions (factors with every norm 1) and scales α (r,) of the subnetworks with a nonzero product."""
-    scales = objective.matched_products(network)
+    scales = branch.products(stack)
     alive = scales > 0
-    norms = objective.norms(network)
-    directions = tuple(
-        f[alive] / norm[alive].reshape(-1, *[1] * (f.ndim - 1)) for f, norm in zip(network.factors, norms, strict=True)
-    )
+    directions = tuple(f[alive] / norm[alive, None] for f, norm in zip(stack, branch.norms(stack), strict=True))
     return directions, scales[alive]
+
+
+def subnetworks_of(branch: Branch, directions: Factors, scales: Tensor) -> Factors:
+    """The balanced subnetworks of these directions and scales α (r,); what `directions_of` takes apart."""
+    norms = norms_at(branch.kind, branch.penalty.shares(branch.kind), scales)
+    return tuple(f * norm[:, None] for f, norm in zip(directions, norms, strict=True))
+
+
+def joined(first: Factors, second: Factors) -> Factors:
+    """The subnetworks of both stacks, one after the other."""
+    return tuple(torch.cat(pair) for pair in zip(first, second, strict=True))

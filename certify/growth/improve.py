@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import final
 
 from certify.growth.rounds import advance, begin
 from certify.growth.stages import Improvement
 from certify.problem import Factors, Objective, ParallelNetwork
+from certify.progress import Listener, Progress, silent
 
 # Rounds in a row without a useful decrease or a better dual candidate after which the search ends.
 PATIENCE = 3
@@ -35,11 +35,8 @@ class SearchSettings:
     seed: int = 0
 
 
-RoundListener = Callable[[int, float, float], None]
-
-
 def improve(
-    objective: Objective, network: ParallelNetwork, settings: SearchSettings, on_round: RoundListener | None = None
+    objective: Objective, network: ParallelNetwork, settings: SearchSettings, listener: Listener = silent
 ) -> Improvement:
     """The best network and the best dual candidate found from `network` within the settings.
 
@@ -47,29 +44,29 @@ def improve(
         objective: the function to minimize.
         network: where to start.
         settings: limits.
-        on_round: called with round, best objective and best hope for a lower bound.
+        listener: told of every round.
     """
     started = time.perf_counter()
     found = begin(objective, network, settings.seconds, settings.resolution, settings.seed)
     left = settings.seconds - (time.perf_counter() - started)
-    return continued(objective, found, None, replace(settings, seconds=left), on_round)
+    return continued(objective, found, None, replace(settings, seconds=left), listener)
 
 
 def continued(
     objective: Objective,
     found: Improvement,
-    hints: Factors | None,
+    hints: tuple[Factors, ...] | None,
     settings: SearchSettings,
-    on_round: RoundListener | None = None,
+    listener: Listener = silent,
 ) -> Improvement:
     """Search on from an earlier search, first along further directions such as those left open by a bound.
 
     Args:
         objective: the function to minimize.
         found: the earlier search.
-        hints: directions with θ = 1, stacked (s, ·), or None.
+        hints: of every branch, directions with θ = 1, stacked (s, ·), or None.
         settings: limits of the continuation.
-        on_round: as in `improve`.
+        listener: as in `improve`.
     """
     deadline = time.perf_counter() + settings.seconds
     idle = 0
@@ -82,6 +79,7 @@ def continued(
         hints = None
         gained = before.best.objective - found.best.objective > USEFUL_SHARE * settings.resolution
         idle = 0 if gained or found.candidate is not before.candidate else idle + 1
-        if on_round and found.candidate:
-            on_round(found.rounds, found.best.objective, found.candidate.hope_estimate)
+        if found.candidate is not None:
+            hope = f"round {found.rounds}, hoping for a bound of {found.candidate.hope_estimate:.6g}"
+            listener(Progress("searching", found.best.objective, detail=hope))
     return found

@@ -37,7 +37,7 @@ VALUE_NOISE = 1e-12
 @final
 @dataclass(frozen=True, slots=True)
 class _Iterate:
-    """A strictly feasible point with its multipliers (b, q)."""
+    """A strictly feasible point with its multipliers (s,)."""
 
     point: Tensor
     multipliers: Tensor
@@ -76,10 +76,9 @@ def _newton_step(program: BlockProgram, iterate: _Iterate, barrier: float) -> tu
     """The next iterate, None where no step descends, and the decrease that the Newton model promised."""
     point, slack = iterate.point, program.slack(iterate.point)
     gradient, blocks = program.smooth_derivatives(point, barrier)
-    pull = (program.signs * (barrier / slack)) @ program.walls
-    gradient[: pull.numel()] -= pull.flatten()
-    stiffness = torch.einsum("bq,qd,qe->bde", iterate.multipliers / slack, program.walls, program.walls)
-    step = -NewtonSystem(program, program.outputs(point), blocks + stiffness).solve(gradient)
+    gradient = gradient - program.pull(barrier / slack)
+    stiff = zip(blocks, program.stiffness(iterate.multipliers / slack), strict=True)
+    step = -NewtonSystem(program, program.outputs(point), tuple(a + b for a, b in stiff)).solve(gradient)
     promised = float(-(gradient @ step))
     change = program.slack(step)
     multiplier_step = barrier / slack - iterate.multipliers - iterate.multipliers / slack * change

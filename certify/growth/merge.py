@@ -8,12 +8,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from certify.growth.directions import directions_of
-from certify.problem import Objective, ParallelNetwork
+from certify.growth.directions import directions_of, subnetworks_of
+from certify.problem import Branch, Factors, Objective, ParallelNetwork
 
 # Directions whose factors all differ by less than this count as parallel.
 PARALLEL = 1e-7
-# Subnetworks whose matched product is below this share of the largest are dead.
+# Subnetworks whose cost is below this share of the largest are dead.
 DEAD_SHARE = 1e-12
 
 
@@ -22,29 +22,40 @@ def merged(objective: Objective, network: ParallelNetwork) -> ParallelNetwork:
 
     Outputs change by no more than `PARALLEL` times the merged sizes.
     """
-    directions, scales = directions_of(objective, network)
-    order = scales.argsort(descending=True)
-    flat = torch.cat([f[order].flatten(1) for f in directions], 1)
-    leader = _leaders(flat)
-    sums = torch.zeros_like(scales).index_add(0, leader, scales[order])
-    kept = sums > 0
-    share = sums[kept] ** (1 / objective.kind.degree)
-    factors = tuple(f[order][kept] * share.reshape(-1, *[1] * (f.ndim - 1)) for f in directions)
-    return ParallelNetwork(factors, network.coefficients)
+    stacks = (_merged(branch, stack) for branch, stack in zip(objective.branches, network.stacks, strict=True))
+    return ParallelNetwork(tuple(stacks), network.coefficients)
+
+
+def costs(objective: Objective, network: ParallelNetwork) -> tuple[Tensor, ...]:
+    """λ t_i of every subnetwork, its penalty when balanced: (r,) in each branch."""
+    pairs = zip(objective.branches, network.stacks, strict=True)
+    return tuple(branch.strength * branch.products(stack) for branch, stack in pairs)
 
 
 def without_dead(objective: Objective, network: ParallelNetwork) -> ParallelNetwork:
     """The network without the subnetworks that contribute nothing; one may contribute by its free bias alone."""
     if network.width == 0:
         return network
-    products = objective.matched_products(network)
-    alive = products > DEAD_SHARE * products.max().clamp_min(torch.finfo(torch.float64).tiny)
-    if objective.free_inputs:
-        biases = network.factors[0][:, -objective.free_inputs :].abs().amax(1)
-        alive |= (biases * torch.linalg.vector_norm(network.factors[1], dim=1) > DEAD_SHARE * products.max()) & (
-            products > 0
-        )
-    return ParallelNetwork(tuple(f[alive] for f in network.factors), network.coefficients)
+    all_costs = costs(objective, network)
+    limit = DEAD_SHARE * float(torch.cat(all_costs).max())
+    stacks = []
+    for branch, stack, cost in zip(objective.branches, network.stacks, all_costs, strict=True):
+        alive = cost > limit
+        if branch.view.free_inputs:
+            biases = stack[0][:, -branch.view.free_inputs :].abs().amax(1)
+            shift = branch.strength * biases * torch.linalg.vector_norm(stack[1], dim=1)
+            alive |= (shift > limit) & (cost > 0)
+        stacks.append(tuple(f[alive] for f in stack))
+    return ParallelNetwork(tuple(stacks), network.coefficients)
+
+
+def _merged(branch: Branch, stack: Factors) -> Factors:
+    directions, scales = directions_of(branch, stack)
+    order = scales.argsort(descending=True)
+    leader = _leaders(torch.cat([f[order] for f in directions], 1))
+    sums = torch.zeros_like(scales).index_add(0, leader, scales[order])
+    kept = sums > 0
+    return subnetworks_of(branch, tuple(f[order][kept] for f in directions), sums[kept])
 
 
 def _leaders(flat: Tensor) -> Tensor:

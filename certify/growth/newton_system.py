@@ -33,17 +33,17 @@ class NewtonSystem:
     Attributes:
         program: gives F and μ.
         outputs: Z at the point, (n, c).
-        blocks: B, (b, size, size), positive definite.
+        blocks: B of every group, (b, size, size), positive definite.
     """
 
     program: BlockProgram
     outputs: Tensor
-    blocks: Tensor
+    blocks: tuple[Tensor, ...]
 
     def solve(self, right: Tensor) -> Tensor:
         """K⁻¹ times a vector (m,)."""
         factor = self.program.objective.loss.curvature_factor(self.outputs, self.program.maps)
-        if len(right) > WIDE * factor.shape[1] and bool((self._tail > 0).all()):
+        if len(right) > WIDE * factor.shape[1] and bool((self.program.tail > 0).all()):
             solution = self._through_outputs(factor, right)
             residual = torch.linalg.vector_norm(right - self._times(factor, solution))
             if residual <= SOLVED * torch.linalg.vector_norm(right):
@@ -52,28 +52,28 @@ class NewtonSystem:
 
     def matrix(self) -> Tensor:
         """K assembled, (m, m)."""
-        b, size, _ = self.blocks.shape
         matrix = self.program.objective.loss.curvature_matrix(self.outputs, self.program.maps)
-        index = torch.arange(b * size, device=matrix.device).reshape(b, size)
-        matrix[index[:, :, None], index[:, None, :]] += self.blocks
-        matrix.diagonal()[b * size :] += self._tail
+        place = 0
+        for blocks in self.blocks:
+            b, size, _ = blocks.shape
+            index = place + torch.arange(b * size, device=matrix.device).reshape(b, size)
+            matrix[index[:, :, None], index[:, None, :]] += blocks
+            place += b * size
+        matrix.diagonal()[place:] += self.program.tail
         return matrix
-
-    @property
-    def _tail(self) -> Tensor:
-        """μ of the convex part."""
-        return self.program.ridge[self.blocks.shape[0] * self.blocks.shape[1] :]
 
     def _times(self, factor: Tensor, vector: Tensor) -> Tensor:
         inside, tail = self.program.split(vector)
-        direct = torch.cat([(self.blocks @ inside[:, :, None]).flatten(), self._tail * tail.flatten()])
-        return direct + factor @ (factor.T @ vector)
+        pairs = zip(self.blocks, inside, strict=True)
+        direct = [(blocks @ part[:, :, None]).flatten() for blocks, part in pairs]
+        return torch.cat([*direct, self.program.tail * tail]) + factor @ (factor.T @ vector)
 
     def _through_outputs(self, factor: Tensor, right: Tensor) -> Tensor:
         """Woodbury's formula with refinement; NaN where D has no Cholesky factor."""
-        roots, failed = torch.linalg.cholesky_ex(self.blocks)
-        if bool(failed.any()):
+        factored = [torch.linalg.cholesky_ex(blocks) for blocks in self.blocks]
+        if any(bool(info.any()) for _, info in factored):
             return torch.full_like(right, torch.nan)
+        roots = tuple(root for root, _ in factored)
         half = self._halved(roots, factor)
         inner = half.T @ half
         inner.diagonal().add_(1.0)
@@ -82,19 +82,23 @@ class NewtonSystem:
         def once(vector: Tensor) -> Tensor:
             lower = self._halved(roots, vector[:, None])
             lower = lower - half @ torch.cholesky_solve(half.T @ lower, inner)
-            return self._halved(roots.mT, lower, upper=True)[:, 0]
+            return self._halved(tuple(root.mT for root in roots), lower, upper=True)[:, 0]
 
         solution = once(right)
         for _ in range(REFINEMENTS):
             solution = solution + once(right - self._times(factor, solution))
         return solution
 
-    def _halved(self, roots: Tensor, columns: Tensor, upper: bool = False) -> Tensor:
+    def _halved(self, roots: tuple[Tensor, ...], columns: Tensor, upper: bool = False) -> Tensor:
         """D^{-1/2} times columns (m, k); the triangular factors of the blocks say which root."""
-        b, size, _ = self.blocks.shape
-        inside = columns[: b * size].reshape(b, size, -1)
-        solved = torch.linalg.solve_triangular(roots, inside, upper=upper)
-        return torch.cat([solved.flatten(0, 1), columns[b * size :] / self._tail.sqrt()[:, None]])
+        *parts, tail = torch.split(
+            columns, [*(root.shape[0] * root.shape[1] for root in roots), len(self.program.tail)]
+        )
+        solved = []
+        for root, part in zip(roots, parts, strict=True):
+            inside = part.reshape(*root.shape[:2], part.shape[1])
+            solved.append(torch.linalg.solve_triangular(root, inside, upper=upper).flatten(0, 1))
+        return torch.cat([*solved, tail / self.program.tail.sqrt()[:, None]])
 
 
 def _solved(matrix: Tensor, right: Tensor) -> Tensor:

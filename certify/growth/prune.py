@@ -9,7 +9,7 @@ import torch
 from certify.growth.balance import balanced
 from certify.growth.corrective import corrected
 from certify.growth.descent import descend
-from certify.growth.merge import merged, without_dead
+from certify.growth.merge import costs, merged, without_dead
 from certify.growth.polish import polish_applies, polished
 from certify.problem import Objective, ParallelNetwork
 
@@ -44,20 +44,21 @@ def pruned(objective: Objective, network: ParallelNetwork, ceiling: float, deadl
 def _without(
     objective: Objective, network: ParallelNetwork, places: range, ceiling: float, deadline: float
 ) -> ParallelNetwork | None:
-    """The refit network without the subnetworks at these places of the order of size, None above the ceiling."""
-    order = objective.matched_products(network).argsort()
+    """The refit network without the subnetworks at these places of the order of cost, None above the ceiling."""
+    order = torch.cat(costs(objective, network)).argsort()
     kept = torch.ones(network.width, dtype=torch.bool, device=order.device)
     kept[order[places.start : places.stop]] = False
-    left = ParallelNetwork(tuple(f[kept] for f in network.factors), network.coefficients)
+    parts = zip(network.stacks, torch.split(kept, list(network.widths)), strict=True)
+    left = ParallelNetwork(tuple(tuple(f[part] for f in stack) for stack, part in parts), network.coefficients)
     return _if_allowed(objective, refit(objective, left, deadline), ceiling)
 
 
 def refit(objective: Objective, network: ParallelNetwork, deadline: float) -> ParallelNetwork:
     """The network at its width, as good as local descent and the restricted problem make it."""
-    nothing = tuple(f[:0] for f in network.factors)
+    nothing = objective.empty_stacks()
     moved = descend(objective, corrected(objective, network, nothing, deadline), deadline, DESCENT_STEPS)
     moved = without_dead(objective, moved)
-    if not polish_applies(objective, moved.width):
+    if not polish_applies(objective, moved, nothing):
         return moved
     better = polished(objective, moved, nothing, deadline)
     return min((moved, better), key=lambda candidate: objective.evaluate(candidate).objective)

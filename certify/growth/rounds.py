@@ -11,23 +11,23 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from certify.growth.balance import balanced
 from certify.growth.convex import refit_convex_part
 from certify.growth.corrective import corrected
 from certify.growth.descent import descend
+from certify.growth.directions import joined, subnetworks_of
 from certify.growth.merge import without_dead
 from certify.growth.polish import polish_applies, polished
 from certify.growth.stages import Candidate, Improvement, Stage, find_candidate, more_hopeful, sobered, stage_of
-from certify.problem import Factors, Objective, ParallelNetwork
+from certify.problem import Branch, Factors, Objective, ParallelNetwork
 
 # Quasi-Newton steps at the given width, and after each fully corrective step.
 FIRST_DESCENT_STEPS = 400
 DESCENT_STEPS_PER_ROUND = 200
-# Most directions that one round adds.
+# Most directions that one round adds to a branch.
 MOST_DIRECTIONS = 24
-# A new direction on kinks brings two cells to the restricted problem.
-CELLS_PER_DIRECTION = 2
 # Far from the optimum, by this share of the objective, rounds move subnetworks by quasi-Newton steps, which cross cells
 # cheaply, from random ones besides; near it they solve the restricted problem over cells. The first few rounds count as
 # far until they are close.
@@ -36,10 +36,10 @@ CLOSE_GAP = 1e-3
 FIRST_ROUNDS = 3
 # A quasi-Newton round that gains less than this share of the hoped-for gap is followed by the restricted problem.
 SLOW_SHARE = 0.02
-SCATTERED = 64
+SCATTERED = 64  # in all branches
 SCATTERED_SIZE = 1e-2
 TIED_SHARE = 1e-7
-# A direction violates the polar condition if its pairing exceeds λ by this share.
+# A direction violates the polar condition if its pairing exceeds λ of its branch by this share.
 VIOLATION = 1e-9
 
 
@@ -67,25 +67,27 @@ def begin(objective: Objective, network: ParallelNetwork, seconds: float, resolu
     return Improvement(start, even, local, local, latest, more_hopeful(first, latest), 0)
 
 
-def advance(objective: Objective, found: Improvement, hints: Factors | None, deadline: float, seed: int) -> Improvement:
+def advance(
+    objective: Objective, found: Improvement, hints: tuple[Factors, ...] | None, deadline: float, seed: int
+) -> Improvement:
     """One round of growth.
 
     Args:
         objective: the function to minimize.
         found: the search so far.
-        hints: further directions with θ = 1 to add, stacked (s, ·), such as those that a bound left open.
+        hints: of every branch, further directions with θ = 1 to add, stacked (s, ·), such as those that a bound left
+            open.
         deadline: `time.perf_counter()` value at which to stop.
         seed: of all randomness.
     """
-    if objective.kind.name == "single-layer":
+    if not objective.branches:
         better = found.best.better(stage_of(objective, refit_convex_part(objective, found.best.network, deadline)))
         latest = find_candidate(objective, better.network, deadline, seed)
         candidate = more_hopeful(found.candidate, latest)
         return replace(found, best=better, latest=latest, candidate=candidate, rounds=found.rounds + 1)
     directions = _violating(objective, found.latest, hints)
     stage = trial = found.best
-    blocks = stage.network.width + CELLS_PER_DIRECTION * len(directions[0])
-    far, solvable = _is_far(found), polish_applies(objective, blocks)
+    far, solvable = _is_far(found), polish_applies(objective, stage.network, directions)
     if far or not solvable:
         scattered = _scattered(objective, stage.network, seed) if far else stage.network
         trial = _refit(_descended, objective, scattered, directions, deadline)
@@ -108,17 +110,25 @@ def advance(objective: Objective, found: Improvement, hints: Factors | None, dea
     )
 
 
-def _violating(objective: Objective, latest: Candidate | None, hints: Factors | None) -> Factors:
-    """The most violating of all known directions, at most `MOST_DIRECTIONS`."""
-    blank = objective.empty_network().factors
+def _violating(
+    objective: Objective, latest: Candidate | None, hints: tuple[Factors, ...] | None
+) -> tuple[Factors, ...]:
+    """Of every branch the most violating of all known directions, at most `MOST_DIRECTIONS`."""
     if latest is None:
-        return blank if hints is None else tuple(f[:MOST_DIRECTIONS] for f in hints)
-    known = latest.polar.witness
+        given = objective.empty_stacks() if hints is None else hints
+        return tuple(tuple(f[:MOST_DIRECTIONS] for f in stack) for stack in given)
+    known = tuple(polar.witness for polar in latest.polars)
     if hints is not None:
-        known = tuple(torch.cat([a, b]) for a, b in zip(known, hints, strict=True))
-    pairings = -objective.kind.pairing(objective.inputs, latest.dual, known)
+        known = tuple(joined(*pair) for pair in zip(known, hints, strict=True))
+    return tuple(
+        _most_violating(branch, latest.dual, stack) for branch, stack in zip(objective.branches, known, strict=True)
+    )
+
+
+def _most_violating(branch: Branch, dual: Tensor, known: Factors) -> Factors:
+    pairings = branch.pairing(dual, known)
     order = pairings.argsort(descending=True)[:MOST_DIRECTIONS]
-    order = order[pairings[order] > objective.strength * (1 + VIOLATION)]
+    order = order[pairings[order] > branch.strength * (1 + VIOLATION)]
     return tuple(f[order] for f in known)
 
 
@@ -128,29 +138,29 @@ def _is_far(found: Improvement) -> bool:
 
 
 def _refit(
-    method: Callable[[Objective, ParallelNetwork, Factors, float], ParallelNetwork],
+    method: Callable[[Objective, ParallelNetwork, tuple[Factors, ...], float], ParallelNetwork],
     objective: Objective,
     network: ParallelNetwork,
-    directions: Factors,
+    directions: tuple[Factors, ...],
     deadline: float,
 ) -> Stage:
     return stage_of(objective, without_dead(objective, method(objective, network, directions, deadline)))
 
 
-def _descended(objective: Objective, network: ParallelNetwork, directions: Factors, deadline: float) -> ParallelNetwork:
+def _descended(
+    objective: Objective, network: ParallelNetwork, directions: tuple[Factors, ...], deadline: float
+) -> ParallelNetwork:
     wide = without_dead(objective, corrected(objective, network, directions, deadline))
     return descend(objective, wide, deadline, DESCENT_STEPS_PER_ROUND)
 
 
 def _scattered(objective: Objective, network: ParallelNetwork, seed: int) -> ParallelNetwork:
     """The network with small random subnetworks added."""
-    generator = torch.Generator().manual_seed(seed)
-    size = objective.matched_products(network).mean() if network.width else objective.inputs.new_tensor(1.0)
-    share = (SCATTERED_SIZE * size) ** (1 / objective.kind.degree)
-    units = []
-    for factor in network.factors:
-        drawn = torch.randn(SCATTERED, *factor.shape[1:], generator=generator, dtype=factor.dtype).to(factor)
-        units.append(
-            torch.cat([factor, share * torch.nn.functional.normalize(drawn.flatten(1), dim=1).reshape(drawn.shape)])
-        )
-    return ParallelNetwork(tuple(units), network.coefficients)
+    generator, count = torch.Generator().manual_seed(seed), SCATTERED // len(objective.branches)
+    stacks = []
+    for branch, stack in zip(objective.branches, network.stacks, strict=True):
+        size = SCATTERED_SIZE * (float(branch.products(stack).mean()) if len(stack[0]) else 1.0)
+        drawn = (torch.randn(count, f.shape[1], generator=generator, dtype=f.dtype).to(f) for f in stack)
+        units = tuple(torch.nn.functional.normalize(f, dim=1) for f in drawn)
+        stacks.append(joined(stack, subnetworks_of(branch, units, stack[0].new_full((count,), size))))
+    return ParallelNetwork(tuple(stacks), network.coefficients)

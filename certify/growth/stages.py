@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import final
 
-import torch
 from torch import Tensor
 
-from certify.bounds.ladder import scaled
-from certify.bounds.methods import SEARCHES
-from certify.bounds.polar import PolarBound, PolarTask
-from certify.problem import Factors, Objective, ParallelNetwork
+from certify.bounds.ladder import scaled_estimate
+from certify.bounds.polar import PolarEstimate
+from certify.bounds.search import search
+from certify.growth.directions import joined
+from certify.problem import Branch, Factors, Objective, ParallelNetwork
 from certify.problem.dual import InfeasibleDualError, feasible_dual
 
-# A direction was missed if it exceeds the lower end of a polar by this share.
+# A direction was missed if it exceeds the estimate of a polar by this share.
 MISSED = 1e-12
 
 
@@ -38,12 +38,12 @@ class Candidate:
 
     Attributes:
         dual: A, (n, c), feasible but for the polar.
-        polar: lower end of its polar, with witnesses.
-        hope_estimate: the lower bound that A would prove if `polar.lower` were its polar; not proven.
+        polars: of every branch, what a search found of its polar, with witnesses.
+        hope_estimate: the lower bound that A would prove if `polars` were its polars; not proven.
     """
 
     dual: Tensor
-    polar: PolarBound
+    polars: tuple[PolarEstimate, ...]
     hope_estimate: float
 
 
@@ -82,38 +82,46 @@ def stage_of(objective: Objective, network: ParallelNetwork) -> Stage:
 
 
 def find_candidate(objective: Objective, network: ParallelNetwork, deadline: float, seed: int = 0) -> Candidate | None:
-    """The dual point at the network's gradient, with its polar searched; None if no feasible point is near."""
+    """The dual point at the network's gradient, with its polars searched; None if no feasible point is near."""
     return candidate_at(objective, objective.evaluate(network).gradient, network, deadline, seed)
 
 
 def candidate_at(
     objective: Objective, near: Tensor, network: ParallelNetwork, deadline: float, seed: int = 0
 ) -> Candidate | None:
-    """The dual point near a given one (n, c), its polar searched from a network's subnetworks; None if none is."""
+    """The dual point near a given one (n, c), its polars searched from a network's subnetworks; None if none is."""
     try:
         dual = feasible_dual(objective, near)
     except InfeasibleDualError:
         return None
-    task = PolarTask(objective, dual, objective.strength, deadline, network.factors, seed)
-    return _candidate(objective, dual, SEARCHES[objective.kind.name](task))
+    return _candidate(objective, dual, search(objective, dual, network.stacks, deadline, seed))
 
 
-def sobered(objective: Objective, candidate: Candidate, directions: Factors) -> Candidate:
-    """The candidate with no more hope than these directions (s, ·) with θ = 1 leave it.
+def sobered(objective: Objective, candidate: Candidate, directions: tuple[Factors, ...]) -> Candidate:
+    """The candidate with no more hope than these directions (s, ·) of every branch with θ = 1 leave it.
 
     A search that missed a violating direction would otherwise keep its candidate ahead of every better one.
     """
-    pairings = -objective.kind.pairing(objective.inputs, candidate.dual, directions)
-    if not pairings.numel() or float(pairings.max()) <= candidate.polar.lower * (1 + MISSED):
+    polars = tuple(
+        _corrected(branch, candidate.dual, polar, stack)
+        for branch, polar, stack in zip(objective.branches, candidate.polars, directions, strict=True)
+    )
+    if all(new is old for new, old in zip(polars, candidate.polars, strict=True)):
         return candidate
+    return _candidate(objective, candidate.dual, polars)
+
+
+def _corrected(branch: Branch, dual: Tensor, polar: PolarEstimate, directions: Factors) -> PolarEstimate:
+    """The estimate with the best direction put first, where that exceeds it."""
+    pairings = branch.pairing(dual, directions)
+    if not pairings.numel() or float(pairings.max()) <= polar.value * (1 + MISSED):
+        return polar
     best = pairings.argmax()[None]
-    witness = tuple(torch.cat([new[best], old]) for new, old in zip(directions, candidate.polar.witness, strict=True))
-    return _candidate(objective, candidate.dual, replace(candidate.polar, lower=float(pairings.max()), witness=witness))
+    return PolarEstimate(float(pairings.max()), joined(tuple(f[best] for f in directions), polar.witness))
 
 
-def _candidate(objective: Objective, dual: Tensor, polar: PolarBound) -> Candidate:
-    optimistic = PolarBound(polar.lower, polar.witness, polar.lower, polar.method)
-    return Candidate(dual, polar, scaled(objective, dual, optimistic).value)
+def _candidate(objective: Objective, dual: Tensor, polars: tuple[PolarEstimate, ...]) -> Candidate:
+    return Candidate(dual, polars, scaled_estimate(objective, dual, polars))
 
 
 def more_hopeful(old: Candidate | None, new: Candidate | None) -> Candidate | None:

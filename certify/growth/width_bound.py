@@ -6,22 +6,10 @@ objective never rises leads to a global minimum; and D subnetworks suffice for o
 
 from __future__ import annotations
 
-import torch
-
 from certify.problem import Objective
 
 
 def width_bound(objective: Objective) -> int:
-    """D + 1, with D = c · dim span{σ(H u)} bounded from above by the rank of what σ can make of H."""
-    inputs = objective.inputs
-    rank = int(torch.linalg.matrix_rank(inputs)) if inputs.numel() else 0
-    match objective.kind.name:
-        case "single-layer":
-            features = 0
-        case "linear":
-            features = rank
-        case "quadratic":
-            features = rank * (rank + 1) // 2
-        case _:
-            features = int((torch.unique(inputs, dim=0) != 0).any(1).sum())
-    return min(features, objective.samples) * objective.outputs + 1
+    """D + 1, with D bounded from above by the spans of all branches and by the number n c of outputs."""
+    spans = sum(branch.kind.span_upper(branch.view, objective.outputs) for branch in objective.branches)
+    return min(spans, objective.samples * objective.outputs) + 1

@@ -67,11 +67,12 @@ class Readout:
     def _spread(self, hidden: Tensor) -> Tensor:
         """Σ_p R_opk y_ip of every subnetwork, (n, O, k, r)."""
         assert self.weights is not None
-        positioned = hidden.reshape(-1, self.positions, hidden.shape[1])
+        positioned = hidden.reshape(len(hidden) // self.positions, self.positions, hidden.shape[1])
         pattern = "npr,opk->nokr" if self.weights.ndim == 3 else "npr,nopk->nokr"
         spread: Tensor = torch.einsum(pattern, positioned, self.weights)
         return spread
 
     def _channels(self, second: Tensor) -> Tensor:
         assert self.weights is not None
-        return second.reshape(len(second), -1, self.weights.shape[-1])
+        reach = self.weights.shape[-1]
+        return second.reshape(len(second), second.shape[1] // reach, reach)

@@ -26,7 +26,7 @@ def item_line(item: AuditItem) -> str:
     return f"{item.outcome:<10}  {item.name}{shown}  {item.seconds:.2f} s{origin}{counts}"
 
 
-def print_audit(console: Console, audit: AuditResult, verbose: bool) -> None:
+def print_audit(console: Console, audit: AuditResult, *, verbose: bool) -> None:
     """The whole audit; of many items only those that count, unless `verbose`."""
     rows = audit.items if verbose or len(audit.items) <= MOST_ROWS else audit.unmet
     if rows:

@@ -30,7 +30,7 @@ def inspection_object(found: Inspection, bounds: tuple[ExpectedBound, ...]) -> d
     return {"schema": SCHEMA, **content, "bounds": [asdict(bound) for bound in bounds]}
 
 
-def print_inspection(found: Inspection, bounds: tuple[ExpectedBound, ...], color: bool) -> None:
+def print_inspection(found: Inspection, bounds: tuple[ExpectedBound, ...], *, color: bool) -> None:
     """Print the inspection on stdout."""
     terminal = sys.stdout.isatty()
     console = Console(file=sys.stdout, no_color=not color, highlight=False, width=None if terminal else WIDTH)

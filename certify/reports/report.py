@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
-from certify.certificates.audit_result import OUTCOMES
+from certify.certificates.gravity import OUTCOMES
 from certify.certificates.result import Result
 
 Content = Mapping[str, Any]

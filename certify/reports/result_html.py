@@ -14,7 +14,7 @@ from typing import final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from certify.certificates.audit_result import OUTCOMES
+from certify.certificates.gravity import OUTCOMES
 from certify.reports import claims, phrases, plots
 from certify.reports.report import Entry, Report
 from certify.reports.result_markdown import notes_of

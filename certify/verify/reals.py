@@ -15,11 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from certify.verify.certificate import Certificate
+    from certify.verify.forms.form import Form
+    from certify.verify.proofs.proof import Proof
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 Number: TypeAlias = "Reals | Array | float"
+Real: TypeAlias = "Callable[[npt.ArrayLike], Reals]"
 
 
 class Reals(ABC):
@@ -149,14 +151,14 @@ class Arithmetic:
         real: floats as exact real numbers.
         proves_semidefinite: whether every symmetric matrix within an enclosure is proven positive semidefinite, by
             its lower triangle.
-        cone_tree_upper: upper bound on the polar that the cone tree of a certificate proves; +inf if it proves none.
+        cone_tree_upper: upper bound on the polar of a form that a cone tree proves; +inf if it proves none.
         change_to_kernel: −E (EᵀE)⁻¹ EᵀA from E (m, k) and A (m, q), which makes EᵀA zero.
     """
 
     name: str
-    real: Callable[[npt.ArrayLike], Reals]
+    real: Real
     proves_semidefinite: Callable[[Reals], bool]
-    cone_tree_upper: Callable[[Certificate], float]
+    cone_tree_upper: Callable[[Form, Proof], float]
     change_to_kernel: Callable[[Array, Array], Reals]
 
     def dominates(self, level: Reals, matrix: Reals) -> bool:

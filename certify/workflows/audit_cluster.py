@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self, final
 
 from certify.audits.digests import absolute
+from certify.audits.keys import PAIR
 from certify.audits.workers import Job
 from certify.errors import UsageError
 from certify.workflows import audit_pool
@@ -72,7 +73,7 @@ def _absolute(content: dict[str, Any]) -> dict[str, Any]:
     """A problem whose files are found from any working folder."""
     model, data = dict(content["model"]), dict(content["data"])
     model["path"] = absolute(Path(model["path"]))
-    for name in ["path"] if data.get("path") else ["inputs", "targets", "sample_weights", "mask"]:
+    for name in ("path",) if data.get("path") else PAIR:
         if isinstance(data.get(name), str):
             data[name] = absolute(Path(data[name]))
     return {**content, "model": model, "data": data}

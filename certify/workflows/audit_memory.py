@@ -14,7 +14,6 @@ from certify.audits.keys import asked_digest, data_files, result_key
 from certify.audits.plan import PlannedItem
 from certify.audits.results_file import Record, ResultsFile
 from certify.certificates.audit_result import Origin
-from certify.models.source import LEFT_OUT_OF_DIGEST
 from certify.models.spec.problem_file import ProblemSpec
 
 
@@ -60,6 +59,7 @@ class Memory:
         results: ResultsFile,
         digests: DigestIndex,
         resumed: Mapping[str, Record],
+        *,
         use_cache: bool,
     ) -> None:
         """Nothing is read yet.
@@ -122,7 +122,7 @@ class Memory:
         if certificate is not None:
             digest = self._place.keep(certificate)
             result = {**result, "certificate": str(self._place.certificate(digest))}
-        if not any(note.endswith(LEFT_OUT_OF_DIGEST) for note in result.get("notes", ())):
+        if result["model"].get("digest_complete", True):
             # Otherwise the key does not say everything that the result depends on.
             self._results.add(Record(name, prepared.key, seconds, digest, result, prepared.asked, prepared.inputs))
         return result

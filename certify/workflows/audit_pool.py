@@ -12,13 +12,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, final
 
+from certify.audits.job_folder import certificate_in
 from certify.audits.limits import physical_memory
 from certify.audits.workers import Ended, Job, Workers
 from certify.errors import CertifyError
 
 CHECK = "certify.workflows.audit_jobs:check_item"
 RECHECK = "certify.workflows.audit_recheck:recheck_item"
-CERTIFICATE = "certificate"
 # A check needs what its modules import; a recheck needs little.
 CHECK_MODULES = ("certify.workflows.audit_jobs", "cvxpy")
 RECHECK_MODULES = ("certify.workflows.audit_recheck",)
@@ -31,7 +31,7 @@ def available_cores() -> int:
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """How items are run.
 
@@ -49,7 +49,7 @@ class Settings:
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """A check to run, or a cached certificate to check again.
 
@@ -157,18 +157,14 @@ class LocalPool:
         if channels:
             select.select(channels, [], [], patience)
         return [
-            self._finished(recheck, ended)
+            self._finished(ended, recheck=recheck)
             for recheck, workers in ((False, self._checks), (True, self._rechecks))
             for ended in workers.wait(0)
         ]
 
-    def _finished(self, recheck: bool, ended: Ended) -> Finished:
-        certificate = None
-        with contextlib.suppress(OSError):
-            certificate = (ended.folder / CERTIFICATE).read_bytes()
-        failed = isinstance(ended.outcome, CertifyError)
-        task = self._tasks.pop((recheck, ended.id))
-        return Finished(task, ended.outcome, None if failed else certificate, ended.seconds)
+    def _finished(self, ended: Ended, *, recheck: bool) -> Finished:
+        certificate = None if isinstance(ended.outcome, CertifyError) else certificate_in(ended.folder)
+        return Finished(self._tasks.pop((recheck, ended.id)), ended.outcome, certificate, ended.seconds)
 
 
 def memory_of(gib: float | None) -> int:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Protocol, final
 
 from certify.audits.baseline import Standing
-from certify.audits.judgement import code_of, failure_of, gravest
+from certify.audits.judgement import code_of, failure_of
 from certify.audits.plan import Plan, PlannedItem, hard_limit
 from certify.audits.results_file import Record
 from certify.certificates.audit_result import AuditItem, Origin
+from certify.certificates.gravity import gravest
 from certify.errors import CertifyError, UsageError
 from certify.reports.result_json import error_object
 from certify.workflows.audit_memory import Memory, Prepared
@@ -71,21 +72,21 @@ class AuditRun:
         """The finished items, in the order of the plan."""
         return tuple(self._finished[index] for index in sorted(self._finished))
 
-    def through(self, pool: Pool, fail_fast: bool, fail_on: Collection[str]) -> None:
+    def through(self, pool: Pool, *, fail_fast: bool, fail_on: Collection[str]) -> None:
         """Until everything is finished, or with `fail_fast` until something counts."""
         while any(self._waiting.values()) or pool.busy:
             for devices, queue in self._waiting.items():
                 while queue and (device := pool.room(devices)) is not None:
                     self._begin(pool, queue.popleft(), device)
-                    if self._stops(fail_fast, fail_on):
+                    if self._stops(fail_fast=fail_fast, fail_on=fail_on):
                         return
             for finished in pool.wait(TICK_SECONDS):
                 self._take(pool, finished)
-                if self._stops(fail_fast, fail_on):
+                if self._stops(fail_fast=fail_fast, fail_on=fail_on):
                     return
             self._listener.tick()
 
-    def _stops(self, fail_fast: bool, fail_on: Collection[str]) -> bool:
+    def _stops(self, *, fail_fast: bool, fail_on: Collection[str]) -> bool:
         return fail_fast and gravest((item.counted_code for item in self._finished.values()), fail_on) != 0
 
     def _begin(self, pool: Pool, index: int, device: str) -> None:
@@ -113,13 +114,11 @@ class AuditRun:
             "seed": self._settings.seed,
             "threads": self._settings.threads,
         }
-        limit = hard_limit(item, prepared.spec.budget.seconds)
-        task = Task(index, False, arguments, limit, memory_of(item.memory_gib), device)
-        self._listener.started(item, pool.start(task))
+        self._listener.started(item, pool.start(self._task(index, arguments, recheck=False, device=device)))
 
     def _recheck(self, pool: Pool, index: int, record: Record) -> None:
         """Have the independent checker look at the certificate that a known result rests on."""
-        item, prepared = self._plan.items[index], self._prepared[index][0]
+        prepared = self._prepared[index][0]
         result = record.result
         arguments = {
             "certificate": self._memory.certificate_path(record),
@@ -128,8 +127,18 @@ class AuditRun:
             "claim": [result["objective"], result["lower_bound"]],
             "certified": result["verdict"] == "certified",
         }
-        limit = hard_limit(item, prepared.spec.budget.seconds)
-        pool.start(Task(index, True, arguments, limit, memory_of(item.memory_gib), CPU))
+        pool.start(self._task(index, arguments, recheck=True, device=CPU))
+
+    def _task(self, index: int, arguments: Mapping[str, Any], *, recheck: bool, device: str) -> Task:
+        item, prepared = self._plan.items[index], self._prepared[index][0]
+        return Task(
+            index=index,
+            recheck=recheck,
+            arguments=arguments,
+            seconds=hard_limit(item, prepared.spec.budget.seconds),
+            memory=memory_of(item.memory_gib),
+            device=device,
+        )
 
     def _known(self, item: PlannedItem, record: Record) -> dict[str, Any]:
         """A result from before, naming the files of this audit."""

@@ -1,58 +1,73 @@
-"""One climb of the ladder at a dual candidate, told to a listener."""
+"""One climb of the ladder at a dual candidate."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import final
 
 from certify.bounds.ladder import LowerBound, climb, trivial_bound
-from certify.bounds.methods import SEARCHES
-from certify.bounds.polar import PolarTask
+from certify.bounds.polar import PolarBound, PolarEstimate
+from certify.bounds.search import search
 from certify.growth.stages import Candidate
 from certify.problem import Objective
+from certify.progress import Listener, silent
 from certify.workflows.certificate_of import FAILURE_PROBABILITY
 
-# Time for the lower end of the polar at a dual point that a bound chose itself.
+# Time for the lower ends of the polars at a dual point that a bound chose itself.
 MOVED_SEARCH_SECONDS = 2.0
 
-BoundListener = Callable[[float, str], None]
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundSettings:
+    """How to bound.
+
+    Attributes:
+        seed: of all randomness.
+        failure_probability: largest allowed of a randomized proof; 0 for rigorous proofs only.
+        listener: told of progress.
+    """
+
+    seed: int = 0
+    failure_probability: float = FAILURE_PROBABILITY
+    listener: Listener = silent
 
 
 def bound_at(
-    objective: Objective,
-    candidate: Candidate | None,
-    needed: float,
-    deadline: float,
-    listener: BoundListener,
-    failure_probability: float = FAILURE_PROBABILITY,
+    objective: Objective, candidate: Candidate | None, needed: float, deadline: float, settings: BoundSettings
 ) -> LowerBound:
-    """The best lower bound at a candidate by the deadline, with the best known witness of its polar.
+    """The best lower bound at a candidate by the deadline, with the best known witnesses of its polars.
 
     Args:
         objective: what is bounded.
         candidate: the dual point; None for the trivial bound.
         needed: a lower bound at or above this decides.
         deadline: `time.perf_counter()` value.
-        listener: called with the best lower bound and a few words.
-        failure_probability: largest allowed of a randomized proof; 0 for rigorous proofs only.
+        settings: how to bound.
     """
     if candidate is None:
         return trivial_bound(objective)
-
-    def report(name: str, value: float, polar: float, detail: str) -> None:
-        listener(value, f"{name}: {detail}, polar at most {polar:.4f} λ")
-
-    searched = candidate.polar
-    chance = failure_probability
-    task = PolarTask(
-        objective, candidate.dual, objective.strength, deadline, searched.witness, failure_probability=chance
+    searched, dual = candidate.polars, candidate.dual
+    stacks = tuple(polar.witness for polar in searched)
+    bound = climb(
+        objective,
+        dual,
+        stacks,
+        needed,
+        deadline,
+        seed=settings.seed,
+        failure_probability=settings.failure_probability,
+        listener=settings.listener,
+        estimates=searched,
     )
-    bound = climb(task, needed, report)
-    if bound.point.values is not task.dual:
-        # The bound moved the dual point; its polar is worth a short search of its own.
-        task = replace(task, dual=bound.point.values, deadline=time.perf_counter() + MOVED_SEARCH_SECONDS)
-        searched = SEARCHES[objective.kind.name](task)
-    if bound.polar.lower >= searched.lower:
-        return bound
-    return replace(bound, polar=replace(bound.polar, lower=searched.lower, witness=searched.witness))
+    if bound.point.values is not dual:
+        # The bound moved the dual point; its polars are worth a short search of their own.
+        until = time.perf_counter() + MOVED_SEARCH_SECONDS
+        searched = search(objective, bound.point.values, stacks, until, settings.seed)
+    return replace(bound, polars=tuple(_raised(*pair) for pair in zip(bound.polars, searched, strict=True)))
+
+
+def _raised(polar: PolarBound, found: PolarEstimate) -> PolarBound:
+    """The interval with the larger of two lower ends."""
+    return polar if polar.lower >= found.value else replace(polar, lower=found.value, witness=found.witness)

@@ -14,11 +14,10 @@ from certify.problem import ParallelNetwork
 from certify.workflows.assess import Findings, assess
 from certify.workflows.certificate_of import FAILURE_PROBABILITY, NoCertificateError, Settled, settled_certificate
 from certify.workflows.growth_loop import Growth, GrowthState, grow_network
-from certify.workflows.listener import silent
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GrowOptions:
     """How to grow; the problem itself says what.
 
@@ -61,8 +60,13 @@ def grow(problem: Problem, **options: Any) -> GrowthResult:  # noqa: ANN401
     """
     chosen = GrowOptions(**options)
     started = time.perf_counter()
-    chance = chosen.failure_probability
-    growth = grow_network(problem, first_state(problem, chosen), _unheard, silent, chosen.prune, chance)
+    growth = grow_network(
+        problem,
+        first_state(problem, chosen),
+        _unheard,
+        prune=chosen.prune,
+        failure_probability=chosen.failure_probability,
+    )
     return concluded(problem.with_network(growth.network), growth, started, chosen)
 
 
@@ -72,7 +76,7 @@ def first_state(problem: Problem, options: GrowOptions) -> GrowthState:
     Raises:
         UnsupportedError: degrees of penalty and subnetwork do not match.
     """
-    _ = problem.objective.strength  # raises for a degree mismatch before any work
+    problem.objective.require_matched()
     network = problem.objective.empty_network() if options.from_scratch else problem.network
     return GrowthState(network, (), options.seed)
 
@@ -108,7 +112,7 @@ def concluded(
 
 def _settled(problem: Problem, growth: Growth, failure_probability: float) -> tuple[Settled | None, str]:
     try:
-        return settled_certificate(problem, problem.terms, growth.bound, failure_probability), ""
+        return settled_certificate(problem, growth.bound, failure_probability), ""
     except NoCertificateError as error:
         return None, str(error)
 

@@ -22,9 +22,9 @@ from certify.growth.stages import Candidate, Improvement, candidate_at, more_hop
 from certify.growth.width_bound import width_bound
 from certify.models.loading import Problem
 from certify.problem import Factors, ParallelNetwork
-from certify.workflows.bounding import bound_at
+from certify.progress import Listener, Progress, silent
+from certify.workflows.bounding import BoundSettings, bound_at
 from certify.workflows.certificate_of import FAILURE_PROBABILITY
-from certify.workflows.listener import Listener, silent
 
 # The gap aimed at, as a share of the allowance, so that rounding and pruning have room below the limit.
 AIMED_SHARE = 0.6
@@ -88,6 +88,7 @@ def grow_network(
     problem: Problem,
     state: GrowthState,
     on_round: RoundListener,
+    *,
     listener: Listener = silent,
     prune: bool = True,
     failure_probability: float = FAILURE_PROBABILITY,
@@ -108,7 +109,7 @@ def grow_network(
     grown = network.width
     allowed = climb.allowed()
     if prune and climb.closed():
-        listener("pruning", climb.found.best.objective, bound.value, f"{grown} subnetworks")
+        listener(Progress("pruning", climb.found.best.objective, bound.value, detail=f"{grown} subnetworks"))
         spent = time.perf_counter() - climb.started
         until = time.perf_counter() + max(PRUNING_SECONDS, PRUNING_SHARE * spent)
         network = pruned(problem.objective, network, bound.value + PRUNED_SHARE * allowed, until)
@@ -184,8 +185,8 @@ class _Climb:
     def _promising(self) -> bool:
         return self.found.hoped_gap <= PROMISING_SHARE * self.allowed()
 
-    def _bounded(self, full: bool) -> Factors | None:
-        """Bound at the best candidate; the directions that the bound names."""
+    def _bounded(self, full: bool) -> tuple[Factors, ...] | None:
+        """Bound at the best candidate; the directions that the bound names of every branch."""
         best, candidate = self.found.best.objective, self.found.candidate
         needed = best - AIMED_SHARE * self.allowed()
         left = self.seconds_left()
@@ -197,23 +198,30 @@ class _Climb:
             return None
         self.exhausted = candidate if full else None
 
-        def report(value: float, words: str) -> None:
-            self.listener("bounding", best, max(value, self.bound.value), words)
+        def report(event: Progress) -> None:
+            proven = self.bound.value if event.lower_bound is None else max(event.lower_bound, self.bound.value)
+            self.listener(replace(event, objective=best, lower_bound=proven))
 
-        until = time.perf_counter() + left
-        bound = bound_at(self.problem.objective, candidate, needed, until, report, self.chance)
+        settings = BoundSettings(seed=self.seed, failure_probability=self.chance, listener=report)
+        bound = bound_at(self.problem.objective, candidate, needed, time.perf_counter() + left, settings)
         self.bound = max(self.bound, bound, key=lambda b: b.value)
-        return bound.polar.witness
+        return tuple(polar.witness for polar in bound.polars)
 
     def _tell(self) -> None:
-        latest = self.found.latest
         row = GrowthRound(
             round=self.found.rounds,
             width=self.found.best.network.width,
             objective=self.found.best.objective,
             lower_bound=self.bound.value,
-            violation=None if latest is None else latest.polar.lower / self.problem.objective.strength - 1,
+            violation=self._violation(),
             seconds=self.offset + time.perf_counter() - self.started,
         )
         self.history = (*self.history, row)
         self.on_round(GrowthState(self.found.best.network, self.history, self.seed, self.bound.point.values))
+
+    def _violation(self) -> float | None:
+        """Largest of the polars at the latest dual point, in units of their λ, minus 1."""
+        if self.found.latest is None:
+            return None
+        pairs = zip(self.problem.objective.branches, self.found.latest.polars, strict=True)
+        return max((polar.value / branch.strength - 1 for branch, polar in pairs), default=None)

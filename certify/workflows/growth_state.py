@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from certify.certificates.growth_report import GrowthRound
 from certify.errors import RefusedError, UsageError
 from certify.models.loading import Problem
 from certify.models.spec.problem_file import ProblemSpec, spec_from_content
-from certify.problem import ParallelNetwork
+from certify.problem import Factors, ParallelNetwork
 from certify.whole_file import write_whole
 from certify.workflows.growth_loop import GrowthState
 
@@ -85,7 +86,11 @@ class SavedGrowth:
             UsageError: the file cannot be written.
         """
         network, dual = self.state.network, self.state.dual
-        tensors = {f"factor.{k}": factor.cpu().contiguous() for k, factor in enumerate(network.factors)}
+        tensors = {
+            _name(b, k): factor.cpu().contiguous()
+            for b, stack in enumerate(network.stacks)
+            for k, factor in enumerate(stack)
+        }
         tensors["coefficients"] = network.coefficients.cpu().contiguous()
         if dual is not None:
             tensors["dual"] = dual.cpu().contiguous()
@@ -114,11 +119,13 @@ class SavedGrowth:
         if problem.source.data_sha256 != self.data_sha256:
             raise UsageError(f"{path}: the data have changed since this state was written; start again")
         found, blank = self.state.network, problem.objective.empty_network()
-        fits = [a.shape[1:] == b.shape[1:] for a, b in zip(found.factors, blank.factors, strict=True)]
-        fits.append(found.factors[0].shape[0] == found.factors[1].shape[0])
-        fits.append(found.coefficients.shape == blank.coefficients.shape)
-        fits.append(self.state.dual is None or self.state.dual.shape == problem.objective.loss.targets.shape)
-        if not all(fits):
+        fits = (
+            [_sizes(stack) for stack in found.stacks] == [_sizes(stack) for stack in blank.stacks]
+            and all(len({len(factor) for factor in stack}) == 1 for stack in found.stacks)
+            and found.coefficients.shape == blank.coefficients.shape
+            and (self.state.dual is None or self.state.dual.shape == problem.objective.loss.targets.shape)
+        )
+        if not fits:
             raise RefusedError(f"{path}: its network does not fit the problem", code="corrupt-file")
 
 
@@ -147,7 +154,7 @@ def _saved(found: _Description, tensors: dict[str, Tensor], path: str | Path) ->
     """What the file says; ValueError for tensors that are no network."""
     if not all(t.dtype == torch.float64 and t.ndim == 2 and bool(t.isfinite().all()) for t in tensors.values()):
         raise ValueError("tensors must be finite float64 matrices")
-    network = ParallelNetwork((tensors["factor.0"], tensors["factor.1"]), tensors["coefficients"])
+    network = ParallelNetwork(_stacks(tensors), tensors["coefficients"])
     return SavedGrowth(
         spec=spec_from_content(found.problem, Path(), lambda at, key: str(path)),
         output=found.output,
@@ -161,6 +168,25 @@ def _saved(found: _Description, tensors: dict[str, Tensor], path: str | Path) ->
             dual=tensors.get("dual"),
         ),
     )
+
+
+def _stacks(tensors: Mapping[str, Tensor]) -> tuple[Factors, ...]:
+    """The factors of every branch, in order."""
+    stacks: list[Factors] = []
+    while _name(len(stacks), 0) in tensors:
+        b = len(stacks)
+        names = itertools.takewhile(tensors.__contains__, (_name(b, k) for k in itertools.count()))
+        stacks.append(tuple(tensors[name] for name in names))
+    return tuple(stacks)
+
+
+def _name(branch: int, factor: int) -> str:
+    return f"branch.{branch}.factor.{factor}"
+
+
+def _sizes(stack: Factors) -> list[int]:
+    """Number of scalars in each factor of one subnetwork."""
+    return [factor.shape[1] for factor in stack]
 
 
 def _digest(text: str, tensors: Mapping[str, Tensor]) -> str:

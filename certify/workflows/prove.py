@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
-import torch
-
 from certify.bounds.ladder import LowerBound
-from certify.growth.improve import RoundListener, SearchSettings, continued, improve
-from certify.growth.stages import Improvement
+from certify.growth.directions import joined
+from certify.growth.improve import SearchSettings, continued, improve
+from certify.growth.stages import Candidate, Improvement
 from certify.models.loading import Problem
-from certify.workflows.bounding import bound_at
-from certify.workflows.listener import Listener
+from certify.problem import Factors
+from certify.progress import Listener, Progress
+from certify.workflows.bounding import BoundSettings, bound_at
 
 # Share of the budget that the search for a better model may take.
 SEARCH_SHARE = 0.4
@@ -62,30 +61,33 @@ def search_and_bound(quest: Quest) -> tuple[Improvement, LowerBound]:
     """The best model and the best lower bound that the budget buys."""
     problem, resolution = quest.problem, RESOLUTION_SHARE * quest.allowed
     settings = SearchSettings(SEARCH_SHARE * problem.budget_seconds, resolution, seed=quest.seed)
-    found = improve(problem.objective, problem.network, settings, _round_listener(quest, -math.inf))
+    found = improve(problem.objective, problem.network, settings, quest.listener)
     bound = _bounded(quest, found)
     for attempt in range(ATTEMPTS):
         decided = bound.value >= quest.required or found.best.objective < quest.required
         left = quest.deadline - time.perf_counter()
         if decided or found.candidate is None or left < LEAST_SHARE_LEFT * problem.budget_seconds:
             break
-        found_before, searched_polar = found, found.candidate.polar
-        hints = searched_polar.witness
-        if bound.polar is not searched_polar:
-            hints = tuple(torch.cat(pair) for pair in zip(hints, bound.polar.witness, strict=True))
+        found_before, hints = found, _hints(found.candidate, bound)
         finer = SearchSettings(SEARCH_SHARE * left, resolution / 4 ** (attempt + 1), seed=quest.seed + attempt + 1)
-        found = continued(problem.objective, found, hints, finer, _round_listener(quest, bound.value))
+        found = continued(problem.objective, found, hints, finer, _with_bound(quest.listener, bound.value))
         if found.candidate is found_before.candidate and found.best.objective >= found_before.best.objective:
             break
         bound = max(bound, _bounded(quest, found), key=lambda b: b.value)
     return found, bound
 
 
-def _round_listener(quest: Quest, proven: float) -> RoundListener:
-    def on_round(rounds: int, best: float, hope: float) -> None:
-        quest.listener("searching", best, proven, f"round {rounds}, hoping for a bound of {hope:.6g}")
+def _hints(candidate: Candidate, bound: LowerBound) -> tuple[Factors, ...]:
+    """What search and bound name of every branch."""
+    return tuple(
+        searched.witness if searched.witness is proven.witness else joined(searched.witness, proven.witness)
+        for searched, proven in zip(candidate.polars, bound.polars, strict=True)
+    )
 
-    return on_round
+
+def _with_bound(listener: Listener, proven: float) -> Listener:
+    """Adds the lower bound that has been proven before."""
+    return lambda event: listener(replace(event, lower_bound=proven))
 
 
 def _bounded(quest: Quest, found: Improvement) -> LowerBound:
@@ -97,8 +99,8 @@ def _bounded(quest: Quest, found: Improvement) -> LowerBound:
         deadline = min(deadline, time.perf_counter() + share)
         needed = found.best.objective - AIMED_SHARE * quest.allowed
 
-    def report(value: float, words: str) -> None:
-        quest.listener("bounding", found.best.objective, value, words)
+    def report(event: Progress) -> None:
+        quest.listener(replace(event, objective=found.best.objective))
 
-    chance = quest.failure_probability
-    return bound_at(quest.problem.objective, found.candidate, needed, deadline, report, chance)
+    settings = BoundSettings(seed=quest.seed, failure_probability=quest.failure_probability, listener=report)
+    return bound_at(quest.problem.objective, found.candidate, needed, deadline, settings)

@@ -12,9 +12,9 @@ from certify.bounds.bilinear.spectral import spectral_search
 from certify.bounds.eigenvalue import gram_norm_upper
 from certify.reports.result_json import result_object
 from certify.reports.result_text import print_result
+from certify.reports.verification import verdict_lines, verdict_object
 from certify.verify import verify_bytes
 from certify.workflows.check import CheckOptions, run_check
-from certify.workflows.verify import verdict_lines, verdict_object
 from tests.verify.test_accepted import soft_thresholded
 
 from .test_polar_methods import task_for

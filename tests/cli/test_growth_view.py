@@ -25,7 +25,7 @@ import math, sys
 from certify.certificates.growth_report import GrowthRound
 from certify.cli.growth_view import growth_view
 
-with growth_view("[b]net.pt", sys.argv[1] == "quiet", sys.argv[1] == "color") as view:
+with growth_view("[b]net.pt", quiet=sys.argv[1] == "quiet", color=sys.argv[1] == "color") as view:
     for k, word in enumerate(sys.stdin):
         bound = 1 - 2.0**-k if k else -math.inf
         view.round(GrowthRound(k, 2 + k, 1.0, bound, None if k == 0 else 2.0**-k, 0.5 * k))
@@ -184,7 +184,7 @@ def rows():
 
 
 def test_off_a_terminal_there_is_a_line_of_headings_and_one_aligned_line_per_round(capsys):
-    with growth_view("net.pt", False, True) as view:
+    with growth_view("net.pt", quiet=False, color=True) as view:
         for row in rows():
             view.progress("bounding", row.objective, row.lower_bound, "cones")
             view.round(row)
@@ -199,7 +199,7 @@ def test_off_a_terminal_there_is_a_line_of_headings_and_one_aligned_line_per_rou
 
 
 def test_quiet_off_a_terminal_is_silent(capsys):
-    with growth_view("net.pt", True, False) as view:
+    with growth_view("net.pt", quiet=True, color=False) as view:
         for row in rows():
             view.round(row)
     assert capsys.readouterr() == ("", "")

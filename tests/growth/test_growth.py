@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from certify.bounds.polar import PolarEstimate
 from certify.growth.corrective import corrected
 from certify.growth.descent import descend
-from certify.growth.directions import directions_of
+from certify.growth.directions import directions_of, subnetworks_of
 from certify.growth.improve import SearchSettings, improve
 from certify.growth.merge import without_dead
 from certify.growth.stages import find_candidate, sobered
@@ -51,31 +52,30 @@ def test_growth_starts_from_width_zero():
 @pytest.mark.parametrize("family", INSTANCES)
 def test_the_corrective_step_satisfies_the_optimality_conditions_of_its_convex_problem(family):
     _, objective, network = drawn(family, 7, width=6)
-    blank = tuple(f[:0] for f in network.factors)
-    best = corrected(objective, network, blank, soon())
+    (branch,) = objective.branches
+    best = corrected(objective, network, objective.empty_stacks(), soon())
     gradient = objective.evaluate(best).gradient
-    own, _ = directions_of(objective, network)
-    slopes = -objective.kind.pairing(objective.inputs, gradient, own)
-    assert float(slopes.max()) <= objective.strength * (1 + 1e-7)
-    kept, scales = directions_of(objective, best)
-    active = -objective.kind.pairing(objective.inputs, gradient, kept)[scales > 1e-6]
-    assert torch.allclose(active, torch.full_like(active, objective.strength), rtol=1e-5)
+    own, _ = directions_of(branch, network.stacks[0])
+    assert float(branch.pairing(gradient, own).max()) <= branch.strength * (1 + 1e-7)
+    kept, scales = directions_of(branch, best.stacks[0])
+    active = branch.pairing(gradient, kept)[scales > 1e-6]
+    assert torch.allclose(active, torch.full_like(active, branch.strength), rtol=1e-5)
 
 
 @pytest.mark.parametrize("family", INSTANCES)
 def test_directions_times_scales_are_the_network(family):
     _, objective, network = drawn(family, 8)
-    directions, scales = directions_of(objective, network)
-    rebuilt = torch.einsum("r,rnc->nc", scales, objective.kind.outputs(objective.inputs, directions))
+    (branch,), (stack,) = objective.branches, network.stacks
+    directions, scales = directions_of(branch, stack)
+    rebuilt = torch.einsum("r,rnc->nc", scales, branch.outputs(directions))
     assert torch.allclose(rebuilt, objective.forward(network), rtol=1e-10)
+    assert torch.allclose(branch.forward(subnetworks_of(branch, directions, scales)), rebuilt, rtol=1e-10)
 
 
 def test_dead_subnetworks_are_dropped_without_changing_the_outputs():
     _, objective, network = drawn("relu", 9)
-    padded = ParallelNetwork(
-        tuple(torch.cat([f, torch.zeros_like(f[:2])]) for f in network.factors), network.coefficients
-    )
-    lean = without_dead(objective, padded)
+    padded = tuple(torch.cat([f, torch.zeros_like(f[:2])]) for f in network.stacks[0])
+    lean = without_dead(objective, ParallelNetwork((padded,), network.coefficients))
     assert lean.width == network.width
     assert torch.equal(objective.forward(lean), objective.forward(network))
 
@@ -84,16 +84,17 @@ def test_dead_subnetworks_are_dropped_without_changing_the_outputs():
 def test_a_candidate_whose_search_missed_a_direction_loses_the_hope_that_it_leaves(family):
     _, objective, network = drawn(family, 11)
     candidate = find_candidate(objective, network, soon())
-    strongest = tuple(f[:1] for f in candidate.polar.witness)
+    (polar,) = candidate.polars
+    strongest = tuple(f[:1] for f in polar.witness)
     missed = replace(
         candidate,
-        polar=replace(candidate.polar, lower=0.0, witness=tuple(f[:0] for f in strongest)),
+        polars=(PolarEstimate(0.0, tuple(f[:0] for f in strongest)),),
         hope_estimate=objective.evaluate(network).objective,
     )
-    corrected_candidate = sobered(objective, missed, strongest)
+    corrected_candidate = sobered(objective, missed, (strongest,))
     assert corrected_candidate.hope_estimate == pytest.approx(candidate.hope_estimate, rel=1e-12)
-    assert corrected_candidate.polar.lower == pytest.approx(candidate.polar.lower, rel=1e-12)
-    assert sobered(objective, candidate, strongest) is candidate
+    assert corrected_candidate.polars[0].value == pytest.approx(polar.value, rel=1e-12)
+    assert sobered(objective, candidate, (strongest,)) is candidate
 
 
 def test_time_limits_are_kept():

@@ -35,7 +35,8 @@ def assert_optimal(problem, growth, optimum, error=1e-12):
     """The objective attains the optimum, and the bound proves it without passing it."""
     objective = problem.objective.evaluate(growth.network).objective
     lower = dual_value_lower(problem.objective, growth.bound.point)
-    assert growth.bound.polar.upper * growth.bound.point.scale <= problem.objective.strength * (1 + 1e-12)
+    for branch, polar in zip(problem.objective.branches, growth.bound.polars, strict=True):
+        assert polar.upper * growth.bound.point.scale <= branch.strength * (1 + 1e-12)
     assert optimum * (1 - error) <= objective <= optimum * (1 + PRECISION)
     assert objective - PRECISION * abs(objective) <= lower <= optimum * (1 + error)
 
@@ -105,12 +106,9 @@ def test_growth_from_a_poor_network_ends_at_the_same_optimum():
     reference, _ = solved(chosen)
     problem = blank_problem(chosen)
     generator = torch.Generator().manual_seed(0)
-    start = replace(
-        problem.network,
-        factors=tuple(
-            torch.randn(3, *f.shape[1:], generator=generator, dtype=f.dtype) for f in problem.network.factors
-        ),
-    )
+    (stack,) = problem.network.stacks
+    drawn = tuple(torch.randn(3, f.shape[1], generator=generator, dtype=f.dtype) for f in stack)
+    start = replace(problem.network, stacks=(drawn,))
     problem = replace(problem, tolerance=Tolerance(AIM, 0.0), budget_seconds=SECONDS)
     growth = grow_network(problem, GrowthState(start, (), 0), lambda state: None)
     assert_optimal(problem, growth, reference, SOLVER_ERROR)

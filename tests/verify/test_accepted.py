@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from certify.verify import verify_bytes
-from certify.verify.least_norms import least_norms
+from certify.verify.proofs.least_norms import least_norms
 from certify.workflows.certificate_of import certificate_bytes, settled_certificate
 
 from .cases import KINDS, LOSSES, make_case

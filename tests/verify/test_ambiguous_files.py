@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from certify.verify import verify_bytes
-from certify.verify.links import _table
-from certify.verify.model_file import DAMAGE, _Names, read_model, read_safetensors
+from certify.verify.links.data_link import _table
+from certify.verify.links.model_file import DAMAGE, _Names, read_model, read_safetensors
 from certify.verify.rejection import Rejection
 
 from .cases import packed

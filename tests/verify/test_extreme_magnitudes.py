@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from certify.verify import verify_bytes
-from certify.verify.least_norms import _feasible_norms
+from certify.verify.proofs.least_norms import _feasible_norms
 
 from .cases import packed
 from .handmade import (

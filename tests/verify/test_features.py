@@ -6,8 +6,8 @@ import hashlib
 import numpy as np
 import pytest
 
+from certify.reports.verification import verdict_lines, verdict_object
 from certify.verify import verify_bytes
-from certify.workflows.verify import verdict_lines, verdict_object
 
 from .cases import packed
 from .forging import linked_head

@@ -17,11 +17,11 @@ from flint import ctx
 
 import certify
 from certify.verify import verify_bytes
-from certify.verify.certificate import read_certificate
+from certify.verify.statement.certificate import read_certificate
 from certify.verify.exact import verify_bytes_exactly
 from certify.verify.exact.verification import EXACT
-from certify.verify.free_skip import dual_point
-from certify.verify.losses import bind_loss
+from certify.verify.statement.dual_point import dual_point
+from certify.verify.statement.losses import bind_loss
 from certify.verify.verdict import FLOATING_POINT
 from certify.workflows.certificate_of import settled_certificate
 from certify.workflows.check import CheckOptions, run_check

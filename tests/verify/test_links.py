@@ -15,7 +15,7 @@ from certify.models.data.data_file import load_arrays
 from certify.models.loading import Problem
 from certify.models.spec.problem_file import load_problem_file
 from certify.verify import verify_bytes
-from certify.verify.model_file import read_model, read_safetensors
+from certify.verify.links.model_file import read_model, read_safetensors
 from certify.verify.rejection import Rejection
 from certify.workflows.certificate_of import LossTerms, settled_certificate
 

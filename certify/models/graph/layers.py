@@ -90,6 +90,7 @@ class LayerGraph:
         ranks: number of axes of each input, samples included, by name; where they are not given the layers tell them.
         folded: whether layers were folded into others, so that parameters differ from those of the file.
         ends: what the file calls its input and output.
+        digest_complete: whether the digest covers all values; not those that a file keeps in another one.
     """
 
     layers: tuple[Layer, ...]
@@ -103,6 +104,7 @@ class LayerGraph:
     ranks: Mapping[str, int] = field(default_factory=dict)
     folded: bool = False
     ends: Ends = Ends()
+    digest_complete: bool = True
 
     def __post_init__(self) -> None:
         """Hold the order.

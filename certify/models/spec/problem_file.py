@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal, final
 
@@ -12,7 +13,9 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
     WithJsonSchema,
+    WrapValidator,
     model_validator,
 )
 
@@ -61,6 +64,30 @@ Strength = Annotated[
     AfterValidator(_positive_strength),
     WithJsonSchema({"type": "number", "exclusiveMinimum": 0}),
 ]
+
+
+def _by_name(value: object, of_number: ValidatorFunctionWrapHandler) -> object:
+    """One weight decay for all parameters, or one for each name or pattern."""
+    if not isinstance(value, dict):
+        return of_number(value)
+    for name, decay in value.items():
+        number = isinstance(decay, int | float) and not isinstance(decay, bool) and math.isfinite(decay)
+        if not isinstance(name, str) or not number or decay < 0:
+            raise ValueError(f"of '{name}' must be a number, 0 for not penalized, found {decay!r}")
+    if not any(value.values()):
+        raise ValueError("is 0 throughout: no certificate without a penalty")
+    return {name: float(decay) for name, decay in value.items()}
+
+
+_NUMBER = {"type": "number", "exclusiveMinimum": 0}
+_NUMBERS = {"type": "object", "additionalProperties": {"type": "number", "minimum": 0}, "minProperties": 1}
+Decay = Annotated[
+    float,
+    Field(allow_inf_nan=False),
+    AfterValidator(_positive_strength),
+    WrapValidator(_by_name),
+    WithJsonSchema({"anyOf": [_NUMBER, _NUMBERS]}),
+]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Nonnegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
@@ -89,7 +116,7 @@ Layer = Annotated[
                 {"type": "string", "minLength": 1},
                 {
                     "type": "object",
-                    "additionalProperties": {"type": ["string", "integer"]},
+                    "additionalProperties": {"type": ["string", "number"]},
                     "minProperties": 1,
                     "maxProperties": 1,
                 },
@@ -109,7 +136,8 @@ class ModelSpec(_Section):
 
     Attributes:
         path: the model file, relative to this file; told by content.
-        layers: the chain in the order in which it runs: `linear: NAME`, `relu`, `square`; at most one `skip: NAME`.
+        layers: the chain in the order in which it runs: `linear: NAME`, `relu`, `leaky_relu: SLOPE`, `abs`,
+            `square`; at most one `skip: NAME`.
     """
 
     path: File
@@ -189,13 +217,15 @@ class PenaltySpec(_Section):
     """`penalty:` — exactly one of its keys.
 
     Attributes:
-        weight_decay: wd > 0, coupled as in SGD and Adam: (wd/2) Σ‖p‖² over penalized parameters.
+        weight_decay: wd > 0, coupled as in SGD and Adam: (wd/2) Σ‖p‖² over penalized parameters; or a mapping from
+            names of parameters, or patterns such as `fc1.*`, to their own wd: the first that matches, 0 for not
+            penalized.
         product_of_norms: λ Σ Π ‖W‖^power over subnetworks.
     """
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
 
-    weight_decay: Strength | None = None
+    weight_decay: Decay | None = None
     product_of_norms: ProductOfNormsSpec | None = None
 
     @model_validator(mode="after")

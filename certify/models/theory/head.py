@@ -20,9 +20,7 @@ from certify.models.graph.operations import OPERATIONS
 from certify.models.graph.ranks import ranks_of
 from certify.models.graph.simplify import live_layers
 from certify.models.theory.degrees import WITH_WEIGHT
-from certify.models.theory.homogeneity import require_supported
-from certify.models.theory.reduce import reduced
-from certify.models.theory.two_layer import two_layer_form
+from certify.models.theory.standing import require_layout, standing_of
 
 # Two layers and a linear skip beside them.
 MOST_WEIGHT_LAYERS = 3
@@ -73,10 +71,10 @@ def head_of(graph: LayerGraph) -> Head | None:
             continue
         head = _cut(plain, place)
         last = last or head
-        if two_layer_form(reduced(head.graph)) is not None:
+        if standing_of(head.graph).layout is not None:
             weights, found = count, head
     if found is None and last is not None:
-        require_supported(reduced(last.graph))
+        require_layout(last.graph)
     if found is None:
         raise UnsupportedError(
             f"{graph.label}: no last layers with weights that read one value of the layers before; scope: head needs a "

@@ -47,7 +47,7 @@ class Slopes:
 
     def at(self, values: Tensor) -> Tensor:
         """The slope at each value, s₋ at the kink."""
-        return torch.where(values > 0, self.positive, self.negative).to(values)
+        return torch.full_like(values, self.negative).masked_fill(values > 0, self.positive)
 
 
 @final

@@ -1,0 +1,50 @@
+"""What an audit would do, as one plain value; what `certify audit --plan` shows is made from it alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, final
+
+from certify.certificates.audit_result import Expectation
+
+Expected = Literal["cached", "run", "missing"]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedAnswer:
+    """What is expected of one item.
+
+    Attributes:
+        name: of the item.
+        model: path of the model.
+        line: of the entry in the audit file, from 1.
+        expect: the verdict that is asked for.
+        expected: `cached`, `run`, or `missing` where a file is not there.
+        verdict: the cached one, or None.
+        seconds: of the last run of this item, or None.
+        budget: seconds that the check may take; None where the problem file says it and was not read.
+    """
+
+    name: str
+    model: str
+    line: int
+    expect: Expectation
+    expected: Expected
+    verdict: str | None
+    seconds: float | None
+    budget: float | None
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class AuditForecast:
+    """A whole audit that is yet to run.
+
+    Attributes:
+        file: the audit file.
+        answers: of its items, in its order.
+    """
+
+    file: str
+    answers: tuple[PlannedAnswer, ...]

@@ -1,0 +1,296 @@
+"""The layers of one subnetwork of two weights in a closed vocabulary, and the view of the data that they make.
+
+    sample → [select] → first weight → σ → averages → second weight → averages → outputs
+
+Everything but the weights and σ is a fixed linear map of positions: the first weight reads a window of the sample at
+each position (a dense layer has one, all of the sample), and the rest is the readout R. Windows are those of
+torch.nn.functional's convolutions and average pooling, zero padding included.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import NoReturn, assert_never, final
+
+import torch
+from torch import Tensor
+
+from certify.errors import UnsupportedError
+from certify.problem.readout import Readout
+from certify.problem.view import View
+
+Extents = tuple[int, ...]
+# Marks a place of a window that lies in the padding.
+PADDING = -1
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Select:
+    """Some entries of the flattened sample, by their indices."""
+
+    columns: tuple[int, ...]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Dense:
+    """A weight that reads everything at once."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Convolution:
+    """A weight that reads a window at every position of a grid, of all channels."""
+
+    kernel: Extents
+    stride: Extents
+    padding: Extents
+    dilation: Extents
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class AveragePool:
+    """Averages over windows; `counts_padding` divides by the size of the window everywhere."""
+
+    kernel: Extents
+    stride: Extents
+    padding: Extents
+    counts_padding: bool
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class AverageTo:
+    """Averages over equal blocks that leave a grid of this size; an `AveragePool` once the grid is known."""
+
+    size: Extents
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class TimesInputs:
+    """The hidden value times each entry of the sample, as in a bilinear form."""
+
+
+Weight = Dense | Convolution
+Pooling = AveragePool | AverageTo
+Between = AveragePool | AverageTo | TimesInputs
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """What one subnetwork computes, but for σ.
+
+    Attributes:
+        first: how the first weight reads.
+        second: how the second weight reads.
+        select: what of the sample the first one sees, None for all.
+        between: after σ.
+        after: after the second weight.
+    """
+
+    first: Weight
+    second: Weight
+    select: Select | None = None
+    between: tuple[Between, ...] = ()
+    after: tuple[Pooling, ...] = ()
+
+    def statement(self, activation: tuple[Mapping[str, object], ...]) -> list[Mapping[str, object]]:
+        """The layers as certificates list them, with those of σ in their place."""
+        layers = [*((self.select,) if self.select else ()), self.first]
+        return [*map(_stated, layers), *activation, *map(_stated, (*self.between, self.second, *self.after))]
+
+    def on(self, shape: Extents) -> Geometry:
+        """The architecture on samples of a shape.
+
+        Raises:
+            UnsupportedError: windows that do not fit, or blocks that are not equal.
+        """
+        window, grid = _first_windows(self, shape)
+        positions = math.prod(grid)
+        maps, between = torch.eye(positions, dtype=torch.float64), []
+        for layer in self.between:
+            resolved = _resolved(layer, grid)
+            between.append(resolved)
+            if isinstance(resolved, AveragePool):
+                matrix, grid = _averages(resolved, grid)
+                maps = matrix @ maps
+        weights, grid = _second(self.second, grid, maps)
+        after = []
+        for pooling in self.after:
+            resolved = _resolved(pooling, grid)
+            assert isinstance(resolved, AveragePool)
+            after.append(resolved)
+            matrix, grid = _averages(resolved, grid)
+            weights = torch.einsum("qo,opk->qpk", matrix, weights)
+        known = replace(self, between=tuple(between), after=tuple(after))
+        return Geometry(shape, known, window, weights)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """An architecture on samples of one shape.
+
+    Attributes:
+        shape: of a sample.
+        architecture: with all sizes known.
+        window: entries of the flattened sample that the first weight reads at each position, (P, h); −1 for padding.
+        weights: R without the factors of `TimesInputs`, (O, P, k).
+    """
+
+    shape: Extents
+    architecture: Architecture
+    window: Tensor
+    weights: Tensor
+
+    @property
+    def places(self) -> int:
+        """Number O of outputs of one output channel."""
+        return self.weights.shape[0]
+
+    @property
+    def reach(self) -> int:
+        """Number k of second weights that make one output channel."""
+        return math.prod(self.shape) if self._multiplies else self.weights.shape[2]
+
+    def view(self, inputs: Tensor, bias: float | None, free: bool) -> View:
+        """What the subnetworks read.
+
+        Args:
+            inputs: flattened samples (n, d).
+            bias: value of the constant input, None where there is no hidden bias.
+            free: whether its weight is not penalized.
+        """
+        padded = torch.cat([inputs, inputs.new_zeros(len(inputs), 1)], 1)
+        rows = inputs if self._reads_all else padded[:, self.window.to(inputs.device)].flatten(0, 1)
+        if bias is not None:
+            rows = torch.cat([rows, rows.new_full((len(rows), 1), bias)], 1)
+        return View(rows, int(free and bias is not None), self._readout(inputs))
+
+    @property
+    def _reads_all(self) -> bool:
+        return self.architecture.select is None and isinstance(self.architecture.first, Dense)
+
+    @property
+    def _multiplies(self) -> bool:
+        return any(isinstance(layer, TimesInputs) for layer in self.architecture.between)
+
+    def _readout(self, inputs: Tensor) -> Readout:
+        if self._multiplies:
+            return Readout(inputs[:, None, None, :])
+        plain = self.weights.shape == (1, 1, 1) and bool((self.weights == 1).all())
+        return Readout(None if plain else self.weights.to(inputs.device))
+
+
+def _stated(layer: Select | Weight | Between) -> Mapping[str, object]:
+    match layer:
+        case Select(columns):
+            return {"op": "select", "columns": list(columns)}
+        case Dense():
+            return {"op": "linear"}
+        case Convolution(kernel, stride, padding, dilation):
+            sizes = {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
+            return {"op": "convolution"} | {name: list(size) for name, size in sizes.items()}
+        case AveragePool(kernel, stride, padding, counts_padding):
+            sizes = {"kernel": kernel, "stride": stride, "padding": padding}
+            listed = {name: list(size) for name, size in sizes.items()}
+            return {"op": "average_pool"} | listed | {"counts_padding": counts_padding}
+        case AverageTo():
+            raise ValueError("the grid is not known yet")
+        case TimesInputs():
+            return {"op": "times_inputs"}
+        case other:
+            assert_never(other)
+
+
+def _first_windows(architecture: Architecture, shape: Extents) -> tuple[Tensor, Extents]:
+    """Windows (P, h) into the flattened sample, and the grid of positions."""
+    size = math.prod(shape)
+    match architecture.first:
+        case Dense():
+            columns = range(size) if architecture.select is None else architecture.select.columns
+            if columns and max(columns) >= size:
+                _refuse(f"a subnetwork reads entry {max(columns)} of samples of {size}")
+            return torch.tensor([list(columns)], dtype=torch.int64).reshape(1, -1), (1,)
+        case Convolution() as layer:
+            channels, *grid = shape
+            if len(grid) != len(layer.kernel):
+                _refuse(f"a convolution over {len(layer.kernel)} axes cannot read samples of shape {shape}")
+            window, found = windows(tuple(grid), layer.kernel, layer.stride, layer.padding, layer.dilation)
+            area = math.prod(grid)
+            shifted = torch.where(window == PADDING, PADDING, window + torch.arange(channels)[:, None, None] * area)
+            return shifted.movedim(0, 1).flatten(1), found
+        case other:
+            assert_never(other)
+
+
+def _second(layer: Weight, grid: Extents, maps: Tensor) -> tuple[Tensor, Extents]:
+    """R (O, P, k) and the grid of places, for averages `maps` (positions now, P)."""
+    match layer:
+        case Dense():
+            return maps.T[None], (1,)
+        case Convolution():
+            if len(grid) != len(layer.kernel):
+                _refuse(f"a convolution over {len(layer.kernel)} axes cannot read a grid of {len(grid)}")
+            window, found = windows(grid, layer.kernel, layer.stride, layer.padding, layer.dilation)
+            padded = torch.cat([maps, maps.new_zeros(1, maps.shape[1])])
+            return padded[window].transpose(1, 2), found
+        case other:
+            assert_never(other)
+
+
+def _resolved(layer: Between, grid: Extents) -> AveragePool | TimesInputs:
+    match layer:
+        case AverageTo():
+            size = layer.size if len(layer.size) == len(grid) else (1,) * len(grid)
+            if any(have % want for have, want in zip(grid, size, strict=True)):
+                _refuse(f"averaging a grid of {grid} to {size} takes unequal blocks")
+            kernel = tuple(have // want for have, want in zip(grid, size, strict=True))
+            return AveragePool(kernel, kernel, (0,) * len(grid), True)
+        case TimesInputs() if grid != (1,):
+            _refuse("a product with the inputs needs one hidden value")
+    return layer
+
+
+def _averages(pool: AveragePool, grid: Extents) -> tuple[Tensor, Extents]:
+    """The matrix of a pooling, (places, positions), and the grid of places."""
+    if len(pool.kernel) != len(grid):
+        _refuse(f"pooling over {len(pool.kernel)} axes cannot read a grid of {len(grid)}")
+    window, found = windows(grid, pool.kernel, pool.stride, pool.padding, (1,) * len(grid))
+    inside = window != PADDING
+    count = torch.full((len(window),), window.shape[1]) if pool.counts_padding else inside.sum(1)
+    matrix = torch.zeros(len(window), math.prod(grid), dtype=torch.float64)
+    share = (1.0 / count.double())[:, None].expand(window.shape)
+    matrix.scatter_add_(1, window.clamp_min(0), torch.where(inside, share, 0.0))
+    return matrix, found
+
+
+def windows(
+    grid: Extents, kernel: Extents, stride: Extents, padding: Extents, dilation: Extents
+) -> tuple[Tensor, Extents]:
+    """Indices into a row-major grid, (positions, entries of the window), −1 for padding; and the grid of positions.
+
+    Raises:
+        UnsupportedError: no window fits.
+    """
+    index, inside, found = torch.zeros(1, 1, dtype=torch.int64), torch.ones(1, 1, dtype=torch.bool), []
+    for extent, size, step, pad, gap in zip(grid, kernel, stride, padding, dilation, strict=True):
+        count = (extent + 2 * pad - gap * (size - 1) - 1) // step + 1
+        if count < 1:
+            _refuse(f"a window of {size} does not fit {extent} entries")
+        place = (torch.arange(count) * step - pad)[:, None] + torch.arange(size) * gap
+        fits = (place >= 0) & (place < extent)
+        index = (index[:, None, :, None] * extent + place[None, :, None, :]).flatten(2).flatten(0, 1)
+        inside = (inside[:, None, :, None] & fits[None, :, None, :]).flatten(2).flatten(0, 1)
+        found.append(count)
+    return torch.where(inside, index, PADDING), tuple(found)
+
+
+def _refuse(reason: str) -> NoReturn:
+    raise UnsupportedError(f"{reason}; no bound serves such subnetworks", code="no-bound-yet")
