@@ -1,32 +1,33 @@
 """The ladder: climb from cheap to dear bounds until the dual value is decisive or the budget is spent.
 
-Every rung returns dual points with proven upper bounds U ≥ Ω°(−A); scaling A by s ≤ λ/U makes it feasible, so every
-rung yields a lower bound on the optimum, and the largest is kept. A rung may move A (the convex surrogate does).
+Every rung returns dual points with proven upper bounds U_b ≥ Ω_b°(−A); scaling A by s ≤ min_b λ_b/U_b makes it
+feasible, so that bounds on all branches together yield a lower bound on the optimum. With one branch every rung does by
+itself, the largest is kept, and a rung may move A (the convex surrogate does). With several, A stays where it is.
 """
 
 from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import final
 
 import torch
 from torch import Tensor
 
-from certify.bounds.methods import METHODS
-from certify.bounds.polar import PolarBound, PolarTask, Progress, silent
-from certify.problem import Objective
+from certify.bounds.methods import METHODS, Method
+from certify.bounds.polar import PolarBound, PolarEstimate, PolarTask
+from certify.bounds.proof import Recomputed
+from certify.bounds.search import shared_deadline
+from certify.problem import Factors, Objective
 from certify.problem.dual import DualPoint, best_scale, dual_value, dual_value_estimate
+from certify.progress import Listener, Progress, silent
 
 # Scales below this are as good as 0: the dual value does not depend on A there.
 SMALLEST_SCALE = 1e-250
 
 # Enough to resolve the useful polar to 1e-7; it only steers the effort.
 BISECTIONS = 24
-
-LadderProgress = Callable[[str, float, float, str], None]
 
 
 @final
@@ -37,63 +38,151 @@ class LowerBound:
     Attributes:
         value: the bound.
         point: dual point that attains it.
-        polar: proven interval of the polar at `point.values`.
+        polars: proven interval of the polar at `point.values` of every branch.
     """
 
     value: float
     point: DualPoint
-    polar: PolarBound
+    polars: tuple[PolarBound, ...]
 
 
 def trivial_bound(objective: Objective) -> LowerBound:
-    """Inf l, the dual value of A = 0, whose polar is 0."""
+    """Inf l, the dual value of A = 0, whose polars are 0."""
     zero = torch.zeros_like(objective.loss.targets)
-    blank = objective.empty_network().factors
     point = DualPoint(zero, 1.0, dual_value(objective, zero))
-    return LowerBound(point.value, point, PolarBound(0.0, blank, 0.0, "zero"))
+    polars = tuple(PolarBound(0.0, stack, 0.0, "zero", Recomputed("zero")) for stack in objective.empty_stacks())
+    return LowerBound(point.value, point, polars)
 
 
-def climb(task: PolarTask, needed: float, on_progress: LadderProgress | None = None) -> LowerBound:
-    """Best lower bound that the methods for this kind of subnetwork prove by the deadline.
+def scaled(objective: Objective, dual: Tensor, polars: tuple[PolarBound, ...]) -> LowerBound:
+    """The lower bound that a dual point and upper bounds on its polars, one a branch, give together."""
+    point = _capped(objective, dual, tuple(polar.upper for polar in polars))
+    return LowerBound(point.value, point, polars)
+
+
+def scaled_estimate(objective: Objective, dual: Tensor, estimates: tuple[PolarEstimate, ...]) -> float:
+    """The lower bound that a dual point would prove if the estimates were its polars."""
+    return _capped(objective, dual, tuple(estimate.value for estimate in estimates)).value
+
+
+def climb(  # noqa: PLR0913
+    objective: Objective,
+    dual: Tensor,
+    stacks: tuple[Factors, ...],
+    needed: float,
+    deadline: float,
+    *,
+    seed: int = 0,
+    failure_probability: float = 0.0,
+    listener: Listener = silent,
+    estimates: tuple[PolarEstimate, ...] | None = None,
+) -> LowerBound:
+    """Best lower bound that the methods for the forms of the branches prove by the deadline.
 
     Args:
-        task: dual candidate, starts and deadline; its target is set here.
+        objective: what is bounded.
+        dual: A, (n, c), feasible but for the polar.
+        stacks: subnetworks to start searches from, one stack a branch.
         needed: a lower bound at or above this decides; climbing stops there.
-        on_progress: called with method, best lower bound, polar upper bound in units of λ, and a few words.
+        deadline: `time.perf_counter()` value at which to stop.
+        seed: of all randomness.
+        failure_probability: largest allowed of a randomized proof; 0 for rigorous proofs only.
+        listener: told of the best lower bound, polars in units of λ, and methods.
+        estimates: what a search found at this dual point, if it was searched: better starts, and the lower ends of its
+            polars where no method finds larger ones.
     """
-    best = trivial_bound(task.objective)
-    task = replace(task, target=_useful_polar(task.objective, task.dual, needed))
-    strength = task.objective.strength
-    for method in METHODS[task.objective.kind.name]:
+    ratio = _useful_ratio(objective, dual, needed)
+    targets = (min(branch.strength * ratio, sys.float_info.max) for branch in objective.branches)
+    starts = stacks if estimates is None else (estimate.witness for estimate in estimates)
+    tasks = [
+        PolarTask(objective, index, dual, target, deadline, start, seed, failure_probability, listener)
+        for index, (target, start) in enumerate(zip(targets, starts, strict=True))
+    ]
+    best = trivial_bound(objective)
+    best = _climb_one(tasks[0], needed, best) if len(tasks) == 1 else _climb_several(objective, dual, tasks, best)
+    return best if estimates is None or best.point.values is not dual else _with_estimates(best, estimates)
+
+
+def _climb_one(task: PolarTask, needed: float, best: LowerBound) -> LowerBound:
+    """The best of what every method proves by itself."""
+    for method in METHODS[type(task.form)]:
         if best.value >= needed or task.seconds_left == 0:
             break
-        if not method.applies(task):
+        if not method.serves(task):
             continue
-        listening = replace(task, on_progress=_relayed(method.name, best.value, strength, on_progress))
-        for dual, polar in method.run(listening):
-            best = max(best, scaled(task.objective, dual, polar), key=lambda bound: bound.value)
-        if on_progress:
-            on_progress(method.name, best.value, best.polar.upper / strength, "done")
+        for dual, polar in method.run(_relayed(task, method, best.value)):
+            best = max(best, scaled(task.objective, dual, (polar,)), key=lambda bound: bound.value)
+        _tell_done(task, method, best.polars[0], best.value)
     return best
 
 
-def _relayed(name: str, value: float, strength: float, on_progress: LadderProgress | None) -> Progress:
-    """What a method reports of its polar interval, passed on with the bound proven before it."""
-    if on_progress is None:
-        return silent
-    return lambda lower, upper, detail: on_progress(name, value, upper / strength, detail)
+def _climb_several(objective: Objective, dual: Tensor, tasks: list[PolarTask], best: LowerBound) -> LowerBound:
+    """What bounds on every branch prove together; the time is shared among the branches that are left."""
+    polars: list[PolarBound] = []
+    for task in tasks:
+        own = replace(task, deadline=shared_deadline(task.deadline, len(tasks) - task.index))
+        polar = _branch_polar(own, best.value)
+        if polar is None:
+            return best
+        polars.append(polar)
+    return max(best, scaled(objective, dual, tuple(polars)), key=lambda bound: bound.value)
 
 
-def scaled(objective: Objective, dual: Tensor, polar: PolarBound) -> LowerBound:
-    """The lower bound that a dual point and an upper bound on its polar give together."""
-    cap = objective.strength / polar.upper if polar.upper > 0 else math.inf
+def _branch_polar(task: PolarTask, proven: float) -> PolarBound | None:
+    """The smallest bound on the polar of one branch that the methods prove, with the best witness; None without any."""
+    best: PolarBound | None = None
+    for method in METHODS[type(task.form)]:
+        if task.seconds_left == 0 or (best is not None and best.upper <= task.target):
+            break
+        if not method.serves(task):
+            continue
+        for _, polar in method.run(_relayed(task, method, proven)):
+            best = polar if best is None else _tighter(best, polar)
+            _tell_done(task, method, best, proven)
+    return best
+
+
+def _tighter(one: PolarBound, other: PolarBound) -> PolarBound:
+    """The smaller upper end, with its proof, and the larger lower end."""
+    upper = min(one, other, key=lambda polar: polar.upper)
+    return _with_lower(upper, max(one, other, key=lambda polar: polar.lower).estimate)
+
+
+def _with_lower(polar: PolarBound, estimate: PolarEstimate) -> PolarBound:
+    """The bound with the larger of two lower ends."""
+    return polar if polar.lower >= estimate.value else replace(polar, lower=estimate.value, witness=estimate.witness)
+
+
+def _with_estimates(bound: LowerBound, estimates: tuple[PolarEstimate, ...]) -> LowerBound:
+    return replace(bound, polars=tuple(map(_with_lower, bound.polars, estimates)))
+
+
+def _relayed(task: PolarTask, method: Method, proven: float) -> PolarTask:
+    """The task, its progress passed on with the method's name and the best bound proven."""
+
+    def relay(event: Progress) -> None:
+        lower = proven if event.lower_bound is None else max(proven, event.lower_bound)
+        task.listener(replace(event, lower_bound=lower, method=method.name))
+
+    return replace(task, listener=relay)
+
+
+def _tell_done(task: PolarTask, method: Method, polar: PolarBound, proven: float) -> None:
+    strength, branches = task.branch.strength, len(task.objective.branches)
+    interval = polar.lower / strength, polar.upper / strength
+    detail = "done" if branches == 1 else f"done, branch {task.index + 1} of {branches}"
+    task.listener(Progress("bounding", lower_bound=proven, polar=interval, method=method.name, detail=detail))
+
+
+def _capped(objective: Objective, dual: Tensor, polars: tuple[float, ...]) -> DualPoint:
+    """The best multiple of a dual point, at most min_b λ_b/U_b; of any size where there are no branches."""
+    caps = [b.strength / polar for b, polar in zip(objective.branches, polars, strict=True) if polar > 0]
     # The quotient rounds once; stay on the safe side of it.
-    point = best_scale(objective, dual, cap * (1 - 2.0**-51))
-    return LowerBound(point.value, point, polar)
+    return best_scale(objective, dual, min(caps, default=math.inf) * (1 - 2.0**-51))
 
 
-def _useful_polar(objective: Objective, dual: Tensor, needed: float) -> float:
-    """Largest U for which scaling A by λ/U still gives a dual value of at least `needed`; 0 if none does."""
+def _useful_ratio(objective: Objective, dual: Tensor, needed: float) -> float:
+    """Largest U/λ for which scaling A by λ/U still gives a dual value of at least `needed`; 0 if none does."""
     best = best_scale(objective, dual, 1.0)
     if best.value < needed:
         return 0.0
@@ -102,4 +191,4 @@ def _useful_polar(objective: Objective, dual: Tensor, needed: float) -> float:
         middle = (low + high) / 2
         low, high = (low, middle) if dual_value_estimate(objective, middle * dual) >= needed else (middle, high)
     # At high = 0 any finite polar serves.
-    return objective.strength / high if high > SMALLEST_SCALE else sys.float_info.max
+    return 1 / high if high > SMALLEST_SCALE else sys.float_info.max

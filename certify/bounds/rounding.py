@@ -7,7 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-UNIT_ROUNDOFF = 2.0**-53
+from certify.problem.rounding import UNIT_ROUNDOFF
+
 # Factor on computed error bounds, to cover the rounding of their own evaluation (all terms nonnegative).
 SLACK = 1 + 2.0**-20
 

@@ -1,24 +1,22 @@
-"""Polar of linear subnetworks: Ω°(Q) = σ_max(HᵀQ), exact.
+"""The polar of a bilinear form: Ω°(Q) = σ_max(G) with G = HᵀS, exact.
 
-φ(H; u, v) = H u vᵀ, θ = |u||v|: <Q, φ> = uᵀ(HᵀQ)v (Recht, Fazel and Parrilo 2010; Haeffele and Vidal 2017). Singular
-values are guessed by a decomposition, for large matrices by Krylov iteration, and then proven by Cholesky. Where that
-does not fit the time or the memory, the guess goes to a randomized test instead (`certify.verify.power_test`).
+<Q, φ> = uᵀ G v with θ = |u||v| (Recht, Fazel and Parrilo 2010; Haeffele and Vidal 2017). Singular values are guessed
+by a decomposition, for large matrices by Krylov iteration, and then proven by Cholesky. Where that does not fit the
+time or the memory, the guess goes to a randomized test instead (`certify.verify.power_test`).
 """
 
 from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
-from typing import final
 
 import torch
 from torch import Tensor
 
 from certify.bounds.eigenvalue import gram_norm_upper, largest_singular_value_upper
-from certify.bounds.polar import PolarBound, PolarTask
+from certify.bounds.polar import PolarBound, PolarEstimate, PolarTask
+from certify.bounds.proof import PowerTest, Recomputed
 from certify.bounds.rounding import norm_upper, product_error
-from certify.problem import Objective
 
 # Singular pairs returned as witnesses; growth may add several at once.
 WITNESSES = 8
@@ -40,37 +38,28 @@ ROOM_SHARE = 0.8
 GUESS_MARGIN = 1e-9
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class RandomizedProof:
-    """What a randomized test of σ_max(HᵀQ) ≤ U needs besides U.
-
-    Attributes:
-        edge: estimate of σ_max, not below it if the test is to pass.
-    """
-
-    edge: float
-
-
-def spectral_search(task: PolarTask) -> PolarBound:
-    """Leading singular pairs; proves no upper bound."""
-    lower, witness = _leading_pairs(_moments(task.objective, task.dual), task.seed)
-    return PolarBound(lower, witness, float("inf"), "spectral")
+def spectral_search(task: PolarTask) -> PolarEstimate:
+    """Leading singular pairs."""
+    return _leading_pairs(_moments(task.branch.view.rows, task.scores), task.seed)
 
 
 def spectral_bound(task: PolarTask) -> PolarBound:
     """Both ends of the polar, the upper one proven by Cholesky, or to be tested at random where that is too dear."""
-    moments = _moments(task.objective, task.dual)
-    error = _moments_error(task.objective, task.dual)
-    lower, witness = _leading_pairs(moments, task.seed)
+    rows, scores = task.branch.view.rows, task.scores
+    moments, error = _moments(rows, scores), _moments_error(rows, scores)
+    found = _leading_pairs(moments, task.seed)
     if min(moments.shape) <= DENSE_DIMENSION:
-        return PolarBound(lower, witness, largest_singular_value_upper(moments, error), "spectral")
+        return _recomputed(found, largest_singular_value_upper(moments, error))
     if task.failure_probability == 0 or cholesky_fits(moments, RIGOROUS_SHARE * task.seconds_left):
-        return PolarBound(lower, witness, gram_norm_upper(moments, lower, error), "spectral")
-    edge = (lower + error) * (1 + GUESS_MARGIN)
+        return _recomputed(found, gram_norm_upper(moments, found.value, error))
+    edge = (found.value + error) * (1 + GUESS_MARGIN)
     room = USUAL_ROOM if task.target <= edge else ROOM_SHARE * (task.target / edge - 1)
     upper = edge * (1 + min(max(room, SMALLEST_ROOM), LARGEST_ROOM)) + 2 * error
-    return PolarBound(lower, witness, upper, "randomized", RandomizedProof(edge))
+    return PolarBound(found.value, found.witness, upper, "randomized", PowerTest(edge))
+
+
+def _recomputed(found: PolarEstimate, upper: float) -> PolarBound:
+    return PolarBound(found.value, found.witness, upper, "spectral", Recomputed("spectral"))
 
 
 def cholesky_fits(moments: Tensor, seconds: float) -> bool:
@@ -91,29 +80,29 @@ def cholesky_seconds_estimate(small: int, large: int) -> float:
     return 2 * (GRAM_PRODUCTS * small**2 * large + small**3 / 3) * per_operation
 
 
-def _moments(objective: Objective, dual: Tensor) -> Tensor:
-    """G = HᵀQ, Q = −A; H = I in matrix completion."""
-    return -dual if _is_identity(objective.inputs) else -(objective.inputs.T @ dual)
+def _moments(rows: Tensor, scores: Tensor) -> Tensor:
+    """G = HᵀS, (h, m); H = I in matrix completion."""
+    return scores if _is_identity(rows) else rows.T @ scores
 
 
-def _moments_error(objective: Objective, dual: Tensor) -> float:
+def _moments_error(rows: Tensor, scores: Tensor) -> float:
     """Bound on the Frobenius norm of the rounding error of G."""
-    return 0.0 if _is_identity(objective.inputs) else norm_upper(product_error(objective.inputs.T, dual))
+    return 0.0 if _is_identity(rows) else norm_upper(product_error(rows.T, scores))
 
 
-def _is_identity(inputs: Tensor) -> bool:
-    n, d = inputs.shape
-    return n == d and bool((inputs.diagonal() == 1).all()) and int(inputs.count_nonzero()) == n
+def _is_identity(rows: Tensor) -> bool:
+    n, d = rows.shape
+    return n == d and bool((rows.diagonal() == 1).all()) and int(rows.count_nonzero()) == n
 
 
-def _leading_pairs(moments: Tensor, seed: int) -> tuple[float, tuple[Tensor, Tensor]]:
+def _leading_pairs(moments: Tensor, seed: int) -> PolarEstimate:
     """Largest singular value and the leading pairs, best first."""
     if min(moments.shape) > DENSE_DIMENSION:
         left, values, right = _by_block_krylov(moments, seed)
     else:
         left, values, right = torch.linalg.svd(moments, full_matrices=False)
     witness = (left.T[:WITNESSES].contiguous(), right[:WITNESSES].contiguous())
-    return float(values[0]) if values.numel() else 0.0, witness
+    return PolarEstimate(float(values[0]) if values.numel() else 0.0, witness)
 
 
 def _by_block_krylov(moments: Tensor, seed: int) -> tuple[Tensor, Tensor, Tensor]:

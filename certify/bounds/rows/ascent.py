@@ -1,240 +1,41 @@
-"""Lower bounds on the ReLU polar: ascent of |Qᵀσ(Hu)| over |u| ≤ 1, batched over hundreds of starts.
-
-Two phases. First, projected gradient ascent with a step size per start. Then, from the best ends, the
-convex-concave procedure: with v = Qᵀσ(Hu)/|·| and q = Qv, linearize the convex part Σ_{q_i>0} q_i (h_i u)_+ at u
-and maximize exactly the concave rest, max_{|u|≤1} gᵀu − Σ_{q_j<0} |q_j|(h_j u)_+ = min_{0≤s≤1} |g − Σ|q_j|s_j h_j|, a
-bounded least squares problem whose residual is the next u (Yuille and Rangarajan 2003), here solved roughly and
-accepted only where it ascends. Last, the best end is replaced by the maximum over its closed activation cell, kinks
-included: max_{u in cell, |u|≤1} gᵀu = min_{α≥0} |g + Hᵀdiag(±1)α|, a nonnegative least squares problem.
-"""
+"""Lower ends of the polar of rows by search: given, data-driven and random starts, and `direction_search` from them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import final
-
 import torch
-from scipy.optimize import nnls
 from torch import Tensor
 
-from certify.bounds.polar import PolarBound, PolarTask
-from certify.bounds.rows.reduction import ReducedInputs, reduce_inputs
+from certify.bounds.polar import PolarEstimate, PolarTask
+from certify.bounds.rows.direction_search import POLISHED, DirectionSearch, distinct
+from certify.bounds.rows.reduction import ReducedRows, reduce_rows
+from certify.bounds.rows.responses import attained
+from certify.bounds.rows.rows_form import rows_form
+from certify.bounds.rows.sorting import sorting_applies, sorting_bound
 
 RANDOM_STARTS = 256
-GRADIENT_STEPS = 120
-MERGE_EVERY = 20
-POLISHED = 12
-CONCAVE_STEPS = 15
-LEAST_SQUARES_STEPS = 80
-CELL_STEPS = 6
-CELL_ITERATIONS = 400
-# The free bias is held at its best value by a heavy row in the least squares problem.
-FREE_AXIS_WEIGHT = 100.0
-# Directions this close (1 − cosine) count as one witness.
-SAME_DIRECTION = 1e-6
 
 
-def relu_ascent(task: PolarTask) -> PolarBound:
-    """Best subnetworks found from given, data-driven and random starts; proves no upper bound."""
-    reduced = reduce_inputs(task.objective)
-    search = _Search(reduced.rows, -task.dual, reduced.free_axis)
-    found = search.gradient_phase(_starts(task, reduced), task)
-    found = search.polish_phase(found, task)
-    values = search.values(found)
-    order = values.argsort(descending=True)
-    chosen = _distinct(found[order])[: POLISHED * 2]
-    first = reduced.lift(chosen)
-    return _attained(task, first)
+def rows_search(task: PolarTask) -> PolarEstimate:
+    """Best subnetworks by sorting, which is exact, or else by ascent."""
+    return sorting_bound(task).estimate if sorting_applies(task) else ascent(task)
 
 
-def _attained(task: PolarTask, first: Tensor) -> PolarBound:
-    """Re-evaluate on the original inputs, with |u| = |v| = 1, so that the value is attained as stated."""
-    objective = task.objective
-    penalized = first[:, : first.shape[1] - objective.free_inputs]
-    first = first / torch.linalg.vector_norm(penalized, dim=1, keepdim=True).clamp_min(1e-300)
-    response = -(objective.inputs @ first.T).clamp_min(0).T @ task.dual
-    sizes = torch.linalg.vector_norm(response, dim=1)
-    order = sizes.argsort(descending=True)
-    first, response, sizes = first[order], response[order], sizes[order]
-    alive = sizes > 0
-    witness = (first[alive], (response / sizes.clamp_min(1e-300)[:, None])[alive])
-    return PolarBound(float(sizes[0]) if len(sizes) else 0.0, witness, float("inf"), "ascent")
+def ascent(task: PolarTask) -> PolarEstimate:
+    """Best subnetworks found from given, data-driven and random starts."""
+    form = rows_form(task)
+    reduced, scores = reduce_rows(form), task.scores
+    search = DirectionSearch(reduced.rows, scores, form.slopes, reduced.free_axis, task.deadline)
+    found = search.polish_phase(search.gradient_phase(_starts(task, reduced, scores)))
+    chosen = distinct(found[search.values(found).argsort(descending=True)])[: POLISHED * 2]
+    return attained(task, reduced.lift(chosen))
 
 
-def _starts(task: PolarTask, reduced: ReducedInputs) -> Tensor:
-    """Own subnetworks, samples of largest |Q_i||h_i| with both signs, and random directions; (s, k)."""
+def _starts(task: PolarTask, reduced: ReducedRows, scores: Tensor) -> Tensor:
+    """Own subnetworks, rows of largest |S_i||h_i| with both signs, and random directions; (s, k)."""
     rows = reduced.rows
     generator = torch.Generator().manual_seed(task.seed)
     random = torch.randn(RANDOM_STARTS, rows.shape[1], generator=generator, dtype=rows.dtype).to(rows.device)
-    weight = torch.linalg.vector_norm(task.dual, dim=1) * torch.linalg.vector_norm(rows, dim=1)
+    weight = torch.linalg.vector_norm(scores, dim=1) * torch.linalg.vector_norm(rows, dim=1)
     heavy = rows[weight.argsort(descending=True)[: RANDOM_STARTS // 4]]
     own = reduced.lower(task.starts[0]) if len(task.starts[0]) else rows[:0]
     return torch.cat([own, heavy, -heavy, random])
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class _Search:
-    """Ascent in reduced coordinates for one fixed Q = q (n, c)."""
-
-    rows: Tensor
-    q: Tensor
-    free_axis: int | None
-
-    def normalized(self, directions: Tensor) -> Tensor:
-        """Directions scaled to penalized norm 1; with a free bias, the bias moved to its best value."""
-        penalized = directions[:, :-1] if self.free_axis is not None else directions
-        size = torch.linalg.vector_norm(penalized, dim=1, keepdim=True)
-        directions = torch.where(size > 0, directions / size.clamp_min(1e-300), 0.0)
-        return directions if self.free_axis is None else self._with_best_bias(directions)
-
-    def _with_best_bias(self, directions: Tensor) -> Tensor:
-        """The objective is piecewise linear in the bias: its maximum is at a breakpoint b = −h_i w."""
-        scale = self.rows[0, -1]
-        ahead = directions[:, :-1] @ self.rows[:, :-1].T
-        order = ahead.argsort(dim=1, descending=True)
-        sorted_ahead = ahead.gather(1, order)
-        weights = self.q[order]
-        mass = weights.cumsum(1)
-        moment = (weights * sorted_ahead[:, :, None]).cumsum(1)
-        values = torch.linalg.vector_norm(moment - sorted_ahead[:, :, None] * mass, dim=2)
-        best = values.argmax(1, keepdim=True)
-        bias = -sorted_ahead.gather(1, best) / scale
-        return torch.cat([directions[:, :-1], bias], 1)
-
-    def response(self, directions: Tensor) -> Tensor:
-        """Qᵀσ(H u) of every direction, (s, c)."""
-        return (directions @ self.rows.T).clamp_min(0) @ self.q
-
-    def values(self, directions: Tensor) -> Tensor:
-        """|Qᵀσ(H u)|, (s,)."""
-        sizes: Tensor = torch.linalg.vector_norm(self.response(directions), dim=1)
-        return sizes
-
-    def _gradient(self, directions: Tensor) -> tuple[Tensor, Tensor]:
-        hidden = directions @ self.rows.T
-        response = hidden.clamp_min(0) @ self.q
-        size = torch.linalg.vector_norm(response, dim=1)
-        unit = response / size.clamp_min(1e-300)[:, None]
-        slope = (hidden > 0).to(hidden) * (unit @ self.q.T)
-        return size, slope @ self.rows
-
-    def gradient_phase(self, starts: Tensor, task: PolarTask) -> Tensor:
-        """Every start's best point; a step that does not ascend is undone and halved."""
-        best = self.normalized(starts)
-        value, gradient = self._gradient(best)
-        step = torch.ones_like(value)
-        for number in range(1, GRADIENT_STEPS + 1):
-            if task.seconds_left == 0:
-                break
-            length = torch.linalg.vector_norm(gradient, dim=1).clamp_min(1e-300)
-            trial = self.normalized(best + (step / length)[:, None] * gradient)
-            trial_value, trial_gradient = self._gradient(trial)
-            better = trial_value > value
-            best = torch.where(better[:, None], trial, best)
-            gradient = torch.where(better[:, None], trial_gradient, gradient)
-            value = torch.where(better, trial_value, value)
-            step = torch.where(better, step * 1.5, step * 0.5)
-            if number % MERGE_EVERY == 0:
-                # Starts that have met go on as one.
-                kept = _leaders(best, value)
-                best, value, gradient, step = best[kept], value[kept], gradient[kept], step[kept]
-        return best
-
-    def polish_phase(self, found: Tensor, task: PolarTask) -> Tensor:
-        """Convex-concave steps from the best distinct directions, then the best one's cell; nothing is lost."""
-        order = self.values(found).argsort(descending=True)
-        ends = _distinct(found[order])[:POLISHED]
-        value = self.values(ends)
-        for _ in range(CONCAVE_STEPS):
-            if task.seconds_left == 0:
-                break
-            trial = self.normalized(self._concave_step(ends))
-            trial_value = self.values(trial)
-            better = trial_value > value * (1 + 1e-12)
-            if not bool(better.any()):
-                break
-            ends = torch.where(better[:, None], trial, ends)
-            value = torch.where(better, trial_value, value)
-        best = ends[value.argmax()][None]
-        return torch.cat([found, ends, *self._cell_phase(best, task)])
-
-    def _cell_phase(self, direction: Tensor, task: PolarTask) -> list[Tensor]:
-        value, steps = float(self.values(direction)[0]), []
-        for _ in range(CELL_STEPS):
-            if task.seconds_left == 0:
-                break
-            direction = self.normalized(self._cell_maximum(direction[0])[None])
-            steps.append(direction)
-            trial_value = float(self.values(direction)[0])
-            if not trial_value > value * (1 + 1e-12):
-                break
-            value = trial_value
-        return steps
-
-    def _concave_step(self, directions: Tensor) -> Tensor:
-        """Residuals g − Σ s_j |q_j| h_j, (s, k), of the bounded least squares problems by accelerated projection."""
-        response = self.response(directions)
-        q = (response / torch.linalg.vector_norm(response, dim=1, keepdim=True).clamp_min(1e-300)) @ self.q.T
-        hidden = directions @ self.rows.T
-        gain = torch.where((hidden > 0) & (q > 0), q, 0.0) @ self.rows
-        cost = (-q).clamp_min(0)
-        rows = self._weighted_rows()
-        gain = gain * self._axis_weight()
-        curvature = torch.linalg.matrix_norm(rows, 2) * cost.amax(1, keepdim=True)
-        step = 1 / (curvature**2).clamp_min(1e-300)
-        share = (hidden > 0).to(rows)
-        ahead, momentum = share, 1.0
-        for _ in range(LEAST_SQUARES_STEPS):
-            residual = gain - (ahead * cost) @ rows
-            moved = (ahead + step * cost * (residual @ rows.T)).clamp(0, 1)
-            following = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
-            ahead = moved + (momentum - 1) / following * (moved - share)
-            share, momentum = moved, following
-        residuals: Tensor = (gain - (share * cost) @ rows) / self._axis_weight()
-        return residuals
-
-    def _axis_weight(self) -> Tensor:
-        weight = torch.ones_like(self.rows[0])
-        if self.free_axis is not None:
-            weight[self.free_axis] = FREE_AXIS_WEIGHT
-        return weight
-
-    def _weighted_rows(self) -> Tensor:
-        return self.rows * self._axis_weight()
-
-    def _cell_maximum(self, direction: Tensor) -> Tensor:
-        response = self.response(direction[None])[0]
-        q = self.q @ (response / torch.linalg.vector_norm(response).clamp_min(1e-300))
-        signs = torch.where(self.rows @ direction > 0, 1.0, -1.0).to(self.rows)
-        rows = self._weighted_rows()
-        gain = rows.T @ torch.where(signs > 0, q, 0.0)
-        walls = (signs[:, None] * rows).T
-        try:
-            shares, _ = nnls((-walls).cpu().numpy(), gain.cpu().numpy(), maxiter=CELL_ITERATIONS)
-        except RuntimeError:  # iteration limit: keep the direction that came in
-            return direction
-        return (gain + walls @ torch.from_numpy(shares).to(rows)) / self._axis_weight()
-
-
-def _leaders(directions: Tensor, value: Tensor) -> Tensor:
-    """Places of the best of every group of nearly equal directions, best first."""
-    order = value.argsort(descending=True)
-    unit = torch.nn.functional.normalize(directions[order], dim=1)
-    first = (unit @ unit.T > 1 - SAME_DIRECTION).to(torch.int8).argmax(1)
-    leads: Tensor = order[first == torch.arange(len(order), device=order.device)]
-    return leads
-
-
-def _distinct(directions: Tensor) -> Tensor:
-    """Keep the first of every group of nearly equal directions, at most a few dozen."""
-    kept: list[Tensor] = []
-    chosen: list[Tensor] = []
-    unit = torch.nn.functional.normalize(directions, dim=1)
-    for candidate, direction in zip(unit, directions, strict=True):
-        if len(kept) == 4 * POLISHED:
-            break
-        if not kept or float((torch.stack(kept) @ candidate).max()) < 1 - SAME_DIRECTION:
-            kept.append(candidate)
-            chosen.append(direction)
-    return torch.stack(chosen) if chosen else directions

@@ -1,8 +1,8 @@
-"""Closed-form upper bound on the ReLU polar from norms alone; loose, but always there and always cheap.
+"""Closed-form upper bound on the polar of rows from norms alone; loose, but always there and always cheap.
 
-|Qᵀσ(Hu)| ≤ Σ_i |Q_i| |h_i| and ≤ |Q|_F σ_max(H) ≤ |Q|_F |H|_F. With a free hidden bias (1ᵀQ = 0) only biases in
-[−R, R] matter, R = max_i |h_i|: beyond, all or no samples are active and the sum does not depend on the bias. Then
-sample i contributes at most |Q_i| (|h_i| + R).
+With s = max(|s₊|, |s₋|): |Sᵀσ(Hu)| ≤ s Σ_i |S_i| |h_i| and ≤ s |S|_F σ_max(H) ≤ s |S|_F |H|_F. With a free hidden bias
+(1ᵀS = 0) only biases in [−R, R] matter, R = max_i |h_i|: beyond, all samples are on one side of the kink and the sum
+does not depend on the bias. Then sample i contributes at most s |S_i| (|h_i| + R).
 """
 
 from __future__ import annotations
@@ -10,18 +10,19 @@ from __future__ import annotations
 import torch
 
 from certify.bounds.polar import PolarBound, PolarTask
+from certify.bounds.proof import Recomputed
 from certify.bounds.rounding import SLACK, norm_upper, sum_upper
+from certify.bounds.rows.rows_form import rows_form
 
 
 def norm_product_bound(task: PolarTask) -> PolarBound:
     """The smaller of the closed-form bounds."""
-    objective, dual = task.objective, task.dual
-    penalized = objective.inputs[:, : objective.inputs.shape[1] - objective.free_inputs]
+    form = rows_form(task)
+    penalized, scores = form.view.penalized, task.scores
     lengths = torch.linalg.vector_norm(penalized, dim=1)
-    if objective.free_inputs:
+    if form.view.free_inputs:
         lengths = lengths + lengths.max()
-    upper = sum_upper(torch.linalg.vector_norm(dual, dim=1) * lengths) * SLACK
-    if not objective.free_inputs:
-        upper = min(upper, norm_upper(dual) * norm_upper(penalized) * SLACK)
-    empty = tuple(f[:0] for f in task.starts)
-    return PolarBound(0.0, empty, upper, "norm-products")
+    upper = sum_upper(torch.linalg.vector_norm(scores, dim=1) * lengths) * SLACK
+    if not form.view.free_inputs:
+        upper = min(upper, norm_upper(scores) * norm_upper(penalized) * SLACK)
+    return PolarBound(0.0, task.nothing, upper * form.slopes.steepest, "norm-products", Recomputed("norm-products"))

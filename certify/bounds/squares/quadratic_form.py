@@ -1,8 +1,8 @@
-"""Polar of quadratic subnetworks: Ω°(Q) = max_{|u|=1} | (uᵀ M_j u)_j |, M_j = Hᵀ diag(Q_j) H.
+"""The polar of squares: Ω°(Q) = max_{|u|=1} | (uᵀ M_j u)_j |, M_j = Hᵀ diag(S_j) H for the columns S_j of the scores.
 
-One output: σ_max(M), exact. Several outputs: NP-hard in general; upper bound
+One column: σ_max(M), exact. Several columns: NP-hard in general; upper bound
     Σ_j (uᵀ M_j u)² ≤ Σ_j |M_j u|² = uᵀ (Σ_j M_j²) u ≤ λ_max(Σ_j M_j²),
-with equality when the M_j share their top eigenvector, and the spectral norm of the unfolding (c, d²) as a
+with equality when the M_j share their top eigenvector, and the spectral norm of the unfolding (m, h²) as a
 second bound. Lower bound by alternation between v and the top eigenvector of Σ_j v_j M_j.
 """
 
@@ -14,35 +14,50 @@ import torch
 from torch import Tensor
 
 from certify.bounds.eigenvalue import largest_eigenvalue_upper, largest_singular_value_upper
-from certify.bounds.polar import PolarBound, PolarTask
+from certify.bounds.polar import PolarBound, PolarEstimate, PolarTask
+from certify.bounds.proof import Recomputed
 from certify.bounds.rounding import SLACK, gamma, norm_upper
 
 ALTERNATIONS = 50
 
 
 def quadratic_form_bound(task: PolarTask) -> PolarBound:
-    """Interval for the polar; closed for one output."""
-    inputs, dual = task.objective.inputs, task.dual
-    forms = torch.einsum("nc,nd,ne->cde", -dual, inputs, inputs)
-    forms = (forms + forms.transpose(1, 2)) / 2
-    magnitude = torch.einsum("nc,nd,ne->cde", dual.abs(), inputs.abs(), inputs.abs())
-    error = norm_upper(magnitude) * gamma(inputs.shape[0] + 6) * SLACK
-    lower, witness = _witness(forms)
-    return PolarBound(lower, witness, _upper(forms, error), "quadratic-form")
+    """Interval for the polar; closed for one column."""
+    rows, scores = task.branch.view.rows, task.scores
+    magnitude = _forms(rows.abs(), scores.abs())
+    error = norm_upper(magnitude) * gamma(rows.shape[0] + 6) * SLACK
+    forms = _symmetric(_forms(rows, scores))
+    found = _witness(forms)
+    upper = _upper(forms, error)
+    return PolarBound(found.value, found.witness, upper, "quadratic-form", Recomputed("quadratic-form"))
+
+
+def quadratic_form_search(task: PolarTask) -> PolarEstimate:
+    """The lower end alone."""
+    return _witness(_symmetric(_forms(task.branch.view.rows, task.scores)))
+
+
+def _forms(rows: Tensor, scores: Tensor) -> Tensor:
+    """M_j, (m, h, h)."""
+    return torch.einsum("nc,nd,ne->cde", scores, rows, rows)
+
+
+def _symmetric(forms: Tensor) -> Tensor:
+    return (forms + forms.transpose(1, 2)) / 2
 
 
 def _upper(forms: Tensor, error: float) -> float:
-    outputs, d, _ = forms.shape
-    if outputs == 1:
+    columns, d, _ = forms.shape
+    if columns == 1:
         return max(largest_eigenvalue_upper(forms[0], error), largest_eigenvalue_upper(-forms[0], error))
     # Both bounds are those of an operator on the stacked forms, so an error of Frobenius norm e adds at most e.
-    stacked = largest_singular_value_upper(forms.reshape(outputs * d, d), error)
-    unfolded = largest_singular_value_upper(forms.reshape(outputs, d * d), error) if d * d <= 1024 else math.inf
+    stacked = largest_singular_value_upper(forms.reshape(columns * d, d), error)
+    unfolded = largest_singular_value_upper(forms.reshape(columns, d * d), error) if d * d <= 1024 else math.inf
     return min(stacked, unfolded)
 
 
-def _witness(forms: Tensor) -> tuple[float, tuple[Tensor, Tensor]]:
-    """Best unit u over alternations from every output, with v its response; sorted best first."""
+def _witness(forms: Tensor) -> PolarEstimate:
+    """Best unit u over alternations from every column, with v its response; sorted best first."""
     combos = torch.linalg.svd(forms.flatten(1), full_matrices=False)[0].T
     for _ in range(ALTERNATIONS if forms.shape[0] > 1 else 1):
         mixed = torch.einsum("sc,cde->sde", combos, forms)
@@ -53,4 +68,4 @@ def _witness(forms: Tensor) -> tuple[float, tuple[Tensor, Tensor]]:
         size = torch.linalg.vector_norm(response, dim=1, keepdim=True)
         combos = response / size.clamp_min(1e-300)
     order = size[:, 0].argsort(descending=True)
-    return float(size[order[0], 0]), (first[order], combos[order])
+    return PolarEstimate(float(size[order[0], 0]), (first[order], combos[order]))

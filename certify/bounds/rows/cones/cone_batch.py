@@ -10,12 +10,11 @@ from torch import Tensor
 from certify.bounds.rows.cones.cone_bound import (
     Majorant,
     interpolation_sums,
-    least_norm_coefficients,
     majorant_values,
-    pivoted_coefficients,
     proven_bounds,
     quantized_tangents,
 )
+from certify.bounds.rows.cones.least_norm import least_norm_coefficients, pivoted_coefficients
 
 SWEEPS = 12
 """Coordinate-ascent passes per round of the leaf bound."""

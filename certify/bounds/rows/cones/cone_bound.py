@@ -1,8 +1,9 @@
-"""Upper bound of |Q^T relu(X u)| over a batch of simplicial cones intersected with the unit ball.
+"""Upper bound of |Q^T s(X u)| over a batch of simplicial cones intersected with the unit ball.
 
-On cone(v_1..v_d), u = sum_k a_k v_k with a >= 0. A row's relu is convex, so it lies below its interpolation
-sum_k a_k relu(x_i v_k) and above its tangent b_i x_i u for any b_i in [0, 1]. Interpolating where Q_i > 0 and
-taking tangents where Q_i < 0 gives numbers val_k with |Q^T relu(X u)| <= sum_k a_k val_k, and any w with
+s(t) = p max(t, 0) + m min(t, 0), so that Q s(t) = R relu(t) + L t with R = (p - m) Q and L = m Q. On cone(v_1..v_d),
+u = sum_k a_k v_k with a >= 0. A row's relu is convex, so it lies below its interpolation sum_k a_k relu(x_i v_k) and
+above its tangent b_i x_i u for any b_i in [0, 1]. Interpolating where R_i > 0 and taking tangents where R_i < 0, beside
+the linear part, which is exact, gives numbers val_k with |Q^T s(X u)| <= sum_k a_k val_k, and any w with
 w . v_k >= val_k for all k proves the bound |w|. The w used here is the approximate dual solution of that
 least-norm problem, scaled up to feasibility, so a poor solution costs tightness and never truth.
 Rounding: sums of n terms have forward error gamma_n (Higham 2002, chapters 3-4).
@@ -16,15 +17,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-UNIT_ROUNDOFF = 2.0**-53
+from certify.problem import Slopes
+from certify.problem.rounding import UNIT_ROUNDOFF
+
 TANGENT_LEVELS = 255
 """Tangent weights are stored as whole numbers from 0 to this."""
-PIVOTS = 8
-"""Most rounds of block principal pivoting."""
-PIVOT_TOLERANCE = 1e-12
-"""Relative violation of w . v_k >= val_k that pivoting leaves to the final scaling."""
 COLUMNS_PER_PRODUCT = 1 << 19
 """Entries of the largest intermediate matrix (rows times cones)."""
+
+
+RELU = Slopes(1.0, 0.0)
+"""Slopes of max(t, 0)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +36,11 @@ class Majorant:
 
     Attributes:
         rows: X, shape (n, d).
-        weights: max(Q, 0)^T stacked on max(-Q, 0)^T, shape (2c, n).
+        weights: max(R, 0)^T stacked on max(-R, 0)^T, shape (2c, n).
+        slants: sum_i L_i x_i over the rows of positive R, and its negative over those of negative R, shape (2c, d);
+            with these, both halves of the interpolation sums and of the tangents are of the whole s.
         tangent_rows: Rows that ever need a tangent, shape (t, d).
-        tangent_maps: |Q_i| x_i of those rows, per side and coordinate, shape (sides * d, t); one side (negative
+        tangent_maps: |R_i| x_i of those rows, per side and coordinate, shape (sides * d, t); one side (negative
             rows) for a signed scalar, 2c sides in the order of `weights` for several outputs.
         error: Absolute bound on the rounding of every val_k at a generator of |v|_1 <= 1.
         trivial: Bound on the polar valid on any cone.
@@ -44,6 +49,7 @@ class Majorant:
 
     rows: Tensor
     weights: Tensor
+    slants: Tensor
     tangent_rows: Tensor
     tangent_maps: Tensor
     error: float
@@ -52,49 +58,60 @@ class Majorant:
 
     @property
     def scalar(self) -> bool:
-        """Whether this is the signed scalar polar max q^T relu(X u)."""
+        """Whether this is the signed scalar polar max q^T s(X u)."""
         return self.weights.shape[0] == 2
 
 
-def build_majorant(rows: Tensor, Q: Tensor, free_axis: int | None) -> Majorant:
+def build_majorant(rows: Tensor, Q: Tensor, free_axis: int | None, slopes: Slopes = RELU) -> Majorant:
     """Prepare the bound for one (X, Q).
 
     Args:
         rows: X, shape (n, d), scaled so that its entries are at most 1.
-        Q: Shape (n, c), scaled alike. With c = 1 the bound is on max q^T relu(X u), one sign only.
+        Q: Shape (n, c), scaled alike. With c = 1 the bound is on max q^T s(X u), one sign only.
         free_axis: Coordinate of u outside the norm, or None.
+        slopes: Of s.
 
     Returns:
         The majorant.
     """
     n, d = rows.shape
     c = Q.shape[1]
-    weights = torch.cat([Q.clamp(min=0), (-Q).clamp(min=0)], dim=1).T.contiguous()
+    bent = slopes.bend * Q
+    weights = torch.cat([bent.clamp(min=0), (-bent).clamp(min=0)], dim=1).T.contiguous()
+    slants = slopes.negative * torch.cat([Q * (bent > 0), -Q * (bent <= 0)], dim=1).T @ rows
     used = weights[1] > 0 if c == 1 else torch.ones(n, dtype=torch.bool, device=rows.device)
     tangent_rows = rows[used].contiguous()
     sides = weights[1:, used] if c == 1 else weights
     maps = (sides[:, None, :] * tangent_rows.T[None]).reshape(sides.shape[0] * d, tangent_rows.shape[0])
     magnitude = float(Q.norm(dim=1) @ rows.abs().amax(dim=1)) if n else 0.0
+    magnitude *= abs(slopes.bend) + abs(slopes.negative)
     terms = 4 * (n + d + c) + 40
     error = 8 * terms * UNIT_ROUNDOFF * magnitude * (1 + 1e-9) + (2.0**-900 if magnitude > 0 else 0.0)
     normed = rows if free_axis is None else torch.cat([rows[:, :free_axis], rows[:, free_axis + 1 :]], dim=1)
-    trivial = float(Q.norm(dim=1) @ normed.norm(dim=1)) * (1 + terms * UNIT_ROUNDOFF) + error
-    return Majorant(rows, weights, tangent_rows, maps.contiguous(), error, trivial, free_axis)
+    trivial = slopes.steepest * float(Q.norm(dim=1) @ normed.norm(dim=1)) * (1 + terms * UNIT_ROUNDOFF) + error
+    return Majorant(rows, weights, slants, tangent_rows, maps.contiguous(), error, trivial, free_axis)
 
 
 def interpolation_sums(majorant: Majorant, points: Tensor) -> Tensor:
-    """Return the weighted relu sums at points.
+    """Return the weighted sums at points.
 
     Args:
         majorant: The bound.
         points: One direction per column, shape (d, B).
 
     Returns:
-        sum_i weights_i relu(x_i . point), shape (2c, B).
+        sum_i weights_i relu(x_i . point) + slants . point, shape (2c, B).
     """
     step = max(1, COLUMNS_PER_PRODUCT // max(1, majorant.rows.shape[0]))
     parts = [majorant.weights @ (majorant.rows @ part).relu_() for part in torch.split(points, step, dim=1)]
-    return torch.cat(parts, dim=1)
+    return torch.cat(parts, dim=1).addmm_(majorant.slants, points)
+
+
+def values_at(sums: Tensor) -> Tensor:
+    """Return |Q^T s(X u)|, shape (B,), from the interpolation sums at u, shape (2c, B)."""
+    c = sums.shape[0] // 2
+    values: Tensor = (sums[:c] - sums[c:]).norm(dim=0)
+    return values
 
 
 def quantized_tangents(coefficients: Tensor, vertices: Tensor, free_axis: int | None) -> Tensor:
@@ -120,7 +137,7 @@ def quantized_tangents(coefficients: Tensor, vertices: Tensor, free_axis: int | 
 
 
 def majorant_values(majorant: Majorant, vertices: Tensor, sums: Tensor, tangents: Tensor) -> Tensor:
-    """Return val_k with |Q^T relu(X u)| <= sum_k a_k val_k on each cone, rounding included.
+    """Return val_k with |Q^T s(X u)| <= sum_k a_k val_k on each cone, rounding included.
 
     Args:
         majorant: The bound.
@@ -147,74 +164,20 @@ def majorant_values(majorant: Majorant, vertices: Tensor, sums: Tensor, tangents
 
 
 def _tangent_slopes(majorant: Majorant, direction: Tensor) -> Tensor:
-    """sum_i |Q_i| b_i x_i with b_i = 1 where x_i . direction > 0, shape (sides, d, B)."""
+    """sum_i |R_i| b_i x_i with b_i = 1 where x_i . direction > 0, and slants, shape (sides, d, B)."""
     d = majorant.rows.shape[1]
+    slants = majorant.slants[1:] if majorant.scalar else majorant.slants
     step = max(1, COLUMNS_PER_PRODUCT // max(1, majorant.tangent_rows.shape[0]))
     parts = []
     for part in torch.split(direction, step, dim=1):
         products = majorant.tangent_rows @ part
         parts.append(majorant.tangent_maps @ torch.gt(products, 0, out=products))
-    return torch.cat(parts, dim=1).reshape(-1, d, direction.shape[1])
+    return torch.cat(parts, dim=1).reshape(-1, d, direction.shape[1]).add_(slants[:, :, None])
 
 
 def _on_axis(vertices: Tensor, axis: int) -> Tensor:
     """Which generators are exactly +-e_axis, shape (d, B)."""
     return vertices[:, axis].abs() == 1.0
-
-
-def least_norm_coefficients(gram: Tensor, values: Tensor, start: Tensor, sweeps: int) -> Tensor:
-    """Coordinate ascent (Hildreth 1957) on max a.val - |sum_k a_k v_k|^2 / 2 over a >= 0.
-
-    Args:
-        gram: v_k . v_l, shape (d, d, B).
-        values: val, shape (d, B).
-        start: Initial a >= 0, shape (d, B).
-        sweeps: Passes over the d coordinates.
-
-    Returns:
-        Coefficients a >= 0, shape (d, B).
-    """
-    diagonal = gram.diagonal(dim1=0, dim2=1).T
-    inverse = torch.where(diagonal > 0, 1.0 / diagonal.clamp(min=1e-300), 0.0)
-    scaled = gram * inverse[:, None]
-    slack = values * inverse - (scaled * start[None]).sum(1)
-    coefficients = list(start.unbind(0))
-    columns = [scaled[:, k].contiguous() for k in range(len(coefficients))]
-    for _ in range(sweeps):
-        for k, column in enumerate(columns):
-            step = torch.maximum(slack[k], -coefficients[k])
-            coefficients[k] = coefficients[k] + step
-            slack.addcmul_(column, step, value=-1.0)
-    return torch.stack(coefficients).clamp_(min=0)
-
-
-def pivoted_coefficients(gram: Tensor, values: Tensor, start: Tensor) -> Tensor:
-    """Block principal pivoting (Kim and Park 2011) on max a.val - |sum_k a_k v_k|^2 / 2 over a >= 0.
-
-    Coordinate ascent crawls on narrow cones, whose generators are nearly parallel; this solves them directly.
-
-    Args:
-        gram: v_k . v_l, shape (d, d, B).
-        values: val, shape (d, B).
-        start: a >= 0 whose support is the first guess, shape (d, B).
-
-    Returns:
-        Coefficients a >= 0, shape (d, B); not the solution where the pivoting did not settle, and NaN where a
-        system was singular.
-    """
-    matrices, right = gram.permute(2, 0, 1), values.T
-    chosen = start.T > 0
-    solution = start.T
-    for _ in range(PIVOTS):
-        system = torch.where(chosen[:, :, None] & chosen[:, None, :], matrices, 0.0)
-        system = system + torch.diag_embed((~chosen).to(values.dtype))
-        solution, _ = torch.linalg.solve_ex(system, torch.where(chosen, right, 0.0))
-        slope = (matrices @ solution[:, :, None])[:, :, 0] - right
-        wrong = torch.where(chosen, solution < 0, slope < -PIVOT_TOLERANCE * right.abs())
-        if not bool(wrong.any()):
-            break
-        chosen = chosen ^ wrong
-    return solution.T.clamp(min=0)
 
 
 def proven_bounds(vertices: Tensor, values: Tensor, coefficients: Tensor, majorant: Majorant) -> Tensor:

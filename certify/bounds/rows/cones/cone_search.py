@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from certify.bounds.rows.cones.cone_batch import Cones, bounded, bytes_per_cone, joined, orthants
-from certify.bounds.rows.cones.cone_bound import Majorant, interpolation_sums
+from certify.bounds.rows.cones.cone_bound import Majorant, interpolation_sums, values_at
 from certify.bounds.rows.cones.cone_split import Split, split
 from certify.bounds.rows.cones.cone_tree import TreeLog
 
@@ -37,7 +37,7 @@ SMALLEST_NORM = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class Incumbent:
-    """Best direction found: value |Q^T relu(X u)| / |u| (not rounded down) and u of shape (d,)."""
+    """Best direction found: value |Q^T s(X u)| / |u| (not rounded down) and u of shape (d,)."""
 
     value: float
     direction: Tensor
@@ -93,17 +93,18 @@ class Frontier:
         return float(self.waiting.bounds.max()) if len(self.waiting) else 0.0
 
 
-Progress = Callable[[float, float, int], None]
+Report = Callable[[float, float, int], None]
+"""Told of lower end, upper end and cones bounded."""
 
 
 @final
 class ConeSearch:
     """Search state: one tree per side (sign of Q), the incumbent, and the stages finished."""
 
-    def __init__(self, majorants: list[Majorant], limits: Limits, incumbent: Incumbent, progress: Progress) -> None:
+    def __init__(self, majorants: list[Majorant], limits: Limits, incumbent: Incumbent, report: Report) -> None:
         self._majorants = majorants
         self._limits = limits
-        self._progress = progress
+        self._report = report
         self._began = time.perf_counter()
         self.incumbent = incumbent
         self.logs = [TreeLog() for _ in majorants]
@@ -132,7 +133,7 @@ class ConeSearch:
             before, finished = self.nodes, True
             for side in range(len(self.frontiers)):
                 finished = self._refine(side, threshold) and finished
-            self._progress(self.incumbent.value, max(frontier.upper for frontier in self.frontiers), self.nodes)
+            self._report(self.incumbent.value, max(frontier.upper for frontier in self.frontiers), self.nodes)
             if not finished or self.nodes == before:
                 return
             self._finish_stage(threshold)
@@ -197,13 +198,12 @@ class ConeSearch:
         """Keep the best of directions (d, B) with interpolation sums (2c, B) if it beats the incumbent."""
         if points.shape[1] == 0:
             return
-        c = sums.shape[0] // 2
         normed = points.clone()
         if majorant.free_axis is not None:
             normed[majorant.free_axis] = 0.0
         norms = normed.norm(dim=0)
         usable = norms > SMALLEST_NORM * points.norm(dim=0)
-        values = torch.where(usable, (sums[:c] - sums[c:]).norm(dim=0) / norms.clamp(min=1e-300), 0.0)
+        values = torch.where(usable, values_at(sums) / norms.clamp(min=1e-300), 0.0)
         best = values.argmax()
         value = float(values[best])
         if value > self.incumbent.value:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 @dataclass(frozen=True, slots=True)
 class ConeTree:
-    """A finished or unfinished tree of cones whose leaves bound P(Q) = max |Q^T relu(X u)| over |u| <= 1.
+    """A finished or unfinished tree of cones whose leaves bound P(Q) = max |Q^T s(X u)| over |u| <= 1.
 
     Root o (0 <= o < 2^d) is the orthant with generators v_k = +e_k where bit k of o is 0, and -e_k where it is 1.
     Split e of a cone, with (i, j) the e-th pair i < j in lexicographic order and m = (v_i + v_j)/2, has two

@@ -1,4 +1,4 @@
-"""Polar of a two-layer ReLU network, P(Q) = max over |u| <= 1 of |Q^T relu(X u)|, by branch and bound on cones.
+"""Polar of rows, P(Q) = max over |u| <= 1 of |Q^T s(X u)| for s with one kink, by branch and bound on cones.
 
 Directions are covered by simplicial cones; `cone_bound` bounds each, `cone_batch` splits edges, `cone_search`
 decides where, and `cone_tree` is the proof. Suits many samples and few coordinates: rows reduced to full column
@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from certify.bounds.rows.cones.cone_bound import UNIT_ROUNDOFF, Majorant, build_majorant
-from certify.bounds.rows.cones.cone_search import ConeSearch, Incumbent, Limits, Stage
+from certify.bounds.rows.cones.cone_bound import RELU, Majorant, build_majorant, interpolation_sums, values_at
+from certify.bounds.rows.cones.cone_search import ConeSearch, Incumbent, Limits, Report, Stage
 from certify.bounds.rows.cones.cone_tree import ConeTree, prune_to_preorder
+from certify.problem import Slopes
+from certify.problem.rounding import UNIT_ROUNDOFF
 
 MAX_DIMENSION = 14
 """Most coordinates accepted: there are 2^d roots per sign."""
@@ -39,6 +40,7 @@ class ConeSettings:
         free_axis: Coordinate of u outside the norm. Its column of X must be constant and every column of Q must
             sum to zero exactly.
         open_directions: Most directions to return from unfinished cones.
+        slopes: Of s.
     """
 
     target: float | None = None
@@ -48,6 +50,7 @@ class ConeSettings:
     memory_bytes: int = 2 << 30
     free_axis: int | None = None
     open_directions: int = 32
+    slopes: Slopes = RELU
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ def cone_polar(
     Q: Tensor,
     settings: ConeSettings,
     start: Tensor | None = None,
-    on_progress: Callable[[float, float, int], None] | None = None,
+    on_progress: Report | None = None,
 ) -> ConeOutcome:
     """Bound the polar from both sides.
 
@@ -104,23 +107,26 @@ def cone_polar(
     row_unit, weight_unit = _power_of_two(rows), _power_of_two(Q)
     unit = row_unit * weight_unit
     rows, Q = rows / row_unit, Q / weight_unit
-    majorants = [build_majorant(rows, sign * Q, settings.free_axis) for sign in _signs(Q)]
-    limits = Limits(
+    majorants = [build_majorant(rows, sign * Q, settings.free_axis, settings.slopes) for sign in _signs(Q)]
+
+    def report(lower: float, upper: float, nodes: int) -> None:
+        if on_progress is not None:
+            on_progress(lower * unit, upper * unit, nodes)
+
+    search = ConeSearch(majorants, _limits(settings, unit, began), _started(majorants[0], start), report)
+    search.run()
+    return _outcome(search, majorants, settings, unit, began)
+
+
+def _limits(settings: ConeSettings, unit: float, began: float) -> Limits:
+    """When to stop, in units of the search."""
+    return Limits(
         None if settings.target is None else settings.target / unit,
         settings.relative_tolerance,
         began + settings.seconds,
         settings.max_nodes,
         settings.memory_bytes,
     )
-
-    def report(lower: float, upper: float, nodes: int) -> None:
-        if on_progress is not None:
-            on_progress(lower * unit, upper * unit, nodes)
-
-    incumbent = _started(rows, Q, settings.free_axis, start)
-    search = ConeSearch(majorants, limits, incumbent, report)
-    search.run()
-    return _outcome(search, majorants, settings, unit, began)
 
 
 def _require_fitting(rows: Tensor, Q: Tensor) -> None:
@@ -146,16 +152,21 @@ def _power_of_two(values: Tensor) -> float:
     return math.ldexp(1.0, math.frexp(largest)[1]) if largest > 0 else 1.0
 
 
-def _started(rows: Tensor, Q: Tensor, free_axis: int | None, start: Tensor | None) -> Incumbent:
+def _started(majorant: Majorant, start: Tensor | None) -> Incumbent:
     """Incumbent at a given direction, or at zero."""
-    zero = torch.zeros(rows.shape[1], dtype=rows.dtype, device=rows.device)
+    zero = torch.zeros_like(majorant.slants[0])
     if start is None:
         return Incumbent(0.0, zero)
-    norm = _norm(start, free_axis)
+    norm = _norm(start, majorant.free_axis)
     if not 0 < norm < math.inf:
         return Incumbent(0.0, zero)
-    unit = start.to(rows) / norm
-    return Incumbent(float((Q.T @ (rows @ unit).relu()).norm()), unit)
+    unit = start.to(zero) / norm
+    return Incumbent(_value(majorant, unit), unit)
+
+
+def _value(majorant: Majorant, direction: Tensor) -> float:
+    """|Q^T s(X u)| at a direction, shape (d,)."""
+    return float(values_at(interpolation_sums(majorant, direction[:, None])))
 
 
 def _norm(direction: Tensor, free_axis: int | None) -> float:
@@ -173,9 +184,7 @@ def _lower(majorant: Majorant, incumbent: Incumbent) -> tuple[float, Tensor]:
         normed[majorant.free_axis] = 0.0
     norm = float(normed.norm()) * (1 + terms * UNIT_ROUNDOFF)
     witness = direction / max(norm, 1.0)
-    c = majorant.weights.shape[0] // 2
-    Q = (majorant.weights[:c] - majorant.weights[c:]).T
-    value = float((Q.T @ (majorant.rows @ witness).relu()).norm())
+    value = _value(majorant, witness)
     return max(0.0, value - majorant.error * float(witness.abs().sum())), witness
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from certify.problem import Objective
+from certify.problem.dual import has_free_intercept
 from certify.problem.losses.loss import EntrywiseLoss
 
 # Shares of the interval within which a starting point is moved, so that its coordinates are finite.
@@ -64,17 +65,19 @@ class DualChart:
         return _by_kind(low, high, (between, above, below, share / self.unit))
 
     def conjugate(self, dual: Tensor) -> Tensor:
-        """l*(A) + Σ_{μ_j>0} |E_jᵀA|²/(2μ_j) as a differentiable number, for A from this chart times s in (0, 1]."""
+        """l*(A) − <A, Z_0> + Σ_{μ_j>0} |E_jᵀA|²/(2μ_j) with gradient, for A from this chart times s in (0, 1]."""
         loss, convex = self.objective.loss, self.objective.convex
         moments = convex.features[:, ~convex.free].T @ dual
-        ridge = (moments**2 / (2 * convex.ridge[~convex.free])[:, None]).sum()
+        rest = (moments**2 / (2 * convex.ridge[~convex.free])[:, None]).sum()
+        if self.objective.offset is not None:
+            rest = rest - (self.objective.offset * dual).sum()
         if isinstance(loss, EntrywiseLoss):
-            return loss.conjugate_terms(dual).sum() + ridge
+            return loss.conjugate_terms(dual).sum() + rest
         total = loss.targets.sum(1, keepdim=True)
         live = (loss.weights > 0) & (total > 0)
         mass = torch.where(live, loss.weights * total, 1.0)
         share = torch.where(live, (dual + loss.weights * loss.targets) / mass, 1.0).clamp_min(1e-300)
-        total_conjugate: Tensor = (mass * torch.special.xlogy(share, share)).sum() + ridge
+        total_conjugate: Tensor = (mass * torch.special.xlogy(share, share)).sum() + rest
         return total_conjugate
 
     def _image(self, logits: Tensor) -> Tensor:
@@ -133,7 +136,7 @@ def dual_chart(objective: Objective, start: Tensor) -> DualChart:
     share = start / torch.where(weights > 0, weights, 1.0)
     unit = float(share.square().mean().sqrt()) if share.numel() else 1.0
     constraints = objective.convex.features[:, objective.convex.free]
-    if objective.free_inputs and not bool((constraints == 1).all(0).any()):
+    if has_free_intercept(objective) and not bool((constraints == 1).all(0).any()):
         constraints = torch.cat([constraints, torch.ones_like(weights[:, :1])], 1)
     return DualChart(objective, unit or 1.0, constraints)
 

@@ -1,23 +1,23 @@
 """First-order convex surrogate: ascent on the scaled dual value over a dual point and its majorant together.
 
-    maximize −l*(sA) − Σ_{μ_j>0} |s E_jᵀA|²/(2μ_j),  s = min(1, λ/U(A, multipliers))
+    maximize −l*(sA) + <sA, Z_0> − Σ_{μ_j>0} |s E_jᵀA|²/(2μ_j),  s = min(1, λ/U(A, multipliers))
 
 over unconstrained coordinates (`dual_chart`, `majorant_logits`) by Adam (Kingma and Ba 2015). Every iterate gives a
-valid bound; checkpoints are proven by `majorant_upper` and the best one is returned. No n x n object is formed.
+valid bound; checkpoints are proven by `majorant_upper` and the best one is returned. No N x N object is formed.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
 import torch
 from torch import Tensor
 
-from certify.bounds.rows.relaxations.direction_region import DirectionRegion, direction_region
+from certify.bounds.polar import PolarTask
+from certify.bounds.rows.relaxations.direction_region import DirectionRegion, center_of, direction_region
 from certify.bounds.rows.relaxations.dual_chart import DualChart, dual_chart
 from certify.bounds.rows.relaxations.majorant import majorant_upper
 from certify.bounds.rows.relaxations.majorant_logits import (
@@ -27,8 +27,9 @@ from certify.bounds.rows.relaxations.majorant_logits import (
     upper_estimate,
 )
 from certify.bounds.rows.relaxations.surrogate_outcome import SurrogateOutcome
-from certify.problem import Objective
+from certify.bounds.rows.rows_form import rows_form
 from certify.problem.dual import InfeasibleDualError, best_scale, feasible_dual
+from certify.progress import Progress
 
 LEARNING_RATE = 0.05
 MOMENTS = (0.9, 0.99)
@@ -39,12 +40,9 @@ WARMUP = 0.1
 CHECKPOINTS = 10
 # The clock takes over the schedule once it is this share ahead of the steps.
 HURRY = 0.1
-
-LowerBoundListener = Callable[[float], None]
-
-
-def ignore(lower_bound: float) -> None:
-    """Listener that ignores the lower bound."""
+# Most steps; the schedule follows steps or time, whichever is further, so the result is reproducible when the deadline
+# is far.
+STEPS = 2000
 
 
 @final
@@ -52,64 +50,66 @@ def ignore(lower_bound: float) -> None:
 class _Search:
     """What stays fixed during the ascent."""
 
-    objective: Objective
+    task: PolarTask
     chart: DualChart
     region: DirectionRegion
     center: Tensor
-    on_progress: LowerBoundListener
     start: float
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class _Proven:
-    """An outcome with the lower bound that it proves."""
+    """An outcome with the dual value that it proves for this branch alone."""
 
     outcome: SurrogateOutcome
     value: float
 
 
-def first_order_surrogate(
-    objective: Objective,
-    candidate: Tensor,
-    deadline: float,
-    steps: int = 2000,
-    on_progress: LowerBoundListener = ignore,
-    move_dual: bool = True,
-) -> SurrogateOutcome:
+def first_order_surrogate(task: PolarTask, steps: int = STEPS) -> SurrogateOutcome:
     """Raise the lower bound from a candidate dual point; the result does not depend on chance.
 
     Args:
-        objective: a ReLU network; any number of outputs.
-        candidate: (n, c), e.g. the gradient at the best known network.
-        deadline: `time.perf_counter()` value at which to stop.
-        steps: most steps to take; the schedule follows steps or time, whichever is further, so the result is
-            reproducible when the deadline is far.
-        on_progress: called with each better proven lower bound.
-        move_dual: False keeps the candidate and improves its multipliers only.
+        task: of an objective with one branch, whose dual point may be a candidate that is still to be repaired.
+        steps: most steps to take.
 
     Raises:
         InfeasibleDualError: the candidate cannot be repaired.
         UnsupportedError: the free input is not constant.
     """
-    start = time.perf_counter()
-    chart = dual_chart(objective, candidate)
-    repaired = objective.loss.repair(candidate)
+    search = _search(task)
+    chart, repaired = search.chart, task.objective.loss.repair(task.dual)
     # The chart meets the free constraints by moving every sample a little.
-    dual = feasible_dual(objective, chart.dual(chart.logits(repaired)) if chart.constraints.shape[1] else repaired)
-    inputs, free = objective.inputs, objective.free_inputs
-    center = inputs[:, :-1].mean(0) if free else inputs.new_zeros(0)
-    region = direction_region(inputs, free, center, 1.0)
-    search = _Search(objective, chart, region, center, on_progress, start)
-    majorant = starting_logits(region, objective.outputs)
-    logits = search.chart.logits(dual)
-    best = _prove(search, dual, majorant)
-    on_progress(best.value)
-    if not move_dual:
-        return _ascend(search, (dual, None, majorant), best, (deadline, steps)).outcome
-    warm_deadline = start + WARMUP * (deadline - start)
+    moved = chart.dual(chart.logits(repaired)) if chart.constraints.shape[1] else repaired
+    dual = feasible_dual(task.objective, moved)
+    majorant, logits = _starting_majorant(search), chart.logits(dual)
+    best = _improved(search, None, dual, majorant)
+    warm_deadline = search.start + WARMUP * (task.deadline - search.start)
     best = _ascend(search, (dual, None, majorant), best, (warm_deadline, round(steps * WARMUP)))
-    return _ascend(search, (dual, logits, majorant), best, (deadline, round(steps * (1 - WARMUP)))).outcome
+    return _ascend(search, (dual, logits, majorant), best, (task.deadline, round(steps * (1 - WARMUP)))).outcome
+
+
+def first_order_majorant(task: PolarTask, steps: int = STEPS) -> SurrogateOutcome:
+    """Lower the bound on the polar of one branch at the task's own dual point.
+
+    Raises:
+        UnsupportedError: the free input is not constant.
+    """
+    search = _search(task)
+    majorant = _starting_majorant(search)
+    best = _improved(search, None, task.dual, majorant)
+    return _ascend(search, (task.dual, None, majorant), best, (task.deadline, steps)).outcome
+
+
+def _search(task: PolarTask) -> _Search:
+    view = task.branch.view
+    center = center_of(view, torch.ones_like(view.rows[:, 0], dtype=torch.bool))
+    region = direction_region(view, center, 1.0)
+    return _Search(task, dual_chart(task.objective, task.dual), region, center, time.perf_counter())
+
+
+def _starting_majorant(search: _Search) -> MajorantLogits:
+    return starting_logits(search.region, search.task.scores.shape[1])
 
 
 def _ascend(
@@ -130,7 +130,7 @@ def _ascend(
         progress = max(step / steps, spent if spent > step / steps + HURRY else 0.0)
         if progress * CHECKPOINTS >= checked + 1:
             checked += 1
-            best = _better(search, best, dual if logits is None else search.chart.dual(logits), majorant)
+            best = _checked(search, best, point)
         optimizer.param_groups[0]["lr"] = LEARNING_RATE * _decay(progress)
         optimizer.zero_grad()
         loss = -_value(search, dual if logits is None else search.chart.dual(logits), majorant)
@@ -140,7 +140,7 @@ def _ascend(
         if not all(v.grad is None or bool(torch.isfinite(v.grad).all()) for v in variables):
             break
         optimizer.step()
-    return _better(search, best, dual if logits is None else search.chart.dual(logits), majorant)
+    return _checked(search, best, point)
 
 
 def _decay(progress: float) -> float:
@@ -149,28 +149,42 @@ def _decay(progress: float) -> float:
 
 def _value(search: _Search, dual: Tensor, majorant: MajorantLogits) -> Tensor:
     """The scaled dual value, with gradient."""
-    upper = upper_estimate(search.region, -dual, majorant, search.objective.free_inputs)
-    scale = (search.objective.strength / upper).clamp_max(1.0)
+    branch = search.task.branch
+    upper = upper_estimate(rows_form(search.task), search.region, branch.scores(dual), majorant)
+    scale = (branch.strength / upper).clamp_max(1.0)
     return -search.chart.conjugate(scale * dual)
+
+
+def _checked(search: _Search, best: _Proven, point: tuple[Tensor, Tensor | None, MajorantLogits]) -> _Proven:
+    """The better of `best` and what can be proven near the point."""
+    dual, logits, majorant = point
+    if logits is None:
+        return _improved(search, best, dual, majorant)
+    try:
+        moved = feasible_dual(search.task.objective, search.chart.dual(logits).detach())
+    except InfeasibleDualError:
+        return best
+    return _improved(search, best, moved, majorant)
+
+
+def _improved(search: _Search, best: _Proven | None, dual: Tensor, majorant: MajorantLogits) -> _Proven:
+    """The better of `best`, if there is one, and what is proven at a feasible dual point; tells of it."""
+    task = search.task
+    found = _prove(search, dual, majorant)
+    if best is not None and found.value <= best.value:
+        return best
+    alone = len(task.objective.branches) == 1
+    interval = 0.0, found.outcome.upper / task.branch.strength
+    task.listener(Progress("bounding", lower_bound=found.value if alone else None, polar=interval))
+    return found
 
 
 def _prove(search: _Search, dual: Tensor, majorant: MajorantLogits) -> _Proven:
     """The proven outcome at a feasible dual point."""
-    objective = search.objective
+    form, branch = rows_form(search.task), search.task.branch
     with torch.no_grad():
-        multipliers = multipliers_at(search.region, -dual, majorant, search.center, objective.free_inputs)
-        upper = majorant_upper(objective.inputs, -dual, multipliers, objective.free_inputs)
-        value = best_scale(objective, dual, objective.strength / upper if upper > 0 else math.inf).value
+        scores = branch.scores(dual)
+        multipliers = multipliers_at(form, search.region, scores, majorant, search.center)
+        upper = majorant_upper(form, scores, multipliers)
+        value = best_scale(search.task.objective, dual, branch.strength / upper if upper > 0 else math.inf).value
     return _Proven(SurrogateOutcome(dual, upper, multipliers, time.perf_counter() - search.start), value)
-
-
-def _better(search: _Search, best: _Proven, candidate: Tensor, majorant: MajorantLogits) -> _Proven:
-    """The better of `best` and what can be proven at the candidate."""
-    try:
-        found = _prove(search, feasible_dual(search.objective, candidate.detach()), majorant)
-    except InfeasibleDualError:
-        return best
-    if found.value <= best.value:
-        return best
-    search.on_progress(found.value)
-    return found

@@ -1,4 +1,4 @@
-"""The quadratic f(u) ≤ lin·u + uᵀ M u + k above one ReLU sum, with proven rounding errors (formulas in `majorant`)."""
+"""The quadratic lin·u + uᵀ M u + k above one score column, with proven rounding errors (formulas in `majorant`)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from certify.bounds.rounding import SLACK, gamma, sum_upper
+from certify.bounds.rows.kinked_scores import KinkedScores
 from certify.bounds.rows.relaxations.direction_region import SLACK_FEW, DirectionRegion
 
 # Far above anything lost to underflow, far below any datum.
@@ -36,18 +37,18 @@ class ReluMajorant:
 
 
 def relu_majorant(
-    region: DirectionRegion, scores: Tensor, curvatures: Tensor, slopes: Tensor, caps: Tensor
+    region: DirectionRegion, scores: KinkedScores, curvatures: Tensor, slopes: Tensor, caps: Tensor
 ) -> ReluMajorant:
-    """The majorant of Σ q_i relu(t_i) for scores q and finite multipliers p, g, c, all (n,).
+    """The majorant of Σ r_i relu(t_i) + Σ l_i t_i for scores r, l and finite multipliers p, g, c, all (N,).
 
-    Errors: M sums n products of three factors with a few further roundings, so |ΔM|_F ≤ γ Σ (p_i + c_i/2)|x_i|²
-    with γ = γ_{n+d+16}: the Frobenius norm of |X|ᵀ D |X|, D ≥ 0, is at most its trace. Likewise
-    |Δlin| ≤ γ Σ (|q_i| + |g_i|)/2 |x_i|.
+    Errors: M sums N products of three factors with a few further roundings, so |ΔM|_F ≤ γ Σ (p_i + c_i/2)|x_i|²
+    with γ = γ_{N+h+16}: the Frobenius norm of |X|ᵀ D |X|, D ≥ 0, is at most its trace. Likewise
+    |Δlin| ≤ γ Σ ((|r_i| + |g_i|)/2 + |l_i|)|x_i|, the two roundings of r and l included.
     """
     live = region.reach > 0
     slopes, caps = torch.where(live, slopes, 0.0), torch.where(live, caps.clamp_min(0), 0.0)
-    scores = torch.where(live, scores, 0.0)
-    convex = convex_share(scores, slopes, caps, region.reach)
+    rectified = torch.where(live, scores.rectified, 0.0)
+    convex = convex_share(rectified, slopes, caps, region.reach)
     usable = torch.where(curvatures > 0, curvatures, convex / (4 * region.reach).clamp_min(1e-300))
     curvatures = torch.where(convex > 0, usable, 0.0)
     constant = torch.where(convex > 0, convex * (convex / (16 * curvatures)) + UNDERFLOW, 0.0)
@@ -55,10 +56,10 @@ def relu_majorant(
     norms = torch.linalg.vector_norm(inputs, dim=1)
     product = inputs.T @ ((curvatures - caps / 2)[:, None] * inputs)
     magnitude = float(((curvatures + caps / 2) * norms**2).sum())
-    weight = float(((scores.abs() + slopes.abs()) / 2 * norms).sum())
+    weight = float((((rectified.abs() + slopes.abs()) / 2 + scores.linear.abs()) * norms).sum())
     error = gamma(n + inputs.shape[1] + 16) * SLACK
     return ReluMajorant(
-        linear=inputs.T @ ((scores - slopes) / 2),
+        linear=inputs.T @ ((rectified - slopes) / 2 + scores.linear),
         quadratic=(product + product.T) / 2,
         constant=sum_upper(constant * SLACK_FEW),
         linear_error=error * weight + UNDERFLOW * bool(weight),
@@ -67,7 +68,7 @@ def relu_majorant(
 
 
 def convex_share(scores: Tensor, slopes: Tensor, caps: Tensor, reach: Tensor) -> Tensor:
-    """A = q + max(−q, |g| + R c), rounded up, for finite q, g, c ≥ 0 and R of equal shape."""
+    """A = r + max(−r, |g| + R c), rounded up, for r within two roundings, finite g, c ≥ 0 and R of equal shape."""
     needed = (slopes.abs() + caps * reach) * SLACK_FEW
     excess = (needed - (-scores).clamp_min(0)).clamp_min(0) * SLACK_FEW
     return (scores.clamp_min(0) + excess) * SLACK_FEW

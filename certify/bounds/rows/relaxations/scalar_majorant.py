@@ -1,4 +1,4 @@
-"""Proven maximum of a ReLU sum over a ball from scalar multipliers (formulas in `majorant`)."""
+"""Proven maximum of one score column over a ball from scalar multipliers (formulas in `majorant`)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from certify.bounds.eigenvalue import is_positive_semidefinite
 from certify.bounds.rounding import SLACK, gamma, norm_upper
+from certify.bounds.rows.kinked_scores import KinkedScores
 from certify.bounds.rows.relaxations.direction_region import SLACK_FEW, DirectionRegion
 from certify.bounds.rows.relaxations.relu_majorant import ReluMajorant, convex_share, relu_majorant
 
@@ -18,14 +19,14 @@ BISECTIONS = 200
 
 
 def scalar_maximum_upper(
-    region: DirectionRegion, scores: Tensor, curvatures: Tensor, slopes: Tensor, caps: Tensor
+    region: DirectionRegion, scores: KinkedScores, curvatures: Tensor, slopes: Tensor, caps: Tensor
 ) -> float:
-    """Upper bound on max Σ q_i relu(t_i) over the region for finite q, p, g, c, all (n,); +inf if none is proven.
+    """Upper bound on max Σ q_i σ(t_i) over the region for finite scores, p, g, c, all (N,); +inf if none is proven.
 
     p_i is raised to a_i/(4R_i): p t² + a²/(16p) touches a|t|/2 at |t| = a/(4p), and touching it beyond R_i is never
     better for |t| ≤ R_i.
     """
-    convex = convex_share(scores, slopes, caps.clamp_min(0), region.reach)
+    convex = convex_share(scores.rectified, slopes, caps.clamp_min(0), region.reach)
     touching = torch.where(region.reach > 0, convex / (4 * region.reach), 0.0)
     curvatures = torch.maximum(curvatures, touching)
     majorant = relu_majorant(region, scores, curvatures, slopes, caps)

@@ -7,7 +7,7 @@ from typing import final
 
 from torch import Tensor
 
-from certify.bounds.rows.relaxations.majorant import QuadraticMajorant
+from certify.bounds.proof import QuadraticMajorant
 
 
 @final
@@ -15,7 +15,7 @@ from certify.bounds.rows.relaxations.majorant import QuadraticMajorant
 class SurrogateOutcome:
     """A feasible dual point A, its polar bounded from above.
 
-    The optimum is at least `best_scale(objective, dual, objective.strength / upper).value`.
+    The optimum is at least `best_scale(objective, dual, λ / upper).value` if there is but one branch.
 
     Attributes:
         dual: A, (n, c), from `feasible_dual`.

@@ -1,4 +1,4 @@
-"""Proven maximum of |Qᵀ relu(H u)| over a ball from vector multipliers (formulas in `majorant`)."""
+"""Proven maximum of |Sᵀσ(H u)| over a ball from vector multipliers (formulas in `majorant`)."""
 
 from __future__ import annotations
 
@@ -8,38 +8,33 @@ import torch
 from torch import Tensor
 
 from certify.bounds.eigenvalue import is_positive_semidefinite, largest_eigenvalue_upper
+from certify.bounds.proof import VectorMajorant
 from certify.bounds.rounding import SLACK, gamma, norm_upper
+from certify.bounds.rows.kinked_scores import KinkedScores
 from certify.bounds.rows.relaxations.direction_region import SLACK_FEW, DirectionRegion
 from certify.bounds.rows.relaxations.relu_majorant import ReluMajorant, relu_majorant
 
 MARGINS = (1e-13, 1e-12, 1e-11, 1e-10, 1e-8, 1e-6, 1e-3, 1.0)
 
 
-def vector_maximum_upper(
-    region: DirectionRegion, scores: Tensor, curvatures: Tensor, slopes: Tensor, mixings: Tensor, envelopes: Tensor
-) -> float:
-    """Upper bound on max |Qᵀ relu(t)| over the region, for finite multipliers; +inf if none is proven.
+def vector_maximum_upper(region: DirectionRegion, scores: KinkedScores, multipliers: VectorMajorant) -> float:
+    """Upper bound on max |Sᵀσ(t)| over the region, where t = X u, for finite numbers; +inf if none is proven.
 
-    Args:
-        region: where t = X u.
-        scores: Q, (n, c).
-        curvatures: p, (2, n, c).
-        slopes: g, (2, n, c).
-        mixings: κ, (2, c); not positive ones are replaced by 1.
-        envelopes: guesses N_j, (c, d, d), lifted where they do not dominate.
+    Not positive κ are replaced by 1, and N_j are guesses, lifted where they do not dominate.
     """
-    no_caps = torch.zeros_like(scores[:, 0])
+    no_caps = torch.zeros_like(region.reach)
     d = region.inputs.shape[1]
     total, error = region.inputs.new_zeros(d, d), 0.0
-    for j in range(scores.shape[1]):
+    for j, guess in enumerate(multipliers.envelopes):
         squares = []
         for index, sign in enumerate((1.0, -1.0)):
-            majorant = relu_majorant(region, sign * scores[:, j], curvatures[index, :, j], slopes[index, :, j], no_caps)
-            squares.append(square_majorant(majorant, float(mixings[index, j])))
-        envelope, uncertainty = dominating(envelopes[j], squares)
+            own = multipliers.curvatures[index, :, j], multipliers.slopes[index, :, j], no_caps
+            majorant = relu_majorant(region, scores.column(j, sign), *own)
+            squares.append(square_majorant(majorant, float(multipliers.mixings[index, j])))
+        envelope, uncertainty = dominating(guess, squares)
         total = total + envelope
-        # Adding c matrices rounds each entry c times.
-        error += uncertainty + gamma(2 * scores.shape[1] + 4) * norm_upper(envelope)
+        # Adding m matrices rounds each entry m times.
+        error += uncertainty + gamma(2 * len(multipliers.envelopes) + 4) * norm_upper(envelope)
     if not math.isfinite(error) or not bool(torch.isfinite(total).all()):
         return math.inf
     largest = max(0.0, largest_eigenvalue_upper(total, error * SLACK))

@@ -1,0 +1,83 @@
+"""The polar of rows by branch and bound on cones in their principal axes."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from certify.bounds.polar import PolarBound, PolarTask
+from certify.bounds.proof import ConeCover
+from certify.bounds.rows.cones.cone_forecast import forecast_nodes
+from certify.bounds.rows.cones.cones import ConeSettings, cone_polar
+from certify.bounds.rows.reduction import ReducedRows, reduce_rows, reduced_dimension
+from certify.bounds.rows.responses import attained
+from certify.bounds.rows.rows_form import rows_form
+from certify.progress import Progress
+
+# Up to this many coordinates the search usually finishes and gets all the time; up to the next it gets a share.
+COMFORTABLE_DIMENSION = 8
+LARGEST_DIMENSION = 12
+SHARE_BEYOND = 0.5
+# A search forecast to take this many times the time there is does not start, beyond the comfortable dimension.
+HOPELESS = 20.0
+# Relative distance between the bound asked of the search and the one that is useful: a share of the useful bound's own
+# distance from λ, within limits.
+LARGEST_SLACK = 1e-4
+SMALLEST_SLACK = 1e-10
+SLACK_SHARE = 0.25
+# Tolerance when no bound at this dual point decides, so that the interval itself is the result.
+INTERVAL_TOLERANCE = 5e-4
+
+
+def cones_apply(task: PolarTask) -> bool:
+    """Whether the rows have few enough dimensions, and at least one that is penalized."""
+    form = rows_form(task)
+    return bool(form.view.penalized.any()) and reduced_dimension(form) <= LARGEST_DIMENSION
+
+
+def cones(task: PolarTask) -> PolarBound:
+    """Both ends of the polar; the upper one proven by a tree of cones.
+
+    A short pilot forecasts the cost and says so; a search that cannot end in time stays with the pilot's interval
+    where other methods deserve the time.
+    """
+    form, scores = rows_form(task), task.scores
+    reduced = reduce_rows(form)
+    settings = _settings(task, reduced, scores)
+    start = reduced.lower(task.starts[0][:1])[0] if len(task.starts[0]) else None
+
+    def told(lower: float, upper: float, detail: str) -> None:
+        strength = task.branch.strength
+        interval = lower / strength, reduced.polar_upper(scores, upper) / strength
+        task.listener(Progress("bounding", polar=interval, detail=detail))
+
+    forecast = forecast_nodes(reduced.rows, scores, settings, start)
+    outcome = forecast.pilot
+    assert outcome is not None  # few dimensions
+    told(outcome.lower, outcome.upper, f"expecting {forecast.sentence}")
+    hopeless = forecast.seconds_estimate > HOPELESS * settings.seconds
+    if not outcome.complete and not (hopeless and reduced.rows.shape[1] > COMFORTABLE_DIMENSION):
+        outcome = cone_polar(
+            reduced.rows, scores, settings, start, lambda lower, upper, nodes: told(lower, upper, f"{nodes} cones")
+        )
+    proof = ConeCover(outcome.tree, reduced.frame, reduced.rows, reduced.center)
+    found = attained(task, reduced.lift(torch.cat([outcome.witness[None], outcome.open_directions])))
+    upper = reduced.polar_upper(scores, outcome.upper)
+    return PolarBound(found.value, found.witness, upper, "cones", proof)
+
+
+def _settings(task: PolarTask, reduced: ReducedRows, scores: Tensor) -> ConeSettings:
+    dimension = reduced.rows.shape[1]
+    seconds = task.seconds_left * (1.0 if dimension <= COMFORTABLE_DIMENSION else SHARE_BEYOND)
+    own = ConeSettings(seconds=seconds, free_axis=reduced.free_axis, slopes=rows_form(task).slopes)
+    # The frame vanishes where only the free bias is left.
+    frame_norm = max(reduced.frame_norm, sys.float_info.min)
+    room = task.target / task.branch.strength - 1
+    slack = min(LARGEST_SLACK, max(SMALLEST_SLACK, SLACK_SHARE * room)) if room > 0 else LARGEST_SLACK
+    target = (task.target - reduced.polar_upper(scores, 0.0)) / frame_norm / (1 + slack)
+    if target <= 0:
+        return replace(own, relative_tolerance=INTERVAL_TOLERANCE)
+    return replace(own, target=target, relative_tolerance=slack)

@@ -1,0 +1,92 @@
+"""Quadratic majorants as certificates state them: multipliers with the levels and envelopes that dominate.
+
+Levels and envelopes have room beside what floating point found, so that a checker with other roundings agrees.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from certify.bounds.polar import PolarBound
+from certify.bounds.proof import ScalarMajorant, VectorMajorant
+from certify.bounds.rows.kinked_scores import kinked_scores
+from certify.bounds.rows.relaxations.direction_region import DirectionRegion, direction_region
+from certify.bounds.rows.relaxations.relu_majorant import ReluMajorant, convex_share, relu_majorant
+from certify.bounds.rows.relaxations.scalar_majorant import ball_level
+from certify.bounds.rows.relaxations.vector_majorant import dominating, square_majorant
+from certify.bounds.stated_arrays import Array, array_of
+from certify.problem import Rows, View
+
+Stated = tuple[float, dict[str, Array]]
+
+
+def stated_scalar(form: Rows, scores: Tensor, bound: PolarBound, proof: ScalarMajorant, margin: float) -> Stated:
+    """U and arrays for one score column S (N, 1), with relative room `margin`."""
+    parts = kinked_scores(form.slopes, scores)
+    caps = proof.caps.clamp_min(0)
+    levels, columns, curvatures, upper = [], [], [], 0.0
+    for index, sign in enumerate((1.0, -1.0)):
+        region = direction_region(form.view, proof.center, float(proof.ratios[index]))
+        own, slopes = parts.column(0, sign), proof.slopes[index]
+        convex = convex_share(own.rectified, slopes, caps[index], region.reach)
+        touching = torch.where(region.reach > 0, convex / (4 * region.reach), 0.0)
+        curvatures.append(torch.where(convex > 0, torch.maximum(proof.curvatures[index], touching), 0.0))
+        majorant = relu_majorant(region, own, curvatures[-1], slopes, caps[index])
+        level, maximum = _leveled(majorant, region, bound.upper, margin)
+        upper = max(upper, maximum)
+        levels.append(level)
+        columns.append(float(region.inputs[0, -1]))
+    arrays = {
+        "curvatures": array_of(torch.stack(curvatures)),
+        "slopes": array_of(proof.slopes),
+        "caps": array_of(caps),
+        "levels": np.array(levels),
+    }
+    return upper * (1 + margin), arrays | _region_arrays(form.view, proof.center, columns)
+
+
+def stated_vector(form: Rows, scores: Tensor, proof: VectorMajorant, margin: float) -> Stated:
+    """U and arrays for score columns S (N, m), with relative room `margin`."""
+    region = direction_region(form.view, proof.center, proof.ratio)
+    parts = kinked_scores(form.slopes, scores)
+    mixings = torch.where((proof.mixings > 1e-100) & (proof.mixings < 1e100), proof.mixings, 1.0)
+    envelopes, used, no_caps = [], torch.zeros_like(proof.curvatures), torch.zeros_like(region.reach)
+    for j, guess in enumerate(proof.envelopes):
+        squares = []
+        for index, sign in enumerate((1.0, -1.0)):
+            own, curvatures, slopes = parts.column(j, sign), proof.curvatures[index, :, j], proof.slopes[index, :, j]
+            majorant = relu_majorant(region, own, curvatures, slopes, no_caps)
+            convex = convex_share(own.rectified, slopes, no_caps, region.reach)
+            used[index, :, j] = torch.where(convex > 0, curvatures.clamp_min(0), 0.0)
+            squares.append(square_majorant(majorant, float(mixings[index, j])))
+        lifted, _ = dominating(guess, squares)
+        size = float(torch.linalg.matrix_norm(lifted))
+        envelopes.append(lifted + margin / 4 * size * torch.eye(len(lifted)).to(lifted))
+    largest = float(torch.linalg.eigvalsh(torch.stack(envelopes).sum(0))[-1])
+    upper = math.sqrt(max(largest, 0.0) * region.radius_squared) * (1 + margin)
+    arrays = {
+        "curvatures": array_of(used),
+        "slopes": array_of(proof.slopes),
+        "mixings": array_of(mixings),
+        "envelopes": array_of(torch.stack(envelopes)),
+    }
+    return upper, arrays | _region_arrays(form.view, proof.center, [float(region.inputs[0, -1])])
+
+
+def _leveled(majorant: ReluMajorant, region: DirectionRegion, claimed: float, margin: float) -> tuple[float, float]:
+    """τ and the maximum that it shows, both with room."""
+    values, vectors = torch.linalg.eigh(majorant.quadratic)
+    squares = (vectors.T @ majorant.linear) ** 2
+    # One sign may bound almost nothing; rounding is relative to the larger.
+    size = max(float(values.abs().max()) + float(squares.sum().sqrt()), claimed)
+    level = ball_level(values, squares, region.radius_squared) + margin / 4 * size
+    excess = float((squares / (4 * (level - values).clamp_min(1e-300))).sum())
+    return level, majorant.constant + region.radius_squared * level + excess + margin * size
+
+
+def _region_arrays(view: View, center: Tensor, columns: list[float]) -> dict[str, Array]:
+    return {"center": array_of(center), "column": np.array(columns)} if view.free_inputs else {}

@@ -1,0 +1,75 @@
+"""Quadratic majorants of rows as methods: jointly with the dual point, or at a given one."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from torch import Tensor
+
+from certify.bounds.polar import PolarBound, PolarTask
+from certify.bounds.rows.relaxations.first_order import first_order_majorant, first_order_surrogate
+from certify.bounds.rows.relaxations.surrogate import joint_surrogate
+from certify.bounds.rows.relaxations.surrogate_outcome import SurrogateOutcome
+from certify.errors import UnsupportedError
+from certify.problem.dual import InfeasibleDualError
+
+# Up to this many rows the semidefinite program takes a second or two; beyond the larger number, too long.
+SMALL_JOINT = 64
+LARGEST_JOINT = 4000
+# Share of the time that the joint program may take; if it fails, the first-order method has the rest.
+JOINT_SHARE = 0.9
+# The first-order method proves its last iterate after the deadline that it is given.
+FIRST_ORDER_SHARE = 0.9
+
+
+def small_joint_applies(task: PolarTask) -> bool:
+    """Whether the joint semidefinite program is so small that it comes before dearer methods."""
+    return _joint_applies(task) and len(task.branch.view.rows) <= SMALL_JOINT
+
+
+def large_joint_applies(task: PolarTask) -> bool:
+    """Whether the joint semidefinite program is larger, but of a size that a solver finishes."""
+    return _joint_applies(task) and SMALL_JOINT < len(task.branch.view.rows) <= LARGEST_JOINT
+
+
+def _joint_applies(task: PolarTask) -> bool:
+    return majorants_apply(task) and task.objective.outputs == 1 and task.scores.shape[1] == 1
+
+
+def majorants_apply(task: PolarTask) -> bool:
+    """Whether there is a penalized input at all."""
+    return bool(task.branch.view.penalized.any())
+
+
+def majorant_alone_applies(task: PolarTask) -> bool:
+    """Whether the dual point is shared with other branches, so that it cannot be chosen for this one."""
+    return len(task.objective.branches) > 1 and majorants_apply(task)
+
+
+def joint(task: PolarTask) -> list[tuple[Tensor, PolarBound]]:
+    """The joint program's dual point; empty if the solver failed."""
+    outcome = joint_surrogate(task, JOINT_SHARE * task.seconds_left)
+    return [] if outcome is None else [(outcome.dual, _bound(task, outcome, "surrogate"))]
+
+
+def first_order(task: PolarTask) -> list[tuple[Tensor, PolarBound]]:
+    """The dual point and multipliers by ascent; empty where no dual point is near the candidate."""
+    try:
+        outcome = first_order_surrogate(_hurried(task))
+    except (InfeasibleDualError, UnsupportedError):
+        return []
+    return [(outcome.dual, _bound(task, outcome, "first-order surrogate"))]
+
+
+def majorant_alone(task: PolarTask) -> PolarBound:
+    """The multipliers by ascent at the task's own dual point."""
+    return _bound(task, first_order_majorant(_hurried(task)), "first-order majorant")
+
+
+def _hurried(task: PolarTask) -> PolarTask:
+    return replace(task, deadline=time.perf_counter() + FIRST_ORDER_SHARE * task.seconds_left)
+
+
+def _bound(task: PolarTask, outcome: SurrogateOutcome, method: str) -> PolarBound:
+    return PolarBound(0.0, task.nothing, outcome.upper, method, outcome.multipliers)

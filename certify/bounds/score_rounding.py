@@ -1,0 +1,58 @@
+"""What the rounding of the scores S of a dual point may hide of the polar.
+
+Bounds take S as computed. With |S_ij − exact| ≤ E_ij and |σ(h·u)| ≤ reach(h) for |u| ≤ 1 the exact polar is larger by
+at most Σ_i |E_i| reach(h_i). Nothing is lost where the readout only picks and negates entries of A.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import assert_never
+
+import torch
+from torch import Tensor
+
+from certify.bounds.polar import PolarBound
+from certify.bounds.rounding import SLACK, gamma, sum_upper
+from certify.problem import Bilinear, Branch, Rows, Squares
+
+
+def with_score_rounding(branch: Branch, dual: Tensor, bound: PolarBound) -> PolarBound:
+    """The bound for the exact scores of A (n, c), from one for the scores as computed."""
+    rest = _rest(branch, dual)
+    return bound if rest == 0 else replace(bound, upper=(bound.upper + rest) * (1 + gamma(2)))
+
+
+def _rest(branch: Branch, dual: Tensor) -> float:
+    view = branch.view
+    weights = view.readout.weights
+    if weights is None or _picks(weights):
+        return 0.0
+    if view.free_inputs:
+        # Scores of a free bias must sum to zero exactly, which rounded ones do not.
+        return math.inf
+    terms = weights.shape[-3] + 4
+    errors = view.readout.absolute().scores(dual.abs()) * gamma(terms)
+    sizes = torch.linalg.vector_norm(errors, dim=1) * _reach(branch, view.rows)
+    return sum_upper(sizes) * (1 + gamma(errors.shape[1] + 8)) * SLACK
+
+
+def _picks(weights: Tensor) -> bool:
+    """Whether every score is one entry of A or its negative, or 0."""
+    units = (weights == 0) | (weights.abs() == 1)
+    return bool(units.all()) and bool(((weights != 0).sum(-3) <= 1).all())
+
+
+def _reach(branch: Branch, rows: Tensor) -> Tensor:
+    """The largest |σ(h·u)| over |u| ≤ 1 for rows h (N, h) without a free bias, (N,), up to rounding."""
+    lengths: Tensor = torch.linalg.vector_norm(rows, dim=1) * (1 + gamma(rows.shape[1] + 4))
+    match branch.form:
+        case Bilinear():
+            return lengths
+        case Rows(slopes=slopes):
+            return lengths * slopes.steepest
+        case Squares():
+            return lengths**2
+        case other:
+            assert_never(other)

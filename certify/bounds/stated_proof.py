@@ -1,0 +1,72 @@
+"""Bounds on a polar as certificates state them: kind, steps, U and arrays, with room for a checker's own rounding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never, final
+
+import numpy as np
+from torch import Tensor
+
+from certify.bounds.polar import PolarBound
+from certify.bounds.proof import ConeCover, PowerTest, Recomputed, ScalarMajorant, VectorMajorant
+from certify.bounds.rows.cones.stated_cones import stated_cones
+from certify.bounds.rows.relaxations.stated_majorant import stated_scalar, stated_vector
+from certify.bounds.stated_arrays import Array
+from certify.problem import Branch, Rows
+
+# A polar of 0 is claimed to be at most this, so that the checker's allowance for underflow has room.
+SMALLEST_POLAR = 2.0**-200
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class StatedProof:
+    """What a certificate holds of a bound on the polar of one branch; nothing has been checked.
+
+    Attributes:
+        kind: of the base proof.
+        steps: reductions before it, in order.
+        upper: U, the claim.
+        arrays: of base proof and steps, by name.
+    """
+
+    kind: str
+    steps: tuple[str, ...]
+    upper: float
+    arrays: dict[str, Array]
+
+
+def stated(branch: Branch, dual: Tensor, bound: PolarBound, margin: float) -> StatedProof:
+    """The statement of a bound at A (n, c).
+
+    Args:
+        branch: whose polar is bounded.
+        dual: A.
+        bound: the interval with its proof.
+        margin: relative room between the bound and the claim.
+    """
+    if not bool(dual.any()):
+        return StatedProof("zero", (), 0.0, {})
+    upper = max(bound.upper * (1 + margin), SMALLEST_POLAR)
+    match bound.proof:
+        case Recomputed(kind):
+            return StatedProof(kind, (), upper, {})
+        case PowerTest(edge):
+            return StatedProof("randomized", (), upper, {"edge": np.array([edge])})
+        case ConeCover() as proof:
+            return StatedProof("cone-tree", ("project",), upper, stated_cones(proof))
+        case ScalarMajorant() as proof:
+            own, arrays = stated_scalar(_rows(branch), branch.scores(dual), bound, proof, margin)
+            return StatedProof("scalar-majorant", (), max(own, SMALLEST_POLAR), arrays)
+        case VectorMajorant() as proof:
+            own, arrays = stated_vector(_rows(branch), branch.scores(dual), proof, margin)
+            return StatedProof("vector-majorant", (), max(own, SMALLEST_POLAR), arrays)
+        case other:
+            assert_never(other)
+
+
+def _rows(branch: Branch) -> Rows:
+    form = branch.form
+    assert isinstance(form, Rows)
+    return form
