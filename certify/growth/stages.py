@@ -7,8 +7,9 @@ from typing import final
 
 from torch import Tensor
 
-from certify.bounds.ladder import scaled_estimate, search
+from certify.bounds.ladder import scaled_estimate
 from certify.bounds.polar import PolarEstimate
+from certify.bounds.search import search
 from certify.growth.directions import joined
 from certify.problem import Branch, Factors, Objective, ParallelNetwork
 from certify.problem.dual import InfeasibleDualError, feasible_dual
