@@ -134,7 +134,9 @@ def _shown(content):
         return content
     found = measure(replace(content, scale=0.0).header(), content.arrays).polars
     pairs = zip(content.proofs, found, strict=True)
-    proofs = [proof | {"upper": polar.shown * (1 + 1e-9)} if proof["kind"] == "cone-tree" else proof for proof, polar in pairs]
+    proofs = [
+        proof | {"upper": polar.shown * (1 + 1e-9)} if proof["kind"] == "cone-tree" else proof for proof, polar in pairs
+    ]
     return replace(content, proofs=proofs)
 
 

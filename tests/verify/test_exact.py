@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 from flint import arb, ctx
 
-from certify.verify.statement.certificate import read_certificate
-from certify.verify.statement.duality import dual_value, objective, require_dual_point
 from certify.verify.enclosure import Enclosure
 from certify.verify.exact import verify_bytes_exactly
 from certify.verify.exact.balls import Balls
 from certify.verify.exact.semidefinite import proves_semidefinite
 from certify.verify.exact.verification import EXACT
-from certify.verify.statement.dual_point import dual_point
-from certify.verify.statement.losses import bind_loss
 from certify.verify.proofs.polar import polar_upper
 from certify.verify.rejection import Rejection
 from certify.verify.semidefinite import proves_semidefinite as proves_in_floats
+from certify.verify.statement.certificate import read_certificate
+from certify.verify.statement.dual_point import dual_point
+from certify.verify.statement.duality import dual_value, objective, require_dual_point
+from certify.verify.statement.losses import bind_loss
 from certify.verify.verdict import FLOATING_POINT, verify_bytes
 from certify.workflows.certificate_of import settled_certificate
 
