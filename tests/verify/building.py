@@ -214,7 +214,7 @@ def _dual_point(problem, arrays):
         found[:, -1] = -found[:, :-1].sum(1)
     elif problem.frees_constants:
         ups, downs = np.maximum(found, 0), np.maximum(-found, 0)
-        totals = ups.sum(0), downs.sum(0)
+        totals = np.maximum(ups.sum(0), 1e-300), np.maximum(downs.sum(0), 1e-300)
         least = np.minimum(*totals)
         found = ups * least / totals[0] - downs * least / totals[1]
         found = np.round(found * 2.0**40) / 2.0**40
