@@ -134,7 +134,9 @@ def _shown(content):
         return content
     found = measure(replace(content, scale=0.0).header(), content.arrays).polars
     pairs = zip(content.proofs, found, strict=True)
-    proofs = [proof | {"upper": polar.shown * (1 + 1e-9)} if proof["kind"] == "cone-tree" else proof for proof, polar in pairs]
+    proofs = [
+        proof | {"upper": polar.shown * (1 + 1e-9)} if proof["kind"] == "cone-tree" else proof for proof, polar in pairs
+    ]
     return replace(content, proofs=proofs)
 
 
@@ -212,7 +214,7 @@ def _dual_point(problem, arrays):
         found[:, -1] = -found[:, :-1].sum(1)
     elif problem.frees_constants:
         ups, downs = np.maximum(found, 0), np.maximum(-found, 0)
-        totals = ups.sum(0), downs.sum(0)
+        totals = np.maximum(ups.sum(0), 1e-300), np.maximum(downs.sum(0), 1e-300)
         least = np.minimum(*totals)
         found = ups * least / totals[0] - downs * least / totals[1]
         found = np.round(found * 2.0**40) / 2.0**40

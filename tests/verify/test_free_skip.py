@@ -17,9 +17,9 @@ from flint import ctx
 
 import certify
 from certify.verify import verify_bytes
-from certify.verify.statement.certificate import read_certificate
 from certify.verify.exact import verify_bytes_exactly
 from certify.verify.exact.verification import EXACT
+from certify.verify.statement.certificate import read_certificate
 from certify.verify.statement.dual_point import dual_point
 from certify.verify.statement.losses import bind_loss
 from certify.verify.verdict import FLOATING_POINT
