@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import NoReturn, assert_never, final
 
 import torch
@@ -188,25 +188,20 @@ class Geometry:
         return Readout(None if plain else self.weights.to(inputs.device))
 
 
+_OPERATIONS: Mapping[type, str] = {
+    Select: "select",
+    Dense: "linear",
+    Convolution: "convolution",
+    AveragePool: "average_pool",
+    TimesInputs: "times_inputs",
+}
+
+
 def _stated(layer: Select | Weight | Between) -> Mapping[str, object]:
-    match layer:
-        case Select(columns):
-            return {"op": "select", "columns": list(columns)}
-        case Dense():
-            return {"op": "linear"}
-        case Convolution(kernel, stride, padding, dilation):
-            sizes = {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
-            return {"op": "convolution"} | {name: list(size) for name, size in sizes.items()}
-        case AveragePool(kernel, stride, padding, counts_padding):
-            sizes = {"kernel": kernel, "stride": stride, "padding": padding}
-            listed = {name: list(size) for name, size in sizes.items()}
-            return {"op": "average_pool"} | listed | {"counts_padding": counts_padding}
-        case AverageTo():
-            raise ValueError("the grid is not known yet")
-        case TimesInputs():
-            return {"op": "times_inputs"}
-        case other:
-            assert_never(other)
+    """One layer; its fields are named as certificates name them."""
+    values = ((field.name, getattr(layer, field.name)) for field in fields(layer))
+    listed = {name: list(value) if isinstance(value, tuple) else value for name, value in values}
+    return {"op": _OPERATIONS[type(layer)]} | listed
 
 
 def _first_windows(architecture: Architecture, shape: Extents) -> tuple[Tensor, Extents]:
