@@ -102,6 +102,7 @@ def _new_plan(model: str | None, flags: dict[str, Any]) -> SavedGrowth:
 
 def _spec_of_layers(flags: dict[str, Any]) -> ProblemSpec:
     """The problem of layers listed on the command line, or in the problem file, without a model file."""
+    from certify.models.spec.layer_list import parse_layers
     from certify.models.spec.overrides import Overrides
     from certify.models.spec.problem_file import load_problem_file, spec_from_flags
 
@@ -116,6 +117,10 @@ def _spec_of_layers(flags: dict[str, Any]) -> ProblemSpec:
     if not flags["layers"]:
         return spec
     entries = [_layer(entry) for entry in flags["layers"].split(",")]
+    try:
+        parse_layers(entries)
+    except ValueError as error:
+        raise UsageError(f"--layers: {error}", code="layers-needed") from error
     return spec.model_copy(update={"model": spec.model.model_copy(update={"layers": tuple(entries)})})
 
 

@@ -135,6 +135,13 @@ HYPOTHESES: dict[str, Explanation] = {
         "Use a network of two weight layers with weight decay, or a penalty of the right degree: for quadratic "
         "subnetworks product_of_norms with powers: [2, 1].",
     ),
+    "unpenalized-weight": Explanation(
+        "a weight of the subnetworks has weight decay 0",
+        "penalty.weight_decay gives one of the two weights of a subnetwork the value 0. Scaling that weight up and the "
+        "other down leaves the outputs as they are and makes the penalty as small as one likes.",
+        "θ must be positive and positively homogeneous of the degree of φ (Haeffele and Vidal 2015, Definition 2).",
+        "Give both weights a weight decay. Biases, and a linear skip, may have 0.",
+    ),
     "loss-not-convex": Explanation(
         "the loss is not convex in the outputs",
         "Weak duality needs a loss that is convex in the outputs of the network. All losses that certify knows are.",
