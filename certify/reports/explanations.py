@@ -275,6 +275,14 @@ PROBLEM_ERRORS: dict[str, Explanation] = {
         "",
         "List every layer, or save the weights without the parameter.",
     ),
+    "unknown-parameter": Explanation(
+        "penalty.weight_decay and the parameters do not fit",
+        "A parameter of the model matches no name or pattern of penalty.weight_decay, or a name or pattern there "
+        "matches no parameter.",
+        "",
+        "Say the weight decay of every parameter, 0 for those that are not penalized; '*' at the end stands for all "
+        "others.",
+    ),
     "no-weights": Explanation(
         "the model file holds no weights",
         "The file is readable and contains no tensor.",

@@ -64,7 +64,11 @@ def _layer_lines(found: Inspection) -> list[str]:
         rows = [("linear", name, True) for name in names]
         comment = ["  # CHANGE: list the layers in the order in which they run, with relu, abs or square between them"]
     entries = [f"    - {op}: {_scalar(name)}" if weighted else f"    - {op}" for op, name, weighted in rows]
-    return [*comment, "  layers:   # linear, relu, leaky_relu: SLOPE, abs, square; skip: NAME for a linear layer beside them", *entries]
+    return [
+        *comment,
+        "  layers:   # linear, relu, leaky_relu: SLOPE, abs, square; skip: NAME for a linear layer beside them",
+        *entries,
+    ]
 
 
 def _data_lines(data: str | Path | None, folder: Path) -> list[str]:

@@ -82,9 +82,7 @@ def _decay(value: object) -> float | dict[str, float]:
 
 _NUMBER = {"type": "number", "exclusiveMinimum": 0}
 _NUMBERS = {"type": "object", "additionalProperties": {"type": "number", "minimum": 0}, "minProperties": 1}
-Decay = Annotated[
-    float | dict[str, float], PlainValidator(_decay), WithJsonSchema({"anyOf": [_NUMBER, _NUMBERS]})
-]
+Decay = Annotated[float | dict[str, float], PlainValidator(_decay), WithJsonSchema({"anyOf": [_NUMBER, _NUMBERS]})]
 Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
 
 

@@ -124,9 +124,7 @@ def _average_pool(axes: int) -> Callable[[NamedLayer], list[NodeProto] | None]:
             return None
         counted = int(bool(given.get("count_include_pad", True)))
         pads = padding * 2
-        return [
-            named.node("AveragePool", kernel_shape=kernel, strides=strides, pads=pads, count_include_pad=counted)
-        ]
+        return [named.node("AveragePool", kernel_shape=kernel, strides=strides, pads=pads, count_include_pad=counted)]
 
     return write
 

@@ -1,4 +1,4 @@
-"""Weight decay by parameter: the objective is torch's loss + Σ wd/2 |p|² over named parameters, and so are its parts."""
+"""Weight decay by parameter: the objective is torch's loss + Σ wd/2 |p|² over named parameters."""
 
 import math
 from fnmatch import fnmatchcase
