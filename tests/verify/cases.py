@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from certify.bounds.rows.cones.relu_cones import relu_cones
 
 from certify.bounds.bilinear.spectral import RandomizedProof, spectral_bound
 from certify.bounds.ladder import LowerBound, scaled, trivial_bound
 from certify.bounds.polar import PolarBound, PolarTask
 from certify.bounds.rounding import norm_upper, product_error
-from certify.bounds.rows.cones.relu_cones import relu_cones
 from certify.bounds.rows.norm_products import norm_product_bound
 from certify.bounds.rows.relaxations.majorant import ScalarMajorant, VectorMajorant, majorant_upper
 from certify.bounds.rows.sorting import sorting_bound

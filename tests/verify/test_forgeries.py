@@ -62,7 +62,9 @@ def randomized():
 def mixed():
     """Branches of every form, a convex part and an offset."""
     return build(
-        Branch((CONVOLUTION, "abs", POOL, "linear"), "cone-tree", bias="penalized", strengths=(0.3, 0.1), bias_decay=0.2),
+        Branch(
+            (CONVOLUTION, "abs", POOL, "linear"), "cone-tree", bias="penalized", strengths=(0.3, 0.1), bias_decay=0.2
+        ),
         Branch((("select", {"columns": [2, 0]}), "linear", "square", "linear"), "quadratic-form"),
         Branch(("linear", "times_inputs", "linear"), "spectral"),
         inputs=(1, 3),

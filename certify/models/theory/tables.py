@@ -47,7 +47,7 @@ def _as_table(graph: LayerGraph, reshaping: Layer) -> LayerGraph:
 
 
 def _flattens_inputs(graph: LayerGraph, layer: Layer) -> bool:
-    """Whether a layer makes a table of the inputs for linear layers, or for another that does, as all that read them do."""
+    """Whether a layer makes a table of the inputs for linear layers, or another such, as all that read them do."""
     if layer.op != "flatten" or layer.inputs[0] not in graph.inputs or not _starts_at(layer, 1):
         return False
     readers, beside = graph.readers(layer.name), graph.readers(layer.inputs[0])

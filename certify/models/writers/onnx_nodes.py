@@ -123,8 +123,8 @@ def _average_pool(axes: int) -> Callable[[NamedLayer], list[NodeProto] | None]:
         if kernel is None or padding is None or strides is None or unusual:
             return None
         counted = int(bool(given.get("count_include_pad", True)))
-        windows = {"kernel_shape": kernel, "strides": strides, "pads": padding * 2}
-        return [named.node("AveragePool", **windows, count_include_pad=counted)]
+        pads = padding * 2
+        return [named.node("AveragePool", kernel_shape=kernel, strides=strides, pads=pads, count_include_pad=counted)]
 
     return write
 

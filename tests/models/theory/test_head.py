@@ -127,6 +127,17 @@ def test_a_model_without_layers_before_its_head_is_checked_as_a_whole():
     assert Problem.from_torch(model, x, y, weight_decay=DECAY, scope="head").source.head is None
 
 
+def test_a_head_may_be_a_convolution_and_what_averages_it():
+    torch.manual_seed(0)
+    layers = nn.Conv2d(1, 3, 3), nn.Tanh(), nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    model = nn.Sequential(*layers, nn.Linear(4, 10)).double()
+    problem = problem_of(model)
+    assert problem.source.head.layers == ("2", "6")
+    assert problem.inputs.shape == (300, 3, 6, 6)
+    found = problem.objective.evaluate(problem.network).objective
+    assert found == pytest.approx(own_objective(model, [model[2], model[6]], *digits()), rel=1e-12)
+
+
 class Sorted(nn.Module):
     """An operation that certify does not know, before the head."""
 
