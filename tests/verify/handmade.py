@@ -210,9 +210,11 @@ def two_branches():
     """A linear and a ReLU branch side by side, λ = 3 and 2."""
     header, arrays = handmade()
     other, more = handmade(family="relu", kind="norm-products", upper=2.1)
-    other = other["statement"]["branches"][0] | {
-        "penalty": hexadecimal({"name": "weight-decay", "strengths": [4.0, 1.0], "bias": None})
-    }, other["proofs"][0]
+    other = (
+        other["statement"]["branches"][0]
+        | {"penalty": hexadecimal({"name": "weight-decay", "strengths": [4.0, 1.0], "bias": None})},
+        other["proofs"][0],
+    )
     header["statement"]["branches"].append(other[0])
     header["proofs"].append(other[1])
     moved = {"F1.0": more["F0.0"], "F1.1": more["F0.1"]}

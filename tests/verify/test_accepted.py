@@ -1,13 +1,15 @@
 """Certificates of the real prover are accepted, and their claims are true of independent evaluations."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
-import torch
 from torch.nn import functional
 
 from certify.verify import verify_bytes
+from certify.verify.exact import verify_bytes_exactly
 from certify.workflows.certificate_of import certificate_bytes, settled_certificate
+from certify.workflows.check import CheckOptions, run_check
 
 from .cases import KINDS, LOSSES, make_case
 
@@ -134,3 +136,27 @@ def test_a_tentative_claim_within_the_checkers_numbers_is_valid():
     verdict = settled_certificate(case.problem, case.terms, bound).verdict
     data = certificate_bytes(case.problem, case.terms, bound, verdict.upper + 1, verdict.lower - 1)
     assert verify_bytes(data).status == "valid"
+
+
+@pytest.mark.parametrize("family", KINDS)
+@pytest.mark.parametrize("loss", [loss for loss in LOSSES if loss != "cross-entropy"])
+def test_every_loss_and_family_with_a_free_skip_has_a_certificate(family, loss):
+    penalty = "product-of-norms" if family == "quadratic" else "weight-decay"
+    for bias in ({}, {"hidden": "penalized", "output": "free"}):
+        for kind in KINDS[family]:
+            case = make_case(family, loss, skip="free", penalty=penalty, samples=14, **bias)
+            bound = case.bound(kind)
+            found = settled_certificate(case.problem, case.terms, bound)
+            assert found.verdict.lower <= bound.value
+            assert found.verdict.lower == pytest.approx(bound.value, rel=1e-7, abs=1e-9)
+            assert verify_bytes_exactly(found.data).status == "valid"
+
+
+def test_a_trained_softmax_network_with_a_free_skip_has_a_certificate():
+    """60 samples with random labels in three dimensions cannot be separated, so that all probabilities have room."""
+    case = make_case("relu", "cross-entropy", skip="free", samples=60, output="free")
+    problem = replace(case.problem, budget_seconds=4.0)
+    outcome = run_check(problem, CheckOptions())
+    assert outcome.result.proof == "rigorous"
+    assert outcome.result.lower_bound > 0.5 * outcome.result.best_known
+    assert verify_bytes_exactly(outcome.certificate).status == "valid"

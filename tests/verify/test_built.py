@@ -1,4 +1,4 @@
-"""Certificates of every loss, convex part and offset are accepted, and their claims are those of torch and of closed forms."""
+"""Certificates of every loss, convex part and offset are accepted, and claim what torch and closed forms say."""
 
 from dataclasses import replace
 
@@ -71,7 +71,9 @@ def test_losses_are_those_of_torch(loss, reduction):
 
 
 @pytest.mark.parametrize("bias", ["absent", "free", "penalized"])
-@pytest.mark.parametrize("outside", [(), (RIDGE,), (FREE,), (RIDGE, ("inputs", 0.02)), (("inputs", 0.1),), (FREE, FREE)])
+@pytest.mark.parametrize(
+    "outside", [(), (RIDGE,), (FREE,), (RIDGE, ("inputs", 0.02)), (("inputs", 0.1),), (FREE, FREE)]
+)
 def test_convex_parts_and_biases_are_accepted(bias, outside):
     require_right(Branch(RELU, "norm-products", bias=bias), outside=outside)
     require_right(Branch(LINEAR, "spectral", bias=bias), outside=outside)
@@ -117,7 +119,7 @@ def test_unequal_decays_cost_what_their_geometric_mean_costs(decays):
 
 
 def test_an_unequal_decay_of_the_bias_is_one_more_input_of_another_size():
-    """One sample x = 0: only the bias speaks, Z = b v, worth ½ (b v − y)² + (s_b b² + s₁ v²)/2, least at |y| − √(s_b s₁)."""
+    """One sample x = 0: only the bias speaks, ½ (b v − y)² + (s_b b² + s₁ v²)/2, least at b v = y − √(s_b s₁)."""
     y, first, second, own = 2.0, 0.7, 0.5, 0.2
     strength = np.sqrt(own * second)
     kept, optimum = y - strength, strength * y - own * second / 2

@@ -51,7 +51,10 @@ PAIRS = list(itertools.combinations(("X", "Y", "A", "P0.frame", "P0.rows", "P0.c
 def test_a_free_column_that_vanishes_beside_the_rows_hides_no_violator(column):
     """Ω° = 2, at one slope and a large bias; a cone tree that no longer sees the bias would show 1."""
     header, arrays = free_cone_tree(upper=1 + 2.0**-20)
-    assert verify_bytes(packed(header, arrays | {"P0.column": np.array([column])})).rule in ("polar", "cone-tree-column")
+    assert verify_bytes(packed(header, arrays | {"P0.column": np.array([column])})).rule in (
+        "polar",
+        "cone-tree-column",
+    )
 
 
 @pytest.mark.parametrize("make", MAKERS)

@@ -62,7 +62,9 @@ def randomized():
 def mixed():
     """Branches of every form, a convex part and an offset."""
     return build(
-        Branch((CONVOLUTION, "abs", POOL, "linear"), "cone-tree", bias="penalized", strengths=(0.3, 0.1), bias_decay=0.2),
+        Branch(
+            (CONVOLUTION, "abs", POOL, "linear"), "cone-tree", bias="penalized", strengths=(0.3, 0.1), bias_decay=0.2
+        ),
         Branch((("select", {"columns": [2, 0]}), "linear", "square", "linear"), "quadratic-form"),
         Branch(("linear", "times_inputs", "linear"), "spectral"),
         inputs=(1, 3),
@@ -489,7 +491,7 @@ def test_other_tangents_and_splits_prove_only_what_they_prove(cones):
     generator, polar = np.random.default_rng(0), searched(CONES, (3,), unpacked(cones)[1])
     for trial in range(20):
 
-        def change(header, arrays):
+        def change(header, arrays, trial=trial):
             tangents = arrays["P0.tangents"]
             if trial == 0:
                 roots = 2 << tangents.shape[1]

@@ -70,7 +70,14 @@ DATA = {
 def test_every_format_is_read_again_bit_by_bit(tmp_path, data, model, weights):
     network, x, y = files_of(tmp_path, weights)
     first, second = network[0], network[2]
-    arrays = {"X": x, "Y": y, "F0.0": first.weight, "F0.bias": first.bias, "F0.1": second.weight.T, "C0": second.bias[None]}
+    arrays = {
+        "X": x,
+        "Y": y,
+        "F0.0": first.weight,
+        "F0.bias": first.bias,
+        "F0.1": second.weight.T,
+        "C0": second.bias[None],
+    }
     arrays = {name: np.ascontiguousarray(torch.as_tensor(values).detach().numpy()) for name, values in arrays.items()}
     branch = Branch(("linear", "linear"), "spectral", bias="penalized")
     built = build(branch, samples=9, outside=[("ones", 0.05)], arrays=arrays)

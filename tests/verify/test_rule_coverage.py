@@ -387,4 +387,6 @@ def test_every_rule_of_the_format_has_a_forgery():
     # 46 cannot be broken while the other rules are sound: `test_tripwire`.
     assert numbers == forged | {25, 46}
     # What is too large for balls is refused as such; it breaks no rule.
-    assert names_in_the_checker() - {"too-large-for-exact", "objective-below-bound"} == {rule for _, rule, *_ in RULES + LINKS}
+    assert names_in_the_checker() - {"too-large-for-exact", "objective-below-bound"} == {
+        rule for _, rule, *_ in RULES + LINKS
+    }
