@@ -1,15 +1,11 @@
-"""Problems with lower bounds by every kind of proof, and the tools to forge their certificates."""
+"""Problems of the prover, with lower bounds by every kind of proof."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import struct
 import time
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from certify.bounds.rows.cones.relu_cones import relu_cones
 
@@ -26,7 +22,8 @@ from certify.problem import LossSpec
 from certify.problem.dual import feasible_dual
 from certify.workflows.certificate_of import LossTerms
 
-MAGIC = b"certify certificate 1\n"
+from .packing import packed, sealed, unpacked
+
 LOSSES = ("mse", "cross-entropy", "binary-cross-entropy", "soft-margin", "huber", "squared-hinge", "poisson")
 
 
@@ -173,42 +170,6 @@ KINDS = {
     "quadratic": ("zero", "quadratic-form"),
     "relu": ("zero", "norm-products", "cone-tree", "majorant"),
 }
-
-
-def unpacked(data):
-    """Header and arrays of a certificate, read without the checker."""
-    start = len(MAGIC) + 8
-    (length,) = struct.unpack("<Q", data[len(MAGIC) : start])
-    header, body = json.loads(data[start : start + length]), data[start + length : -32]
-    arrays = {}
-    for entry in header["arrays"]:
-        count = math.prod(entry["shape"])
-        arrays[entry["name"]] = (
-            np.frombuffer(body, entry["dtype"], count, entry["offset"]).reshape(entry["shape"]).copy()
-        )
-    return header, arrays
-
-
-def packed(header, arrays=None, body=None):
-    """A certificate with a right digest; the table is rebuilt from `arrays` unless `body` gives raw bytes."""
-    header = json.loads(json.dumps(header))
-    if body is None:
-        body, table = b"", []
-        for name, values in arrays.items():
-            table.append({"name": name, "dtype": values.dtype.str, "shape": list(values.shape), "offset": len(body)})
-            body += values.tobytes()
-        header["arrays"] = table
-    header["sources"]["problem"] = hashlib.sha256(compact(header["problem"])).hexdigest()
-    return sealed(compact(header), body)
-
-
-def sealed(text, body):
-    content = MAGIC + struct.pack("<Q", len(text)) + text + body
-    return content + hashlib.sha256(content).digest()
-
-
-def compact(value):
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
 
 __all__ = ["KINDS", "LOSSES", "Case", "LowerBound", "make_case", "packed", "sealed", "unpacked"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from certify.verify import verify_bytes
-from certify.verify.proofs.least_norms import _feasible_norms
+from certify.verify.proofs.least_norms import _feasible_norms, least_norms
 
 from .handmade import (
     bilinear,
@@ -84,3 +84,11 @@ def test_a_guess_that_misses_a_negative_value_proves_nothing():
     assert _feasible_norms(directions, values, np.array([[1.0, 0.0]]))[0] == np.inf
     better = np.linalg.solve(directions[0].T, [1.0, 1.3])[None]
     assert _feasible_norms(directions, values, better)[0] == pytest.approx(np.hypot(1, 1.3), rel=1e-9)
+
+
+def test_a_leaf_with_one_value_near_zero_keeps_its_bound():
+    """The least w solves w·v = val at the first three generators; scaling alone would cost 1.8% for the tiny val."""
+    vertices = np.array([[[1.0, 0, 0, 0], [0, -0.5, -0.5, 0], [0, 0, -1, 0], [0, 0, 0, 1]]])
+    values = np.array([[3.63e-14, 0.186, 0.295, -0.308]])
+    least = np.linalg.norm(np.linalg.solve(vertices[0, 1:3, 1:3], values[0, 1:3]))
+    assert least_norms(vertices, values, 0.0)[0] == pytest.approx(least, rel=1e-10)

@@ -491,7 +491,7 @@ def test_other_tangents_and_splits_prove_only_what_they_prove(cones):
     generator, polar = np.random.default_rng(0), searched(CONES, (3,), unpacked(cones)[1])
     for trial in range(20):
 
-        def change(header, arrays):
+        def change(header, arrays, trial=trial):
             tangents = arrays["P0.tangents"]
             if trial == 0:
                 roots = 2 << tangents.shape[1]

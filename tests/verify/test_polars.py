@@ -144,10 +144,9 @@ def test_squares_at_positions_are_bounded(layers):
 @pytest.mark.parametrize("bias", ["absent", "free"])
 def test_the_least_bounds_of_balls_are_not_above_those_of_floats(activation, bias):
     for kind in ("norm-products", "cone-tree", "majorant"):
-        for outputs in (1, 2):
-            built = build(
-                Branch(("linear", activation, "linear"), kind, bias=bias), inputs=(2,), samples=5, outputs=outputs
-            )
+        for count in (1, 2):
+            branch = Branch(("linear", activation, "linear"), kind, bias=bias)
+            built = build(branch, inputs=(2,), samples=5, outputs=count)
             floats = least_accepted(built)
             tighter = replace(built.content, proofs=[built.content.proofs[0] | {"upper": floats}])
             shown = measure(tighter.header(), tighter.arrays, EXACT).polars[0].shown
