@@ -72,7 +72,9 @@ class Balls(Reals):
         return Balls(self.values.T)
 
     def __getitem__(self, index: Any) -> Balls:  # noqa: ANN401
-        return Balls(self.values[index])
+        found = self.values[index]
+        require_small(np.size(found))
+        return Balls(found)
 
     def __neg__(self) -> Balls:
         return Balls(-self.values)
@@ -81,7 +83,9 @@ class Balls(Reals):
         return Balls(self.values + balls(other).values)
 
     def __mul__(self, other: Number) -> Balls:
-        return Balls(self.values * balls(other).values)
+        other = balls(other)
+        require_small(math.prod(np.broadcast_shapes(self.shape, other.shape)))
+        return Balls(self.values * other.values)
 
     def __truediv__(self, other: Number) -> Balls:
         return Balls(self.values / balls(other).values)
