@@ -83,9 +83,7 @@ class Balls(Reals):
         return Balls(self.values + balls(other).values)
 
     def __mul__(self, other: Number) -> Balls:
-        other = balls(other)
-        require_small(math.prod(np.broadcast_shapes(self.shape, other.shape)))
-        return Balls(self.values * other.values)
+        return Balls(self.values * balls(other).values)
 
     def __truediv__(self, other: Number) -> Balls:
         return Balls(self.values / balls(other).values)
