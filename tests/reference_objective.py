@@ -28,7 +28,8 @@ def objective_of_file(problem_file, model_file=None):
     inputs, targets, observed = read_data(folder, problem["data"])
     if path.suffix == ".pt2":
         module = torch.export.load(path).module()
-        weights, outputs = dict(module.named_parameters()), module(inputs).detach()
+        weights = {name: parameter.detach() for name, parameter in module.named_parameters()}
+        outputs = module(inputs).detach()
         penalty = decay_of(weights, problem["penalty"]["weight_decay"])
     else:
         weights = read_weights(path)

@@ -12,6 +12,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     ValidationInfo,
     ValidatorFunctionWrapHandler,
     WithJsonSchema,
@@ -86,6 +87,7 @@ Decay = Annotated[
     Field(allow_inf_nan=False),
     AfterValidator(_positive_strength),
     WrapValidator(_by_name),
+    PlainSerializer(lambda decay: decay),
     WithJsonSchema({"anyOf": [_NUMBER, _NUMBERS]}),
 ]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
