@@ -45,7 +45,8 @@ def test_subnetworks_without_a_bound_are_shown_with_what_to_do(certify):
 @pytest.mark.parametrize(
     ("layers", "code", "words"),
     [
-        ((nn.Linear(6, 4), nn.LeakyReLU(), nn.Linear(4, 2)), "no-bound-yet", "4 parallel leaky-relu subnetworks"),
+        ((nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 2, bias=False), nn.ReLU()), "no-bound-yet",
+         "linear-relu-linear-relu"),
         ((nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 4, bias=False), nn.ReLU(), nn.Linear(4, 2)), "degree-mismatch",
          "have degree 3, but weight decay has degree 2"),
         ((nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2)), "deep-bias", "'2.bias'"),
