@@ -18,6 +18,7 @@ from certify.models.model_file import layered
 from certify.models.model_shapes import read_model_shapes
 from certify.models.readers.weight_file import WeightFile
 from certify.models.spec.layer_list import parse_layers
+from certify.models.theory.branches import live_width
 from certify.models.theory.degrees import layer_degree
 from certify.models.theory.obstacles import Obstacle
 from certify.models.theory.parallel import Sort
@@ -159,6 +160,7 @@ def inspection_of(graph: LayerGraph) -> Inspection:
 def _inspection(graph: LayerGraph, standing: Standing | None, problems: tuple[Obstacle, ...]) -> Inspection:
     layout = None if standing is None or problems else standing.layout
     sorts = () if standing is None or standing.form is None else standing.form.sorts
+    rows = tuple(_subnetwork(sort, layout, place) for place, sort in enumerate(sorts))
     family = None if layout is None else " + ".join(dict.fromkeys(sort.family for sort in sorts)) or "single-layer"
     cubic = (QUADRATIC_NOTE,) if layout is not None and any(x.kind.degree != 2 for x in layout.neurons) else ()
     notes = graph.notes if standing is None else standing.graph.notes
@@ -167,8 +169,8 @@ def _inspection(graph: LayerGraph, standing: Standing | None, problems: tuple[Ob
         layers=tuple(_row(graph, layer, standing) for layer in graph.layers),
         family=family,
         degree=max(sort.degree for sort in sorts) if layout and sorts else None,
-        width=sum(sort.width for sort in sorts) if layout and sorts else None,
-        subnetworks=tuple(_subnetwork(sort, layout, place) for place, sort in enumerate(sorts)),
+        width=sum(row.width for row in rows) if layout and sorts else None,
+        subnetworks=rows,
         parameters={name: tuple(tensor.shape) for name, tensor in graph.parameters.items()},
         weight_degrees={} if standing is None else standing.degrees.parameters,
         penalized=_penalized(graph if standing is None else standing.graph),
@@ -208,4 +210,5 @@ def _subnetwork(sort: Sort, layout: Layout | None, place: int) -> SubnetworkRow:
     weights = {name: tuple(tensor.shape[1:]) for name, tensor in sort.graph.parameters.items()}
     kind = None if layout is None else layout.neurons[place].kind.name
     operations = tuple(layer.op for layer in sort.graph.layers)
-    return SubnetworkRow(sort.family, sort.degree, sort.width, operations, weights, kind)
+    width = sort.width if layout is None else sum(live_width(layout, cut) for cut in sort.cuts)
+    return SubnetworkRow(sort.family, sort.degree, width, operations, weights, kind)
