@@ -12,8 +12,8 @@ from .layers import number
 from .statement_mutants import change_layers, change_statement, swap_proofs
 
 NUMBERS = (("claim", "upper"), ("claim", "lower"), ("dual", "scale"))
-# Relative room for the roundings of s U ≤ λ, and of the root in λ; a cone tree shows a bound of its own.
-ROOM, TREE_ROOM = 2.0**-44, 2.0**-39
+# Relative room for the roundings of s U ≤ λ and of a root in λ; a cone tree shows a bound of its own.
+ROOM, ROOT_ROOM, TREE_ROOM = 2.0**-50, 2.0**-44, 2.0**-39
 
 
 def change_array(rng, arrays, name):
@@ -105,11 +105,12 @@ def mutant(rng, header, arrays):
 
 
 def strengths(header):
-    """λ of every branch."""
+    """λ of every branch, a little less where it is a root."""
     for branch in header["statement"]["branches"]:
         penalty = branch["penalty"]
         own = penalty.get("strengths") or [penalty["strength"]] * 2
-        yield math.sqrt(abs(number(own[0]) * number(own[1])))
+        first, second = number(own[0]), number(own[1])
+        yield first if first == second else math.sqrt(abs(first * second)) * (1 - ROOT_ROOM)
 
 
 def strongest(header, verdict):

@@ -123,7 +123,7 @@ READOUTS: dict[str, Callable[[], Sketch]] = {
 }
 OUTSIDE: dict[str, Callable[[], Sketch]] = {
     "identity skip": one_branch(RELU, outputs=(2,), outside=("ones",), offset=True),
-    "linear skip": one_branch(RELU, outside=("ones", "inputs")),
+    "linear skip": one_branch(RELU, outside=("ones", "inputs"), samples=6),
     "identity skip beside two branches": lambda: Sketch((2,), (rows(RELU), rows()), outputs=(2,), offset=True),
 }
 SKETCHES = SLOPES | BRANCHES | READOUTS | OUTSIDE

@@ -46,20 +46,18 @@ def planted_sum(rng: Generator, sketch: Sketch, loss: str) -> Sum:
     n, c = int(rng.integers(2, sketch.samples + 1)), int(rng.choice(sketch.outputs))
     c = sketch.shape[0] if sketch.offset else max(c, 2) if loss == "cross-entropy" else c
     branches = [_branch(rng, piece) for piece in sketch.pieces]
-    decays = [float(rng.choice([0.0, 10 ** rng.uniform(-1, 1)])) if kind == "ones" else 1.0 for kind in sketch.outside]
+    arrays = {"X": rng.standard_normal((n, int(np.prod(sketch.shape)))), "Y": np.zeros((n, c))}
+    outside = [_block(rng, kind, arrays["X"]) for kind in sketch.outside]
     scores = rng.standard_normal((n, c))
     scores = scores - scores.mean(1, keepdims=True) if loss == "cross-entropy" else scores
-    # All blocks that are not free are ones or inputs; only a constant may be free.
-    free = 0.0 in decays or any(branch["bias"] == "free" for branch in branches)
-    scores = scores - scores.mean(0) if free else scores
-    arrays = {"X": rng.standard_normal((n, int(np.prod(sketch.shape)))), "Y": np.zeros((n, c))}
+    scores = _without_free_parts(scores, arrays["X"], branches, outside)
     if rng.random() < 0.5:
         arrays["sample_weights"] = rng.uniform(0.2, 2.0, n)
     terms = {"name": loss, "reduction": str(rng.choice(["mean", "sum"])), "scale": float(10 ** rng.uniform(-1, 1))}
     statement = {
         "inputs": list(sketch.shape),
         "branches": branches,
-        "outside": [{"features": kind, "decay": decay} for kind, decay in zip(sketch.outside, decays, strict=True)],
+        "outside": outside,
         "offset": "inputs" if sketch.offset else None,
         "loss": terms,
     }
@@ -72,6 +70,23 @@ def _branch(rng: Generator, piece) -> dict:
     bias = str(rng.choice(piece.biases))
     penalty = {"strengths": [ratio, 1 / ratio], "bias": ratio * own if bias == "penalized" else None}
     return {"layers": piece.layers, "bias": bias, "penalty": {"name": "weight-decay"} | penalty, "function": "identity"}
+
+
+def _block(rng: Generator, features: str, inputs: Array) -> dict:
+    """A block outside the branches, sometimes free; inputs only where there are so many samples that A ≠ 0 remains."""
+    n, d = inputs.shape
+    free = rng.random() < 0.5 and (features == "ones" or n >= d + 2)
+    return {"features": features, "decay": 0.0 if free else float(10 ** rng.uniform(-1, 1))}
+
+
+def _without_free_parts(scores: Array, inputs: Array, branches: list[dict], outside: list[dict]) -> Array:
+    """Q without what free features see of it."""
+    free = {block["features"] for block in outside if block["decay"] == 0}
+    if any(branch["bias"] == "free" for branch in branches):
+        free.add("ones")
+    blocks = [values for kind, values in (("ones", np.ones((len(inputs), 1))), ("inputs", inputs)) if kind in free]
+    features = np.column_stack([inputs[:, :0], *blocks])
+    return scores - features @ np.linalg.lstsq(features, scores, rcond=None)[0] if features.size else scores
 
 
 def _with_targets(rng: Generator, statement: dict, arrays: dict, scores: Array, sizes: list[int]) -> Sum:
