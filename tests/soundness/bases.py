@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -158,3 +159,9 @@ BASES: dict[str, Callable[[int], Base]] = {
         "identity skip beside two branches", seed, "cone-tree", "spectral", loss="cross-entropy"
     ),
 }
+
+
+@functools.cache
+def base_of(name: str, seed: int) -> Base:
+    """One of them, made once; nobody changes it."""
+    return BASES[name](seed)

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import torch
 
+from certify.bounds.ladder import trivial_bound
 from certify.errors import CertifyError
 from certify.models.loading import Problem
 from certify.verify import verify_bytes
+from certify.workflows.certificate_of import NoCertificateError, settled_certificate
 from certify.workflows.check import CheckOptions, run_check
 
 from ..verify.packing import unpacked
@@ -81,6 +83,11 @@ def test_bounds_on_degenerate_problems_stay_below_known_networks(part, hidden, o
     print(f"degenerate, {hidden} and {output}, part {part}: {sum(found.values())} models, {dict(found)}")  # noqa: T201
 
 
+def times(penalty, key, factor):
+    """A penalty with some of its numbers times a factor."""
+    return penalty | {key: [factor * value for value in penalty[key]]}
+
+
 def outcome_of(make, size):
     """The verdict, or the code of certify's own error; the bound is below every known network."""
     try:
@@ -116,9 +123,7 @@ def test_bounds_on_degenerate_sums_stay_below_known_networks(name):
         }[index % 6]
         factor = float(10 ** rng.choice([-12.0, -3.0, 0.0, 3.0])) if index % 6 == 5 else 1.0
         branches = [
-            branch
-            | {"penalty": branch["penalty"] | {"strengths": [factor * s for s in branch["penalty"]["strengths"]]}}
-            for branch in made.statement["branches"]
+            branch | {"penalty": times(branch["penalty"], "strengths", factor)} for branch in made.statement["branches"]
         ]
         statement = made.statement | {"branches": branches}
         other = replace(made, statement=statement, arrays=made.arrays | {"X": change(inputs)})
@@ -126,6 +131,22 @@ def test_bounds_on_degenerate_sums_stay_below_known_networks(name):
         size = float((np.abs(made.arrays["Y"]) + 1).sum() ** 2)
         found[outcome_of(lambda o=other, p=parameters: problem_of(o, p, 1e-3, SECONDS), size)] += 1
     print(f"degenerate, {name}: {SUM_COUNT} models, {dict(found)}")  # noqa: T201
+
+
+@pytest.mark.xfail(raises=IndexError, strict=True, reason="growth takes the least of no walls in `growth/cells.py`")
+def test_a_branch_that_sees_zeros_alone_ends_in_a_verdict():
+    made = planted_sum(np.random.default_rng(19), SKETCHES["three slopes"](), "mse")
+    zeros = replace(made, arrays=made.arrays | {"X": 0 * made.arrays["X"]})
+    assert run_check(problem_of(zeros, made.parameters, 1e-3, SECONDS), CheckOptions()).result.lower_bound >= 0
+
+
+@pytest.mark.xfail(raises=NoCertificateError, strict=True, reason="S of A = 0 is not exactly zero behind a pool")
+def test_a_dual_point_of_zero_is_certified_behind_a_pool():
+    """The dual value of A = 0 is inf l, which needs no polar."""
+    layers = torch.nn.Conv1d(1, 1, 1, bias=False), torch.nn.ReLU(), torch.nn.AvgPool1d(2), torch.nn.Flatten()
+    model = torch.nn.Sequential(*layers, torch.nn.Linear(1, 1, bias=False)).double()
+    problem = Problem.from_torch(model, np.ones((3, 1, 2)), np.ones((3, 1)), weight_decay=0.01)
+    assert settled_certificate(problem, trivial_bound(problem.objective)).verdict.status == "valid"
 
 
 def test_a_problem_without_any_weight_has_optimum_zero():
