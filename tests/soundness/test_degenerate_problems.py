@@ -137,7 +137,7 @@ def test_bounds_on_degenerate_sums_stay_below_known_networks(name):
 def test_a_branch_that_sees_zeros_alone_ends_in_a_verdict():
     made = planted_sum(np.random.default_rng(19), SKETCHES["three slopes"](), "mse")
     zeros = replace(made, arrays=made.arrays | {"X": 0 * made.arrays["X"]})
-    assert run_check(problem_of(zeros, made.parameters, 1e-3, SECONDS), CheckOptions()).result.lower_bound >= 0
+    assert run_check(problem_of(zeros, made.parameters, 1e-3, 20.0), CheckOptions()).result.lower_bound >= 0
 
 
 @pytest.mark.xfail(raises=NoCertificateError, strict=True, reason="S of A = 0 is not exactly zero behind a pool")
