@@ -51,6 +51,8 @@ def _resumed(model: str | None, state: str, flags: GrowFlags) -> SavedGrowth:
 
 def _spec_of_layers(output: str, flags: GrowFlags) -> ProblemSpec:
     """The problem of layers listed on the command line, or in the problem file, without a model file."""
+    from certify.models.spec.layer_list import parse_layers
+
     problem = flags.problem
     if not flags.from_scratch:
         raise UsageError("give a MODEL to grow, or --from-scratch with --layers")
@@ -61,6 +63,10 @@ def _spec_of_layers(output: str, flags: GrowFlags) -> ProblemSpec:
     if not flags.layers:
         return spec
     entries = [_layer(entry) for entry in flags.layers.split(",")]
+    try:
+        parse_layers(entries)
+    except ValueError as error:
+        raise UsageError(f"--layers: {error}", code="layers-needed") from error
     return spec.model_copy(update={"model": spec.model.model_copy(update={"layers": tuple(entries)})})
 
 

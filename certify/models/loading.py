@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, cast, final
+from typing import TYPE_CHECKING, Any, Self, final
 
 import numpy as np
 import torch
@@ -109,7 +109,7 @@ class Problem:
         X: Data,  # noqa: N803
         y: Data,
         *,
-        weight_decay: float | None = None,
+        weight_decay: float | Mapping[str, float] | None = None,
         penalty: Mapping[str, Any] | None = None,
         loss: str = "mse",
         reduction: str = "mean",
@@ -128,10 +128,11 @@ class Problem:
         """The problem of a live module; the arguments are the keys of a problem file.
 
         Args:
-            model: two linear layers with nothing, ReLU or a square between them; with `scope="head"`, any that ends so.
+            model: a sum of subnetworks of two weights that bounds serve; with `scope="head"`, any that ends so.
             X: inputs (n, d), or (n, …) as the layers before a head read them.
             y: targets (n,) or (n, c).
-            weight_decay: as given to `torch.optim.SGD` or `Adam`; or else give `penalty`.
+            weight_decay: as given to `torch.optim.SGD` or `Adam`, or by name or pattern of parameters, as with their
+                parameter groups; or else give `penalty`.
             penalty: the `penalty` section of a problem file.
             loss: name of the loss.
             reduction: `mean` or `sum`.
@@ -153,12 +154,13 @@ class Problem:
             UnsupportedError: a model or penalty outside the theory.
         """
         place = find_device(device)
+        decay = dict(weight_decay) if isinstance(weight_decay, Mapping) else weight_decay
         content = {
             "schema": SCHEMA,
             "model": {"path": "live"},
             "data": {"path": "live"},
             "loss": {"name": loss, "reduction": reduction, "scale": scale},
-            "penalty": dict(penalty or {}) | ({} if weight_decay is None else {"weight_decay": weight_decay}),
+            "penalty": dict(penalty or {}) | ({} if decay is None else {"weight_decay": decay}),
             "biases": dict(biases or {}),
             "scope": scope,
             "tolerance": {"relative_gap": relative_gap, "absolute_gap": absolute_gap},
@@ -286,10 +288,12 @@ def _conventions(spec: ProblemSpec) -> Conventions:
 
 
 def _charge(spec: PenaltySpec) -> Charge:
-    if spec.product_of_norms is not None:
-        return ProductOfNorms(spec.product_of_norms.strength, spec.product_of_norms.powers)
+    if spec.weight_decay is not None:
+        return Decays(spec.weight_decay)
+    product = spec.product_of_norms
     # The schema demands exactly one of the two.
-    return Decays(cast("float | dict[str, float]", spec.weight_decay))
+    assert product is not None
+    return ProductOfNorms(product.strength, product.powers)
 
 
 def _objective(spec: ProblemSpec, decomposition: Decomposition, data: Arrays, device: torch.device) -> Objective:

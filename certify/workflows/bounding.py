@@ -48,23 +48,23 @@ def bound_at(
     """
     if candidate is None:
         return trivial_bound(objective)
-    searched, dual = candidate.polars, candidate.dual
-    stacks = tuple(polar.witness for polar in searched)
+    stacks = tuple(polar.witness for polar in candidate.polars)
     bound = climb(
         objective,
-        dual,
+        candidate.dual,
         stacks,
         needed,
         deadline,
         seed=settings.seed,
         failure_probability=settings.failure_probability,
         listener=settings.listener,
-        estimates=searched,
+        estimates=candidate.polars,
     )
-    if bound.point.values is not dual:
-        # The bound moved the dual point; its polars are worth a short search of their own.
-        until = time.perf_counter() + MOVED_SEARCH_SECONDS
-        searched = search(objective, bound.point.values, stacks, until, settings.seed)
+    if bound.point.values is candidate.dual:
+        return bound
+    # The bound moved the dual point; its polars are worth a short search of their own.
+    until = time.perf_counter() + MOVED_SEARCH_SECONDS
+    searched = search(objective, bound.point.values, stacks, until, settings.seed)
     return replace(bound, polars=tuple(_raised(*pair) for pair in zip(bound.polars, searched, strict=True)))
 
 

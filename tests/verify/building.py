@@ -115,7 +115,7 @@ def build(
 
 
 def settled(content, kinds):
-    """The certificate with proofs of the given kinds, the largest scale that they allow, and a claim as the checker finds it."""
+    """The certificate with proofs of the given kinds, and scale and claim as the checker finds them."""
     problem = read_problem(content.header()["statement"])
     proofs, arrays, dual = [], dict(content.arrays), Enclosure(content.arrays["A"])
     for index, (branch, kind) in enumerate(zip(problem.branches, kinds, strict=True)):
@@ -134,7 +134,9 @@ def _shown(content):
         return content
     found = measure(replace(content, scale=0.0).header(), content.arrays).polars
     pairs = zip(content.proofs, found, strict=True)
-    proofs = [proof | {"upper": polar.shown * (1 + 1e-9)} if proof["kind"] == "cone-tree" else proof for proof, polar in pairs]
+    proofs = [
+        proof | {"upper": polar.shown * (1 + 1e-9)} if proof["kind"] == "cone-tree" else proof for proof, polar in pairs
+    ]
     return replace(content, proofs=proofs)
 
 
@@ -195,7 +197,10 @@ def omega_of(problem, arrays):
 
 
 def _dual_point(problem, arrays):
-    """The gradient of the loss at zero outputs, a little shrunk, with sums that vanish where they must."""
+    """The gradient of the loss at zero outputs, a little shrunk, with sums that vanish where they must.
+
+    Where a linear part of the inputs is free, a tenth of what is left beside it, in floats.
+    """
     y, omega = arrays["Y"], omega_of(problem, arrays)
     gradient = {
         "mse": lambda: -2 * y,
@@ -207,12 +212,15 @@ def _dual_point(problem, arrays):
         "cross-entropy": lambda: y.mean(0) - y,
     }[problem.loss.name]()
     found = 0.9 * omega * gradient
+    if problem.frees_inputs:
+        features = np.concatenate([arrays["X"], np.ones((len(y), int(problem.frees_constants)))], 1)
+        found = 0.1 * (found - features @ np.linalg.lstsq(features, found, rcond=None)[0])
     if problem.loss.name == "cross-entropy":
         found = np.round(found * 2.0**40) / 2.0**40
         found[:, -1] = -found[:, :-1].sum(1)
     elif problem.frees_constants:
         ups, downs = np.maximum(found, 0), np.maximum(-found, 0)
-        totals = ups.sum(0), downs.sum(0)
+        totals = np.maximum(ups.sum(0), 1e-300), np.maximum(downs.sum(0), 1e-300)
         least = np.minimum(*totals)
         found = ups * least / totals[0] - downs * least / totals[1]
         found = np.round(found * 2.0**40) / 2.0**40

@@ -1,4 +1,4 @@
-"""Bounds on a polar and their proofs, by numpy: what the checker is to accept. Each takes a form and gives entry and arrays."""
+"""Bounds on a polar and their proofs, by numpy: each takes a form, and gives the entry of a proof and its arrays."""
 
 from __future__ import annotations
 

@@ -64,6 +64,4 @@ def geometry(layer):
 
 def _pooled(layer, hidden):
     pool = POOLS[len(layer["kernel"])]
-    return pool(
-        hidden, layer["kernel"], layer["stride"], layer["padding"], count_include_pad=layer["counts_padding"]
-    )
+    return pool(hidden, layer["kernel"], layer["stride"], layer["padding"], count_include_pad=layer["counts_padding"])

@@ -183,10 +183,12 @@ def _power(view: NodeView) -> Value | None:
 
 
 def _prelu(view: NodeView) -> Value | None:
-    """A slope per channel, which is axis 1."""
+    """A slope per channel, which is axis 1; one number that is no parameter is that of a leaky ReLU."""
     operand, slope = view.output(0), view.constant(1)
     if operand is None or slope is None:
         return None
+    if not slope.trained and (number := view.number(1)) is not None:
+        return view.layer("leaky_relu", [operand], attributes={"negative_slope": number})
     rank, shape = view.rank(operand), slope.tensor.shape
     shape = shape[1:] if len(shape) == rank and shape[0] == 1 else shape
     per_channel = rank is not None and len(shape) == rank - 1 and slope.tensor.numel() == shape[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Annotated, Any, Literal, final
 
@@ -12,10 +11,10 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainValidator,
+    TypeAdapter,
     ValidationInfo,
-    ValidatorFunctionWrapHandler,
     WithJsonSchema,
-    WrapValidator,
     model_validator,
 )
 
@@ -66,30 +65,24 @@ Strength = Annotated[
 ]
 
 
-def _by_name(value: object, of_number: ValidatorFunctionWrapHandler) -> object:
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Nonnegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_DECAY, _DECAYS = TypeAdapter(Strength), TypeAdapter(dict[str, Nonnegative])
+
+
+def _decay(value: object) -> float | dict[str, float]:
     """One weight decay for all parameters, or one for each name or pattern."""
     if not isinstance(value, dict):
-        return of_number(value)
-    for name, decay in value.items():
-        number = isinstance(decay, int | float) and not isinstance(decay, bool) and math.isfinite(decay)
-        if not isinstance(name, str) or not number or decay < 0:
-            raise ValueError(f"of '{name}' must be a number, 0 for not penalized, found {decay!r}")
-    if not any(value.values()):
-        raise ValueError("is 0 throughout: no certificate without a penalty")
-    return {name: float(decay) for name, decay in value.items()}
+        return _DECAY.validate_python(value, strict=True)
+    found = _DECAYS.validate_python(value, strict=True)
+    if not any(found.values()):
+        raise ValueError("is 0 for all parameters: no certificate without a penalty")
+    return found
 
 
 _NUMBER = {"type": "number", "exclusiveMinimum": 0}
 _NUMBERS = {"type": "object", "additionalProperties": {"type": "number", "minimum": 0}, "minProperties": 1}
-Decay = Annotated[
-    float,
-    Field(allow_inf_nan=False),
-    AfterValidator(_positive_strength),
-    WrapValidator(_by_name),
-    WithJsonSchema({"anyOf": [_NUMBER, _NUMBERS]}),
-]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Nonnegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Decay = Annotated[float | dict[str, float], PlainValidator(_decay), WithJsonSchema({"anyOf": [_NUMBER, _NUMBERS]})]
 Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
 
 

@@ -25,7 +25,8 @@ def on_tables(graph: LayerGraph) -> LayerGraph:
     """
     flattening = next((layer for layer in graph.layers if _flattens_inputs(graph, layer)), None)
     while flattening is not None:
-        graph = _as_table(graph, flattening)
+        tables = {**graph.ranks, flattening.inputs[0]: 2}
+        graph = _as_table(replace(graph, ranks=tables), flattening)
         flattening = next((layer for layer in graph.layers if _flattens_inputs(graph, layer)), None)
     last = graph.layers[-1] if graph.layers else None
     before = None if last is None else graph.layer(last.inputs[0])
@@ -46,11 +47,12 @@ def _as_table(graph: LayerGraph, reshaping: Layer) -> LayerGraph:
 
 
 def _flattens_inputs(graph: LayerGraph, layer: Layer) -> bool:
-    """Whether a layer makes a table of the inputs for linear layers, or for another that does."""
+    """Whether a layer makes a table of the inputs for linear layers, or another such, as all that read them do."""
     if layer.op != "flatten" or layer.inputs[0] not in graph.inputs or not _starts_at(layer, 1):
         return False
-    readers = graph.readers(layer.name)
-    return bool(readers) and all(reader.op in ("linear", "flatten") for reader in readers)
+    readers, beside = graph.readers(layer.name), graph.readers(layer.inputs[0])
+    alone = graph.ranks.get(layer.inputs[0]) == 2 or all(reader.op == "flatten" for reader in beside)
+    return alone and bool(readers) and all(reader.op in ("linear", "flatten") for reader in readers)
 
 
 def _starts_at(layer: Layer, axis: int) -> bool:

@@ -13,6 +13,7 @@ from certify.models.theory.branches import ModelBranch, live_width, shared_out
 from certify.models.theory.decompose import Decomposition
 from certify.models.theory.parts import Part
 from certify.problem import Factors, ParallelNetwork
+from certify.problem.architecture import Convolution
 
 # v of the subnetwork that carries a free constant which no output bias can hold: its penalty is about wd 2^-81 |c|².
 CARRIER = 2.0**-40
@@ -28,12 +29,18 @@ def network_parameters(graph: LayerGraph, decomposition: Decomposition, network:
         widths = tuple(live_width(decomposition.layout, cut) for cut in branch.cuts)
         carrying, biases = _with_carrier(decomposition, branch, network, stack)
         for name, part, units in shared_out(branch, widths, carrying, biases):
-            pieces.setdefault(name, []).append((part, units))
+            pieces.setdefault(name, []).append((part, _runnable(branch, units)))
     found |= {name: _joined(parts) for name, parts in pieces.items()}
     return {
         name: found.get(name, tensor).detach().cpu().double().clone(memory_format=torch.contiguous_format)
         for name, tensor in graph.parameters.items()
     }
+
+
+def _runnable(branch: ModelBranch, units: Tensor) -> Tensor:
+    """The units of one part, (r, …); one of zeros for none of a convolution, which nothing runs without channels."""
+    convolves = isinstance(branch.neuron.architecture.first, Convolution)
+    return units.new_zeros(1, *units.shape[1:]) if convolves and not len(units) else units
 
 
 def _outside(decomposition: Decomposition, network: ParallelNetwork) -> dict[str, Tensor]:

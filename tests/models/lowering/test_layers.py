@@ -8,6 +8,7 @@ from certify.models.lowering.listed_layers import build_graph
 from certify.models.model_file import read_model_file as read_weights
 from certify.models.spec.layer_list import parse_layers
 from certify.models.theory.standing import require_layout
+from certify.problem.kinds import Absolute, LeakyReLU, Quadratic, ReLU
 
 
 @pytest.fixture
@@ -116,16 +117,45 @@ def test_normalization_layers_are_named(graph):
     ("layers", "code"),
     [
         ([{"linear": "fc1"}, "frobnicate", {"linear": "fc2"}], "unknown-layer"),
-        ([{"linear": "fc1"}, "leaky_relu", {"linear": "fc2"}], "no-bound-yet"),
         ([{"linear": "fc1"}, "relu", {"linear": "fc2"}, "relu"], "deep-bias"),
         (["relu", {"linear": "fc1"}, {"linear": "fc2"}], "no-bound-yet"),
-        ([{"linear": "fc1"}, {"skip": "fc2"}], "unsupported-architecture"),
     ],
 )
 def test_other_architectures_are_unsupported(graph, layers, code):
     with pytest.raises(UnsupportedError) as caught:
         require_layout(graph(SHAPES, layers))
     assert caught.value.code == code
+
+
+def test_a_single_weight_under_a_function_is_no_sum_of_subnetworks(graph):
+    with pytest.raises(UnsupportedError, match=r"the layers are \(linear, relu\)") as caught:
+        require_layout(graph({"fc1.weight": (4, 3)}, [{"linear": "fc1"}, "relu"]))
+    assert caught.value.code == "unsupported-architecture"
+
+
+def test_two_layers_beside_each_other_need_as_many_columns(graph):
+    layers = [{"linear": "fc1"}, {"skip": "fc2"}]
+    with pytest.raises(UsageError, match="as many columns in both") as caught:
+        require_layout(graph(SHAPES, layers))
+    assert caught.value.code == "shape-mismatch"
+    layout = require_layout(graph({"fc1.weight": (2, 3), "fc2.weight": (2, 3)}, layers))
+    assert [layer.name for layer in layout.outside.skips] == ["fc1", "fc2"]
+
+
+@pytest.mark.parametrize(
+    ("between", "kind"),
+    [
+        ({"leaky_relu": 0.1}, LeakyReLU(0.1)),
+        ({"leakyrelu": "-2"}, LeakyReLU(-2.0)),
+        ("leaky_relu", LeakyReLU(0.01)),
+        ("abs", Absolute()),
+        ("square", Quadratic()),
+        ("relu", ReLU()),
+    ],
+)
+def test_each_kind_is_listed_by_its_function(graph, between, kind):
+    layout = require_layout(graph(SHAPES, [{"linear": "fc1"}, between, {"linear": "fc2"}]))
+    assert [neuron.kind for neuron in layout.neurons] == [kind]
 
 
 def test_three_weight_layers_are_a_degree_mismatch(graph):

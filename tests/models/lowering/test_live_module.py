@@ -230,12 +230,12 @@ def test_non_finite_parameters_and_data_are_refused(network, arrays):
 def test_product_of_norms_is_given_as_in_a_file(arrays):
     module = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2, bias=False))
     problem = problem_of(module, arrays, weight_decay=None, penalty={"product_of_norms": {"strength": 0.5}})
-    assert problem.objective.strength == 0.5
+    assert [branch.strength for branch in problem.objective.branches] == [0.5]
 
 
 def test_the_module_is_left_as_it_was(network, arrays):
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     problem = problem_of(network, arrays)
-    problem.network.factors[0].zero_()
+    problem.network.stacks[0][0].zero_()
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
     assert all(p.requires_grad for p in network.parameters())

@@ -93,7 +93,7 @@ def test_features_are_those_of_torch_and_the_same_for_files_and_live_modules(tmp
     with torch.no_grad():
         features = model[:7](images)
     live = problem_of(model)
-    torch.testing.assert_close(live.objective.inputs[:, :-1], features, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(live.inputs, features, rtol=1e-12, atol=1e-12)
     batch = torch.export.Dim("batch")
     exported = torch.export.export(model, (images[:2],), dynamic_shapes=({0: batch},))
     torch.export.save(exported, tmp_path / "cnn.pt2")
@@ -109,7 +109,8 @@ def test_a_written_model_is_the_whole_model_with_another_head(tmp_path):
     model, images = cnn(), digits()[0]
     problem = problem_of(model)
     wider = problem.network
-    doubled = type(wider)(tuple(torch.cat([f / 2**0.5, f / 2**0.5]) for f in wider.factors), wider.coefficients)
+    (stack,) = wider.stacks
+    doubled = type(wider)((tuple(torch.cat([f / 2**0.5, f / 2**0.5]) for f in stack),), wider.coefficients)
     problem.write(tmp_path / "wide.pt", doubled)
     state = torch.load(tmp_path / "wide.pt", weights_only=True)
     model[7], model[9] = nn.Linear(5, 16).double(), nn.Linear(16, 10).double()
@@ -124,6 +125,17 @@ def test_a_model_without_layers_before_its_head_is_checked_as_a_whole():
     x, y = torch.randn(9, 3, generator=generator), torch.randn(9, 2, generator=generator)
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
     assert Problem.from_torch(model, x, y, weight_decay=DECAY, scope="head").source.head is None
+
+
+def test_a_head_may_be_a_convolution_and_what_averages_it():
+    torch.manual_seed(0)
+    layers = nn.Conv2d(1, 3, 3), nn.Tanh(), nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    model = nn.Sequential(*layers, nn.Linear(4, 10)).double()
+    problem = problem_of(model)
+    assert problem.source.head.layers == ("2", "6")
+    assert problem.inputs.shape == (300, 3, 6, 6)
+    found = problem.objective.evaluate(problem.network).objective
+    assert found == pytest.approx(own_objective(model, [model[2], model[6]], *digits()), rel=1e-12)
 
 
 class Sorted(nn.Module):

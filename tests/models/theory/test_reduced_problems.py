@@ -32,7 +32,7 @@ def test_branches_have_the_objective_of_the_module(name, arrays):
     found = problem.objective.evaluate(problem.network).objective
     assert found == pytest.approx(torch_objective(module, module(inputs), targets), rel=1e-13)
     assert problem.source.family == "relu"
-    assert any("one hidden layer" in note for note in problem.source.notes)
+    assert problem.network.widths == (ZOO[name].expected.kinds[0][2],)
 
 
 def test_flattened_inputs_and_a_single_output_without_an_axis_are_two_layers(arrays):

@@ -9,6 +9,7 @@ import torch
 from certify.errors import CertifyError, UsageError
 from certify.models import Problem, draft_problem_file, ensure_writable, load_problem_file, problem_file_beside
 from certify.models.spec.layer_list import LayerEntry
+from tests.models.zoo import Apply, Branches, mlp
 
 
 def drafted(model, data=None):
@@ -110,3 +111,18 @@ def test_a_link_stays_a_link(tmp_path, model_file, data_file, write_problem):
     problem.write(tmp_path / "link.pt", problem.network)
     assert (tmp_path / "link.pt").is_symlink()
     assert (tmp_path / "real.pt").is_file()
+
+
+@pytest.mark.parametrize(
+    ("biased", "policies"), [((True, False), ("penalized", "penalized")), ((False, False), ("absent", "absent"))]
+)
+def test_a_draft_speaks_of_the_biases_of_all_branches(tmp_path, data_file, biased, policies):
+    shapes = mlp(3, 4, 2, bias=biased[0]), mlp(3, 5, 2, bias=biased[1], activation=lambda: Apply(torch.abs))
+    samples = torch.randn(7, 3, dtype=torch.float64)
+    exported = torch.export.export(
+        Branches(*reversed(shapes)).double(), (samples,), dynamic_shapes=({0: torch.export.Dim.AUTO},)
+    )
+    torch.export.save(exported, tmp_path / "model.pt2")
+    spec = drafted(tmp_path / "model.pt2", data_file)
+    assert (spec.biases.hidden, spec.biases.output) == policies
+    assert Problem.from_files(spec).network.widths == (5, 4)

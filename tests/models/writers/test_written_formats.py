@@ -121,7 +121,7 @@ def test_exported_programs_stay_exported_programs(tmp_path, problem_of, module):
 @pytest.mark.parametrize("suffix", ["onnx", "pt2"])
 def test_a_network_without_units_is_written_too(tmp_path, problem_of, suffix):
     spec, problem = problem_of(relu(), suffix)
-    none = ParallelNetwork(tuple(factor[:0] for factor in problem.network.factors), problem.network.coefficients)
+    none = ParallelNetwork(problem.objective.empty_stacks(), problem.network.coefficients)
     written(spec, problem, none, tmp_path / f"none.{suffix}")
 
 
@@ -174,10 +174,7 @@ class Branches(nn.Module):
 @pytest.mark.parametrize("suffix", ["onnx", "pt2", "ckpt"])
 def test_a_single_layer_stays_one(tmp_path, problem_of, suffix):
     spec, problem = problem_of(nn.Sequential(nn.Linear(3, 2)), "pt2")
-    network, out = (
-        ParallelNetwork(problem.network.factors, problem.network.coefficients + 0.5),
-        tmp_path / f"o.{suffix}",
-    )
+    network, out = ParallelNetwork((), problem.network.coefficients + 0.5), tmp_path / f"o.{suffix}"
     written(spec, problem, network, out)
     if suffix == "onnx":
         found = onnx_outputs(out, SAMPLES)[1]
@@ -198,16 +195,34 @@ def test_frozen_layers_before_a_head_are_written_as_weights_alone(tmp_path, writ
     assert len(torch.load(tmp_path / "wide", weights_only=True)) == 6
 
 
-# The exporter to ONNX folds normalization itself.
-@pytest.mark.parametrize(("module", "suffix"), [(normalized, "pt2"), (Branches, "pt2"), (Branches, "onnx")])
-def test_reduced_models_are_written_as_two_layers_with_a_note(tmp_path, problem_of, module, suffix):
-    spec, problem = problem_of(module(), suffix)
-    network, out = widened(problem), tmp_path / f"wide.{suffix}"
+def own_outputs(path, samples):
+    """By the library that owns the format."""
+    if path.suffix == ".onnx":
+        return onnx_outputs(path, samples)[1]
+    return torch.export.load(path).module()(samples).detach()
+
+
+def test_folded_normalization_is_written_folded_with_a_note(tmp_path, problem_of):
+    # The exporter to ONNX folds normalization itself.
+    spec, problem = problem_of(normalized(), "pt2")
+    network, out = widened(problem), tmp_path / "wide.pt2"
     written(spec, problem, network, out)
-    found = onnx_outputs(out, SAMPLES)[1] if suffix == "onnx" else torch.export.load(out).module()(SAMPLES).detach()
-    torch.testing.assert_close(found, outputs(problem, network), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(own_outputs(out, SAMPLES), outputs(problem, network), rtol=1e-12, atol=1e-12)
     (note,) = output_notes(out, problem.graph)
-    assert "two-layer form" in note
+    assert "has the layers that" in note
+    assert "was reduced to" in note
+
+
+@pytest.mark.parametrize("suffix", ["pt2", "onnx"])
+def test_parallel_branches_are_written_with_their_own_layers(tmp_path, problem_of, suffix):
+    spec, problem = problem_of(Branches(), suffix)
+    network, out = widened(problem), tmp_path / f"wide.{suffix}"
+    _, again = written(spec, problem, network, out)
+    torch.testing.assert_close(own_outputs(out, SAMPLES), outputs(problem, network), rtol=1e-12, atol=1e-12)
+    assert [layer.op for layer in again.graph.layers] == [layer.op for layer in problem.graph.layers]
+    assert list(again.graph.parameters) == list(problem.graph.parameters)
+    assert [again.graph.parameters[f"{side}.0.weight"].shape for side in ("left", "right")] == [(4, 3), (8, 3)]
+    assert output_notes(out, problem.graph) == ()
 
 
 def test_embeddings_are_written_as_two_linear_layers(tmp_path, write_problem):
@@ -222,8 +237,9 @@ def test_embeddings_are_written_as_two_linear_layers(tmp_path, write_problem):
     problem = Problem.from_files(spec)
     network = widened(problem)
     written(spec, problem, network, tmp_path / "wide.onnx")
+    ((first, second),) = network.stacks
     found = onnx_outputs(tmp_path / "wide.onnx", torch.eye(5, dtype=torch.float64))[1]
-    torch.testing.assert_close(found, network.factors[0].T @ network.factors[1], rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(found, first.T @ second, rtol=1e-12, atol=1e-12)
 
 
 def test_only_an_estimator_becomes_an_estimator(tmp_path, problem_of):

@@ -14,11 +14,12 @@ SAMPLES = torch.from_numpy(np.random.default_rng(1).normal(size=(7, 3)))
 def widened(problem, more=3):
     """The network with further random subnetworks."""
     generator = torch.Generator().manual_seed(1)
-    factors = tuple(
-        torch.cat([factor, torch.randn(more, factor.shape[1], generator=generator, dtype=torch.float64)])
-        for factor in problem.network.factors
-    )
-    return ParallelNetwork(factors, problem.network.coefficients + 0.5)
+
+    def wide(factor):
+        return torch.cat([factor, torch.randn(more, factor.shape[1], generator=generator, dtype=torch.float64)])
+
+    stacks = tuple(tuple(map(wide, stack)) for stack in problem.network.stacks)
+    return ParallelNetwork(stacks, problem.network.coefficients + 0.5)
 
 
 def written(spec, problem, network, out):
@@ -35,5 +36,6 @@ def written(spec, problem, network, out):
 def outputs(problem, network):
     """Of the network on the samples, by the parallel form."""
     form = problem.decomposition
-    units = form.kind.forward(form.hidden_inputs(SAMPLES), network.factors)
+    pairs = zip(form.branches_on(SAMPLES), network.stacks, strict=True)
+    units = sum(branch.forward(stack) for branch, stack in pairs)
     return units + form.convex_part(SAMPLES).features @ network.coefficients
