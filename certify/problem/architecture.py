@@ -1,6 +1,6 @@
 """The layers of one subnetwork of two weights in a closed vocabulary, and the view of the data that they make.
 
-    sample → [select] → first weight → σ → averages → second weight → averages → outputs
+    sample → [gate] → [select] → first weight → σ → averages → second weight → averages → outputs
 
 Everything but the weights and σ is a fixed linear map of positions: the first weight reads a window of the sample at
 each position (a dense layer has one, all of the sample), and the rest is the readout R. Windows are those of
@@ -24,6 +24,24 @@ from certify.problem.view import View
 Extents = tuple[int, ...]
 # Marks a place of a window that lies in the padding.
 PADDING = -1
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """1[x·g + b > 0] of the flattened sample x, fixed: all that the first weight reads is multiplied by it.
+
+    Attributes:
+        weights: g.
+        bias: b.
+    """
+
+    weights: tuple[float, ...]
+    bias: float
+
+    def opened(self, inputs: Tensor) -> Tensor:
+        """1 for the samples (n, d) that pass and 0 for others, (n, 1)."""
+        return (inputs @ inputs.new_tensor(self.weights) + self.bias > 0).to(inputs.dtype)[:, None]
 
 
 @final
@@ -92,6 +110,7 @@ class Architecture:
         select: what of the sample the first one sees, None for all.
         between: after σ.
         after: after the second weight.
+        gate: by which each sample is multiplied, None for 1.
     """
 
     first: Weight
@@ -99,10 +118,11 @@ class Architecture:
     select: Select | None = None
     between: tuple[Between, ...] = ()
     after: tuple[Pooling, ...] = ()
+    gate: Gate | None = None
 
     def statement(self, activation: tuple[Mapping[str, object], ...]) -> list[Mapping[str, object]]:
         """The layers as certificates list them, with those of σ in their place."""
-        layers = [*((self.select,) if self.select else ()), self.first]
+        layers = [*(layer for layer in (self.gate, self.select) if layer is not None), self.first]
         return [*map(_stated, layers), *activation, *map(_stated, (*self.between, self.second, *self.after))]
 
     def on(self, shape: Extents) -> Geometry:
@@ -171,6 +191,8 @@ class Geometry:
         rows = inputs if self._reads_all else padded[:, self.window.to(inputs.device)].flatten(0, 1)
         if bias is not None:
             rows = torch.cat([rows, rows.new_full((len(rows), 1), bias)], 1)
+        if self.architecture.gate is not None:
+            rows = self.architecture.gate.opened(inputs) * rows
         return View(rows, int(free and bias is not None), self._readout(inputs))
 
     @property
@@ -189,6 +211,7 @@ class Geometry:
 
 
 _OPERATIONS: Mapping[type, str] = {
+    Gate: "gate",
     Select: "select",
     Dense: "linear",
     Convolution: "convolution",
@@ -197,7 +220,7 @@ _OPERATIONS: Mapping[type, str] = {
 }
 
 
-def _stated(layer: Select | Weight | Between) -> Mapping[str, object]:
+def _stated(layer: Gate | Select | Weight | Between) -> Mapping[str, object]:
     """One layer; its fields are named as certificates name them."""
     values = ((field.name, getattr(layer, field.name)) for field in fields(layer))
     listed = {name: list(value) if isinstance(value, tuple) else value for name, value in values}
