@@ -137,6 +137,10 @@ class LayerGraph:
         """Whether a layer has parameters, none of which is trained."""
         return bool(layer.parameters) and self.frozen.issuperset(layer.parameters.values())
 
+    def trained_scalars(self, parameters: Mapping[str, Tensor]) -> int:
+        """Number of scalars in those of the given parameters that are trained."""
+        return sum(tensor.numel() for name, tensor in parameters.items() if name not in self.frozen)
+
     def weight(self, layer: Layer) -> Tensor:
         """Weight of a layer, (outputs, inputs) for a linear one."""
         return self.parameters[layer.parameters["weight"]]

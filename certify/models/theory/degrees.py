@@ -32,8 +32,8 @@ INPUT_DEGREES: dict[str, int | None] = {
     "squared_relu": 2,
     # Homogeneous in its input, but its trained slope adds a degree on one side only.
     "prelu": 1,
-    # A step, which serves as a gate where what it reads is fixed.
-    "gt": None,
+    # A step: a gate where what it reads is fixed, and not served elsewhere.
+    "gt": 0,
     **dict.fromkeys(NOT_HOMOGENEOUS),
 }
 
@@ -105,7 +105,7 @@ def _value(
     own, known = INPUT_DEGREES[layer.op], [degree for degree in found if degree is not None]
     if len(known) == len(found) and not any(known) and not (layer.parameters and trained):
         return 0, None
-    if own is None or layer.op == "prelu":
+    if own is None or layer.op in ("prelu", "gt"):
         return None, Break(layer, layer.op if layer.op in ("batch_norm", "prelu", "gt") else "function")
     if len(known) < len(found):
         return None, None
