@@ -12,18 +12,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import NoReturn, assert_never, final
+from typing import assert_never, final
 
 import torch
 from torch import Tensor
 
-from certify.errors import UnsupportedError
 from certify.problem.readout import Readout
 from certify.problem.view import View
-
-Extents = tuple[int, ...]
-# Marks a place of a window that lies in the padding.
-PADDING = -1
+from certify.problem.windows import PADDING, Extents, average_matrix, refuse, windows
 
 
 @final
@@ -234,12 +230,12 @@ def _first_windows(architecture: Architecture, shape: Extents) -> tuple[Tensor, 
         case Dense():
             columns = range(size) if architecture.select is None else architecture.select.columns
             if columns and max(columns) >= size:
-                _refuse(f"a subnetwork reads entry {max(columns)} of samples of {size}")
+                refuse(f"a subnetwork reads entry {max(columns)} of samples of {size}")
             return torch.tensor([list(columns)], dtype=torch.int64).reshape(1, -1), (1,)
         case Convolution() as layer:
             channels, *grid = shape
             if len(grid) != len(layer.kernel):
-                _refuse(f"a convolution over {len(layer.kernel)} axes cannot read samples of shape {shape}")
+                refuse(f"a convolution over {len(layer.kernel)} axes cannot read samples of shape {shape}")
             window, found = windows(tuple(grid), layer.kernel, layer.stride, layer.padding, layer.dilation)
             area = math.prod(grid)
             shifted = torch.where(window == PADDING, PADDING, window + torch.arange(channels)[:, None, None] * area)
@@ -255,7 +251,7 @@ def _second(layer: Weight, grid: Extents, maps: Tensor) -> tuple[Tensor, Extents
             return maps.T[None], (1,)
         case Convolution():
             if len(grid) != len(layer.kernel):
-                _refuse(f"a convolution over {len(layer.kernel)} axes cannot read a grid of {len(grid)}")
+                refuse(f"a convolution over {len(layer.kernel)} axes cannot read a grid of {len(grid)}")
             window, found = windows(grid, layer.kernel, layer.stride, layer.padding, layer.dilation)
             padded = torch.cat([maps, maps.new_zeros(1, maps.shape[1])])
             return padded[window].transpose(1, 2), found
@@ -268,47 +264,17 @@ def _resolved(layer: Between, grid: Extents) -> AveragePool | TimesInputs:
         case AverageTo():
             size = layer.size if len(layer.size) == len(grid) else (1,) * len(grid)
             if any(have % want for have, want in zip(grid, size, strict=True)):
-                _refuse(f"averaging a grid of {grid} to {size} takes unequal blocks")
+                refuse(f"averaging a grid of {grid} to {size} takes unequal blocks")
             kernel = tuple(have // want for have, want in zip(grid, size, strict=True))
             return AveragePool(kernel, kernel, (0,) * len(grid), True)
         case TimesInputs() if grid != (1,):
-            _refuse("a product with the inputs needs one hidden value")
+            refuse("a product with the inputs needs one hidden value")
     return layer
 
 
 def _averages(pool: AveragePool, grid: Extents) -> tuple[Tensor, Extents]:
     """The matrix of a pooling, (places, positions), and the grid of places."""
     if len(pool.kernel) != len(grid):
-        _refuse(f"pooling over {len(pool.kernel)} axes cannot read a grid of {len(grid)}")
+        refuse(f"pooling over {len(pool.kernel)} axes cannot read a grid of {len(grid)}")
     window, found = windows(grid, pool.kernel, pool.stride, pool.padding, (1,) * len(grid))
-    inside = window != PADDING
-    count = torch.full((len(window),), window.shape[1]) if pool.counts_padding else inside.sum(1)
-    matrix = torch.zeros(len(window), math.prod(grid), dtype=torch.float64)
-    share = (1.0 / count.double())[:, None].expand(window.shape)
-    matrix.scatter_add_(1, window.clamp_min(0), torch.where(inside, share, 0.0))
-    return matrix, found
-
-
-def windows(
-    grid: Extents, kernel: Extents, stride: Extents, padding: Extents, dilation: Extents
-) -> tuple[Tensor, Extents]:
-    """Indices into a row-major grid, (positions, entries of the window), −1 for padding; and the grid of positions.
-
-    Raises:
-        UnsupportedError: no window fits.
-    """
-    index, inside, found = torch.zeros(1, 1, dtype=torch.int64), torch.ones(1, 1, dtype=torch.bool), []
-    for extent, size, step, pad, gap in zip(grid, kernel, stride, padding, dilation, strict=True):
-        count = (extent + 2 * pad - gap * (size - 1) - 1) // step + 1
-        if count < 1:
-            _refuse(f"a window of {size} does not fit {extent} entries")
-        place = (torch.arange(count) * step - pad)[:, None] + torch.arange(size) * gap
-        fits = (place >= 0) & (place < extent)
-        index = (index[:, None, :, None] * extent + place[None, :, None, :]).flatten(2).flatten(0, 1)
-        inside = (inside[:, None, :, None] & fits[None, :, None, :]).flatten(2).flatten(0, 1)
-        found.append(count)
-    return torch.where(inside, index, PADDING), tuple(found)
-
-
-def _refuse(reason: str) -> NoReturn:
-    raise UnsupportedError(f"{reason}; no bound serves such subnetworks", code="no-bound-yet")
+    return average_matrix(window, math.prod(grid), counts_padding=pool.counts_padding), found

@@ -23,6 +23,7 @@ FEATURES_NOT_COMPARED = (
     "the claim is about the head given its features; that the frozen layers of the model compute these features from "
     "the data was not checked, and takes running them"
 )
+OFFSET_NOT_COMPARED = "the fixed offset of the outputs was compared with no file"
 
 
 @final
@@ -138,6 +139,7 @@ def _checked(
     linked = verdict.model_linked and verdict.data_linked
     notes = [] if linked else [LINKED_TO_NOTHING]
     notes += [] if certificate.problem.features is None else [FEATURES_NOT_COMPARED]
+    notes += [OFFSET_NOT_COMPARED] if certificate.problem.offset == "array" else []
     return replace(verdict, status="valid", certified=certificate.within_tolerance, message="; ".join(notes))
 
 

@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 from torch.nn import functional
 
+from certify.problem import ProductOfNorms
 from certify.verify import verify_bytes
 from certify.verify.exact import verify_bytes_exactly
-from certify.workflows.certificate_of import certificate_bytes, settled_certificate
+from certify.workflows.certificate_of import certificate_content, settled_certificate
 from certify.workflows.check import CheckOptions, run_check
 
 from .cases import KINDS, LOSSES, make_case
@@ -18,7 +19,7 @@ POLICIES = ("absent", "penalized", "free")
 
 def torch_objective(case, evaluate=None):
     """The objective by torch.nn.functional on the layers, not by certify's own losses."""
-    problem, terms = case.problem, case.terms
+    problem, terms = case.problem, case.problem.terms
     z = problem.objective.forward(problem.network)
     y, name, spec = problem.objective.loss.targets, terms.loss.name, terms.loss
     entries = {
@@ -37,24 +38,25 @@ def torch_objective(case, evaluate=None):
         entries = entries * terms.sample_weights[:, None]
     loss = spec.scale * entries.sum() / (count if spec.reduction == "mean" else 1)
     graph, policy = problem.graph, problem.decomposition.policy
-    form = problem.decomposition.form
-    first, last = form.first, form.second
+    layers = {layer.name: layer for layer in graph.layers if layer.weight}
+    skip = problem.decomposition.layout.outside.skips[:1]
+    first, last = [layer for layer in layers.values() if layer not in skip]
     first_bias, last_bias = graph.bias(first), graph.bias(last)
     w1, w2 = graph.weight(first), graph.weight(last)
     rows = (w1**2).sum(1) + (first_bias**2 if policy.hidden == "penalized" else 0.0)
-    penalty = problem.objective.penalty
-    if hasattr(penalty, "powers"):
+    charge = problem.decomposition.charge
+    if isinstance(charge, ProductOfNorms):
         return float(
-            loss + penalty.strength * (rows ** (penalty.powers[0] / 2) * w2.norm(dim=0) ** penalty.powers[1]).sum()
+            loss + charge.strength * (rows ** (charge.powers[0] / 2) * w2.norm(dim=0) ** charge.powers[1]).sum()
         )
     total = rows.sum() + (w2**2).sum() + ((last_bias**2).sum() if policy.output == "penalized" else 0.0)
-    total = total + ((graph.weight(form.skip) ** 2).sum() if policy.skip == "penalized" else 0.0)
-    return float(loss + penalty.strength / 2 * total)
+    total = total + ((graph.weight(skip[0]) ** 2).sum() if policy.skip == "penalized" else 0.0)
+    return float(loss + charge.rule / 2 * total)
 
 
 def require_accepted(case, kind):
     bound = case.bound(kind)
-    settled = settled_certificate(case.problem, case.terms, bound)
+    settled = settled_certificate(case.problem, bound)
     verdict = settled.verdict
     assert verdict.status == "valid", (verdict.rule, verdict.message)
     expected = torch_objective(case)
@@ -133,9 +135,10 @@ def test_free_biases_under_softmax_are_accepted():
 def test_a_tentative_claim_within_the_checkers_numbers_is_valid():
     case = make_case()
     bound = case.bound("spectral")
-    verdict = settled_certificate(case.problem, case.terms, bound).verdict
-    data = certificate_bytes(case.problem, case.terms, bound, verdict.upper + 1, verdict.lower - 1)
-    assert verify_bytes(data).status == "valid"
+    verdict = settled_certificate(case.problem, bound).verdict
+    content = certificate_content(case.problem, bound)
+    claim = replace(content, upper=verdict.upper + 1, lower=verdict.lower - 1)
+    assert verify_bytes(claim.to_bytes()).status == "valid"
 
 
 @pytest.mark.parametrize("family", KINDS)
@@ -146,7 +149,7 @@ def test_every_loss_and_family_with_a_free_skip_has_a_certificate(family, loss):
         for kind in KINDS[family]:
             case = make_case(family, loss, skip="free", penalty=penalty, samples=14, **bias)
             bound = case.bound(kind)
-            found = settled_certificate(case.problem, case.terms, bound)
+            found = settled_certificate(case.problem, bound)
             assert found.verdict.lower <= bound.value
             assert found.verdict.lower == pytest.approx(bound.value, rel=1e-7, abs=1e-9)
             assert verify_bytes_exactly(found.data).status == "valid"

@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from certify.models.data.data_file import load_arrays
 from certify.models.loading import Problem
 from certify.models.spec.problem_file import load_problem_file
 from certify.verify import verify_bytes
-from certify.workflows.certificate_of import LossTerms, settled_certificate
+from certify.workflows.certificate_of import settled_certificate
 
 from .cases import Case
 from .packing import packed, unpacked
@@ -24,10 +23,9 @@ SIMPLE = [path for path in CERTIFIED if "relu" not in path.name and "head" not i
 
 def settled_fixture(folder):
     spec = load_problem_file(str(folder / "model.problem.yaml"))
-    data = load_arrays(spec.data)
-    case = Case(Problem.from_files(spec), LossTerms.of(spec, data))
+    case = Case(Problem.from_files(spec))
     kind = "quadratic-form" if "quadratic" in folder.name else "spectral"
-    return spec, settled_certificate(case.problem, case.terms, case.bound(kind))
+    return spec, settled_certificate(case.problem, case.bound(kind))
 
 
 @pytest.mark.parametrize("folder", SIMPLE, ids=lambda path: path.name)

@@ -136,7 +136,7 @@ def test_a_dual_point_off_the_constraint_is_worth_what_its_projection_is():
 @pytest.mark.parametrize("loss", ["mse", "binary-cross-entropy", "huber"])
 @pytest.mark.parametrize("outside", [SKIP, FREE])
 def test_every_family_is_accepted_at_a_dual_point_off_the_constraint(family, loss, outside):
-    """λ is so large that what the change adds to the polar is nothing beside it. Linear subnetworks have nothing left."""
+    """λ is so large that what the change adds to the polar does not matter. Of linear subnetworks nothing is left."""
     layers, kinds = FAMILIES[family]
     branch = Branch(layers, kinds[-1], strengths=(50.0, 50.0))
     built = build(branch, loss=loss, outside=outside, samples=14)

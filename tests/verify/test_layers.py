@@ -154,6 +154,7 @@ LINEAR, RELU = {"op": "linear"}, {"op": "relu"}
         ("layers", [CONVOLUTION, CONVOLUTION, LINEAR]),
         ("size-limit", [CONVOLUTION | {"padding": [2**15, 2**15]}, LINEAR]),
         ("size-limit", [CONVOLUTION | {"padding": [2**30, 2**30], "stride": [2**10, 2**10]}, LINEAR]),
+        ("size-limit", [CONVOLUTION | {"padding": [50, 50]}, LINEAR]),
     ],
 )
 def test_other_layers_and_orders_are_refused(rule, layers):

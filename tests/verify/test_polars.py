@@ -98,11 +98,14 @@ def test_sorting_is_the_polar_of_one_input(activation, outputs):
 CONVOLUTION = ("convolution", {"kernel": [2, 2], "stride": [1, 1], "padding": [1, 0], "dilation": [1, 1]})
 POOL = ("average_pool", {"kernel": [2, 2], "stride": [1, 1], "padding": [1, 1], "counts_padding": False})
 SECOND = ("convolution", {"kernel": [2, 1], "stride": [1, 1], "padding": [0, 0], "dilation": [1, 1]})
+ONE_AXIS = ("convolution", {"kernel": [2], "stride": [1], "padding": [0], "dilation": [1]})
+THREE = ("average_pool", {"kernel": [3], "stride": [1], "padding": [1], "counts_padding": True})
 STACKS = {
     "flattened": ((1, 3, 3), (CONVOLUTION, "relu", "linear"), 2),
     "pooled": ((1, 3, 3), (CONVOLUTION, LEAKY, POOL, "linear"), 2),
     "averaged over the outputs": ((1, 3, 3), (CONVOLUTION, "abs", SECOND, POOL), 12),
     "steep": ((1, 3, 3), (CONVOLUTION, STEEP, POOL, SECOND), 12),
+    "by threes": ((1, 4), (ONE_AXIS, "relu", THREE, "linear"), 2),
     "selected": ((2, 2), (("select", {"columns": [1, 2]}), "linear", LEAKY, "linear"), 2),
 }
 

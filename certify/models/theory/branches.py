@@ -19,7 +19,8 @@ from certify.models.theory.parts import Part
 from certify.models.theory.standing import Layout
 from certify.models.theory.subnetwork_graph import Cut
 from certify.problem import Branch, Factors, Penalty, WeightDecay
-from certify.problem.architecture import Dense, Extents, Geometry
+from certify.problem.architecture import Dense, Geometry
+from certify.problem.windows import Extents
 
 
 @final

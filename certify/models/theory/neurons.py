@@ -21,12 +21,12 @@ from certify.problem.architecture import (
     Between,
     Convolution,
     Dense,
-    Extents,
     Select,
     TimesInputs,
     Weight,
 )
 from certify.problem.kinds import Kind, Linear, kind_of
+from certify.problem.windows import Extents
 
 # What may be part of σ, entry by entry.
 POINTWISE = (*(op for op in HOMOGENEOUS if "max" not in op), "square", "squared_relu", "scale", "add", "mul")

@@ -53,8 +53,8 @@ def read_neuron(value: object, inputs: Grid, place: str) -> Neuron:
     Raises:
         Rejection: refused; another layer or order, or windows that do not fit.
     """
-    layers = [_layer(entry, place) for entry in listed(value, place)]
-    wording = ", ".join(_worded(layer) for layer in layers)
+    stated = [_layer(entry, place) for entry in listed(value, place)]
+    layers = list(stated)
     gate = _gate(layers.pop(0), math.prod(inputs), place) if _next(layers) == "gate" else None
     taps, grid = _first(layers, inputs, place)
     if gate is not None and grid:
@@ -70,6 +70,7 @@ def read_neuron(value: object, inputs: Grid, place: str) -> Neuron:
         _require_one_value(times, grid, activation, place)
         averaged, before, grid, times = before, None, (math.prod(inputs),), True
     counts, unit = _read_by_second(layers, before, grid, place)
+    wording = ", ".join(_worded(layer) for layer in stated)
     fan_in = math.prod(inputs) if taps is None else taps.shape[1]
     return Neuron(taps, positions, fan_in, activation, averaged, Readout(counts, unit, times), wording, gate)
 

@@ -45,6 +45,11 @@ class Neuron:
     gate: Gate | None
 
     @property
+    def entries(self) -> int:
+        """Entries of its tables."""
+        return self.readout.counts.size + (0 if self.taps is None else self.taps.size)
+
+    @property
     def rows_per_sample(self) -> int:
         """Hidden values of one sample."""
         return 1 if self.readout.times_inputs else self.positions

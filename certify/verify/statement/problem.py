@@ -16,6 +16,7 @@ from certify.verify.statement.fields import choice, digest, flag, integers, list
 from certify.verify.statement.layers import read_neuron
 from certify.verify.statement.neuron import Neuron
 from certify.verify.statement.penalties import Penalty, read_penalty
+from certify.verify.statement.windows import require_table
 
 POLICIES = ("absent", "free", "penalized")
 ROLES = ("inputs", "targets", "sample_weights", "mask")
@@ -164,7 +165,7 @@ def read_problem(value: object) -> Problem:
     features, offset = stated["features"], stated["offset"]
     return Problem(
         inputs=inputs,
-        branches=tuple(_branch(entry, inputs) for entry in listed(stated["branches"], "statement.branches")),
+        branches=_branches(stated["branches"], inputs),
         outside=tuple(_outside(entry) for entry in listed(stated["outside"], "statement.outside")),
         offset=None if offset is None else choice(offset, "statement.offset", ("inputs", "array")),
         loss=LossTerms(
@@ -180,6 +181,14 @@ def read_problem(value: object) -> Problem:
         relative=number(tolerance["relative"], "statement.tolerance.relative"),
         absolute=number(tolerance["absolute"], "statement.tolerance.absolute"),
     )
+
+
+def _branches(value: object, inputs: tuple[int, ...]) -> tuple[Branch, ...]:
+    found: list[Branch] = []
+    for entry in listed(value, "statement.branches"):
+        found.append(_branch(entry, inputs))
+        require_table(sum(branch.neuron.entries for branch in found))
+    return tuple(found)
 
 
 def _branch(value: object, inputs: tuple[int, ...]) -> Branch:

@@ -60,13 +60,13 @@ class Readout:
         if self.is_plain:
             return hidden @ second
         (o, p, k), (r, m), n = self.counts.shape, second.shape, len(inputs)
-        found = _contracted(
-            hidden.of(second.reshape(r * (m // k), k)), self.counts.transpose(2, 1, 0).reshape(k, p * o)
-        )
-        weights = _transposed(found, (r, m // k, p, o), (2, 0, 1, 3)).reshape(p * r, m // k * o)
+        entries, counts = second.reshape(r * (m // k), k), self.counts.transpose(2, 1, 0).reshape(k, p * o)
+        weights, shape = _contracted(hidden.of(entries), counts), (r, m // k, p, o)
         if self.times_inputs:
-            hidden = hidden.of(inputs)[:, :, None] * hidden[:, None, :]
-        found = hidden.reshape(n, p * r) @ weights
+            images = hidden @ _transposed(weights, shape, (0, 2, 1, 3)).reshape(r, p * (m // k) * o)
+            found = (images.reshape(n, p, m // k * o) * hidden.of(inputs)[:, :, None]).sum(1)
+        else:
+            found = hidden.reshape(n, p * r) @ _transposed(weights, shape, (2, 0, 1, 3)).reshape(p * r, m // k * o)
         return found if self.unit == 1 else found / float(self.unit)
 
 

@@ -84,9 +84,11 @@ def _columns(branch: Branch) -> int:
 
 def _require_room(branch: Branch, n: int, d: int, second: tuple[int, ...]) -> None:
     (width, m), columns = second, _columns(branch) + branch.free_column
-    rows = n * max(branch.neuron.positions, branch.neuron.readout.counts.shape[1])
+    windows, positions, entries = branch.neuron.readout.counts.shape
+    rows = n * max(branch.neuron.positions, positions)
     moments = m * columns if branch.neuron.activation == IDENTITY else m * columns**2
-    largest = max(rows * max(columns, width, m), moments, width * branch.neuron.readout.counts.shape[1] * m)
+    outputs = m // entries * windows
+    largest = max(rows * max(columns, width, m, outputs), moments, width * positions * max(m, outputs))
     if largest > LARGEST_DERIVED:
         refuse("size-limit", f"n = {n}, d = {d}, a branch of {width} subnetworks with {columns} and {m} entries")
 

@@ -18,8 +18,8 @@ from certify.verify.rejection import refuse
 
 Grid = tuple[int, ...]
 Integers = npt.NDArray[np.int64]
-# Entries of the largest table.
-LARGEST_TABLE = 2**28
+# Entries of all tables of the layers together.
+LARGEST_TABLE = 2**26
 # Counts and their common denominator stay exact in binary64.
 LARGEST_COUNT = 2**50
 
