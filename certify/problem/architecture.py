@@ -17,27 +17,10 @@ from typing import assert_never, final
 import torch
 from torch import Tensor
 
+from certify.problem.gate import Gate
 from certify.problem.readout import Readout
 from certify.problem.view import View
 from certify.problem.windows import PADDING, Extents, average_matrix, refuse, windows
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """1[x·g + b > 0] of the flattened sample x, fixed: all that the first weight reads is multiplied by it.
-
-    Attributes:
-        weights: g.
-        bias: b.
-    """
-
-    weights: tuple[float, ...]
-    bias: float
-
-    def opened(self, inputs: Tensor) -> Tensor:
-        """1 for the samples (n, d) that pass and 0 for others, (n, 1)."""
-        return (inputs @ inputs.new_tensor(self.weights) + self.bias > 0).to(inputs.dtype)[:, None]
 
 
 @final

@@ -158,9 +158,8 @@ class GraphBuilder:
         if output.layer in self.inputs:
             output = self.add("identity", "identity", [output])
         needed = self._needed(output.layer)
-        used, frozen = self._used(needed), self._frozen(needed) if origin.format in _TELLING_FORMATS else frozenset()
-        self._require_trained(needed, frozen)
-        exact, conversions = exact_parameters(used, self.where)
+        frozen = self._frozen(needed) if origin.format in _TELLING_FORMATS else frozenset()
+        exact, conversions = exact_parameters(self._used(needed, frozen), self.where)
         layers = tuple(_with_biases(needed, exact, frozen))
         require_parameter_shapes(layers, exact, self.where)
         notes = (*origin.notes, *conversions, *_notes_on(frozen))
@@ -190,8 +189,8 @@ class GraphBuilder:
                 pending.extend(self.layers[name].inputs)
         return [layer for name, layer in self.layers.items() if name in needed]
 
-    def _used(self, layers: Sequence[Layer]) -> dict[str, Tensor]:
-        """Parameters of the layers by name, each of one layer."""
+    def _used(self, layers: Sequence[Layer], frozen: frozenset[str]) -> dict[str, Tensor]:
+        """Parameters of the layers by name, each of one layer, and weights trained unless they are frozen."""
         used: dict[str, Tensor] = {}
         for layer in layers:
             for role, constant in self.constants[layer.name].items():
@@ -201,6 +200,12 @@ class GraphBuilder:
                         "problem (weight decay counts them once)",
                         code="tied-weights",
                     )
+                if role in _TRAINED_ROLES and not constant.trained and constant.name not in frozen:
+                    raise UnsupportedError(
+                        f"{self.where}: '{constant.name}', the {role} of {layer.title}, is a buffer or a constant; "
+                        "certify needs a parameter, which training sees and weight decay reaches",
+                        code="unsupported-architecture",
+                    )
                 used[constant.name] = constant.tensor
         return used
 
@@ -209,17 +214,6 @@ class GraphBuilder:
         fixed = [layer for layer in layers if layer.op in _FREEZABLE and self.is_fixed(Output(layer.name))]
         return frozenset(name for layer in fixed for name in layer.parameters.values())
 
-    def _require_trained(self, layers: Sequence[Layer], frozen: frozenset[str]) -> None:
-        """Refuse a layer of which one weight is trained and another is not, or that needs trained ones."""
-        for layer in layers:
-            for role, constant in self.constants[layer.name].items():
-                if role in _TRAINED_ROLES and not constant.trained and constant.name not in frozen:
-                    raise UnsupportedError(
-                        f"{self.where}: '{constant.name}', the {role} of {layer.title}, is a buffer or a constant; "
-                        "certify needs a parameter, which training sees and weight decay reaches",
-                        code="unsupported-architecture",
-                    )
-
 
 def _notes_on(frozen: frozenset[str]) -> Iterator[str]:
     if frozen:
@@ -227,9 +221,7 @@ def _notes_on(frozen: frozenset[str]) -> Iterator[str]:
         yield f"buffers or constants, which are neither trained nor penalized: {names}"
 
 
-def _with_biases(
-    layers: Sequence[Layer], parameters: Mapping[str, Tensor], frozen: frozenset[str]
-) -> Iterator[Layer]:
+def _with_biases(layers: Sequence[Layer], parameters: Mapping[str, Tensor], frozen: frozenset[str]) -> Iterator[Layer]:
     """The layers, where a parameter that is added to a linear layer alone, both trained or neither, is its bias."""
     readers = Counter(name for layer in layers for name in layer.inputs)
     by_name = {layer.name: layer for layer in layers}

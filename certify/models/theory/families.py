@@ -45,9 +45,9 @@ def _group(family: str, degree: int, widths: list[int]) -> str:
 
 def family_name(graph: LayerGraph) -> str:
     """The name of the kind that one subnetwork is of."""
-    gate, plain = without_gate(graph)
+    gate, gated = without_gate(graph)
     if gate is not None:
-        name = family_name(plain)
+        name = family_name(gated)
         return f"gated {'relu' if name == 'linear' else name}"
     parts = tuple(_SHORT.get(layer.op, layer.op.replace("_", "-")) for layer in graph.layers if layer.op not in SILENT)
     parts = parts[:-1] if parts[-2:] == ("linear", "sum") else parts

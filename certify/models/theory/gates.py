@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from certify.models.graph.layers import Layer, LayerGraph
 from certify.models.graph.simplify import bypassed
-from certify.problem.architecture import Gate
+from certify.problem.gate import Gate
 
 if TYPE_CHECKING:
     from certify.models.theory.channels import Labels
@@ -73,5 +73,5 @@ def without_gate(graph: LayerGraph) -> tuple[Gate | None, LayerGraph]:
     gated = replace(product, inputs=tuple(name for name in product.inputs if name != step.name))
     kept = (layer for layer in graph.layers if layer.name not in (linear.name, step.name))
     rest = tuple(gated if layer.name == product.name else layer for layer in kept)
-    gate = Gate(tuple(weights[0].tolist()), 0.0 if bias is None else float(bias[0, 0]))
-    return gate, bypassed(replace(graph, layers=rest), gated)
+    value = Gate(tuple(weights[0].tolist()), 0.0 if bias is None else float(bias[0, 0]))
+    return value, bypassed(replace(graph, layers=rest), gated)

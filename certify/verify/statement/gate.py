@@ -12,7 +12,7 @@ from certify.verify.reals import Array, Mask, Real
 from certify.verify.rejection import require
 
 # Products of floats that may be added exactly, some 10⁵ a second.
-EXACT_PRODUCTS = 2**20
+EXACT_PRODUCTS = 2**18
 
 
 @final
