@@ -20,20 +20,20 @@ class PlannedAnswer:
         model: path of the model.
         line: of the entry in the audit file, from 1.
         expect: the verdict that is asked for.
-        expected: `cached`, `run`, or `missing` where a file is not there.
+        answer: `cached`, `run`, or `missing` where a file is not there.
         verdict: the cached one, or None.
-        seconds: of the last run of this item, or None.
-        budget: seconds that the check may take; None where the problem file says it and was not read.
+        last_seconds: of the last run of this item, or None.
+        budget_seconds: that the check may take; None where the problem file says it and was not read.
     """
 
     name: str
     model: str
     line: int
     expect: Expectation
-    expected: Expected
+    answer: Expected
     verdict: str | None
-    seconds: float | None
-    budget: float | None
+    last_seconds: float | None
+    budget_seconds: float | None
 
 
 @final
@@ -43,8 +43,8 @@ class AuditForecast:
 
     Attributes:
         file: the audit file.
-        answers: of its items, in its order.
+        items: in its order.
     """
 
     file: str
-    answers: tuple[PlannedAnswer, ...]
+    items: tuple[PlannedAnswer, ...]

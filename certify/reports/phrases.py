@@ -146,7 +146,7 @@ def advice(entry: Entry) -> str:
 
 
 def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}." if not text.startswith("certify ") else f"{text}"
+    return f"{text[0].upper()}{text[1:]}." if not text.startswith("certify ") else text
 
 
 def headline(entry: Entry) -> str:

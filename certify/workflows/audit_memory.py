@@ -38,16 +38,6 @@ class Prepared:
     asked: str
     inputs: tuple[tuple[str, str], ...]
 
-    @property
-    def content(self) -> dict[str, Any]:
-        """The problem as plain data."""
-        return self.spec.model_dump(mode="json", by_alias=True, exclude_none=True)
-
-    @property
-    def data(self) -> list[str]:
-        """Paths of the data files."""
-        return [str(path) for path in data_files(self.spec).values()]
-
 
 @final
 class Memory:
@@ -62,15 +52,7 @@ class Memory:
         *,
         use_cache: bool,
     ) -> None:
-        """Nothing is read yet.
-
-        Args:
-            place: of certificates.
-            results: the results file.
-            digests: of files.
-            resumed: what an interrupted audit had finished, by key.
-            use_cache: answer from all earlier audits.
-        """
+        """Answers from what an interrupted audit had finished, by key, and with `use_cache` from all earlier audits."""
         self._place, self._results, self._digests = place, results, digests
         self._resumed, self._use_cache = resumed, use_cache
 

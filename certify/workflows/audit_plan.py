@@ -24,19 +24,15 @@ MOST_PROBLEMS = 100
 
 def forecast(plan: Plan, options: AuditOptions) -> AuditForecast:
     """What is expected of every item."""
-    return AuditForecast(str(plan.path), tuple(_answers(plan, options)))
-
-
-def _answers(plan: Plan, options: AuditOptions) -> list[PlannedAnswer]:
     if not options.cache.results.exists():
-        return [_answer(item, None, {}) for item in plan.items]
+        return AuditForecast(str(plan.path), tuple(_answer(item, None, {}) for item in plan.items))
     digests = DigestIndex(options.cache.digests)
     with ResultsFile(options.cache.results) as results:
         before = results.by_name()
         lookup = _Lookup(results, before, digests, options)
         found = [_answer(item, lookup.verdict(item) if options.use_cache else None, before) for item in plan.items]
     digests.save()
-    return found
+    return AuditForecast(str(plan.path), tuple(found))
 
 
 @final
@@ -76,8 +72,8 @@ def _answer(item: PlannedItem, verdict: str | None, before: Mapping[str, Record]
         model=str(item.model),
         line=item.line,
         expect=item.expect,
-        expected="cached" if verdict else "run" if signature(item.model) is not None else "missing",
+        answer="cached" if verdict else "run" if signature(item.model) is not None else "missing",
         verdict=verdict,
-        seconds=None if last is None else last.seconds,
-        budget=item.budget_seconds,
+        last_seconds=None if last is None else last.seconds,
+        budget_seconds=item.budget_seconds,
     )
