@@ -43,8 +43,7 @@ class PlannedItem:
         limit_seconds: of the process, or None for the default.
         memory_gib: of the process, or None for the machine's.
         devices: one of them is taken; empty for the command line's.
-        line: of the entry in the audit file.
-        column: likewise.
+        line, column: of the entry in the audit file, from 1.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What an audit would do, as one plain value; what `certify audit --plan` shows is made from it alone."""
+"""What an audit would do, as plain values; what `certify audit --plan` shows is made from them alone."""
 
 from __future__ import annotations
 
@@ -34,17 +34,3 @@ class PlannedAnswer:
     verdict: str | None
     last_seconds: float | None
     budget_seconds: float | None
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class AuditForecast:
-    """A whole audit that is yet to run.
-
-    Attributes:
-        file: the audit file.
-        items: in its order.
-    """
-
-    file: str
-    items: tuple[PlannedAnswer, ...]

@@ -36,7 +36,10 @@ class AuditReports:
         """A listener that prints what is to be printed at once, and passes everything on."""
 
         def ended(item: AuditItem) -> None:
-            self._item(item)
+            if self._flags.format == "jsonl":
+                click.echo(to_json(item_object(item), indent=None))
+            elif self._files.text_on_stdout and self._flags.quiet:
+                click.echo(item_line(item))
             view.ended(item)
 
         return AuditListener(view.started, ended)
@@ -55,9 +58,3 @@ class AuditReports:
             console = Console(file=sys.stdout, no_color=not self._flags.color, highlight=False, width=width)
             print_audit(console, audit, verbose=self._flags.verbose)
         self._files.write(report)
-
-    def _item(self, item: AuditItem) -> None:
-        if self._flags.format == "jsonl":
-            click.echo(to_json(item_object(item), indent=None))
-        elif self._files.text_on_stdout and self._flags.quiet:
-            click.echo(item_line(item))

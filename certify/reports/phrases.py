@@ -59,10 +59,8 @@ def bound(result: Result, digits: int = 8) -> str:
 
 def tolerance(result: Result) -> str:
     """The tolerance as requested."""
-    text = f"{result.relative_gap_tolerance:.0e}"
-    if result.absolute_gap_tolerance:
-        text += f" relative or {result.absolute_gap_tolerance:.0e} absolute"
-    return text
+    absolute = result.absolute_gap_tolerance
+    return f"{result.relative_gap_tolerance:.0e}" + (f" relative or {absolute:.0e} absolute" if absolute else "")
 
 
 def gap(result: Result) -> str:

@@ -20,15 +20,10 @@ from certify.models.spec.problem_file import ProblemSpec
 @final
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A problem that has been read, with the digests of its files.
+    """A problem that has been read; `inputs` are absolute path and SHA-256 of every file that it was made from.
 
-    Attributes:
-        spec: the problem.
-        key: what its result depends on.
-        model_sha256: of the model file.
-        data_sha256: of the data, as a result states it.
-        asked: digest of what the plan knew.
-        inputs: absolute path and digest of every file.
+    `key` is the digest of all that its result depends on, `asked` that of what the plan knew, `data_sha256` that of
+    the data, as a result states it.
     """
 
     spec: ProblemSpec

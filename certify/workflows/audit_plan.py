@@ -14,7 +14,7 @@ from certify.audits.digests import DigestIndex, signature
 from certify.audits.keys import asked_digest, result_key
 from certify.audits.plan import Plan, PlannedItem
 from certify.audits.results_file import Record, ResultsFile
-from certify.certificates.audit_plan import AuditForecast, PlannedAnswer
+from certify.certificates.audit_plan import PlannedAnswer
 from certify.errors import CertifyError
 from certify.workflows.audit import AuditOptions
 
@@ -22,17 +22,17 @@ from certify.workflows.audit import AuditOptions
 MOST_PROBLEMS = 100
 
 
-def forecast(plan: Plan, options: AuditOptions) -> AuditForecast:
-    """What is expected of every item."""
+def forecast(plan: Plan, options: AuditOptions) -> list[PlannedAnswer]:
+    """What is expected of every item, in the order of the plan."""
     if not options.cache.results.exists():
-        return AuditForecast(str(plan.path), tuple(_answer(item, None, {}) for item in plan.items))
+        return [_answer(item, None, {}) for item in plan.items]
     digests = DigestIndex(options.cache.digests)
     with ResultsFile(options.cache.results) as results:
         before = results.by_name()
         lookup = _Lookup(results, before, digests, options)
         found = [_answer(item, lookup.verdict(item) if options.use_cache else None, before) for item in plan.items]
     digests.save()
-    return AuditForecast(str(plan.path), tuple(found))
+    return found
 
 
 @final

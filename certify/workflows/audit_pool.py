@@ -29,13 +29,9 @@ def available_cores() -> int:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How items are run.
+    """How items are run: so many jobs at a time on the CPU; the devices are for items that name none.
 
-    Attributes:
-        jobs: items at a time on the CPU.
-        devices: for items that name none.
-        seed: of all randomness.
-        threads: of each item; None for the cores divided by the jobs, and fewer for small problems.
+    The threads are those of each item; None for the cores divided by the jobs, and fewer for small problems.
     """
 
     jobs: int
