@@ -12,7 +12,7 @@ from certify.reports.result_text import print_result
 from certify.reports.verification import verdict_lines, verdict_object
 from certify.verify import verify_bytes
 from certify.workflows.check import CheckOptions, run_check
-from tests.verify.test_accepted import soft_thresholded
+from tests.verify.cases import soft_thresholded
 
 ROWS, COLUMNS = 450, 420
 
