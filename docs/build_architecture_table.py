@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from certify.models.theory.homogeneity import standing_of  # noqa: E402
+from certify.models.theory.standing import standing_of  # noqa: E402
 from tests.models.traced_graph import traced_graph  # noqa: E402
 from tests.models.zoo import ZOO, Architecture  # noqa: E402
 

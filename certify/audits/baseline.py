@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from certify.certificates.audit_result import OUTCOMES
+from certify.certificates.gravity import OUTCOMES
 from certify.errors import UsageError
+from certify.whole_file import write_whole
 
 SCHEMA = "certify.audit-baseline/1"
 # A gap that is not certified may grow by this share and by this much before it counts as worse: searches that run
@@ -87,18 +85,7 @@ def save_baseline(path: Path, standings: Mapping[str, Standing]) -> None:
     )
     text = f'{{\n  "schema": "{SCHEMA}",\n  "items": {{\n{rows}\n  }}\n}}\n'
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                stream.write(text)
-                stream.flush()
-                os.fsync(stream.fileno())
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
-            raise
+        write_whole(path, text.encode())
     except OSError as error:
         raise UsageError(f"{path}: cannot write the baseline: {error.strerror}", code="unwritable") from error
 

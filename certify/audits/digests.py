@@ -10,12 +10,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 import time
 from pathlib import Path
 from typing import final
 
 from certify.models.readers.input_file import open_input
+from certify.whole_file import write_whole
 
 # A file changed within this time of its reading may change again with the same times; it is not remembered.
 RACY_NANOSECONDS = 2_000_000_000
@@ -29,9 +29,9 @@ Signature = tuple[int, int, int, int]
 class DigestIndex:
     """Digests by path; loaded from a file and saved to it."""
 
-    def __init__(self, file: Path | None) -> None:
+    def __init__(self, file: Path) -> None:
         self._file = file
-        self._stored = {} if file is None else _loaded(file)
+        self._stored = _loaded(file)
         self._read: dict[str, tuple[Signature, str]] = {}
         self._changed = False
 
@@ -67,14 +67,11 @@ class DigestIndex:
 
     def save(self) -> None:
         """Write what was learned; a folder that cannot be written is no failure, only slower next time."""
-        if self._file is None or not self._changed:
+        if not self._changed:
             return
         entries = {path: [*found, digest] for path, (found, digest) in sorted(self._stored.items())}
         with contextlib.suppress(OSError):
-            descriptor, temporary = tempfile.mkstemp(dir=self._file.parent, prefix=".digests.")
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                json.dump(entries, stream)
-            Path(temporary).replace(self._file)
+            write_whole(self._file, json.dumps(entries).encode())
 
 
 def absolute(path: Path) -> str:

@@ -28,10 +28,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn, final
 
+from certify.audits.job_folder import LOG, OUTCOME
 from certify.audits.limits import end_with_parent, limit_memory
-
-OUTCOME = "outcome.json"
-LOG = "log"
 
 
 @final

@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from certify.audits.baseline import Standing, regression, standing_of
 from certify.audits.plan import PlannedItem
-from certify.certificates.audit_result import GRAVITY
+from certify.certificates.gravity import VERDICT_CODES
 from certify.errors import ExitCode
-
-VERDICT_CODES = {
-    "certified": ExitCode.OK,
-    "improvable": ExitCode.NOT_CERTIFIED,
-    "undecided": ExitCode.UNDECIDED,
-}
-# Names of the exit codes for `--fail-on`.
-FAILURES = {
-    "internal": ExitCode.INTERNAL,
-    "refused": ExitCode.REFUSED,
-    "usage": ExitCode.USAGE,
-    "unsupported": ExitCode.UNSUPPORTED,
-    "not-certified": ExitCode.NOT_CERTIFIED,
-    "undecided": ExitCode.UNDECIDED,
-}
 
 
 def code_of(result: Mapping[str, Any]) -> int:
@@ -35,10 +20,7 @@ def code_of(result: Mapping[str, Any]) -> int:
 def failure_of(item: PlannedItem, result: Mapping[str, Any], before: Standing | None) -> tuple[str, int]:
     """Why an item counts against the audit, and the exit code that it adds; empty and 0 if it does not.
 
-    Args:
-        item: what was asked.
-        result: what was found.
-        before: where it stood in the baseline; None without one, or for a new item.
+    `before` is where it stood in the baseline; None without one, or for a new item.
     """
     if before is not None:
         worse = regression(before, standing_of(result))
@@ -53,9 +35,3 @@ def failure_of(item: PlannedItem, result: Mapping[str, Any], before: Standing | 
         shown = "not bounded" if gap is None else f"{gap:.3g}"
         return f"the proven relative gap is {shown}, above max_relative_gap {most:g}", int(ExitCode.NOT_CERTIFIED)
     return "", 0
-
-
-def gravest(codes: Iterable[int], fail_on: Collection[str]) -> int:
-    """The gravest of the codes that `fail_on` names, by 70 > 5 > 2 > 4 > 1 > 3 > 0; of all if it names none."""
-    counted = [int(FAILURES[name]) for name in fail_on] if fail_on else list(GRAVITY)
-    return min((code for code in codes if code in counted), key=GRAVITY.index, default=0)

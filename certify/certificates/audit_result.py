@@ -11,14 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, final
 
+from certify.certificates.gravity import OUTCOMES
+
 Expectation = Literal["certified", "improvable", "undecided", "any"]
 Origin = Literal["run", "cache", "resumed"]
-
-# What an item came to, best first: its verdict, or `failed` where there is none.
-OUTCOMES = ("certified", "undecided", "improvable", "failed")
-
-# Exit codes from the gravest to the least: 70 > 5 > 2 > 4 > 1 > 3 > 0.
-GRAVITY = (70, 5, 2, 4, 1, 3, 0)
 
 
 @final
@@ -30,8 +26,7 @@ class AuditItem:
         name: unique in the audit, stable from run to run.
         model: path of the model.
         file: the audit file.
-        line: of the entry that the item comes from, from 1.
-        column: likewise.
+        line, column: of the entry that the item comes from, from 1.
         expect: the verdict that was asked for.
         failure: why the item counts against the audit, as one sentence; empty if it does not.
         exit_code: of the check itself: 0 certified, 1 improvable, 3 undecided, else the code of its error.

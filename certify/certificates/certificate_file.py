@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -15,8 +15,8 @@ import numpy as np
 from certify.errors import UsageError
 from certify.whole_file import write_whole
 
-MAGIC = b"certify certificate 1\n"
-SCHEMA = "certify.certificate/1"
+MAGIC = b"certify certificate 2\n"
+SCHEMA = "certify.certificate/2"
 
 Values = np.ndarray[Any, np.dtype[Any]]
 # Sections of the header; floats in them are written as hexadecimal strings.
@@ -31,56 +31,51 @@ class CertificateContent:
     Attributes:
         upper: claimed bound on the objective.
         lower: claimed bound on the optimum over all widths.
+        failure_probability: of randomized proofs, or None.
         scale: s; the dual point is s A.
-        proof_kind: which rule bounds the polar.
-        polar_upper: U.
-        problem: the `problem` section.
+        statement: the section `statement`.
+        proofs: one for each branch: `steps`, `kind` and `upper`.
         model_sha256: of the model file.
-        data_sha256: of the data file.
-        parameters: name in the model file of W1, b1, W2, b2 and S, or None.
-        data_names: name in the data file of every role, or None.
-        failure_probability: of a randomized proof, or None.
+        parameters: how each parameter is put together from the model file, or None.
         arrays: float64 and uint8 arrays in the order of the format.
     """
 
     upper: float
     lower: float
-    scale: float
-    proof_kind: str
-    polar_upper: float
-    problem: Section
-    model_sha256: str
-    data_sha256: str
-    parameters: Section | None
-    data_names: Section | None
     failure_probability: float | None
+    scale: float
+    statement: Section
+    proofs: Sequence[Section]
+    model_sha256: str
+    parameters: Section | None
     arrays: Mapping[str, Values]
 
-    def to_bytes(self) -> bytes:
-        """The file."""
-        blobs = [np.ascontiguousarray(values, _item_of(values)).tobytes() for values in self.arrays.values()]
-        problem = {key: _written(value) for key, value in self.problem.items()}
-        header = {
+    def header(self) -> dict[str, Any]:
+        """The header as the file holds it."""
+        statement = _written(self.statement)
+        return {
             "schema": SCHEMA,
+            "statement": statement,
             "claim": {
                 "upper": self.upper.hex(),
                 "lower": self.lower.hex(),
                 "widths": "all",
                 "failure_probability": _written(self.failure_probability),
             },
-            "problem": problem,
             "dual": {"scale": self.scale.hex()},
-            "proof": {"kind": self.proof_kind, "upper": self.polar_upper.hex()},
+            "proofs": _written(self.proofs),
             "sources": {
                 "model": self.model_sha256,
-                "data": self.data_sha256,
-                "problem": hashlib.sha256(_json(problem)).hexdigest(),
-                "parameters": self.parameters,
-                "data_names": self.data_names,
+                "statement": hashlib.sha256(_json(statement)).hexdigest(),
+                "parameters": _written(self.parameters),
             },
-            "arrays": _table(self.arrays, blobs),
+            "arrays": _table(self.arrays),
         }
-        text = _json(header)
+
+    def to_bytes(self) -> bytes:
+        """The file."""
+        text = _json(self.header())
+        blobs = [np.ascontiguousarray(values, _item_of(values)).tobytes() for values in self.arrays.values()]
         content = b"".join([MAGIC, struct.pack("<Q", len(text)), text, *blobs])
         return content + hashlib.sha256(content).digest()
 
@@ -101,16 +96,24 @@ def _item_of(values: Values) -> str:
     return "|u1" if values.dtype.kind in "bu" else "<f8"
 
 
-def _table(arrays: Mapping[str, Values], blobs: list[bytes]) -> list[dict[str, Any]]:
+def _table(arrays: Mapping[str, Values]) -> list[dict[str, Any]]:
     offset, table = 0, []
-    for (name, values), blob in zip(arrays.items(), blobs, strict=True):
-        table.append({"name": name, "dtype": _item_of(values), "shape": list(values.shape), "offset": offset})
-        offset += len(blob)
+    for name, values in arrays.items():
+        item = np.dtype(_item_of(values))
+        table.append({"name": name, "dtype": item.str, "shape": list(values.shape), "offset": offset})
+        offset += item.itemsize * values.size
     return table
 
 
-def _written(value: object) -> object:
-    return value.hex() if isinstance(value, float) else value
+def _written(value: object) -> Any:  # noqa: ANN401
+    """The value with floats as hexadecimal strings, and plain lists and objects."""
+    if isinstance(value, float):
+        return float(value).hex()
+    if isinstance(value, Mapping):
+        return {key: _written(entry) for key, entry in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_written(entry) for entry in value]
+    return value
 
 
 def _json(value: object) -> bytes:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
+from certify.certificates.gap import relative_gap
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class GrowthRound:
     @property
     def relative_gap(self) -> float:
         """Gap over |objective|."""
-        return self.gap / max(abs(self.objective), 1e-300)
+        return relative_gap(self.gap, self.objective)
 
 
 @final

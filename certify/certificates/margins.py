@@ -1,7 +1,7 @@
 """Rounding margins: the objective rounded up and the dual value rounded down.
 
 With γ_m = m u/(1 − m u): outputs carry an error of at most 2 γ_m times the outputs of the magnitudes
-φ(|H|; |W|) + |E||C|, m = d + r + k + 16 (Higham 2002, chapter 3; twice, for an activation of degree 2). Through
+Z_0 + φ(|H|; |W|) + |E||C|, m = d + r + k + 16 (Higham 2002, chapter 3; twice, for an activation of degree 2). Through
 the loss it acts with slope |∇l| and curvature ≤ `curvature` · ω. Atoms themselves are evaluated to a few ulps of
 the magnitudes that enter them; ATOM_ULPS is a generous count of those.
 """
@@ -23,17 +23,20 @@ CONJUGATE_ULPS = 64 * 40
 
 def objective_upper(objective: Objective, network: ParallelNetwork, evaluation: Evaluation) -> float:
     """The objective with every rounding error counted against it."""
-    magnitudes = tuple(f.abs() for f in network.factors)
-    outputs = objective.kind.forward(objective.inputs.abs(), magnitudes)
-    outputs = outputs + objective.convex.features.abs() @ network.coefficients.abs()
-    terms = objective.inputs.shape[1] + network.width + network.coefficients.shape[0] + 16
+    outputs = objective.convex.features.abs() @ network.coefficients.abs()
+    terms = network.coefficients.shape[0] + 16
+    for branch, stack in zip(objective.branches, network.stacks, strict=True):
+        outputs = outputs + branch.kind.magnitudes(branch.view, stack)
+        terms += sum(branch.kind.sizes(branch.view, objective.outputs)) + len(stack[0]) * branch.view.readout.positions
+    if objective.offset is not None:
+        outputs = outputs + objective.offset.abs()
     shift = outputs * (2 * terms * UNIT_ROUNDOFF * 1.01)
     loss = objective.loss
     curvature = loss.curvature if math.isfinite(loss.curvature) else float(evaluation.outputs.exp().max()) * 1.01
     moved = evaluation.gradient.abs() * shift + curvature * loss.weights * shift**2
     sizes = loss.weights * (1 + evaluation.outputs.abs()) * (1 + loss.targets.abs())
     sizes_sum = _total(sizes) + _total(loss.value_terms(evaluation.outputs).abs())
-    penalty = evaluation.penalty * (objective.inputs.shape[1] + objective.outputs + 32) * UNIT_ROUNDOFF
+    penalty = evaluation.penalty * (terms + 32) * UNIT_ROUNDOFF
     return evaluation.objective + 1.01 * (_total(moved) + ATOM_ULPS * UNIT_ROUNDOFF * sizes_sum + penalty)
 
 
@@ -45,7 +48,9 @@ def dual_value_lower(objective: Objective, point: DualPoint) -> float:
     slopes = dual.abs() * (dual.abs() / weights.clamp_min(1e-300)).clamp_max(1e300) * (weights > 0)
     margin = CONJUGATE_ULPS * UNIT_ROUNDOFF * (_total(sizes) + _total(slopes))
     moments = objective.convex.conjugate(dual)
-    magnitude = objective.convex.conjugate(dual) + _moment_spread(objective, dual)
+    magnitude = moments + _moment_spread(objective, dual)
+    if objective.offset is not None:
+        magnitude += float((objective.offset * dual).abs().sum())
     margin += (objective.samples + 16) * UNIT_ROUNDOFF * 4 * (moments + magnitude)
     return point.value - 1.01 * margin
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, final
 
+from certify.certificates.gap import relative_gap
+
 Verdict = Literal["certified", "improvable", "undecided"]
 DescentKind = Literal["rebalance", "descend", "add-subnetworks"]
 ProofStrength = Literal["rigorous", "randomized", "none"]
@@ -61,7 +63,7 @@ class PolarReport:
 @final
 @dataclass(frozen=True, slots=True)
 class ModelReport:
-    """The model as it was checked."""
+    """The model as it was checked; `digest_complete` says whether its digest covers all of its values."""
 
     path: str | None
     sha256: str
@@ -69,6 +71,7 @@ class ModelReport:
     degree: int
     subnetworks: int
     parameters: int
+    digest_complete: bool = True
 
 
 @final
@@ -133,8 +136,6 @@ class Result:
         objective: of the given model, rounded up.
         lower_bound: proven: no network of any width has a smaller objective.
         best_known: smallest objective evaluated.
-        relative_gap_tolerance: requested.
-        absolute_gap_tolerance: requested.
         achieved_share: proven lower bound on (f(0) − objective)/(f(0) − optimum), None where f(0) ≤ objective.
         notes: assumptions made while loading.
         head: the head that the claim is about; None where it is about the whole model.
@@ -175,4 +176,4 @@ class Result:
     @property
     def relative_gap(self) -> float:
         """Gap over |objective|."""
-        return self.gap / max(abs(self.objective), 1e-300)
+        return relative_gap(self.gap, self.objective)

@@ -36,12 +36,10 @@ def allowance(objective: float, relative_gap: float, absolute_gap: float) -> flo
     return max(absolute_gap, relative_gap * abs(objective))
 
 
-def verdict_of(standing: Standing, accepted: bool) -> Verdict:
+def verdict_of(standing: Standing, *, accepted: bool) -> Verdict:
     """`certified` if the gap is within the allowance, `improvable` if a known model beats it by more.
 
-    Args:
-        standing: the numbers.
-        accepted: whether the independent checker accepted the certificate that they come from.
+    `accepted` says whether the independent checker accepted the certificate that the numbers come from.
     """
     if accepted and standing.objective - standing.lower_bound <= standing.allowance:
         return "certified"
@@ -50,7 +48,7 @@ def verdict_of(standing: Standing, accepted: bool) -> Verdict:
     return "undecided"
 
 
-def reason_of(verdict: Verdict, breakdown: GapBreakdown, accepted: bool, out_of_time: bool) -> str:
+def reason_of(verdict: Verdict, breakdown: GapBreakdown, *, accepted: bool, out_of_time: bool) -> str:
     """Reason code: the largest part of what is known to be wrong, or why nothing is known."""
     if verdict == "certified":
         return "gap-closed"

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from certify.certificates.gravity import FAILURES
+from certify.cli.flags import AuditFlags, parsed
 from certify.cli.options import option, report_flags
 from certify.cli.termination import terminations_as_interrupts
 from certify.errors import UsageError
@@ -16,8 +18,6 @@ if TYPE_CHECKING:
     from certify.audits.plan import Plan
     from certify.workflows.audit import AuditOptions
     from certify.workflows.audit_pool import Pool
-
-FAILURES = ["internal", "refused", "usage", "unsupported", "not-certified", "undecided"]
 
 
 @click.command("audit", short_help="A batch of checks, in parallel, cached, resumable.")
@@ -34,14 +34,17 @@ FAILURES = ["internal", "refused", "usage", "unsupported", "not-certified", "und
 @click.option("--allow-empty", is_flag=True, help="Accept a glob that matches nothing.")
 @click.option("--fail-fast", "-x", is_flag=True, help="Stop at the first item that counts.")
 @click.option(
-    "--fail-on", multiple=True, type=click.Choice(FAILURES), help="Only these count for the exit code; repeatable."
+    "--fail-on",
+    multiple=True,
+    type=click.Choice(list(FAILURES)),
+    help="Only these count for the exit code; repeatable.",
 )
 @option("--cluster", metavar="ADDRESS", help="Run on the workers of this Dask scheduler, address or scheduler file.")
 @option("--baseline", type=click.Path(), help="Fail only on what is worse than in this file.")
 @click.option("--update-baseline", is_flag=True, help="Write the baseline from this audit.")
 @report_flags
 @click.pass_context
-def audit_command(ctx: click.Context, /, audit: str, **flags: Any) -> None:  # noqa: ANN401
+def audit_command(ctx: click.Context, /, audit: str, **found: Any) -> None:  # noqa: ANN401
     """Check every model that AUDIT.yaml names, each in a process of its own with hard limits.
 
     Items whose model, data, problem and version of certify have not changed are answered from the cache, after their
@@ -52,65 +55,70 @@ def audit_command(ctx: click.Context, /, audit: str, **flags: Any) -> None:  # n
     from certify.audits.cache import CachePlace
     from certify.audits.plan import load_plan
 
-    if flags["update_baseline"] and not flags["baseline"]:
+    flags = parsed(AuditFlags, found)
+    if flags.update_baseline and not flags.baseline:
         raise UsageError("--update-baseline needs --baseline FILE")
-    plan = load_plan(audit, allow_empty=flags["allow_empty"]).only(flags["only"])
-    place = CachePlace.of(flags["cache"], plan.path)
-    if flags["plan"]:
+    plan = load_plan(audit, allow_empty=flags.allow_empty).only(flags.only)
+    place = CachePlace.of(flags.cache, plan.path)
+    if flags.plan:
         _print_plan(plan, place, flags)
     else:
         ctx.exit(_run(plan, _options(place, flags), flags))
 
 
-def _options(place: CachePlace, flags: dict[str, Any]) -> AuditOptions:
+def _options(place: CachePlace, flags: AuditFlags) -> AuditOptions:
     from certify.audits.audit_file import known_device
     from certify.workflows.audit import AuditOptions
     from certify.workflows.audit_pool import Settings, available_cores
 
     try:
-        devices = tuple(known_device(flags["device"]).split(","))
+        devices = tuple(known_device(flags.device).split(","))
     except ValueError as error:
         raise UsageError(f"--device: {error}", code="device") from error
     return AuditOptions(
         cache=place,
-        settings=Settings(flags["jobs"] or available_cores(), devices, flags["seed"], flags["threads"]),
-        use_cache=not flags["no_cache"],
-        resume=flags["resume"],
-        fail_fast=flags["fail_fast"],
-        fail_on=tuple(flags["fail_on"]),
-        baseline=Path(flags["baseline"]) if flags["baseline"] else None,
-        update_baseline=flags["update_baseline"],
+        settings=Settings(
+            jobs=flags.jobs or available_cores(), devices=devices, seed=flags.seed, threads=flags.threads
+        ),
+        use_cache=not flags.no_cache,
+        resume=flags.resume,
+        fail_fast=flags.fail_fast,
+        fail_on=flags.fail_on,
+        baseline=Path(flags.baseline) if flags.baseline else None,
+        update_baseline=flags.update_baseline,
     )
 
 
-def _run(plan: Plan, options: AuditOptions, flags: dict[str, Any]) -> int:
+def _run(plan: Plan, options: AuditOptions, flags: AuditFlags) -> int:
     from certify.cli.audit_progress import audit_view
     from certify.cli.audit_reports import AuditReports
     from certify.workflows.audit import run_audit
 
-    reports = AuditReports(flags)
-    with terminations_as_interrupts(), audit_view(len(plan.items), flags["quiet"], reports.color) as view:
+    reports = AuditReports(flags.report, flags.baseline)
+    with (
+        terminations_as_interrupts(),
+        audit_view(len(plan.items), quiet=flags.report.quiet, color=flags.report.color) as view,
+    ):
         result = run_audit(plan, options, reports.watched(view), _pool(options, flags))
     reports.finish(result)
     return result.exit_code
 
 
-def _pool(options: AuditOptions, flags: dict[str, Any]) -> Pool | None:
-    if not flags["cluster"]:
+def _pool(options: AuditOptions, flags: AuditFlags) -> Pool | None:
+    if not flags.cluster:
         return None
     from certify.workflows.audit_cluster import ClusterPool
 
-    return ClusterPool(flags["cluster"], options.settings)
+    return ClusterPool(flags.cluster, options.settings)
 
 
-def _print_plan(plan: Plan, place: CachePlace, flags: dict[str, Any]) -> None:
-    from certify.workflows.audit_plan import plan_lines, plan_object, planned
+def _print_plan(plan: Plan, place: CachePlace, flags: AuditFlags) -> None:
+    from certify.reports.audit_plan import plan_lines, plan_object
+    from certify.reports.result_json import to_json
+    from certify.workflows.audit_plan import forecast
 
-    options = _options(place, flags)
-    found = planned(plan, options)
-    if flags["format_"] in ("json", "jsonl"):
-        import json
-
-        click.echo(json.dumps(plan_object(plan, found), ensure_ascii=False, indent=2))
+    found = forecast(plan, _options(place, flags))
+    if flags.report.format in ("json", "jsonl"):
+        click.echo(to_json(plan_object(str(plan.path), found)))
     else:
-        click.echo("\n".join(plan_lines(plan, found)))
+        click.echo("\n".join(plan_lines(str(plan.path), found)))

@@ -3,48 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from certify.certificates.gravity import VERDICT_CODES, gravest
+from certify.cli.flags import CheckFlags, parsed
 from certify.cli.options import option, problem_flags, report_flags, run_flags
+from certify.cli.problem_choice import model_files, other_files, problem_spec, require_writable
 from certify.errors import CertifyError, ExitCode, UsageError
 
 if TYPE_CHECKING:
     from certify.certificates.result import Result
-    from certify.models.spec.problem_file import ProblemSpec
-
-GRAVITY = [
-    ExitCode.INTERNAL,
-    ExitCode.REFUSED,
-    ExitCode.USAGE,
-    ExitCode.UNSUPPORTED,
-    ExitCode.NOT_CERTIFIED,
-    ExitCode.UNDECIDED,
-    ExitCode.OK,
-]
-VERDICT_CODES = {
-    "certified": ExitCode.OK,
-    "improvable": ExitCode.NOT_CERTIFIED,
-    "undecided": ExitCode.UNDECIDED,
-}
-OVERRIDES = [
-    "data",
-    "inputs",
-    "targets",
-    "loss",
-    "reduction",
-    "scale",
-    "weight_decay",
-    "hidden_bias",
-    "output_bias",
-    "scope",
-    "relative_gap",
-    "absolute_gap",
-]
+    from certify.cli.report_choice import Reports
 
 
 @click.command("check", short_help="Certificate, improvement or honest gap for one or more models.")
@@ -55,7 +27,7 @@ OVERRIDES = [
 @option("--output-model", type=click.Path(), help="Write the better model here when there is one.")
 @report_flags
 @click.pass_context
-def check_command(ctx: click.Context, /, models: tuple[str, ...], **flags: Any) -> None:  # noqa: ANN401
+def check_command(ctx: click.Context, /, models: tuple[str, ...], **found: Any) -> None:  # noqa: ANN401
     """Say how far each MODEL is from the global optimum over all widths, with proof.
 
     \b
@@ -67,15 +39,16 @@ def check_command(ctx: click.Context, /, models: tuple[str, ...], **flags: Any) 
     """  # noqa: D301 - \b keeps click from rewrapping
     from certify.cli.report_choice import Reports
 
-    for flag in ("output_model", "certificate"):
-        if flags[flag] and len(models) > 1:
-            raise UsageError(f"--{flag.replace('_', '-')} takes one model at a time")
-    with Reports(flags, models) as reports:
+    flags = parsed(CheckFlags, found)
+    for name, path in (("--output-model", flags.output_model), ("--certificate", flags.certificate)):
+        if path and len(models) > 1:
+            raise UsageError(f"{name} takes one model at a time")
+    with Reports(flags.report, (flags.certificate, flags.output_model), models) as reports:
         codes = [_check_one(model, flags, reports) for model in models]
-    ctx.exit(int(min(codes, key=GRAVITY.index)))
+    ctx.exit(int(gravest(codes)))
 
 
-def _check_one(model: str, flags: dict[str, Any], reports: Any) -> ExitCode:  # noqa: ANN401
+def _check_one(model: str, flags: CheckFlags, reports: Reports) -> ExitCode:
     try:
         result = _run(model, flags, reports)
     except CertifyError as error:
@@ -88,67 +61,32 @@ def _check_one(model: str, flags: dict[str, Any], reports: Any) -> ExitCode:  # 
     return code
 
 
-def _run(model: str, flags: dict[str, Any], reports: Any) -> Result:  # noqa: ANN401
+def _run(model: str, flags: CheckFlags, reports: Reports) -> Result:
     started = time.perf_counter()
     from certify.certificates.certificate_file import save_certificate
     from certify.models.loading import Problem
-    from certify.models.writers import ensure_writable, output_format, output_notes
+    from certify.models.writers import output_format, output_notes
     from certify.workflows.check import CheckOptions, run_check
     from certify.workflows.threads import use_threads
 
-    spec = problem_spec(model, flags)
-    for path in (flags["output_model"], flags["certificate"], *reports.files.paths):
-        if path:
-            require_no_input(path, [*model_files(spec), *other_files(spec, flags["problem"])])
-            ensure_writable(path)
-    problem = Problem.from_files(spec, flags["device"])
-    if flags["output_model"]:
-        output_format(flags["output_model"], problem.graph, headed=problem.trunk is not None)
-    use_threads(flags["threads"], problem)
-    options = CheckOptions(flags["seed"], flags["failure_probability"], time.perf_counter() - started)
+    spec, run = problem_spec(model, flags.problem), flags.run
+    read = [*model_files(spec), *other_files(spec, flags.problem.problem_file)]
+    require_writable((flags.output_model, flags.certificate, *reports.files.paths), read)
+    problem = Problem.from_files(spec, run.device)
+    if flags.output_model:
+        output_format(flags.output_model, problem.graph, headed=problem.trunk is not None)
+    use_threads(run.threads, problem)
+    load_seconds = time.perf_counter() - started
+    options = CheckOptions(seed=run.seed, failure_probability=run.failure_probability, load_seconds=load_seconds)
     with reports.progress(model) as listener:
         outcome = run_check(problem, options, listener)
     result = outcome.result
-    if flags["certificate"] and outcome.certificate is not None:
-        save_certificate(flags["certificate"], outcome.certificate)
-        result = replace(result, certificate=flags["certificate"])
-    if flags["output_model"] and result.descent:
-        problem.write(flags["output_model"], outcome.best)
-        notes = (*result.notes, *output_notes(flags["output_model"], problem.graph, headed=problem.trunk is not None))
-        descent = replace(result.descent, model_path=flags["output_model"])
+    if flags.certificate and outcome.certificate is not None:
+        save_certificate(flags.certificate, outcome.certificate)
+        result = replace(result, certificate=flags.certificate)
+    if flags.output_model and result.descent:
+        problem.write(flags.output_model, outcome.best)
+        notes = (*result.notes, *output_notes(flags.output_model, problem.graph, headed=problem.trunk is not None))
+        descent = replace(result.descent, model_path=flags.output_model)
         result = replace(result, descent=descent, notes=notes)
     return result
-
-
-def require_no_input(path: str, read: Sequence[Path]) -> None:
-    """Raise UsageError if an output would overwrite one of the files that are read."""
-    if Path(path).exists() and any(entry.exists() and Path(path).samefile(entry) for entry in read):
-        raise UsageError(f"{path}: this is an input; write the output elsewhere", code="overwrite")
-
-
-def model_files(spec: ProblemSpec) -> list[Path]:
-    """The model and the problem file beside it."""
-    from certify.models.spec.problem_file import problem_file_beside
-
-    return [spec.model.path, problem_file_beside(spec.model.path)]
-
-
-def other_files(spec: ProblemSpec, problem: str | None) -> list[Path]:
-    """The data, and the problem file where one is named."""
-    chosen = (spec.data.path, spec.data.inputs, spec.data.targets, problem)
-    return [Path(entry) for entry in chosen if isinstance(entry, str | Path)]
-
-
-def problem_spec(model: str, flags: dict[str, Any]) -> ProblemSpec:
-    """The problem file that belongs to a model, with the flags applied; or the flags alone."""
-    from certify.models.spec.overrides import Overrides
-    from certify.models.spec.problem_file import find_problem_file, load_problem_file, spec_from_flags
-
-    if not Path(model).is_file():
-        found = "is a folder, not a model file" if Path(model).is_dir() else "no such file"
-        raise UsageError(f"{model}: {found}", code="missing-file")
-    chosen = {name: flags[name] for name in OVERRIDES}
-    path = flags["problem"] or find_problem_file(model)
-    if path is None:
-        return spec_from_flags(model, Overrides(budget_seconds=flags["budget"], **chosen))
-    return load_problem_file(path).with_overrides(Overrides(model=model, budget_seconds=flags["budget"], **chosen))

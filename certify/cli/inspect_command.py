@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
-from certify.cli.options import option
+from certify.cli.options import format_option, option
 from certify.errors import ExitCode, UsageError
 
 
 @click.command("inspect", short_help="Layers, degree of homogeneity, subnetworks, and what could be certified.")
 @click.argument("model", type=click.Path())
 @option("--problem", type=click.Path(), help="Problem file with `layers:`; otherwise the one beside MODEL.")
-@option(
-    "--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True, help="On stdout."
-)
+@format_option("text", "json")
 @option("--no-color", is_flag=True, help="Plain text.")
 @click.pass_context
-def inspect_command(ctx: click.Context, /, model: str, **flags: Any) -> None:  # noqa: ANN401
+def inspect_command(ctx: click.Context, model: str, problem: str | None, format: str, no_color: bool) -> None:
     """Show how certify reads MODEL; nothing in the file is run, and no data are needed.
 
     Every layer is shown with its degree of homogeneity: in its input, and in all parameters up to it.
@@ -28,19 +24,28 @@ def inspect_command(ctx: click.Context, /, model: str, **flags: Any) -> None:  #
     from certify.bounds.costs import expected_bounds
     from certify.models.inspect import inspect_model
     from certify.models.spec.problem_file import find_problem_file, load_problem_file
+    from certify.problem import KINDS, PolarForm
     from certify.reports.inspection import inspection_object, print_inspection
 
     if not Path(model).is_file():
         raise UsageError(f"{model}: no such file", code="missing-file")
-    path = flags["problem"] or find_problem_file(model)
+    path = problem or find_problem_file(model)
     layers = load_problem_file(path).model.layers if path else None
     found = inspect_model(model, layers)
-    one = found.subnetworks[0] if found.family and found.subnetworks else None
-    bounds = () if one is None else expected_bounds(one.family, one.inputs, one.outputs)
-    if flags["format_"] == "json":
+    forms = {kind.name: kind.polar for kind in KINDS}
+    served = [row for row in found.subnetworks if found.family and row.kind is not None]
+    alike: dict[tuple[type[PolarForm], tuple[int, int]], list[str]] = {}
+    for row in served:
+        alike.setdefault((forms[str(row.kind)], (row.inputs, row.outputs)), []).append(row.family)
+    bounds = tuple(
+        bound
+        for (form, sizes), families in alike.items()
+        for bound in expected_bounds(form, tuple(dict.fromkeys(families)), sizes, alone=len(served) == 1)
+    )
+    if format == "json":
         from certify.reports.result_json import to_json
 
         click.echo(to_json(inspection_object(found, bounds)))
     else:
-        print_inspection(found, bounds, color=not flags["no_color"])
+        print_inspection(found, bounds, color=not no_color)
     ctx.exit(int(ExitCode.UNSUPPORTED if found.problems else ExitCode.OK))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import reduce
 from typing import Any, TypeVar
 
 import click
@@ -12,7 +13,6 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 UNITS = {"": 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 BIASES = ["penalized", "free", "absent"]
-FORMATS = ["text", "json", "jsonl", "markdown"]
 OUTPUT_HELP = (
     "Also write a report; repeatable. FORMAT: json, jsonl, markdown, junit, sarif, github, html, prometheus, csv. "
     "PATH - is stdout, in place of the text."
@@ -39,19 +39,27 @@ def option(*names: str, **settings: Any) -> Callable[[Command], Command]:  # noq
     return click.option(*names, envvar=variable, show_envvar=False, **settings)
 
 
+def format_option(*formats: str) -> Callable[[Command], Command]:
+    """The option `--format`, the first one being the default."""
+    return option("--format", type=click.Choice(formats), default=formats[0], show_default=True, help="On stdout.")
+
+
 def combined(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """Apply several decorators, the first one outermost."""
 
     def decorate(command: Command) -> Command:
-        for decorator in reversed(decorators):
-            command = decorator(command)
-        return command
+        return reduce(lambda found, decorator: decorator(found), reversed(decorators), command)
 
     return decorate
 
 
 problem_flags = combined(
-    option("--problem", type=click.Path(), help="Problem file; otherwise MODEL's own .problem.yaml beside it."),
+    option(
+        "--problem",
+        "problem_file",
+        type=click.Path(),
+        help="Problem file; otherwise MODEL's own .problem.yaml beside it.",
+    ),
     option("--data", type=click.Path(), help="Data file: .npz, .npy, .safetensors or .csv."),
     option("--inputs", help="Name of the inputs in the data file."),
     option("--targets", help="Name of the targets in the data file."),
@@ -81,7 +89,7 @@ run_flags = combined(
 )
 
 report_flags = combined(
-    option("--format", "format_", type=click.Choice(FORMATS), default="text", show_default=True, help="On stdout."),
+    format_option("text", "json", "jsonl", "markdown"),
     option("--output", "outputs", multiple=True, metavar="FORMAT=PATH", help=OUTPUT_HELP),
     option("--quiet", "-q", is_flag=True, help="Only the verdict line of each model, and no progress."),
     option("--verbose", "-v", is_flag=True, help="More rows, and more progress."),

@@ -7,25 +7,21 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import final
 
 import click
 
+from certify.certificates.gap import relative_gap
+from certify.progress import Listener, Progress, silent
 from certify.reports import phrases
-from certify.workflows.listener import Listener, silent
 
 # Off a terminal, at most one line in this many seconds.
 PLAIN_INTERVAL = 2.0
 
 
 @contextmanager
-def progress_view(model: str, quiet: bool, color: bool) -> Iterator[Listener]:
-    """A listener for one model.
-
-    Args:
-        model: name to show.
-        quiet: show nothing.
-        color: allow styles.
-    """
+def progress_view(model: str, *, quiet: bool, color: bool) -> Iterator[Listener]:
+    """A listener for one model."""
     if quiet:
         yield silent
     elif sys.stderr.isatty():
@@ -33,28 +29,39 @@ def progress_view(model: str, quiet: bool, color: bool) -> Iterator[Listener]:
 
         console = Console(stderr=True, no_color=not color, highlight=False)
         with console.status(f"{model}: reading the landscape") as status:
-            yield lambda phase, upper, lower, detail: status.update(interval_line(phase, upper, lower, detail))
+            yield lambda event: status.update(interval_line(event))
     else:
         yield _PlainLines(model)
 
 
+@final
 class _PlainLines:
     """Writes a line now and then."""
 
     def __init__(self, model: str) -> None:
-        self.model, self.last = model, time.monotonic()
+        self._model, self._last = model, time.monotonic()
 
-    def __call__(self, phase: str, upper: float, lower: float, detail: str) -> None:
+    def __call__(self, event: Progress) -> None:
         """Write the line if the last one is old enough."""
         now = time.monotonic()
-        if now - self.last >= PLAIN_INTERVAL:
-            self.last = now
-            click.echo(f"{self.model}: {interval_line(phase, upper, lower, detail)}", err=True)
+        if now - self._last >= PLAIN_INTERVAL:
+            self._last = now
+            click.echo(f"{self._model}: {interval_line(event)}", err=True)
 
 
-def interval_line(phase: str, upper: float, lower: float, detail: str) -> str:
+def interval_line(event: Progress) -> str:
     """Where the optimum lies so far, in one line."""
-    if not math.isfinite(lower):
-        return f"{phase}: best objective {phrases.at_most(upper)}  ({detail})"
-    gap = (upper - lower) / max(abs(upper), 1e-300)
-    return f"{phase}: {phrases.at_least(lower)} ≤ optimum ≤ {phrases.at_most(upper)}, gap {gap:.2%}  ({detail})"
+    upper, lower, words = event.objective, event.lower_bound, _words(event)
+    if upper is None:
+        return f"{event.phase}{words}"
+    if lower is None or not math.isfinite(lower):
+        return f"{event.phase}: best objective {phrases.at_most(upper)}{words}"
+    gap = relative_gap(upper - lower, upper)
+    return f"{event.phase}: {phrases.at_least(lower)} ≤ optimum ≤ {phrases.at_most(upper)}, gap {gap:.2%}{words}"
+
+
+def _words(event: Progress) -> str:
+    method = f"{event.method}: {event.detail}" if event.method and event.detail else event.method or event.detail
+    polar = "" if event.polar is None else f"polar at most {event.polar[1]:.4f} λ"
+    words = ", ".join(part for part in (method, polar) if part)
+    return f"  ({words})" if words else ""

@@ -10,6 +10,7 @@ from typing import final
 
 import click
 
+from certify.cli.flags import ReportFlags
 from certify.errors import UsageError
 from certify.models.writers import ensure_writable
 from certify.reports.formats import FORMATS
@@ -26,31 +27,33 @@ class ReportFiles:
     """The reports asked for by `--output`.
 
     Attributes:
-        on_stdout: whether one of them takes standard output.
+        text_on_stdout: whether standard output has the text, and neither one of them nor another format.
         paths: of those that are files.
     """
 
-    def __init__(self, outputs: Iterable[str], others: Iterable[str | None] = ()) -> None:
-        """Check formats and paths.
-
-        Args:
-            outputs: values of `--output`.
-            others: further paths that the run writes.
+    def __init__(self, flags: ReportFlags, others: Iterable[str | None]) -> None:
+        """Check formats and paths; `others` are further paths that the run writes.
 
         Raises:
-            UsageError: a format is unknown, a path cannot be written or is given twice.
+            UsageError: a format is unknown, a path cannot be written, or is given twice.
         """
-        self._files = [_parsed(entry) for entry in outputs]
-        self.on_stdout = any(path == STDOUT for _, path in self._files)
+        self._format = flags.format
+        self._files = [_parsed(entry) for entry in flags.outputs]
         self.paths = [path for _, path in self._files if path != STDOUT]
         _require_distinct([path for _, path in self._files] + [path for path in others if path])
+        on_stdout = len(self.paths) < len(self._files)
+        if on_stdout and flags.format != "text":
+            raise UsageError(f"--format {flags.format} and an --output to - both take standard output; give one a path")
+        self.text_on_stdout = flags.format == "text" and not on_stdout
 
     def write(self, report: Report) -> None:
-        """Write all reports; each file is there whole or as it was before.
+        """Print the report where stdout has a format for it, and write the others; each file is whole or as it was.
 
         Raises:
             UsageError: files could not be written after all; the others were.
         """
+        if self._format in ("json", "markdown"):
+            click.echo(FORMATS[self._format](report), nl=False)
         report = replace(report, entries=tuple(map(_placed, report.entries)))
         faults = [fault for kind, path in self._files if (fault := _write(FORMATS[kind](report), path))]
         summary = os.environ.get("GITHUB_STEP_SUMMARY")

@@ -7,7 +7,7 @@ import json
 import click
 
 from certify.cli.each_file import for_each_file
-from certify.cli.options import option
+from certify.cli.options import format_option, option
 from certify.errors import ExitCode, UsageError
 
 CODES = {"valid": ExitCode.OK, "invalid": ExitCode.NOT_CERTIFIED, "refused": ExitCode.REFUSED}
@@ -18,9 +18,7 @@ CODES = {"valid": ExitCode.OK, "invalid": ExitCode.NOT_CERTIFIED, "refused": Exi
 @option("--model", type=click.Path(), help="Model file that the weights must be those of.")
 @option("--data", type=click.Path(), multiple=True, help="Data file; twice for a .npy pair: inputs, then targets.")
 @option("--exact", is_flag=True, help="Compute in integers and rigorous balls; needs python-flint, takes longer.")
-@option(
-    "--format", "format_", type=click.Choice(["text", "json"]), default="text", show_default=True, help="On stdout."
-)
+@format_option("text", "json")
 @click.pass_context
 def verify_command(
     ctx: click.Context,
@@ -28,7 +26,7 @@ def verify_command(
     model: str | None,
     data: tuple[str, ...],
     exact: bool,
-    format_: str,
+    format: str,
 ) -> None:
     """Recompute everything that each CERTIFICATE claims, with numpy alone and with rounding accounted for.
 
@@ -46,10 +44,11 @@ def verify_command(
         raise UsageError("--model and --data belong to one certificate; verify them one at a time")
 
     def verified(path: str) -> ExitCode:
-        from certify.workflows.verify import verdict_lines, verdict_object, verify
+        from certify.reports.verification import verdict_lines, verdict_object
+        from certify.workflows.verify import verify
 
         verdict = verify(path, model, data, exact=exact)
-        if format_ == "json":
+        if format == "json":
             click.echo(json.dumps(verdict_object(verdict, path)))
         else:
             click.echo("\n".join(verdict_lines(verdict, path)))

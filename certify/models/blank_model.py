@@ -28,8 +28,8 @@ def blank_weights(spec: ProblemSpec, data: Arrays) -> WeightFile:
     if len(linear) != 2 or any(entry.name is None for entry in entries if entry.op in ("linear", "skip")):
         found = ", ".join(f"{entry.op}: {entry.name}" if entry.name else entry.op for entry in entries) or "none"
         raise UsageError(
-            f"layers: {found}; from scratch needs two linear layers with nothing, relu or square between them, for "
-            "example --layers linear:fc1,relu,linear:fc2",
+            f"layers: {found}; from scratch needs two linear layers with nothing, relu, leaky_relu, abs or square "
+            "between them, for example --layers linear:fc1,relu,linear:fc2",
             code="layers-needed",
         )
     inputs, outputs = data.inputs.shape[1], _outputs(spec, data.targets)

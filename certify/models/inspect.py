@@ -18,10 +18,11 @@ from certify.models.model_file import layered
 from certify.models.model_shapes import read_model_shapes
 from certify.models.readers.weight_file import WeightFile
 from certify.models.spec.layer_list import parse_layers
+from certify.models.theory.branches import live_width
 from certify.models.theory.degrees import layer_degree
-from certify.models.theory.homogeneity import Standing, standing_of
 from certify.models.theory.obstacles import Obstacle
-from certify.models.theory.parallel import Kind
+from certify.models.theory.parallel import Sort
+from certify.models.theory.standing import Layout, Standing, standing_of
 
 QUADRATIC_NOTE = (
     "degree 3: weight decay has degree 2, so the certificate needs penalty: "
@@ -65,6 +66,7 @@ class SubnetworkRow:
         width: number r of them.
         layers: operations of one, in the order in which they run.
         weights: shapes of the weights of one, by the name of the parameter in the model.
+        kind: name of the kind that bounds serve, or None.
     """
 
     family: str
@@ -72,6 +74,7 @@ class SubnetworkRow:
     width: int
     layers: tuple[str, ...]
     weights: dict[str, tuple[int, ...]]
+    kind: str | None = None
 
     @property
     def inputs(self) -> int:
@@ -155,39 +158,44 @@ def inspection_of(graph: LayerGraph) -> Inspection:
 
 
 def _inspection(graph: LayerGraph, standing: Standing | None, problems: tuple[Obstacle, ...]) -> Inspection:
-    form = None if standing is None or problems else standing.two_layer
-    kinds = () if standing is None or standing.form is None else standing.form.kinds
-    family = None if form is None else form.family
-    quadratic = (QUADRATIC_NOTE,) if family == "quadratic" else ()
+    layout = None if standing is None or problems else standing.layout
+    sorts = () if standing is None or standing.form is None else standing.form.sorts
+    rows = tuple(_subnetwork(sort, layout, place) for place, sort in enumerate(sorts))
+    family = None if layout is None else " + ".join(dict.fromkeys(sort.family for sort in sorts)) or "single-layer"
+    cubic = (QUADRATIC_NOTE,) if layout is not None and any(x.kind.degree != 2 for x in layout.neurons) else ()
     notes = graph.notes if standing is None else standing.graph.notes
     assumed = () if standing is None or standing.form is None else standing.form.notes
     return Inspection(
         layers=tuple(_row(graph, layer, standing) for layer in graph.layers),
         family=family,
-        degree=kinds[0].degree if form and kinds else None,
-        width=kinds[0].width if form and kinds else None,
-        subnetworks=tuple(_subnetwork(kind) for kind in kinds),
+        degree=max(sort.degree for sort in sorts) if layout and sorts else None,
+        width=sum(row.width for row in rows) if layout and sorts else None,
+        subnetworks=rows,
         parameters={name: tuple(tensor.shape) for name, tensor in graph.parameters.items()},
         weight_degrees={} if standing is None else standing.degrees.parameters,
         penalized=_penalized(graph if standing is None else standing.graph),
         format=graph.format,
         path=graph.path,
         sha256=graph.sha256,
-        notes=(*notes, *assumed, *quadratic),
+        notes=(*notes, *assumed, *cubic),
         problems=problems,
     )
 
 
 def _penalized(graph: LayerGraph) -> tuple[str, ...]:
-    """All parameters but the statistics that a layer keeps."""
+    """All parameters but frozen ones and the statistics that a layer keeps."""
     kept = {name for layer in graph.layers for role, name in layer.parameters.items() if role.startswith("running_")}
-    return tuple(name for name in graph.parameters if name not in kept)
+    return tuple(name for name in graph.parameters if name not in kept | graph.frozen)
 
 
 def _row(graph: LayerGraph, layer: Layer, standing: Standing | None) -> LayerRow:
     shapes = {name: tuple(graph.parameters[name].shape) for name in layer.parameters.values()}
-    skip = None if standing is None or standing.two_layer is None else standing.two_layer.skip
-    op = "skip" if skip is not None and skip.name == layer.name else layer.op
+    skips = (
+        ()
+        if standing is None or standing.layout is None or not standing.layout.sorts
+        else standing.layout.outside.skips
+    )
+    op = "skip" if layer.name in [skip.name for skip in skips] else layer.op
     values = {} if standing is None else standing.degrees.values
     broken = [] if standing is None else [found.layer.name for found in standing.degrees.breaks]
     remark = "breaks" if layer.name in broken else "" if layer.name in values else _removal(layer)
@@ -198,6 +206,10 @@ def _removal(layer: Layer) -> str:
     return "folded" if layer.op == "batch_norm" else "removed"
 
 
-def _subnetwork(kind: Kind) -> SubnetworkRow:
-    weights = {name: tuple(tensor.shape[1:]) for name, tensor in kind.graph.parameters.items()}
-    return SubnetworkRow(kind.family, kind.degree, kind.width, tuple(x.op for x in kind.graph.layers), weights)
+def _subnetwork(sort: Sort, layout: Layout | None, place: int) -> SubnetworkRow:
+    trained = {name: t for name, t in sort.graph.parameters.items() if name not in sort.graph.frozen}
+    weights = {name: tuple(tensor.shape[1:]) for name, tensor in trained.items()}
+    kind = None if layout is None else layout.neurons[place].kind.name
+    operations = tuple(layer.op for layer in sort.graph.layers)
+    width = sort.width if layout is None else sum(live_width(layout, cut) for cut in sort.cuts)
+    return SubnetworkRow(sort.family, sort.degree, width, operations, weights, kind)

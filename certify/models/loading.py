@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, cast, final
+from typing import TYPE_CHECKING, Any, Self, final
 
 import numpy as np
 import torch
@@ -26,11 +26,11 @@ from certify.models.source import HeadScope, Source, Tolerance
 from certify.models.spec.problem_file import SCHEMA, PenaltySpec, ProblemSpec
 from certify.models.spec.problem_validation import validated
 from certify.models.theory.bias_policy import Conventions
+from certify.models.theory.decays import Charge, Decays
 from certify.models.theory.decompose import Decomposition, decompose, require_input_size, require_same_outputs
 from certify.models.theory.head import Head, features_digest, features_of, head_of
-from certify.models.theory.reduce import reduced
 from certify.models.writers import network_parameters, write_network
-from certify.problem import LossSpec, Objective, ParallelNetwork, Penalty, ProductOfNorms, WeightDecay
+from certify.problem import LossSpec, Objective, ParallelNetwork, ProductOfNorms
 
 if TYPE_CHECKING:
     from certify.models.spec.yaml_document import Location
@@ -52,6 +52,7 @@ class Problem:
         graph: the model, or its head, as layers; with `decomposition`, the way back to a file (see `writers`).
         decomposition: how the layers became the network.
         terms: how the loss was stated.
+        inputs: what the layers of `graph` read, (n, …).
         trunk: the frozen layers before the head that `graph` is, None where it is the whole model.
     """
 
@@ -63,6 +64,7 @@ class Problem:
     graph: LayerGraph
     decomposition: Decomposition
     terms: LossTerms
+    inputs: Tensor
     trunk: LayerGraph | None = None
 
     @classmethod
@@ -107,7 +109,7 @@ class Problem:
         X: Data,  # noqa: N803
         y: Data,
         *,
-        weight_decay: float | None = None,
+        weight_decay: float | Mapping[str, float] | None = None,
         penalty: Mapping[str, Any] | None = None,
         loss: str = "mse",
         reduction: str = "mean",
@@ -126,10 +128,11 @@ class Problem:
         """The problem of a live module; the arguments are the keys of a problem file.
 
         Args:
-            model: two linear layers with nothing, ReLU or a square between them; with `scope="head"`, any that ends so.
+            model: a sum of subnetworks of two weights that bounds serve; with `scope="head"`, any that ends so.
             X: inputs (n, d), or (n, …) as the layers before a head read them.
             y: targets (n,) or (n, c).
-            weight_decay: as given to `torch.optim.SGD` or `Adam`; or else give `penalty`.
+            weight_decay: as given to `torch.optim.SGD` or `Adam`, or by name or pattern of parameters, as with their
+                parameter groups; or else give `penalty`.
             penalty: the `penalty` section of a problem file.
             loss: name of the loss.
             reduction: `mean` or `sum`.
@@ -151,12 +154,13 @@ class Problem:
             UnsupportedError: a model or penalty outside the theory.
         """
         place = find_device(device)
+        decay = dict(weight_decay) if isinstance(weight_decay, Mapping) else weight_decay
         content = {
             "schema": SCHEMA,
             "model": {"path": "live"},
             "data": {"path": "live"},
             "loss": {"name": loss, "reduction": reduction, "scale": scale},
-            "penalty": dict(penalty or {}) | ({} if weight_decay is None else {"weight_decay": weight_decay}),
+            "penalty": dict(penalty or {}) | ({} if decay is None else {"weight_decay": decay}),
             "biases": dict(biases or {}),
             "scope": scope,
             "tolerance": {"relative_gap": relative_gap, "absolute_gap": absolute_gap},
@@ -219,20 +223,18 @@ class Problem:
     def write(self, path: str | Path, network: ParallelNetwork) -> None:
         """Write a network of this problem, of any width, as a model file; see `writers.write_network`."""
         frozen = None if self.trunk is None else self.trunk.parameters
-        write_network(path, self.graph, self.decomposition, network, frozen)
+        write_network(path, self.graph, self.decomposition, network, self.inputs.shape[1:], frozen)
 
     def with_network(self, network: ParallelNetwork) -> Problem:
         """The same question about another network, of any width, that is in no file."""
         parameters = network_parameters(self.graph, self.decomposition, network)
-        digest, count = digest_of(parameters), sum(tensor.numel() for tensor in parameters.values())
+        digest, count = digest_of(parameters), self.graph.trained_scalars(parameters)
         source = replace(self.source, model_path=None, model_sha256=digest, width=network.width, parameters=count)
-        return replace(
-            self,
-            network=network,
-            source=source,
-            graph=replace(self.graph, parameters=parameters, path=None, sha256=digest),
-            decomposition=replace(self.decomposition, network=network),
-        )
+        graph = replace(self.graph, parameters=parameters, path=None, sha256=digest)
+        before = self.decomposition
+        after = decompose(graph, before.conventions, before.charge)
+        after = replace(after, network=network)
+        return replace(self, network=network, source=source, graph=graph, decomposition=after)
 
     @classmethod
     def _assembled(cls, spec: ProblemSpec, judged: _Judged, data: Arrays, device: torch.device) -> Self:
@@ -240,8 +242,8 @@ class Problem:
         where = str(data.path or "data")
         if head is not None:
             data = replace(data, inputs=features_of(head.trunk, data.inputs, device, where))
-        require_input_size(graph, data.inputs, where)
-        local = _on_device(decomposition, device)
+        require_input_size(decomposition, data.inputs, where)
+        local = _on_device(decomposition.on(data.inputs), device)
         objective = _objective(spec, local, data, device)
         placed = replace(graph, parameters={name: t.to(device) for name, t in graph.parameters.items()})
         require_same_outputs(placed, objective, local.network, data.inputs.to(device))
@@ -254,6 +256,7 @@ class Problem:
             graph=graph,
             decomposition=local,
             terms=LossTerms.of(spec, data),
+            inputs=data.inputs,
             trunk=None if head is None else head.trunk,
         )
 
@@ -264,7 +267,7 @@ class _Judged:
     """A model, or its head, that the theory serves, before there are data.
 
     Attributes:
-        graph: reduced to two layers.
+        graph: simplified.
         decomposition: as a parallel network.
         head: what `graph` is the head of, None where it is the whole model.
     """
@@ -276,34 +279,34 @@ class _Judged:
 
 def _judged(spec: ProblemSpec, whole: LayerGraph) -> _Judged:
     head = head_of(whole) if spec.scope == "head" else None
-    graph = reduced(whole if head is None else head.graph)
-    return _Judged(graph, decompose(graph, _conventions(spec), _penalty(spec.penalty)), head)
+    decomposition = decompose(whole if head is None else head.graph, _conventions(spec), _charge(spec.penalty))
+    return _Judged(decomposition.layout.graph, decomposition, head)
 
 
 def _conventions(spec: ProblemSpec) -> Conventions:
     return Conventions(spec.biases.hidden, spec.biases.output, spec.skip)
 
 
-def _penalty(spec: PenaltySpec) -> Penalty:
-    if spec.product_of_norms is not None:
-        return ProductOfNorms(spec.product_of_norms.strength, spec.product_of_norms.powers)
+def _charge(spec: PenaltySpec) -> Charge:
+    if spec.weight_decay is not None:
+        return Decays(spec.weight_decay)
+    product = spec.product_of_norms
     # The schema demands exactly one of the two.
-    return WeightDecay(cast("float", spec.weight_decay))
+    assert product is not None
+    return ProductOfNorms(product.strength, product.powers)
 
 
 def _objective(spec: ProblemSpec, decomposition: Decomposition, data: Arrays, device: torch.device) -> Objective:
-    outputs = decomposition.network.factors[-1].shape[1]
+    outputs = decomposition.network.coefficients.shape[1]
     loss = LossSpec(spec.loss.name, spec.loss.reduction, spec.loss.scale)
     weights = None if data.sample_weights is None else data.sample_weights.to(device)
     mask = None if data.mask is None else data.mask.to(device)
     inputs = data.inputs.to(device)
     return Objective(
-        kind=decomposition.kind,
-        inputs=decomposition.hidden_inputs(inputs),
-        free_inputs=decomposition.free_inputs,
+        branches=decomposition.branches_on(inputs),
         convex=decomposition.convex_part(inputs),
         loss=loss.bind(data.targets.to(device), outputs, weights, mask),
-        penalty=_penalty(spec.penalty),
+        offset=decomposition.offset(inputs),
     )
 
 
@@ -315,21 +318,22 @@ def _source(judged: _Judged, data: Arrays) -> Source:
     return Source(
         model_path=graph.path,
         model_sha256=graph.sha256,
-        family=decomposition.kind.name,
-        degree=decomposition.kind.degree,
+        family=decomposition.family,
+        degree=decomposition.degree,
         width=decomposition.network.width,
-        parameters=sum(tensor.numel() for tensor in graph.parameters.values()),
+        parameters=graph.trained_scalars(graph.parameters),
         data_path=data.path,
         data_sha256=data.sha256,
-        notes=graph.notes,
+        notes=(*graph.notes, *decomposition.layout.notes),
         head=scope,
+        digest_complete=graph.digest_complete,
     )
 
 
 def _on_device(decomposition: Decomposition, device: torch.device) -> Decomposition:
-    factors = tuple(factor.to(device) for factor in decomposition.network.factors)
-    network = ParallelNetwork(factors, decomposition.network.coefficients.to(device))
-    return replace(decomposition, network=network)
+    network = decomposition.network
+    stacks = tuple(tuple(factor.to(device) for factor in stack) for stack in network.stacks)
+    return replace(decomposition, network=ParallelNetwork(stacks, network.coefficients.to(device)))
 
 
 def _estimator_argument(location: Location, _of_key: bool) -> str:

@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-# Ends a note about values that were read from another file than the one whose digest is the model's.
-LEFT_OUT_OF_DIGEST = "which the digest of the model leaves out"
-
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -56,6 +53,7 @@ class Source:
         data_sha256: digest of the file, or of the arrays.
         notes: assumptions and conversions.
         head: which head the problem is about, None where it is about the whole model.
+        digest_complete: whether the digest of the model covers all of its values.
     """
 
     model_path: Path | None
@@ -68,3 +66,4 @@ class Source:
     data_sha256: str
     notes: tuple[str, ...]
     head: HeadScope | None = None
+    digest_complete: bool = True

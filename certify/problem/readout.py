@@ -74,5 +74,5 @@ class Readout:
 
     def _channels(self, second: Tensor) -> Tensor:
         assert self.weights is not None
-        places = self.weights.shape[-1]
-        return second.reshape(len(second), second.shape[1] // places, places)
+        reach = self.weights.shape[-1]
+        return second.reshape(len(second), second.shape[1] // reach, reach)

@@ -26,7 +26,7 @@ def item_line(item: AuditItem) -> str:
     return f"{item.outcome:<10}  {item.name}{shown}  {item.seconds:.2f} s{origin}{counts}"
 
 
-def print_audit(console: Console, audit: AuditResult, verbose: bool) -> None:
+def print_audit(console: Console, audit: AuditResult, *, verbose: bool) -> None:
     """The whole audit; of many items only those that count, unless `verbose`."""
     rows = audit.items if verbose or len(audit.items) <= MOST_ROWS else audit.unmet
     if rows:
@@ -77,6 +77,5 @@ def _summary(audit: AuditResult) -> str:
         parts.append(f"{len(audit.left_out)} not run")
     if audit.interrupted:
         parts.append("[red]interrupted[/]; go on with --resume")
-    asked = "all as asked" if not audit.unmet else f"[red]{len(audit.unmet)} not as asked[/]"
-    parts.append(asked)
+    parts.append("all as asked" if not audit.unmet else f"[red]{len(audit.unmet)} not as asked[/]")
     return f"{escape(audit.file)}: {'; '.join(parts)}; {audit.seconds:.1f} s, exit code {audit.exit_code}"

@@ -30,7 +30,7 @@ def inspection_object(found: Inspection, bounds: tuple[ExpectedBound, ...]) -> d
     return {"schema": SCHEMA, **content, "bounds": [asdict(bound) for bound in bounds]}
 
 
-def print_inspection(found: Inspection, bounds: tuple[ExpectedBound, ...], color: bool) -> None:
+def print_inspection(found: Inspection, bounds: tuple[ExpectedBound, ...], *, color: bool) -> None:
     """Print the inspection on stdout."""
     terminal = sys.stdout.isatty()
     console = Console(file=sys.stdout, no_color=not color, highlight=False, width=None if terminal else WIDTH)
@@ -48,8 +48,11 @@ def _print(console: Console, found: Inspection, bounds: tuple[ExpectedBound, ...
         console.print(_heading("layers"), _layer_table(found))
     if found.subnetworks:
         console.print(_heading("subnetworks"), _subnetwork_table(found.subnetworks))
-    if bounds:
-        console.print(_heading("bounds on the polar, cheapest first"), _bound_table(bounds))
+    groups = dict.fromkeys((bound.families, bound.sizes) for bound in bounds)
+    for families, (columns, scores) in groups:
+        alike = tuple(bound for bound in bounds if (bound.families, bound.sizes) == (families, (columns, scores)))
+        whose = f" of {' and '.join(families)} subnetworks (h = {columns}, m = {scores})" if len(groups) > 1 else ""
+        console.print(_heading(f"bounds on the polar{whose}, cheapest first"), _bound_table(alike))
     if found.penalized:
         console.print(_heading("penalized by weight decay"), _indented(", ".join(_some(found.penalized))))
     if found.notes:
@@ -108,8 +111,7 @@ def _subnetwork_table(rows: tuple[SubnetworkRow, ...]) -> Table:
 def _bound_table(bounds: tuple[ExpectedBound, ...]) -> Table:
     table = _table("method", "expected cost")
     for bound in bounds:
-        cost = bound.cost if bound.applies else "not for so many inputs or outputs"
-        table.add_row(bound.method, cost, style="" if bound.applies else "dim")
+        table.add_row(bound.method, bound.cost, style="" if bound.applies else "dim")
     return table
 
 

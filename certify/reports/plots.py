@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import final
 
+from certify.certificates.gap import relative_gap
 from certify.certificates.result import Result
 from certify.certificates.verdict import allowance
 from certify.reports import phrases
@@ -19,13 +20,7 @@ METER_DECADES = 8
 @final
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A labelled position.
-
-    Attributes:
-        key: what it marks; the class of its element.
-        label: text beside it.
-        at: percent of the width.
-    """
+    """A labelled position, in percent of the width; `key` is the class of its element."""
 
     key: str
     label: str
@@ -130,9 +125,10 @@ def gap_meter(result: Result) -> Meter | None:
     """The relative gap against the tolerance, both as shares of the objective; None without a proof."""
     if result.proof == "none":
         return None
-    scale = max(abs(result.objective), 1e-300)
     allowed = allowance(result.objective, result.relative_gap_tolerance, result.absolute_gap_tolerance)
-    return Meter(_decades(result.relative_gap), _decades(allowed / scale), result.verdict == "certified")
+    return Meter(
+        _decades(result.relative_gap), _decades(relative_gap(allowed, result.objective)), result.verdict == "certified"
+    )
 
 
 def _decades(share: float) -> float:

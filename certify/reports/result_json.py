@@ -17,9 +17,8 @@ SCHEMA = "certify.result/1"
 
 def result_object(result: Result) -> dict[str, Any]:
     """The result as a JSON-ready dictionary, keys in the order of the schema."""
-    return {
-        key: _finite(value)
-        for key, value in {
+    return finite(
+        {
             "schema": SCHEMA,
             "tool": {"name": "certify", "version": __version__},
             "verdict": result.verdict,
@@ -31,10 +30,7 @@ def result_object(result: Result) -> dict[str, Any]:
             "lower_bound": result.lower_bound,
             "best_known": result.best_known,
             "gap": {"absolute": result.gap, "relative": result.relative_gap},
-            "tolerance": {
-                "relative_gap": result.relative_gap_tolerance,
-                "absolute_gap": result.absolute_gap_tolerance,
-            },
+            "tolerance": {"relative_gap": result.relative_gap_tolerance, "absolute_gap": result.absolute_gap_tolerance},
             "achieved_share": result.achieved_share,
             "proof": result.proof,
             "failure_probability": result.failure_probability,
@@ -47,8 +43,8 @@ def result_object(result: Result) -> dict[str, Any]:
             "seconds": asdict(result.seconds),
             "environment": asdict(result.environment),
             "notes": list(result.notes),
-        }.items()
-    }
+        }
+    )
 
 
 def error_object(model: str, code: str, exit_code: int, message: str) -> dict[str, Any]:
@@ -62,6 +58,11 @@ def error_object(model: str, code: str, exit_code: int, message: str) -> dict[st
         "exit_code": exit_code,
         "model": {"path": model},
     }
+
+
+def finite(content: dict[str, Any]) -> dict[str, Any]:
+    """Plain data with None for numbers that are not finite: an infinite bound says nothing and is written as null."""
+    return {key: _finite(value) for key, value in content.items()}
 
 
 def json_report(report: Report) -> str:
@@ -85,9 +86,11 @@ def _array(objects: list[Content]) -> str:
 
 
 def _finite(value: Any) -> Any:  # noqa: ANN401
-    """Replace non-finite numbers by None: an infinite bound says nothing and is written as null."""
-    if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
+    match value:
+        case dict():
+            return finite(value)
+        case list() | tuple():
+            return [_finite(entry) for entry in value]
+        case float():
+            return value if math.isfinite(value) else None
     return value

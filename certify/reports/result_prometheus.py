@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
-from certify.certificates.audit_result import OUTCOMES
+from certify.certificates.gravity import OUTCOMES
 from certify.certificates.result import GapBreakdown, Result
 from certify.reports.report import Entry, Report
 from certify.version import __version__

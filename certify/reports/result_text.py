@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from certify.certificates.result import Result
 from certify.reports import phrases
+from certify.reports.labelled_rows import print_rows
 from certify.reports.report import Report
 
 STYLES = {"certified": "bold green", "improvable": "bold yellow", "undecided": "bold cyan"}
-# Off a terminal, rows are single unwrapped lines with labels of this width.
-LABEL_WIDTH = 12
-# On a terminal the labels are as wide as the longest of them, so that what follows a result can line up with it.
-TERMINAL_LABEL_WIDTH = len("best known")
 
 
-def print_result(console: Console, result: Result, verbose: bool = False) -> None:
+def print_result(console: Console, result: Result, *, verbose: bool = False) -> None:
     """Print one result; nothing else goes to this console."""
     name = result.model.path or "live model"
     console.print(Text.assemble((result.verdict, STYLES[result.verdict]), "  ", (name, "bold")), soft_wrap=True)
-    rows = _rows(result, verbose)
-    if not console.is_terminal:
-        for label, text in rows:
-            console.print(Text(f"  {label:<{LABEL_WIDTH}}{text}"), soft_wrap=True)
-        return
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", no_wrap=True, min_width=TERMINAL_LABEL_WIDTH)
-    table.add_column(overflow="fold")
-    for label, text in rows:
-        table.add_row(label, Text(text))
-    console.print(Padding(table, (0, 0, 0, 2)))
+    print_rows(console, _rows(result, verbose=verbose))
 
 
 def print_summary(console: Console, report: Report) -> None:
@@ -40,7 +25,7 @@ def print_summary(console: Console, report: Report) -> None:
     console.print(Text(phrases.counted(report)))
 
 
-def _rows(result: Result, verbose: bool) -> list[tuple[str, str]]:
+def _rows(result: Result, *, verbose: bool) -> list[tuple[str, str]]:
     rows = [
         ("gap", phrases.gap(result)),
         ("objective", phrases.at_most(result.objective, 10)),
@@ -79,8 +64,5 @@ def _details(result: Result) -> list[tuple[str, str]]:
             f"{model.family}, degree {model.degree}, {model.subnetworks} subnetworks, {model.parameters} parameters",
         ),
         ("data", f"{data.samples} samples, {data.inputs} inputs, {data.outputs} outputs"),
-        (
-            "seconds",
-            ", ".join(f"{name} {getattr(seconds, name):.2f}" for name in ("load", "bound", "verify", "total")),
-        ),
+        ("seconds", ", ".join(f"{name} {getattr(seconds, name):.2f}" for name in ("load", "bound", "verify", "total"))),
     ]

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from certify.verify.rejection import refuse
 
-MAGIC = b"certify certificate 1\n"
+MAGIC = b"certify certificate 2\n"
 LARGEST_FILE = 4 * 2**30
 LARGEST_HEADER = 2**20
 # Above this, sums and products on the way to a claim could overflow.

@@ -6,6 +6,7 @@ FLINT's arbitrary-precision balls. Every operation encloses the exact result; co
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,11 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from certify.verify.certificate import Certificate
+    from certify.verify.forms.form import Form
+    from certify.verify.proofs.proof import Proof
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 Number: TypeAlias = "Reals | Array | float"
+Real: TypeAlias = "Callable[[npt.ArrayLike], Reals]"
 
 
 class Reals(ABC):
@@ -149,14 +152,14 @@ class Arithmetic:
         real: floats as exact real numbers.
         proves_semidefinite: whether every symmetric matrix within an enclosure is proven positive semidefinite, by
             its lower triangle.
-        cone_tree_upper: upper bound on the polar that the cone tree of a certificate proves; +inf if it proves none.
+        cone_tree_upper: upper bound on the polar of a form that a cone tree proves; +inf if it proves none.
         change_to_kernel: −E (EᵀE)⁻¹ EᵀA from E (m, k) and A (m, q), which makes EᵀA zero.
     """
 
     name: str
-    real: Callable[[npt.ArrayLike], Reals]
+    real: Real
     proves_semidefinite: Callable[[Reals], bool]
-    cone_tree_upper: Callable[[Certificate], float]
+    cone_tree_upper: Callable[[Form, Proof], float]
     change_to_kernel: Callable[[Array, Array], Reals]
 
     def dominates(self, level: Reals, matrix: Reals) -> bool:
@@ -166,7 +169,5 @@ class Arithmetic:
 
 
 def sums_to_zero(values: Sequence[float]) -> bool:
-    """Whether finite floats sum to zero, exactly: they are integers over powers of two."""
-    ratios = [value.as_integer_ratio() for value in values]
-    common = max((denominator for _, denominator in ratios), default=1)
-    return sum(numerator * (common // denominator) for numerator, denominator in ratios) == 0
+    """Whether finite floats sum to zero, exactly: their sum is a multiple of 2⁻¹⁰⁷⁴, which `fsum` does not lose."""
+    return math.fsum(values) == 0

@@ -8,25 +8,22 @@ from typing import Literal, final
 
 import numpy as np
 
-from certify.verify.certificate import Certificate, read_certificate, within_tolerance
-from certify.verify.cones import cone_tree_upper
-from certify.verify.duality import dual_value, objective, require_dual_point, require_supported
-from certify.verify.enclosure import Enclosure
-from certify.verify.free_skip import DualPoint, change_to_kernel, dual_point
-from certify.verify.links import require_data, require_model
-from certify.verify.losses import bind_loss
-from certify.verify.polar import changed_polar, polar_upper
-from certify.verify.reals import Arithmetic, Reals
+from certify.verify.container import read_container
+from certify.verify.floating_point import FLOATING_POINT
+from certify.verify.links.data_link import require_data
+from certify.verify.links.model_link import require_model
+from certify.verify.measure import Ends, changed_polars, ends_of, shown_polars
+from certify.verify.reals import Arithmetic
 from certify.verify.rejection import Rejection, require
-from certify.verify.semidefinite import proves_semidefinite
+from certify.verify.statement.certificate import Certificate, read_certificate
 
-FLOATING_POINT = Arithmetic("floating-point", Enclosure, proves_semidefinite, cone_tree_upper, change_to_kernel)
 LINKED_TO_NOTHING = "only the claim about the arrays inside the certificate was checked, not where they came from"
 
 FEATURES_NOT_COMPARED = (
     "the claim is about the head given its features; that the frozen layers of the model compute these features from "
     "the data was not checked, and takes running them"
 )
+OFFSET_NOT_COMPARED = "the fixed offset of the outputs was compared with no file"
 
 
 @final
@@ -42,10 +39,10 @@ class Verdict:
         lower: claimed bound on the optimum over all widths.
         objective: proven interval of the network's objective.
         dual_value: proven interval of the dual value at s A.
-        polar_upper: bound on the polar that the proof shows; +inf if it shows none.
+        polar_upper: bound on the polar of each branch that its proof shows; +inf where it shows none.
         certified: whether valid and a − b is within the tolerance of the certificate.
         tolerance: largest a − b that the certificate calls optimal, relative and absolute.
-        kind: of the proof.
+        kind: of the proofs.
         failure_probability: bound on the probability that this check accepts a false claim; None if it is not random.
         problem: the problem that the claim is about, in words.
         model_linked: whether the weights were compared with the model file.
@@ -61,7 +58,7 @@ class Verdict:
     lower: float | None = None
     objective: tuple[float, float] | None = None
     dual_value: tuple[float, float] | None = None
-    polar_upper: float | None = None
+    polar_upper: tuple[float, ...] | None = None
     certified: bool = False
     tolerance: tuple[float, float] | None = None
     kind: str = ""
@@ -99,20 +96,20 @@ def verify_bytes(
     """
     with np.errstate(all="ignore"):
         try:
-            certificate = read_certificate(data)
+            certificate = read_certificate(*read_container(data))
         except Rejection as found:
             return _failed(Verdict("refused", arithmetic=arithmetic.name), found)
-        tolerance = (certificate.relative, certificate.absolute)
+        problem = certificate.problem
         verdict = Verdict(
             "invalid",
             upper=certificate.upper,
             lower=certificate.lower,
-            tolerance=tolerance,
+            tolerance=(problem.relative, problem.absolute),
             kind=certificate.kind,
             failure_probability=certificate.failure_probability,
-            problem=_described(certificate),
+            problem=problem.describe(*certificate.arrays["Y"].shape),
             arithmetic=arithmetic.name,
-            features=certificate.features,
+            features=problem.features,
         )
         return _checked(certificate, verdict, arithmetic, (model, files))
 
@@ -124,20 +121,12 @@ def _checked(
     linked_to: tuple[bytes | None, tuple[bytes, ...]],
 ) -> Verdict:
     try:
-        require_supported(certificate)
-        loss = bind_loss(certificate, arithmetic.real)
-        point = dual_point(certificate, loss, arithmetic)
-        require_dual_point(certificate, loss, point)
-        value, dual = objective(certificate, loss), dual_value(certificate, loss, point)
-        verdict = replace(verdict, objective=_ends(value), dual_value=_ends(dual))
-        proven = polar_upper(certificate, arithmetic)
-        verdict = replace(verdict, polar_upper=proven)
-        upper = certificate.polar_upper
-        require(
-            0 <= proven <= upper, "polar", f"'{certificate.kind}' shows the polar ≤ {proven!r}, the claim is {upper!r}"
-        )
-        _require_scale(certificate, point)
-        _require_claim(certificate, verdict)
+        ends = ends_of(certificate, arithmetic)
+        verdict = replace(verdict, objective=ends.objective, dual_value=ends.dual_value)
+        proven = shown_polars(certificate, arithmetic)
+        verdict = replace(verdict, polar_upper=tuple(proven))
+        _require_polars(certificate, proven, ends, arithmetic)
+        _require_claim(certificate, ends)
         model, files = linked_to
         if model is not None:
             require_model(certificate, model)
@@ -147,45 +136,33 @@ def _checked(
             verdict = replace(verdict, data_linked=True)
     except Rejection as found:
         return _failed(verdict, found)
-    certified = within_tolerance(certificate.upper, certificate.lower, certificate)
     linked = verdict.model_linked and verdict.data_linked
-    message = "" if linked else LINKED_TO_NOTHING
-    if certificate.features is not None:
-        message = "; ".join([*([message] if message else []), FEATURES_NOT_COMPARED])
-    return replace(verdict, status="valid", certified=certified, message=message)
+    notes = [] if linked else [LINKED_TO_NOTHING]
+    notes += [] if certificate.problem.features is None else [FEATURES_NOT_COMPARED]
+    notes += [OFFSET_NOT_COMPARED] if certificate.problem.offset == "array" else []
+    return replace(verdict, status="valid", certified=certificate.within_tolerance, message="; ".join(notes))
 
 
-def _described(certificate: Certificate) -> str:
-    (samples, outputs), inputs = certificate.arrays["Y"].shape, certificate.arrays["X"].shape[1]
-    penalty = f"{certificate.penalty} {certificate.strength:g}"
-    if certificate.powers:
-        penalty += f" with powers {list(certificate.powers)}"
-    loss = f"{certificate.loss} ({certificate.reduction}, scale {certificate.scale:g})"
-    part = "" if certificate.features is None else f"head on {inputs} features of frozen layers: "
-    sizes = f"{samples} samples, {outputs} outputs"
-    if certificate.family == "single-layer":
-        return f"{part}one linear layer, {loss}, {penalty}, bias {certificate.output_bias}, {sizes}"
-    return part + (
-        f"{certificate.family} subnetworks, {loss}, {penalty}, hidden bias {certificate.hidden_bias}, "
-        f"output bias {certificate.output_bias}, skip {certificate.skip}, {sizes}"
+def _require_polars(certificate: Certificate, proven: list[float], ends: Ends, arithmetic: Arithmetic) -> None:
+    """Each proof shows its claim, and s A' satisfies the polar constraint of its branch."""
+    for proof, shown in zip(certificate.proofs, proven, strict=True):
+        fits = 0 <= shown <= proof.upper
+        require(fits, "polar", f"'{proof.kind}' shows the polar ≤ {shown!r}, the claim is {proof.upper!r}")
+    changed = changed_polars(certificate, ends.point, arithmetic)
+    for branch, (_, scaled) in zip(certificate.problem.branches, changed, strict=True):
+        strength = branch.penalty.strength(arithmetic.real)
+        require(scaled <= strength, "polar-scale", f"s Ω° ≤ {scaled!r}, needs λ ≥ {strength!r}")
+
+
+def _require_claim(certificate: Certificate, ends: Ends) -> None:
+    """The claim is no better than the numbers, and the numbers do not refute each other."""
+    top, bottom = ends.objective[1], ends.dual_value[0]
+    possible = not top < bottom
+    require(
+        possible, "objective-below-bound", f"the network's objective is at most {top!r}, below the bound {bottom!r}"
     )
-
-
-def _require_scale(certificate: Certificate, point: DualPoint) -> None:
-    """The polar constraint at s A'."""
-    total, strength = changed_polar(certificate, point.change), certificate.strength
-    scaled = 0.0 if bool(total.is_zero) else float((total * certificate.dual_scale).high)
-    require(scaled <= strength, "polar-scale", f"s Ω° ≤ {scaled!r}, needs λ = {strength!r}")
-
-
-def _require_claim(certificate: Certificate, verdict: Verdict) -> None:
-    top, bottom = (verdict.objective or (0, np.nan))[1], (verdict.dual_value or (np.nan, 0))[0]
     require(top <= certificate.upper, "objective", f"is up to {top!r}, the claim is {certificate.upper!r}")
     require(certificate.lower <= bottom, "dual-value", f"is from {bottom!r}, the claim is {certificate.lower!r}")
-
-
-def _ends(value: Reals) -> tuple[float, float]:
-    return float(value.low), float(value.high)
 
 
 def _failed(verdict: Verdict, found: Rejection) -> Verdict:

@@ -57,14 +57,13 @@ def assess(findings: Findings) -> Result:
     problem, objective = findings.problem, findings.problem.objective
     standing, accepted = _standing(findings), findings.settled is not None
     chance = findings.settled.failure_probability if findings.settled else None
-    verdict = verdict_of(standing, accepted)
+    verdict = verdict_of(standing, accepted=accepted)
     breakdown = _breakdown(findings.improvement, standing)
     out_of_time = findings.seconds.total >= problem.budget_seconds
     zero = objective.evaluate(objective.empty_network())
-    polar, strength = findings.bound.polar, objective.strength
     result = Result(
         verdict=verdict,
-        reason=reason_of(verdict, breakdown, accepted, out_of_time),
+        reason=reason_of(verdict, breakdown, accepted=accepted, out_of_time=out_of_time),
         message="",
         objective=standing.objective,
         lower_bound=standing.lower_bound,
@@ -73,13 +72,13 @@ def assess(findings: Findings) -> Result:
         absolute_gap_tolerance=problem.tolerance.absolute_gap,
         achieved_share=achieved_share(zero.objective, standing.objective, standing.lower_bound),
         proof="none" if not accepted else "rigorous" if chance is None else "randomized",
-        polar=PolarReport(polar.lower / strength, polar.upper / strength, polar.method),
+        polar=_polar_report(findings),
         breakdown=breakdown,
         descent=_descent(findings.improvement, standing) if verdict == "improvable" else None,
         model=_model_report(problem),
         data=_data_report(problem),
         seconds=findings.seconds,
-        environment=Environment(str(objective.inputs.device), torch.__version__, findings.seed),
+        environment=Environment(str(objective.loss.targets.device), torch.__version__, findings.seed),
         failure_probability=chance,
         notes=problem.source.notes,
         head=_head_report(problem),
@@ -127,10 +126,25 @@ def _descent(found: Improvement, standing: Standing) -> Descent:
     return Descent(kind, standing.objective - best.objective, best.objective, best.network.width)
 
 
+def _polar_report(findings: Findings) -> PolarReport:
+    """The interval of the branch that limits the bound, in units of its λ."""
+    pairs = zip(findings.bound.polars, findings.problem.objective.branches, strict=True)
+    found = [PolarReport(p.lower / b.strength, p.upper / b.strength, p.method) for p, b in pairs]
+    return max(found, key=lambda report: report.upper, default=PolarReport(0.0, 0.0, "vacuous"))
+
+
 def _model_report(problem: Problem) -> ModelReport:
     source = problem.source
     path = None if source.model_path is None else str(source.model_path)
-    return ModelReport(path, source.model_sha256, source.family, source.degree, source.width, source.parameters)
+    return ModelReport(
+        path,
+        source.model_sha256,
+        source.family,
+        source.degree,
+        source.width,
+        source.parameters,
+        source.digest_complete,
+    )
 
 
 def _head_report(problem: Problem) -> HeadReport | None:
@@ -141,5 +155,5 @@ def _head_report(problem: Problem) -> HeadReport | None:
 def _data_report(problem: Problem) -> DataReport:
     source, objective = problem.source, problem.objective
     path = None if source.data_path is None else str(source.data_path)
-    inputs = objective.inputs.shape[1] - int(problem.decomposition.augmented)
+    inputs = problem.inputs[0].numel()
     return DataReport(path, source.data_sha256, objective.samples, inputs, objective.outputs)

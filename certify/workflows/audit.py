@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -11,10 +11,10 @@ from typing import final
 from certify.audits.baseline import Standing, load_baseline, save_baseline, standing_of
 from certify.audits.cache import CachePlace
 from certify.audits.digests import DigestIndex, absolute
-from certify.audits.judgement import gravest
 from certify.audits.plan import Plan
 from certify.audits.results_file import ResultsFile
-from certify.certificates.audit_result import AuditItem, AuditResult
+from certify.certificates.audit_result import AuditResult
+from certify.certificates.gravity import gravest
 from certify.errors import ExitCode
 from certify.workflows.audit_memory import Memory
 from certify.workflows.audit_pool import LocalPool, Pool, Settings
@@ -22,7 +22,7 @@ from certify.workflows.audit_run import AuditListener, AuditRun
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuditOptions:
     """How to run an audit.
 
@@ -48,37 +48,20 @@ class AuditOptions:
 
 
 def run_audit(plan: Plan, options: AuditOptions, listener: AuditListener, pool: Pool | None = None) -> AuditResult:
-    """Run a plan; an interrupt ends it early with what is finished.
-
-    Args:
-        plan: what to check.
-        options: how.
-        listener: told of progress.
-        pool: where items run; by default on this machine.
+    """Run a plan, by default on this machine; an interrupt ends it early with what is finished.
 
     Raises:
         UsageError: the cache or the baseline cannot be read or written.
     """
     started = time.monotonic()
     before = _standings(options)
-    options.cache.prepare()
-    digests = DigestIndex(options.cache.digests)
-    with ResultsFile(options.cache.results) as results:
-        audit = absolute(plan.path)
-        resumed = results.interrupted(audit) if options.resume else {}
-        results.start(audit, resume=options.resume)
-        memory = Memory(options.cache, results, digests, resumed, options.use_cache)
-        run = AuditRun(plan, options.settings, memory, {} if options.update_baseline else before, listener)
-        interrupted = _interrupted(run, pool or LocalPool(options.settings), options)
-        if len(run.finished) == len(plan.items):
-            results.end()
-    digests.save()
+    run, interrupted = _ran(plan, options, before, listener, pool)
     items, notes = run.finished, list(run.notes)
-    if options.resume and not resumed:
-        notes.append("there was no interrupted audit to resume")
     codes = [item.counted_code for item in items]
     if options.update_baseline and options.baseline is not None and not interrupted:
-        notes.append(_updated(options.baseline, {} if plan.whole else before, items))
+        others = {} if plan.whole else before
+        save_baseline(options.baseline, {**others, **{item.name: standing_of(item.result) for item in items}})
+        notes.append(f"{options.baseline}: baseline written; nothing counts against it")
         codes = []
     done = {item.name for item in items}
     return AuditResult(
@@ -86,17 +69,38 @@ def run_audit(plan: Plan, options: AuditOptions, listener: AuditListener, pool: 
         items=items,
         left_out=tuple(item.name for item in plan.items if item.name not in done),
         seconds=time.monotonic() - started,
-        exit_code=int(ExitCode.INTERRUPTED) if interrupted else gravest(codes, options.fail_on),
+        exit_code=int(ExitCode.INTERRUPTED if interrupted else gravest(codes, options.fail_on)),
         interrupted=interrupted,
         notes=tuple(notes),
     )
+
+
+def _ran(
+    plan: Plan, options: AuditOptions, before: Mapping[str, Standing], listener: AuditListener, pool: Pool | None
+) -> tuple[AuditRun, bool]:
+    """The pass over the items, with everything kept; and whether an interrupt ended it."""
+    options.cache.prepare()
+    digests = DigestIndex(options.cache.digests)
+    with ResultsFile(options.cache.results) as results:
+        audit = absolute(plan.path)
+        resumed = results.interrupted(audit) if options.resume else {}
+        results.start(audit, resume=options.resume)
+        memory = Memory(options.cache, results, digests, resumed, use_cache=options.use_cache)
+        run = AuditRun(plan, options.settings, memory, {} if options.update_baseline else before, listener)
+        interrupted = _interrupted(run, pool or LocalPool(options.settings), options)
+        if len(run.finished) == len(plan.items):
+            results.end()
+    digests.save()
+    if options.resume and not resumed:
+        run.notes.append("there was no interrupted audit to resume")
+    return run, interrupted
 
 
 def _interrupted(run: AuditRun, pool: Pool, options: AuditOptions) -> bool:
     """Run everything; whether an interrupt ended it. Leaving the pool kills what still runs."""
     try:
         with pool as workers:
-            run.through(workers, options.fail_fast, options.fail_on)
+            run.through(workers, fail_fast=options.fail_fast, fail_on=options.fail_on)
     except KeyboardInterrupt:
         return True
     return False
@@ -107,9 +111,3 @@ def _standings(options: AuditOptions) -> dict[str, Standing]:
     if options.baseline is None or (options.update_baseline and not options.baseline.exists()):
         return {}
     return load_baseline(options.baseline)
-
-
-def _updated(path: Path, others: Mapping[str, Standing], items: Sequence[AuditItem]) -> str:
-    """Write the baseline: the items of this audit, and the others."""
-    save_baseline(path, {**others, **{item.name: standing_of(item.result) for item in items}})
-    return f"{path}: baseline written; nothing counts against it"

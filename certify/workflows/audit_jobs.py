@@ -8,21 +8,21 @@ import time
 from pathlib import Path
 from typing import Any, final
 
+from certify.audits.job_folder import CERTIFICATE, PROGRESS
+from certify.certificates.gap import relative_gap
 from certify.errors import CertifyError
 from certify.models.loading import Problem
 from certify.models.spec.problem_file import spec_from_content
+from certify.progress import Progress
 from certify.reports.result_json import error_object, result_object
 from certify.workflows.check import CheckOptions, run_check
 from certify.workflows.threads import use_threads
 
-# Names of what a check leaves in its folder.
-CERTIFICATE = "certificate"
-PROGRESS = "progress.json"
 # Progress is written at most this often.
 PROGRESS_SECONDS = 0.25
 
 
-def check_item(folder: Path, content: dict[str, Any], device: str, seed: int, threads: int | None) -> dict[str, Any]:
+def check_item(folder: Path, content: dict[str, Any], *, device: str, seed: int, threads: int | None) -> dict[str, Any]:
     """Check one model; leaves the certificate in the folder.
 
     Args:
@@ -40,7 +40,8 @@ def check_item(folder: Path, content: dict[str, Any], device: str, seed: int, th
         spec = spec_from_content(content, Path(), lambda at, key: "audit")
         problem = Problem.from_files(spec, device)
         use_threads(threads, problem)
-        outcome = run_check(problem, CheckOptions(seed, time.perf_counter() - started), _Progress(folder))
+        options = CheckOptions(seed=seed, load_seconds=time.perf_counter() - started)
+        outcome = run_check(problem, options, _Progress(folder))
     except CertifyError as error:
         return error_object(content["model"]["path"], error.code, int(error.exit_code), str(error))
     if outcome.certificate is not None:
@@ -55,10 +56,11 @@ class _Progress:
     def __init__(self, folder: Path) -> None:
         self._file, self._last = folder / PROGRESS, -math.inf
 
-    def __call__(self, phase: str, upper: float, lower: float, detail: str) -> None:
+    def __call__(self, event: Progress) -> None:
         now = time.monotonic()
         if now - self._last >= PROGRESS_SECONDS:
             self._last = now
-            gap = (upper - lower) / max(abs(upper), 1e-300)
-            state = {"phase": phase, "gap": gap if math.isfinite(gap) else None}
+            upper, lower = event.objective, event.lower_bound
+            gap = math.inf if upper is None or lower is None else relative_gap(upper - lower, upper)
+            state = {"phase": event.phase, "gap": gap if math.isfinite(gap) else None}
             self._file.write_text(json.dumps(state), encoding="utf-8")

@@ -14,22 +14,16 @@ from certify.audits.keys import asked_digest, data_files, result_key
 from certify.audits.plan import PlannedItem
 from certify.audits.results_file import Record, ResultsFile
 from certify.certificates.audit_result import Origin
-from certify.models.source import LEFT_OUT_OF_DIGEST
 from certify.models.spec.problem_file import ProblemSpec
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A problem that has been read, with the digests of its files.
+    """A problem that has been read; `inputs` are absolute path and SHA-256 of every file that it was made from.
 
-    Attributes:
-        spec: the problem.
-        key: what its result depends on.
-        model_sha256: of the model file.
-        data_sha256: of the data, as a result states it.
-        asked: digest of what the plan knew.
-        inputs: absolute path and digest of every file.
+    `key` is the digest of all that its result depends on, `asked` that of what the plan knew, `data_sha256` that of
+    the data, as a result states it.
     """
 
     spec: ProblemSpec
@@ -38,16 +32,6 @@ class Prepared:
     data_sha256: str
     asked: str
     inputs: tuple[tuple[str, str], ...]
-
-    @property
-    def content(self) -> dict[str, Any]:
-        """The problem as plain data."""
-        return self.spec.model_dump(mode="json", by_alias=True, exclude_none=True)
-
-    @property
-    def data(self) -> list[str]:
-        """Paths of the data files."""
-        return [str(path) for path in data_files(self.spec).values()]
 
 
 @final
@@ -60,17 +44,10 @@ class Memory:
         results: ResultsFile,
         digests: DigestIndex,
         resumed: Mapping[str, Record],
+        *,
         use_cache: bool,
     ) -> None:
-        """Nothing is read yet.
-
-        Args:
-            place: of certificates.
-            results: the results file.
-            digests: of files.
-            resumed: what an interrupted audit had finished, by key.
-            use_cache: answer from all earlier audits.
-        """
+        """Answers from what an interrupted audit had finished, by key, and with `use_cache` from all earlier audits."""
         self._place, self._results, self._digests = place, results, digests
         self._resumed, self._use_cache = resumed, use_cache
 
@@ -122,7 +99,7 @@ class Memory:
         if certificate is not None:
             digest = self._place.keep(certificate)
             result = {**result, "certificate": str(self._place.certificate(digest))}
-        if not any(note.endswith(LEFT_OUT_OF_DIGEST) for note in result.get("notes", ())):
+        if result["model"].get("digest_complete", True):
             # Otherwise the key does not say everything that the result depends on.
             self._results.add(Record(name, prepared.key, seconds, digest, result, prepared.asked, prepared.inputs))
         return result

@@ -12,14 +12,14 @@ from certify.certificates.result import Result, Seconds
 from certify.certificates.verdict import allowance
 from certify.models.loading import Problem
 from certify.problem import ParallelNetwork
+from certify.progress import Listener, Progress, silent
 from certify.workflows.assess import Findings, assess
 from certify.workflows.certificate_of import FAILURE_PROBABILITY, NoCertificateError, Settled, settled_certificate
-from certify.workflows.listener import Listener, silent
 from certify.workflows.prove import Quest, search_and_bound
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckOptions:
     """How to run a check; the problem itself says what to check.
 
@@ -63,7 +63,7 @@ def run_check(problem: Problem, options: CheckOptions, listener: Listener = sile
     """
     started = time.perf_counter()
     objective = problem.objective
-    _ = objective.strength  # raises for a degree mismatch before any work
+    objective.require_matched()
     top = objective_upper(objective, problem.network, objective.evaluate(problem.network))
     allowed = allowance(top, problem.tolerance.relative_gap, problem.tolerance.absolute_gap)
     evaluated = time.perf_counter()
@@ -71,7 +71,8 @@ def run_check(problem: Problem, options: CheckOptions, listener: Listener = sile
     quest = Quest(problem, top, allowed, deadline, options.seed, chance, listener)
     found, bound = search_and_bound(quest)
     bounded = time.perf_counter()
-    listener("verifying", found.best.objective, bound.value, bound.polar.method)
+    methods = ", ".join(dict.fromkeys(polar.method for polar in bound.polars))
+    listener(Progress("verifying", objective=found.best.objective, lower_bound=bound.value, method=methods))
     settled, refusal = _settled(problem, bound, chance)
     finished = time.perf_counter()
     seconds = Seconds(
@@ -88,6 +89,6 @@ def run_check(problem: Problem, options: CheckOptions, listener: Listener = sile
 def _settled(problem: Problem, bound: LowerBound, failure_probability: float) -> tuple[Settled | None, str]:
     """The certificate that the checker accepts, or none and why."""
     try:
-        return settled_certificate(problem, problem.terms, bound, failure_probability), ""
+        return settled_certificate(problem, bound, failure_probability), ""
     except NoCertificateError as error:
         return None, str(error)

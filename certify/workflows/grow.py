@@ -112,7 +112,7 @@ def concluded(
 
 def _settled(problem: Problem, growth: Growth, failure_probability: float) -> tuple[Settled | None, str]:
     try:
-        return settled_certificate(problem, problem.terms, growth.bound, failure_probability), ""
+        return settled_certificate(problem, growth.bound, failure_probability), ""
     except NoCertificateError as error:
         return None, str(error)
 

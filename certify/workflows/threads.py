@@ -18,6 +18,6 @@ def use_threads(threads: int | None, problem: Problem) -> None:
     if threads is not None:
         torch.set_num_threads(threads)
         return
-    n, d = problem.objective.inputs.shape
-    if n * d * max(problem.network.width, 1) < SMALL_FORWARD:
+    rows = sum(branch.view.rows.numel() for branch in problem.objective.branches)
+    if rows * max(problem.network.width, 1) < SMALL_FORWARD:
         torch.set_num_threads(1)

@@ -10,37 +10,19 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
+
+from tests.audits.small_models import write_models
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-c", "from certify.cli.main import main; main()", "audit", "audit.yaml", "--jobs", "2"]
 MODELS = 10
-PROBLEM = """\
-schema: certify.audit/1
-models:
-  - path: "*.pt"
-    expect: any
-    problem:
-      model: {layers: [{linear: a}, {linear: b}]}
-      data: {path: train.npz, inputs: X, targets: y}
-      loss: {name: mse, reduction: sum, scale: 0.5}
-      penalty: {weight_decay: 1.0}
-      biases: {hidden: absent, output: absent}
-      budget: {seconds: 20}
-"""
 
 
 @pytest.fixture
 def folder(tmp_path):
     """An audit of several small models, all different."""
-    np.savez(tmp_path / "train.npz", X=np.eye(3), y=np.diag([3.0, 2.0, 1.0]))
-    for index in range(MODELS):
-        weights = torch.zeros(2, 3, dtype=torch.float64)
-        weights[0, 0], weights[1, 1] = 2**0.5, 1 + index * 1e-7
-        torch.save({"a.weight": weights, "b.weight": weights.T.contiguous()}, tmp_path / f"m{index:02}.pt")
-    (tmp_path / "audit.yaml").write_text(PROBLEM)
+    write_models(tmp_path, [f"m{index:02}" for index in range(MODELS)])
     return tmp_path
 
 

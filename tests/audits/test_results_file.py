@@ -129,9 +129,15 @@ def test_a_folder_that_cannot_be_written_is_a_usage_error(tmp_path):
         ResultsFile(tmp_path / "file" / "results.jsonl")
 
 
-def test_a_record_is_on_the_disk_when_add_returns(path):
+def test_a_record_is_on_the_disk_when_add_returns(path, monkeypatch):
+    real, synced = os.fsync, []
+
+    def fsync(descriptor):
+        real(descriptor)
+        synced.append(path.read_text())
+
+    monkeypatch.setattr(os, "fsync", fsync)
     with ResultsFile(path) as results:
         results.start("a", resume=False)
         results.add(record("x", "k"))
-        assert os.path.getsize(path) == len(path.read_bytes())
-        assert json.loads(path.read_text().splitlines()[-1])["key"] == "k"
+    assert json.loads(synced[-1].splitlines()[-1])["key"] == "k"

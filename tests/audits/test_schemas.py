@@ -7,13 +7,13 @@ import jsonschema
 import pytest
 
 from certify.audits.plan import load_plan
-from certify.audits.schemas import audit_schema, problem_schema
 from certify.errors import UsageError
 from certify.models.spec.problem_file import load_problem_file
 from certify.models.spec.yaml_document import load_yaml
 from tests.docs.pages import ROOT
 
 BUILDER = runpy.run_path(str(ROOT / "docs" / "build_schemas.py"))
+audit_schema, problem_schema = BUILDER["audit_schema"], BUILDER["problem_schema"]
 PROBLEM = "schema: certify.problem/1\nmodel: {path: m.pt}\ndata: {path: d.npz}\npenalty: {weight_decay: 1}\n"
 AUDIT = "schema: certify.audit/1\n"
 

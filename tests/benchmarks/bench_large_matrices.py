@@ -11,13 +11,13 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from certify.verify.power_test import PowerTest, plan_test, random_starts
 
 from certify.bounds.bilinear.spectral import cholesky_seconds_estimate, spectral_search
 from certify.bounds.eigenvalue import gram_norm_upper
 from certify.bounds.polar import PolarTask
 from certify.problem import SUBNETWORKS, ConvexPart, LossSpec, Objective, WeightDecay
 from certify.verify.enclosure import Enclosure
-from certify.verify.power_test import PowerTest, plan_test, random_starts
 from certify.verify.verdict import FLOATING_POINT
 
 SIZES = ((1500, 1200), (3000, 2500), (6000, 5000))

@@ -19,7 +19,6 @@ def test_json_on_stdout_is_one_object_and_nothing_else(certify, folder):
 
 def test_json_of_several_models_parses(certify, folder):
     results = json.loads(certify("check", "optimal.pt", "poor.pt", "--format", "json").out)
-    results = results["results"] if isinstance(results, dict) else results
     assert [result["verdict"] for result in results] == ["certified", "improvable"]
 
 

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -174,13 +173,11 @@ def test_an_interrupted_growth_is_resumed_to_the_verdict_it_would_have_reached(c
         assert process.returncode == 130
         assert "--resume state" in err
         assert (diabetes / "out.pt").is_file()
-    began = time.monotonic()
     run = certify("grow", "--resume", "state", "--format", "json")
     assert run.code == 0
     result = json.loads(run.out)
     assert result["verdict"] == "certified"
     assert [row["round"] for row in result["growth"]["history"]] == list(range(result["growth"]["rounds"] + 1))
-    assert time.monotonic() - began < 60
 
 
 def test_no_output_takes_the_place_of_an_input_or_of_another_output(certify, folder):
@@ -201,7 +198,7 @@ def test_a_finished_growth_is_resumed_without_a_fall_of_the_bound(certify, diabe
     again = json.loads(certify("grow", "--resume", "s", "--format", "json").out)
     assert again["verdict"] == "certified"
     bounds = [row["lower_bound"] for row in again["growth"]["history"]]
-    assert len(bounds) <= len(first["growth"]["history"]) + 1
+    assert 1 < len(bounds) <= len(first["growth"]["history"]) + 1
     assert all(later >= earlier * (1 - 1e-9) for earlier, later in zip(bounds, bounds[1:], strict=False))
 
 

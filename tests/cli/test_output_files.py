@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from certify.cli.flags import ReportFlags
 from certify.cli.report_choice import Reports
 from certify.errors import UsageError
 from certify.reports.formats import FORMATS
@@ -130,10 +131,9 @@ def test_the_same_model_twice_has_two_names(certify, folder):
 
 def end_early(error, *kinds):
     """A run of three models that ends by an exception after the first."""
-    flags = {"format_": "text", "quiet": True, "verbose": False, "no_color": True}
-    with Reports(
-        {**flags, "outputs": [f"{kind}=report.{kind}" for kind in kinds]}, ["a.pt", "b.pt", "c.pt"]
-    ) as reports:
+    paths = tuple(f"{kind}=report.{kind}" for kind in kinds)
+    flags = ReportFlags(format="text", outputs=paths, quiet=True, verbose=False, no_color=True)
+    with Reports(flags, (), ["a.pt", "b.pt", "c.pt"]) as reports:
         reports.error("a.pt", UsageError("a.pt: no such file", code="missing-file"))
         raise error
 

@@ -56,7 +56,7 @@ def test_flint_is_needed_for_exact_checks_only(certify, folder):
 def test_too_large_a_certificate_is_refused_and_never_called_valid(certify, folder):
     """4,097 samples and as many hidden units: 17 million numbers, which floats hold easily."""
     case = make_case("linear", "mse", outputs=1, samples=4097)
-    header, arrays = unpacked(settled_certificate(case.problem, case.terms, case.bound("zero")).data)
+    header, arrays = unpacked(settled_certificate(case.problem, case.bound("zero")).data)
     arrays["W1"], arrays["W2"] = np.zeros((4097, 3)), np.zeros((1, 4097))
     header["claim"]["upper"] = (1e6).hex()
     (folder / "large.cert").write_bytes(packed(header, arrays))

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ import torch
 
 from certify.errors import CertifyError, RefusedError, UnsupportedError, UsageError
 from certify.models import Overrides, Problem, load_problem_file
-from certify.models.theory import decompose as decomposition_module
+from certify.models.theory import standing
+from certify.problem.kinds import Linear
 
 LAYERS = {"linear": "[{linear: 0}, {linear: 2}]", "relu": "[{linear: 0}, relu, {linear: 2}]",
           "quadratic": "[{linear: 0}, square, {linear: 2}]"}  # fmt: skip
@@ -54,7 +56,8 @@ def test_outputs_and_objective_are_those_of_torch(
     torch.testing.assert_close(evaluation.outputs, outputs, rtol=0, atol=1e-13)
     if (family, hidden) == ("linear", "free"):
         # The hidden bias is folded into a free constant; u's norm does not count it either way.
-        assert problem.objective.free_inputs == 0
+        (branch,) = problem.objective.branches
+        assert branch.view.free_inputs == 0
         assert bool((problem.objective.convex.free).any())
     assert evaluation.objective == pytest.approx(objective, rel=1e-13)
     assert problem.source.family == family
@@ -71,11 +74,11 @@ def test_a_widened_network_survives_the_round_trip(tmp_path, data_file, write_pr
     biases = f"{{hidden: {hidden}, output: {output}}}"
     spec = load_problem_file(write_problem(layers=LAYERS[family], biases=biases))
     problem = Problem.from_files(spec)
-    first, second = problem.network.factors
+    ((first, second),) = problem.network.stacks
     rng = torch.Generator().manual_seed(2)
     wide = type(problem.network)(
-        (torch.cat([first, torch.randn(3, first.shape[1], generator=rng, dtype=torch.float64)]),
-         torch.cat([second, torch.randn(3, second.shape[1], generator=rng, dtype=torch.float64)])),
+        ((torch.cat([first, torch.randn(3, first.shape[1], generator=rng, dtype=torch.float64)]),
+          torch.cat([second, torch.randn(3, second.shape[1], generator=rng, dtype=torch.float64)])),),
         problem.network.coefficients + 0.1,
     )  # fmt: skip
     target = tmp_path / f"grown.{suffix}"
@@ -155,7 +158,7 @@ def test_product_of_norms_needs_a_free_output_bias(tmp_path, data_file, write_pr
     with pytest.raises(UsageError, match="biases: {output: free}"):
         Problem.from_files(load_problem_file(write_problem(penalty=penalty)))
     problem = Problem.from_files(load_problem_file(write_problem(penalty=penalty, biases="{output: free}")))
-    u, v = problem.network.factors
+    ((u, v),) = problem.network.stacks
     expected = 0.5 * math.fsum((u.norm(dim=1) * v.norm(dim=1)).tolist())
     assert problem.objective.evaluate(problem.network).penalty == pytest.approx(expected, rel=1e-14)
     assert u.shape == (4, 4)
@@ -189,8 +192,8 @@ def test_outputs_that_overflow_are_refused(tmp_path, data_file, write_problem):
 
 
 def test_a_wrong_decomposition_is_caught(model_file, data_file, write_problem, monkeypatch):
-    kinds = decomposition_module.SUBNETWORKS
-    monkeypatch.setattr(decomposition_module, "SUBNETWORKS", kinds | {"relu": kinds["linear"]})
+    right = standing.neuron_layers
+    monkeypatch.setattr(standing, "neuron_layers", lambda graph: replace(right(graph), kind=Linear()))
     with pytest.raises(CertifyError, match="differs from the layers") as caught:
         Problem.from_files(load_problem_file(write_problem()))
     assert caught.value.code == "internal"
@@ -211,4 +214,4 @@ def test_an_objective_has_a_strength_for_every_degree_two_family(tmp_path, data_
     saved(tmp_path / "model.pt", "penalized", "free")
     for family in ("linear", "relu"):
         problem = Problem.from_files(load_problem_file(write_problem(layers=LAYERS[family])))
-        assert problem.objective.strength == pytest.approx(WEIGHT_DECAY)
+        assert [branch.strength for branch in problem.objective.branches] == [pytest.approx(WEIGHT_DECAY)]

@@ -143,17 +143,17 @@ def relu_beside_a_linear_skip():
     return Branches(mlp(6, 5, 2), nn.Linear(6, 2, bias=False))
 
 
-@architecture("no-bound-yet", ("relu", 2, 5))
+@architecture("bound", ("relu", 2, 5))
 def relu_beside_an_identity_skip():
     return Branches(mlp(6, 5, 6), nn.Identity())
 
 
-@architecture("no-bound-yet", ("leaky-relu", 2, 5))
+@architecture("bound", ("leaky-relu", 2, 5))
 def two_layer_leaky_relu():
     return mlp(6, 5, 2, activation=nn.LeakyReLU)
 
 
-@architecture("no-bound-yet", ("abs", 2, 5))
+@architecture("bound", ("abs", 2, 5))
 def two_layer_absolute_value():
     return mlp(6, 5, 2, activation=lambda: Apply(torch.abs))
 
@@ -163,7 +163,7 @@ def two_layer_squared_relu():
     return nn.Sequential(nn.Linear(6, 5), nn.ReLU(), Apply(torch.square), nn.Linear(5, 2))
 
 
-@architecture("no-bound-yet", ("conv-relu-avg-pool", 2, 4), inputs=_images)
+@architecture("bound", ("conv-relu-avg-pool", 2, 4), inputs=_images)
 def conv_relu_global_average_pool():
     return nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
 
@@ -178,12 +178,12 @@ def conv_relu_global_max():
     return nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), Apply(lambda x: x.amax((2, 3))), nn.Linear(4, 3))
 
 
-@architecture("no-bound-yet", ("conv-relu-avg-pool", 2, 6), inputs=_series)
+@architecture("bound", ("conv-relu-avg-pool", 2, 6), inputs=_series)
 def conv1d_relu_average_pool():
     return nn.Sequential(nn.Conv1d(2, 6, 3), nn.ReLU(), nn.AvgPool1d(2), nn.Flatten(), nn.Linear(18, 1))
 
 
-@architecture("no-bound-yet", ("conv-relu-avg-pool", 2, 4), inputs=_images)
+@architecture("bound", ("conv-relu-avg-pool", 2, 4), inputs=_images)
 def conv_batch_norm_relu_average_pool():
     return nn.Sequential(
         *(nn.Conv2d(2, 4, 3, stride=2, bias=False), nn.BatchNorm2d(4), nn.ReLU()),
@@ -191,17 +191,17 @@ def conv_batch_norm_relu_average_pool():
     )
 
 
-@architecture("no-bound-yet", ("conv-relu", 2, 5), inputs=_images)
+@architecture("bound", ("conv-relu", 2, 5), inputs=_images)
 def conv_over_the_whole_image():
     return nn.Sequential(nn.Conv2d(2, 5, 6), nn.ReLU(), nn.Flatten(), nn.Linear(5, 3))
 
 
-@architecture("no-bound-yet", ("conv-relu-conv-avg-pool", 2, 5), inputs=_images)
+@architecture("bound", ("conv-relu-conv-avg-pool", 2, 5), inputs=_images)
 def fully_convolutional():
     return nn.Sequential(nn.Conv2d(2, 5, 3), nn.ReLU(), nn.Conv2d(5, 3, 1), Apply(lambda x: x.mean((2, 3))))
 
 
-@architecture("no-bound-yet", ("conv", 2, 5), inputs=_images)
+@architecture("bound", ("conv", 2, 5), inputs=_images)
 def linear_convolutional():
     return nn.Sequential(nn.Conv2d(2, 5, 3, bias=False), nn.Flatten(), nn.Linear(80, 3))
 
@@ -263,12 +263,12 @@ def parallel_two_layer_branches():
     return Branches(*(mlp(6, 5, 2, bias=False) for _ in range(3)))
 
 
-@architecture("no-bound-yet", ("relu", 2, 15))
+@architecture("bound", ("relu", 2, 15))
 def parallel_branches_with_an_output_bias_each():
     return Branches(*(mlp(6, 5, 2) for _ in range(3)))
 
 
-@architecture("no-bound-yet", ("relu", 2, 5), ("abs", 2, 3))
+@architecture("bound", ("relu", 2, 5), ("abs", 2, 3))
 def branches_of_two_kinds():
     return Branches(mlp(6, 5, 2), mlp(6, 3, 2, activation=lambda: Apply(torch.abs)))
 
@@ -291,7 +291,7 @@ def two_towers_joined():
     return Towers()
 
 
-@architecture("no-bound-yet", *[("one-input relu", 2, 4)] * 6)
+@architecture("bound", *[("one-input relu", 2, 4)] * 6)
 def neural_additive():
     class Additive(nn.Module):
         def __init__(self):
@@ -352,7 +352,7 @@ def tensor_factorization():
     return Triples(3, 4)
 
 
-@architecture("no-bound-yet", ("bilinear", 2, 4))
+@architecture("bound", ("bilinear", 2, 4))
 def bilinear_form():
     class Bilinear(nn.Module):
         def __init__(self):
@@ -363,6 +363,21 @@ def bilinear_form():
             return (self.left(x) * self.right(x)).sum(1)
 
     return Bilinear()
+
+
+@architecture("bound", *[("gated relu", 2, 1)] * 4)
+def gated_relu():
+    # Each unit passes the samples on its own side of a fixed hyperplane.
+    class Gated(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("gates", torch.zeros(4, 6))
+            self.hidden, self.head = nn.Linear(6, 4), nn.Linear(4, 2)
+
+        def forward(self, x):
+            return self.head((nn.functional.linear(x, self.gates) > 0) * self.hidden(x))
+
+    return Gated()
 
 
 @architecture("no-bound-yet", ("linear-relu-linear-relu", 2, 1))

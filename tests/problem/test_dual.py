@@ -5,20 +5,22 @@ import math
 import pytest
 import torch
 
-from certify.problem import LOSSES, SUBNETWORKS, ConvexPart, LossSpec, Objective, ParallelNetwork, WeightDecay
+from certify.problem import LOSSES, Branch, ConvexPart, LossSpec, Objective, ParallelNetwork, View, WeightDecay
 from certify.problem.dual import best_scale, dual_value, feasible_dual
+from certify.problem.kinds import Linear
 from tests.problem.test_loss_laws import C, N, draw, targets_for
 
 FREE = {"none": [], "penalized": [0.3], "free-intercept": [0.0], "free-intercept-and-skip": [0.0, 0.0, 0.2]}
 
 
-def objective_for(name, ridge, kind="linear"):
+def objective_for(name, ridge, offset=None):
     generator = torch.Generator().manual_seed(2)
     inputs = torch.randn(N, 2, generator=generator, dtype=torch.float64)
     features = torch.cat([torch.ones(N, 1, dtype=torch.float64), inputs], 1)[:, : len(ridge)]
     loss = LossSpec(name).bind(targets_for(name, generator), C)
     ridge = torch.tensor(ridge, dtype=torch.float64)
-    return Objective(SUBNETWORKS[kind], inputs, 0, ConvexPart(features, ridge), loss, WeightDecay(0.1))
+    branch = Branch(Linear(), View(inputs), WeightDecay((0.1, 0.1)))
+    return Objective((branch,), ConvexPart(features, ridge), loss, offset)
 
 
 @pytest.mark.parametrize("case", FREE)
@@ -34,13 +36,15 @@ def test_repaired_points_meet_every_constraint_exactly_where_it_has_integer_coef
         assert all(math.fsum(row) == 0 for row in dual.tolist())
 
 
+@pytest.mark.parametrize("offset", [None, draw(11)], ids=["plain", "offset"])
 @pytest.mark.parametrize("case", FREE)
 @pytest.mark.parametrize("name", sorted(LOSSES))
-def test_scaled_dual_values_bound_untrained_networks_from_below(name, case):
-    objective = objective_for(name, FREE[case])
+def test_scaled_dual_values_bound_untrained_networks_from_below(name, case, offset):
+    objective = objective_for(name, FREE[case], offset)
+    (branch,) = objective.branches
     dual = feasible_dual(objective, objective.loss.gradient(draw(9)))
-    polar = float(torch.linalg.matrix_norm(objective.inputs.T @ dual, 2)) * (1 + 1e-12)
-    bound = best_scale(objective, dual, objective.strength / polar).value
+    polar = float(torch.linalg.matrix_norm(branch.view.rows.T @ dual, 2)) * (1 + 1e-12)
+    bound = best_scale(objective, dual, branch.strength / polar).value
     generator = torch.Generator().manual_seed(5)
     for _ in range(50):
         factors = (
@@ -49,7 +53,7 @@ def test_scaled_dual_values_bound_untrained_networks_from_below(name, case):
         )
         coefficients = torch.randn(objective.convex.features.shape[1], C, generator=generator, dtype=torch.float64)
         scale = float(torch.rand(1, generator=generator))
-        network = ParallelNetwork(tuple(scale * f for f in factors), scale * coefficients)
+        network = ParallelNetwork((tuple(scale * f for f in factors),), scale * coefficients)
         assert bound <= objective.evaluate(network).objective
 
 

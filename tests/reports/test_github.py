@@ -46,9 +46,15 @@ def test_each_open_model_is_annotated_at_its_line():
 
 def test_hostile_names_come_back_and_inject_no_command():
     found = commands(github_report(hostile()))
-    assert {where["title"].split()[0] for _, where, _ in found} <= {"certify:", "certify"}
-    messages = "\0".join(message for _, _, message in found)
-    assert all(name in messages for name in HOSTILE[:3])
+    assert {where["title"].split()[0] for _, where, _ in found} == {"certify:", "certify"}
+    # Ten errors, what was left out, and the count.
+    assert [level for level, _, _ in found] == ["error"] * 10 + ["warning", "notice"]
+    shown = [message for _, _, message in found]
+    for name, finding, failure in zip(HOSTILE, shown[0:8:2], shown[1:8:2], strict=False):
+        assert name in finding
+        assert name in failure
+    assert HOSTILE[4] in shown[8]
+    assert all(f"{name}2" in shown[9] for name in HOSTILE[4:])
 
 
 @pytest.mark.parametrize(("count", "shown", "said"), [(10, 10, None), (11, 9, "2 more"), (300, 9, "291 more")])
@@ -66,8 +72,10 @@ def test_at_most_ten_of_a_kind_and_the_rest_is_said(count, shown, said):
 
 def test_summary_is_whole_where_it_fits():
     text = step_summary(mixed())
+    assert text.startswith("### certify: 7 models: 2 certified, 2 undecided, 1 improvable, 2 failed\n")
+    rows = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")]
+    assert rows == ["model", "---", *(made.name for made in mixed().entries)]
     assert "left out" not in text
-    assert text.count("\n| ") == 1 + 1 + len(mixed().entries)
 
 
 def test_summary_stays_under_the_limit_and_says_so():
@@ -77,5 +85,12 @@ def test_summary_stays_under_the_limit_and_says_so():
     assert re.search(r"\n\d+ rows or details are left out: GitHub's limit is 1 MiB\.\n$", text)
 
 
-def test_no_summary_where_there_is_no_room():
-    assert step_summary(report(entry("a", CERTIFIED)), limit_bytes=300) == ""
+def test_a_summary_takes_the_room_there_is_and_is_empty_where_its_title_does_not_fit():
+    made = report(entry("a", CERTIFIED))
+    whole = len(step_summary(made).encode())
+    found = [step_summary(made, limit_bytes=limit) for limit in range(whole + 400)]
+    assert all(len(text.encode()) <= limit for limit, text in enumerate(found))
+    assert found[300] == ""
+    # The title without its row, and then both.
+    assert [text[:22] for text in dict.fromkeys(found)] == ["", *["### certify: 1 model: "] * 2]
+    assert found[-1] == step_summary(made)

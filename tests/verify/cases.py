@@ -1,32 +1,28 @@
-"""Problems with lower bounds by every kind of proof, and the tools to forge their certificates."""
+"""Problems of the prover, with lower bounds by every kind of proof."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import struct
 import time
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
-from certify.bounds.bilinear.spectral import RandomizedProof, spectral_bound
+from certify.bounds.bilinear.spectral import spectral_bound
 from certify.bounds.ladder import LowerBound, scaled, trivial_bound
 from certify.bounds.polar import PolarBound, PolarTask
+from certify.bounds.proof import PowerTest, ScalarMajorant, VectorMajorant
 from certify.bounds.rounding import norm_upper, product_error
-from certify.bounds.rows.cones.relu_cones import relu_cones
+from certify.bounds.rows.cones.cone_method import cones
 from certify.bounds.rows.norm_products import norm_product_bound
-from certify.bounds.rows.relaxations.majorant import ScalarMajorant, VectorMajorant, majorant_upper
+from certify.bounds.rows.relaxations.majorant import majorant_upper
 from certify.bounds.rows.sorting import sorting_bound
 from certify.bounds.squares.quadratic_form import quadratic_form_bound
 from certify.models.loading import Problem
-from certify.problem import LossSpec
 from certify.problem.dual import feasible_dual
-from certify.workflows.certificate_of import LossTerms
 
-MAGIC = b"certify certificate 1\n"
+from .packing import packed, sealed, unpacked
+
 LOSSES = ("mse", "cross-entropy", "binary-cross-entropy", "soft-margin", "huber", "squared-hinge", "poisson")
 
 
@@ -38,7 +34,6 @@ class Square(torch.nn.Module):
 @dataclass(frozen=True)
 class Case:
     problem: Problem
-    terms: LossTerms
 
     def bound(self, kind):
         """A lower bound proven by the given kind, at the gradient of a slightly shrunk network."""
@@ -47,8 +42,8 @@ class Case:
             return trivial_bound(objective)
         evaluation = objective.evaluate(self.problem.network)
         dual = feasible_dual(objective, evaluation.gradient)
-        task = PolarTask(objective, dual, 0.0, time.perf_counter() + 3, objective.empty_network().factors)
-        return scaled(objective, dual, PROVERS[kind](task))
+        task = PolarTask(objective, 0, dual, 0.0, time.perf_counter() + 3, objective.empty_stacks()[0])
+        return scaled(objective, dual, (PROVERS[kind](task),))
 
 
 def make_case(
@@ -105,7 +100,7 @@ def make_case(
         **({"skip": skip} if skip else {}),
         **({"weight_decay": 0.05} if penalty == "weight-decay" and family != "quadratic" else {"penalty": product}),
     )
-    return Case(problem, LossTerms(LossSpec(loss, reduction, scale), weights, mask))
+    return Case(problem)
 
 
 def targets_for(loss, n, c, generator):
@@ -124,39 +119,37 @@ def targets_for(loss, n, c, generator):
 
 
 def _majorant(task):
-    objective, n, c = task.objective, task.objective.samples, task.objective.outputs
+    view, scores = task.branch.view, task.scores
     generator = torch.Generator().manual_seed(1)
-    free = objective.free_inputs > 0
-    center = objective.inputs[:, :-1].mean(0) if free else torch.zeros(0, dtype=torch.float64)
-    q, sizes = -task.dual, torch.linalg.vector_norm(objective.inputs, dim=1)
+    (n, d), m = view.rows.shape, scores.shape[1]
+    center = view.penalized.mean(0) if view.free_inputs else torch.zeros(0, dtype=torch.float64)
+    sizes = torch.linalg.vector_norm(view.rows, dim=1)
 
     def random(*shape):
         return torch.rand(shape, dtype=torch.float64, generator=generator)
 
-    scores = torch.stack([q, -q])
-    slopes = (2 * random(2, n, c) - 1) * (-scores).clamp_min(0) * 0.5
-    curvatures = (scores.abs() + 1e-3) / (4 * sizes[:, None]) * (0.5 + random(2, n, c))
-    if c == 1:
-        caps = (0.3 * (-scores).clamp_min(0) / sizes[:, None])[:, :, 0] * random(2, n)
+    both = torch.stack([scores, -scores])
+    slopes = (2 * random(2, n, m) - 1) * (-both).clamp_min(0) * 0.5
+    curvatures = (both.abs() + 1e-3) / (4 * sizes[:, None]) * (0.5 + random(2, n, m))
+    if m == 1:
+        caps = (0.3 * (-both).clamp_min(0) / sizes[:, None])[:, :, 0] * random(2, n)
         ratios = torch.ones(2, dtype=torch.float64)
         proof = ScalarMajorant(curvatures[:, :, 0], slopes[:, :, 0], caps, center, ratios)
     else:
-        d = objective.inputs.shape[1]
-        proof = VectorMajorant(
-            curvatures, slopes, 0.5 + random(2, c), torch.zeros(c, d, d, dtype=torch.float64), center, 1.0
-        )
-    upper = majorant_upper(objective.inputs, -task.dual, proof, objective.free_inputs)
+        envelopes = torch.zeros(m, d, d, dtype=torch.float64)
+        proof = VectorMajorant(curvatures, slopes, 0.5 + random(2, m), envelopes, center, 1.0)
+    upper = majorant_upper(task.form, scores, proof)
     assert math.isfinite(upper)
-    blank = objective.empty_network().factors
-    return PolarBound(0.0, blank, upper, "surrogate", proof)
+    return PolarBound(0.0, task.nothing, upper, "surrogate", proof)
 
 
 def _randomized(task):
     """The randomized test on a matrix that is not too large for anything else."""
-    moments = task.objective.inputs.T @ task.dual
-    error = norm_upper(product_error(task.objective.inputs.T, task.dual))
+    rows = task.branch.view.rows
+    moments = rows.T @ task.dual
+    error = norm_upper(product_error(rows.T, task.dual))
     edge = (float(torch.linalg.matrix_norm(moments, 2)) + error) * (1 + 1e-9)
-    return PolarBound(0.0, task.starts, edge * (1 + 1e-7) + 2 * error, "randomized", RandomizedProof(edge))
+    return PolarBound(0.0, task.starts, edge * (1 + 1e-7) + 2 * error, "randomized", PowerTest(edge))
 
 
 PROVERS = {
@@ -164,7 +157,7 @@ PROVERS = {
     "spectral": spectral_bound,
     "quadratic-form": quadratic_form_bound,
     "norm-products": norm_product_bound,
-    "cone-tree": relu_cones,
+    "cone-tree": cones,
     "sorting": sorting_bound,
     "majorant": _majorant,
 }
@@ -173,42 +166,6 @@ KINDS = {
     "quadratic": ("zero", "quadratic-form"),
     "relu": ("zero", "norm-products", "cone-tree", "majorant"),
 }
-
-
-def unpacked(data):
-    """Header and arrays of a certificate, read without the checker."""
-    start = len(MAGIC) + 8
-    (length,) = struct.unpack("<Q", data[len(MAGIC) : start])
-    header, body = json.loads(data[start : start + length]), data[start + length : -32]
-    arrays = {}
-    for entry in header["arrays"]:
-        count = math.prod(entry["shape"])
-        arrays[entry["name"]] = (
-            np.frombuffer(body, entry["dtype"], count, entry["offset"]).reshape(entry["shape"]).copy()
-        )
-    return header, arrays
-
-
-def packed(header, arrays=None, body=None):
-    """A certificate with a right digest; the table is rebuilt from `arrays` unless `body` gives raw bytes."""
-    header = json.loads(json.dumps(header))
-    if body is None:
-        body, table = b"", []
-        for name, values in arrays.items():
-            table.append({"name": name, "dtype": values.dtype.str, "shape": list(values.shape), "offset": len(body)})
-            body += values.tobytes()
-        header["arrays"] = table
-    header["sources"]["problem"] = hashlib.sha256(compact(header["problem"])).hexdigest()
-    return sealed(compact(header), body)
-
-
-def sealed(text, body):
-    content = MAGIC + struct.pack("<Q", len(text)) + text + body
-    return content + hashlib.sha256(content).digest()
-
-
-def compact(value):
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
 
 __all__ = ["KINDS", "LOSSES", "Case", "LowerBound", "make_case", "packed", "sealed", "unpacked"]

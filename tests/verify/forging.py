@@ -10,12 +10,11 @@ import struct
 import numpy as np
 import safetensors.numpy
 
-from .cases import MAGIC, compact, packed, sealed
-from .handmade import bytes_of, handmade, leaves
+from .handmade import bytes_of, handmade, hexadecimal, leaves
+from .packing import MAGIC, body_of, compact, packed, sealed
 
-
-def body_of(arrays):
-    return b"".join(values.tobytes() for values in arrays.values())
+NAMES = ("inputs", "targets", "sample_weights", "mask")
+WHOLE = {"axis": None, "group": 1}
 
 
 def rehashed(content):
@@ -54,54 +53,59 @@ def table(change):
     return handmade, forge
 
 
-def entry(base, section, key, value):
-    """A forgery of one entry of the header; numbers may be given as numbers."""
+def entry(base, path, value):
+    """A forgery of one entry of the header, by its path of keys and indices; floats are spelled as the format wants."""
 
     def forge(made):
-        part = made[0] if section is None else made[0][section]
-        part[key] = value.hex() if isinstance(value, float) else value
+        set_at(made[0], path, value)
         return packed(*made)
 
     return base, forge
 
 
+def set_at(header, path, value):
+    *outer, last = [int(key) if key.isdigit() else key for key in path.split(".")]
+    for key in outer:
+        header = header[key]
+    header[last] = hexadecimal(value)
+
+
 def array(base, **arrays):
-    """A forgery of arrays; None takes one away."""
+    """A forgery of arrays, of proofs by their bare names; None takes one away."""
 
     def forge(made):
         header, old = made
-        merged = {name: np.asarray(arrays.get(name, values)) for name, values in old.items()}
+        bare = {name: name.removeprefix("P0.") for name in old}
+        merged = {name: np.asarray(arrays.get(bare[name], values)) for name, values in old.items()}
         return packed(header, {name: values for name, values in merged.items() if values.dtype != object})
 
     return base, forge
 
 
-def strength(value):
-    def forge(made):
-        made[0]["problem"] |= {"strength": value.hex(), "lambda": value.hex()}
-        return packed(*made)
-
-    return handmade, forge
+def weights(base, **arrays):
+    """A forgery of parameters: `first`, `bias`, `second`."""
+    names = {"first": "F0.0", "bias": "F0.bias", "second": "F0.1"}
+    return base, lambda made: packed(made[0], made[1] | {names[name]: values for name, values in arrays.items()})
 
 
-def wrong_problem_digest(made):
+def wrong_statement_digest(made):
     header, arrays = made
     data = packed(header, arrays)
-    right = hashlib.sha256(compact(header["problem"])).hexdigest().encode()
+    right = hashlib.sha256(compact(header["statement"])).hexdigest().encode()
     return rehashed(data[:-32].replace(right, b"0" * 64))
 
 
 def wide_network(made):
     header, arrays = made
     n = 2**14
-    sizes = {"X": (n, 1), "Y": (n, 1), "W1": (n + 1, 1), "W2": (1, n + 1), "A": (n, 1)}
+    sizes = {"X": (n, 1), "Y": (n, 1), "F0.0": (n + 1, 1), "F0.1": (n + 1, 1), "A": (n, 1)}
     return packed(header, {name: np.zeros(shape) for name, shape in sizes.items()})
 
 
 def high_dimension(made):
     header, arrays = made
-    arrays |= {"frame": np.zeros((1, 15)), "rows": np.zeros((2, 15))} | leaves(1, 15)
-    return packed(header, arrays)
+    changed = {"frame": np.zeros((1, 15)), "rows": np.zeros((2, 15))} | leaves(1, 15)
+    return packed(header, arrays | proof(changed))
 
 
 def chain(edges, roots, dimension):
@@ -110,74 +114,97 @@ def chain(edges, roots, dimension):
     return {"splits": splits, "tangents": np.ones((len(edges) + roots, dimension), np.uint8)}
 
 
+def proof(arrays):
+    """Arrays of the first proof."""
+    return {f"P0.{name}": np.asarray(values) for name, values in arrays.items()}
+
+
 def free_policy(made):
     """A free bias that was said to be absent: columns of A need not sum to zero before."""
     header, arrays = made
-    header["problem"]["output_bias"] = "free"
-    return packed(
-        header, {n: v for m, w in arrays.items() for n, v in ((m, w), *([("b2", np.zeros(1))] * (m == "W2")))}
-    )
+    header["statement"]["outside"] = [{"features": "ones", "decay": (0.0).hex()}]
+    dual = arrays.pop("A")
+    return packed(header, arrays | {"C0": np.zeros((1, 1)), "A": dual})
 
 
 def scalar_with_two_outputs(made):
     header, arrays = made
-    header["proof"]["kind"] = "scalar-majorant"
+    header["proofs"][0]["kind"] = "scalar-majorant"
     zeros = {"curvatures": np.zeros((2, 2)), "slopes": np.zeros((2, 2)), "caps": np.zeros((2, 2)), "levels": np.ones(2)}
-    return packed(header, {n: v for n, v in arrays.items() if n not in ("mixings", "envelopes")} | zeros)
+    return packed(header, {n: v for n, v in arrays.items() if not n.startswith("P0")} | proof(zeros))
+
+
+def without_second_branch(made):
+    """The arrays and the proof of a branch left out: its polar is never bounded, but the statement still has it."""
+    header, arrays = made
+    header["proofs"].pop()
+    return packed(header, {name: values for name, values in arrays.items() if not name.startswith("P1")})
 
 
 def bound_without_its_constant(made):
     """Were k = 0 where p = 0 is given, U = 1.2 would follow."""
     header, arrays = made
-    header["proof"]["upper"] = (1.2).hex()
-    return packed(header, arrays | {"curvatures": np.zeros((2, 2)), "levels": np.full(2, 0.6)})
+    header["proofs"][0]["upper"] = (1.2).hex()
+    return packed(header, arrays | proof({"curvatures": np.zeros((2, 2)), "levels": np.full(2, 0.6)}))
 
 
 def featured(made=None):
     """The inputs said to be features of frozen layers."""
     header, arrays = made or handmade()
-    header["problem"]["features"] = hashlib.sha256(arrays["X"].tobytes()).hexdigest()
+    header["statement"]["features"] = hashlib.sha256(arrays["X"].tobytes()).hexdigest()
     return header, arrays
 
 
 def linked_head():
     """A certificate of the head of a model file with a frozen layer, and of a data file that holds no features."""
     header, arrays = featured()
-    model = safetensors.numpy.save({"first": arrays["W1"], "second": arrays["W2"], "frozen": np.ones((1, 3))})
-    stream = io.BytesIO()
-    np.savez(stream, X=np.zeros((2, 3)), y=arrays["Y"])
-    header["sources"]["parameters"] = {"W1": "first", "W2": "second"}
-    header["sources"]["data_names"] = dict.fromkeys(("inputs", "targets", "sample_weights", "mask"))
-    return with_digests(header, model, stream.getvalue()), arrays, model, stream.getvalue()
+    model = safetensors.numpy.save({"first": arrays["F0.0"], "second": arrays["F0.1"].T, "frozen": np.ones((1, 3))})
+    return named(header, arrays, model, np.zeros((2, 3)))
 
 
 def linked(name="first"):
     """A certificate of a model file and a data file, with the files."""
     header, arrays = handmade()
-    model = safetensors.numpy.save({name: arrays["W1"], "second": arrays["W2"]})
+    model = safetensors.numpy.save({name: arrays["F0.0"], "second": arrays["F0.1"].T})
+    return named(header, arrays, model, arrays["X"])
+
+
+def named(header, arrays, model, inputs):
     stream = io.BytesIO()
-    np.savez(stream, X=arrays["X"], y=arrays["Y"])
-    header["sources"]["parameters"] = {"W1": "first", "W2": "second"}
-    header["sources"]["data_names"] = dict.fromkeys(("inputs", "targets", "sample_weights", "mask"))
+    np.savez(stream, X=inputs, y=arrays["Y"])
+    first, second = {"name": "first"} | WHOLE, {"name": "second", "axis": 1, "group": 1}
+    header["sources"]["parameters"] = {"F0.0": [first], "F0.1": [second]}
+    header["statement"]["data"]["names"] = dict.fromkeys(NAMES)
     return with_digests(header, model, stream.getvalue()), arrays, model, stream.getvalue()
 
 
 def with_digests(header, model, data):
-    header["sources"] |= {"model": hashlib.sha256(model).hexdigest(), "data": hashlib.sha256(data).hexdigest()}
+    header["sources"]["model"] = hashlib.sha256(model).hexdigest()
+    header["statement"]["data"]["sha256"] = hashlib.sha256(data).hexdigest()
     return header
 
 
 def negative_zero(header, arrays, model, data):
-    return header, arrays | {"W1": -arrays["W1"]}, model, data
+    return header, arrays | {"F0.0": -arrays["F0.0"]}, model, data
 
 
 def other_inputs(header, arrays, model, data):
     return header, arrays | {"X": np.nextafter(arrays["X"], 0)}, model, data
 
 
+def recipe(**changes):
+    """A forgery of how the second weight is read."""
+
+    def forge(header, arrays, model, data):
+        header["sources"]["parameters"]["F0.1"][0] |= changes
+        return header, arrays, model, data
+
+    return forge
+
+
 def unnamed(key):
     def forge(header, arrays, model, data):
-        header["sources"][key] = None
+        set_at(header, key, None)
         return header, arrays, model, data
 
     return forge
@@ -195,8 +222,8 @@ def damaged(which):
 def stretched(made):
     """F = 2 and G = X/2: T = 1/2, but φ T = 1."""
     header, arrays = made
-    header["proof"]["upper"] = (0.75).hex()
-    return packed(header, arrays | {"frame": np.full((1, 1), 2.0), "rows": arrays["rows"] / 2})
+    header["proofs"][0]["upper"] = (0.75).hex()
+    return packed(header, arrays | proof({"frame": np.full((1, 1), 2.0), "rows": arrays["P0.rows"] / 2}))
 
 
 def claiming(upper, **changes):
@@ -204,7 +231,7 @@ def claiming(upper, **changes):
 
     def forge(made):
         header, arrays = made
-        header["proof"]["upper"] = upper.hex()
-        return packed(header, arrays | {name: np.asarray(values) for name, values in changes.items()})
+        header["proofs"][0]["upper"] = upper.hex()
+        return packed(header, arrays | proof(changes))
 
     return forge

@@ -7,94 +7,86 @@ squared error, the zero network: objective 1. At A = −Y/2 the dual value is 3/
 
 from __future__ import annotations
 
-import copy
-
 import numpy as np
 
-from .cases import packed
+from .packing import packed
 
 SIGNS = np.array([[1.0], [-1.0]])
-SECTIONS = {
-    "family": "problem",
-    "loss": "problem",
-    "reduction": "problem",
-    "penalty": "problem",
-    "powers": "problem",
-    "hidden_bias": "problem",
-    "output_bias": "problem",
-    "skip": "problem",
-    "kind": "proof",
-}
-HEADER = {
-    "schema": "certify.certificate/1",
-    "claim": {"upper": "2", "lower": "0.25", "widths": "all", "failure_probability": None},
-    "problem": {
-        "family": "linear",
-        "loss": "mse",
-        "reduction": "sum",
-        "scale": "0.5",
-        "penalty": "weight-decay",
-        "strength": "3",
-        "lambda": "3",
-        "powers": [],
-        "hidden_bias": "absent",
-        "output_bias": "absent",
-        "skip": "absent",
-        "sample_weights": False,
-        "mask": False,
-        "features": None,
-        "tolerance_relative": "0.9",
-        "tolerance_absolute": "0",
-    },
-    "dual": {"scale": "0.5"},
-    "proof": {"kind": "spectral", "upper": "2.5"},
-    "sources": {"model": "0" * 64, "data": "0" * 64, "problem": "", "parameters": None, "data_names": None},
-    "arrays": [],
-}
-ORDER = ("X", "Y", "sample_weights", "mask", "W1", "b1", "W2", "b2", "S", "A")
+MIDDLE = {"linear": [], "relu": [{"op": "relu"}], "square": [{"op": "square"}]}
+LINEAR = {"op": "linear"}
 
 
-def handmade(proof=None, *, upper=None, arrays=None, **problem):
-    """Header and arrays; numbers of the header may be written as decimals.
+def handmade(proof=None, *, upper=2.5, arrays=None, **settings):
+    """Header and arrays.
 
     Args:
         proof: arrays of the proof.
         upper: claimed bound on the polar.
         arrays: arrays in place of the standard ones.
-        problem: entries of the header, and `d` and `c`, numbers of inputs and outputs.
+        settings: `family` or `layers`, `kind`, `hidden_bias`, `output_bias`, `skip`, `penalty`, `loss`, `inputs`,
+            `offset`, and `d` and `c`, numbers of inputs and outputs.
     """
-    header, d, c = copy.deepcopy(HEADER), problem.pop("d", 1), problem.pop("c", 1)
-    header["proof"]["upper"] = str(upper or header["proof"]["upper"])
-    for key, value in problem.items():
-        header[SECTIONS[key]][key] = value
-    stated = header["problem"]
+    d, c = settings.get("d", 1), settings.get("c", 1)
     wide = np.pad(SIGNS, ((0, 0), (0, d - 1))), np.pad(SIGNS, ((0, 0), (0, c - 1)))
-    standard = {"X": wide[0], "Y": wide[1], "A": -wide[1], "W1": np.zeros((1, d)), "W2": np.zeros((c, 1))}
-    standard |= {"b1": np.zeros(1)} if stated["hidden_bias"] != "absent" else {}
-    standard |= {"b2": np.zeros(c)} if stated["output_bias"] != "absent" else {}
-    standard |= {"S": np.zeros((c, d))} if stated["skip"] != "absent" else {}
+    bias, policies = settings.get("hidden_bias", "absent"), _outside(settings)
+    standard = {"X": wide[0], "Y": wide[1], "A": -wide[1], "F0.0": np.zeros((1, d)), "F0.1": np.zeros((1, c))}
+    standard |= {"F0.bias": np.zeros(1)} if bias != "absent" else {}
+    standard |= {f"C{j}": np.zeros((1 if b["features"] == "ones" else d, c)) for j, b in enumerate(policies)}
     standard |= arrays or {}
-    stated |= {name: name in standard for name in ("sample_weights", "mask")}
-    return hexadecimal(header), {name: standard[name] for name in ORDER if name in standard} | (proof or {})
+    family, decay = settings.get("family", "linear"), {"name": "weight-decay", "strengths": [3.0, 3.0], "bias": None}
+    penalty = settings.get("penalty", decay | ({"bias": 3.0} if bias == "penalized" else {}))
+    layers = settings.get("layers", [LINEAR, *MIDDLE[family], LINEAR])
+    kind = settings.get("kind", "spectral")
+    header = {
+        "schema": "certify.certificate/2",
+        "statement": {
+            "inputs": settings.get("inputs", [d]),
+            "branches": [{"layers": layers, "bias": bias, "penalty": penalty, "function": "identity"}],
+            "outside": policies,
+            "offset": settings.get("offset"),
+            "loss": {"name": settings.get("loss", "mse"), "reduction": "sum", "scale": 0.5},
+            "sample_weights": "sample_weights" in standard,
+            "mask": "mask" in standard,
+            "features": None,
+            "data": {"sha256": "0" * 64, "names": None},
+            "tolerance": {"relative": 0.9, "absolute": 0.0},
+        },
+        "claim": {"upper": 2.0, "lower": 0.25, "widths": "all", "failure_probability": None},
+        "dual": {"scale": 0.5},
+        "proofs": [{"steps": ["project"] if kind == "cone-tree" else [], "kind": kind, "upper": float(upper)}],
+        "sources": {"model": "0" * 64, "statement": "", "parameters": None},
+        "arrays": [],
+    }
+    proof = {f"P0.{name}": values for name, values in (proof or {}).items()}
+    return hexadecimal(header), {name: standard[name] for name in _order(standard)} | proof
 
 
-def hexadecimal(header):
-    """The header with its decimal numbers spelled as the format wants."""
-    for section, keys in (
-        ("claim", ("upper", "lower")),
-        ("problem", ("scale", "strength", "lambda", "tolerance_relative", "tolerance_absolute")),
-        ("dual", ("scale",)),
-        ("proof", ("upper",)),
-    ):
-        for key in keys:
-            header[section][key] = float(header[section][key]).hex()
-    return header
+def _outside(settings):
+    """Policies of an output bias and a skip, in this order; λ = 3."""
+    decays = {"penalized": 3.0, "free": 0.0}
+    chosen = (("ones", settings.get("output_bias", "absent")), ("inputs", settings.get("skip", "absent")))
+    return [{"features": name, "decay": decays[policy]} for name, policy in chosen if policy != "absent"]
+
+
+def _order(arrays):
+    order = ("X", "Y", "sample_weights", "mask", "offset", "F0.0", "F0.bias", "F0.1", "C0", "C1", "A")
+    return [name for name in order if name in arrays]
+
+
+def hexadecimal(value):
+    """The header with its floats spelled as the format wants."""
+    if isinstance(value, dict):
+        return {key: hexadecimal(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [hexadecimal(entry) for entry in value]
+    return value.hex() if isinstance(value, float) else value
 
 
 def single_layer(**settings):
-    """No hidden units, W = 0 as the skip: the dual value at A = −Y/2 is 3/4 − |XᵀA|²/(2λ) = 7/12."""
-    arrays = {"W1": np.zeros((0, 1)), "W2": np.zeros((1, 0))}
-    return handmade(arrays=arrays, family="single-layer", kind="vacuous", skip="penalized", **settings)
+    """No subnetworks, C = 0 of the inputs: the dual value at A = −Y/2 is 3/4 − |XᵀA|²/(2λ) = 7/12."""
+    header, arrays = handmade(skip="penalized", **settings)
+    header["statement"]["branches"], header["proofs"] = [], []
+    return header, {name: values for name, values in arrays.items() if not name.startswith("F")}
 
 
 def free_skip():
@@ -113,7 +105,7 @@ def cone_tree(d=1, **settings):
     """Cones without a bias: F = I, G = X."""
     inputs = np.pad(SIGNS, ((0, 0), (0, d - 1)))
     proof = {"frame": np.eye(d), "rows": inputs} | leaves(2 << d, d)
-    return handmade(proof, family="relu", kind="cone-tree", d=d, upper=1.25, **settings)
+    return handmade(proof, **({"family": "relu", "kind": "cone-tree", "d": d, "upper": 1.25} | settings))
 
 
 def free_cone_tree(**settings):
@@ -147,7 +139,8 @@ def capped_majorant(**settings):
     """Caps c = 1 on the sample of negative score: M = 1/4 − 1/2, so that U ≥ 1/2 + 1/2 at τ = 1/4, the polar itself."""
     header, arrays = scalar_majorant(**({"upper": 1.05} | settings))
     curvatures = np.array([[0.25, 2.0**-20], [2.0**-20, 0.25]])
-    return header, arrays | {"curvatures": curvatures, "caps": np.array([[0.0, 1], [1, 0]]), "levels": np.full(2, 0.25)}
+    changes = {"P0.curvatures": curvatures, "P0.caps": np.array([[0.0, 1], [1, 0]]), "P0.levels": np.full(2, 0.25)}
+    return header, arrays | changes
 
 
 def free_vector_majorant(**settings):
@@ -174,8 +167,14 @@ def randomized():
 
 def product(**settings):
     """Products of norms."""
-    chosen = {"family": "quadratic", "kind": "quadratic-form", "penalty": "product-of-norms", "powers": [2, 1]}
-    return handmade(**(chosen | settings))
+    penalty = {"name": "product-of-norms", "strength": 3.0, "powers": [2, 1]}
+    return handmade(**({"family": "square", "kind": "quadratic-form", "penalty": penalty} | settings))
+
+
+def leaky(**settings):
+    """σ(t) = −t/2 below 0, at most |t|: Σ |A| |x| = 2; the polar itself is 1/2, and 3/2 if the slope is 1/2."""
+    layers = [LINEAR, {"op": "leaky_relu", "slope": -0.5}, LINEAR]
+    return handmade(**({"layers": layers, "kind": "norm-products", "upper": 2.25} | settings))
 
 
 def softmax(**settings):
@@ -188,3 +187,56 @@ def softmax(**settings):
 def bytes_of(made):
     """The certificate as a file with right digests."""
     return packed(*made)
+
+
+CONVOLUTION = {"op": "convolution", "kernel": [2], "stride": [1], "padding": [1], "dilation": [1]}
+POOL = {"op": "average_pool", "kernel": [2], "stride": [1], "padding": [0], "counts_padding": True}
+
+
+def convolution(**settings):
+    """Positions (0, x), (x, 0), (0, 0) of inputs (x, 0), averaged in pairs: G = −[[1, 1], [1, 0]], |G| = 1.618…."""
+    layers = [CONVOLUTION, POOL, LINEAR]
+    arrays = {"F0.0": np.zeros((1, 2)), "F0.1": np.zeros((1, 2))}
+    return handmade(**({"layers": layers, "inputs": [1, 2], "d": 2, "arrays": arrays, "upper": 1.7} | settings))
+
+
+def bilinear(**settings):
+    """The hidden value times x: S_i = A_i x_i, so that G = Σ x_i A_i x_i = −3/4 for x = 1, 1/2."""
+    layers = [LINEAR, {"op": "times_inputs"}, LINEAR]
+    return handmade(**({"layers": layers, "arrays": {"X": np.array([[1.0], [0.5]])}, "upper": 0.8} | settings))
+
+
+def two_branches():
+    """A linear and a ReLU branch side by side, λ = 3 and 2."""
+    header, arrays = handmade()
+    other, more = handmade(family="relu", kind="norm-products", upper=2.1)
+    other = (
+        other["statement"]["branches"][0]
+        | {"penalty": hexadecimal({"name": "weight-decay", "strengths": [4.0, 1.0], "bias": None})},
+        other["proofs"][0],
+    )
+    header["statement"]["branches"].append(other[0])
+    header["proofs"].append(other[1])
+    moved = {"F1.0": more["F0.0"], "F1.1": more["F0.1"]}
+    dual = arrays.pop("A")
+    return header, arrays | moved | {"A": dual}
+
+
+def unequal(**settings):
+    """Decays 2, 8 and 1/2 of the bias: λ = 4, the constant is √(2/(1/2)) = 2; A = (−3/2, 1/2), Ω° = |(−2, −2)|."""
+    penalty = {"name": "weight-decay", "strengths": [2.0, 8.0], "bias": 0.5}
+    arrays = {"A": np.array([[-1.5], [0.5]])}
+    chosen = {"penalty": penalty, "arrays": arrays, "hidden_bias": "penalized", "upper": 2.85}
+    return handmade(**(chosen | settings))
+
+
+def shifted(**settings):
+    """The inputs added to the outputs: Z = X = Y, objective 0; A = −Y/2 is worth 3/4 + <A, X>/2 = −1/4."""
+    header, arrays = handmade(offset="inputs", **settings)
+    header["claim"]["lower"] = (-0.26).hex()
+    return header, arrays
+
+
+def moved(**settings):
+    """A fixed offset of −1/2: objective 5/4; worth nothing at A = −Y/2, since 1ᵀA = 0."""
+    return handmade(offset="array", arrays={"offset": np.full((2, 1), -0.5)}, **settings)

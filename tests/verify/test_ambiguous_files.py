@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from certify.verify import verify_bytes
-from certify.verify.links import _table
-from certify.verify.model_file import DAMAGE, _Names, read_model, read_safetensors
+from certify.verify.links.data_link import _table
+from certify.verify.links.model_file import DAMAGE, _Names, read_model, read_safetensors
 from certify.verify.rejection import Rejection
 
-from .cases import packed
+from .forging import linked, with_digests
 from .handmade import handmade
-from .test_rule_coverage import linked, with_digests
+from .packing import packed
 
 VALUES = torch.tensor([[1.0, 2.0]], dtype=torch.float64)
 

@@ -8,22 +8,27 @@ import numpy as np
 import pytest
 from flint import arb, ctx
 
-from certify.verify.certificate import read_certificate
-from certify.verify.duality import dual_value, objective, require_dual_point
+from certify.verify.container import read_container
 from certify.verify.enclosure import Enclosure
 from certify.verify.exact import verify_bytes_exactly
 from certify.verify.exact.balls import Balls
 from certify.verify.exact.semidefinite import proves_semidefinite
 from certify.verify.exact.verification import EXACT
-from certify.verify.free_skip import dual_point
-from certify.verify.losses import bind_loss
-from certify.verify.polar import polar_upper
+from certify.verify.floating_point import FLOATING_POINT
 from certify.verify.rejection import Rejection
 from certify.verify.semidefinite import proves_semidefinite as proves_in_floats
-from certify.verify.verdict import FLOATING_POINT, verify_bytes
-from certify.workflows.certificate_of import settled_certificate
+from certify.verify.statement.activations import IDENTITY
+from certify.verify.statement.certificate import read_certificate
+from certify.verify.statement.dual_point import dual_point
+from certify.verify.statement.duality import dual_value, require_dual_point
+from certify.verify.statement.losses import bind_loss
+from certify.verify.statement.objective import objective
+from certify.verify.statement.penalties import ProductOfNorms
+from certify.verify.verdict import verify_bytes
 
-from .cases import KINDS, LOSSES, make_case, packed, unpacked
+from .building import FAMILIES, LOSSES, Branch, build
+from .packing import packed, unpacked
+from .test_polars import CONVOLUTION, POOL, SECOND
 
 
 @pytest.fixture(autouse=True)
@@ -32,9 +37,12 @@ def _precise():
         yield
 
 
-def settled(*args, kind, **settings):
-    case = make_case(*args, **settings)
-    return settled_certificate(case.problem, case.terms, case.bound(kind)).data
+def settled(family, loss="mse", *, kind, bias="absent", product=False, **settings):
+    return build(Branch(FAMILIES[family][0], kind, bias=bias, product=product), loss=loss, **settings).data
+
+
+def read(data):
+    return read_certificate(*read_container(data))
 
 
 def hard(template, generator):
@@ -46,16 +54,15 @@ def hard(template, generator):
         return generator.standard_normal(shape) * spread * 10.0 ** generator.uniform(-6, 2, shape)
 
     arrays["X"] = wild(arrays["X"].shape) + generator.choice([0.0, 1e3, 1e6])
-    for name in ("W1", "b1", "W2", "b2", "S"):
-        if name in arrays:
-            arrays[name] = wild(arrays[name].shape) * generator.choice([0.01, 1.0])
+    for name in template.problem.parameters:
+        arrays[name] = wild(arrays[name].shape) * generator.choice([0.01, 1.0])
     if generator.random() < 0.7:
         # Pairs of hidden units that all but cancel in the outputs: what is left is rounding, unless it is counted.
-        arrays["W1"][0::2] = -arrays["W1"][1::2] if template.family == "linear" else arrays["W1"][1::2]
-        sign = 1.0 if template.family == "linear" else -1.0
-        arrays["W2"][:, 0::2] = sign * arrays["W2"][:, 1::2] * (1 + generator.choice([0.0, 2.0**-50, 2.0**-40]))
-        if "b1" in arrays:
-            arrays["b1"][0::2] = -arrays["b1"][1::2] if template.family == "linear" else arrays["b1"][1::2]
+        activation = template.problem.branches[0].neuron.activation
+        sign = -1.0 if activation == IDENTITY else 1.0
+        for name in {"F0.0", "F0.bias"} & set(arrays):
+            arrays[name][0::2] = sign * arrays[name][1::2]
+        arrays["F0.1"][0::2] = -sign * arrays["F0.1"][1::2] * (1 + generator.choice([0.0, 2.0**-50, 2.0**-40]))
     omega = bind_loss(certificate).omega.near
     share, y = generator.random(arrays["Y"].shape) ** 3, arrays["Y"]
     inside = {
@@ -66,12 +73,26 @@ def hard(template, generator):
         "squared-hinge": -y * np.abs(wild(y.shape)),
         "poisson": omega * (10.0 ** generator.uniform(-9, 3, y.shape) - y),
         "cross-entropy": omega * (share * 0.9 / share.sum(1, keepdims=True) - y),
-    }[template.loss]
+    }[template.problem.loss.name]
     arrays["A"] = inside
     scale = float(generator.choice([1.0, 1 - 2.0**-40, 0.3, 1e-9]))
     # Under a tiny penalty the loss, and in the dual value the moments, are what counts.
     strength = float(generator.choice([2.0**-80, 0.05]))
-    return replace(certificate, arrays=arrays, dual_scale=scale, strength=strength)
+    return replace(certificate, arrays=arrays, dual_scale=scale, problem=penalized(template.problem, strength))
+
+
+def penalized(problem, strength):
+    """The problem with other strengths, unequal ones where they may be."""
+
+    def changed(penalty):
+        if isinstance(penalty, ProductOfNorms):
+            return replace(penalty, level=strength)
+        bias = None if penalty.bias is None else strength * 0.3
+        return replace(penalty, strengths=(strength, strength * 0.7), bias=bias)
+
+    branches = tuple(replace(branch, penalty=changed(branch.penalty)) for branch in problem.branches)
+    outside = tuple(replace(block, decay=strength if block.decay else 0.0) for block in problem.outside)
+    return replace(problem, branches=branches, outside=outside)
 
 
 def valued(certificate, loss, arithmetic):
@@ -79,19 +100,41 @@ def valued(certificate, loss, arithmetic):
 
 
 SETTINGS = {
-    "linear": {"hidden": "penalized", "output": "penalized"},
-    "relu": {"hidden": "free", "output": "free", "weighted": True},
-    "quadratic": {"hidden": "penalized", "penalty": "product-of-norms"},
+    "linear": {"bias": "penalized", "outside": [("ones", 0.05), ("inputs", 0.05)], "offset": "array"},
+    "relu": {"bias": "free", "outside": [("ones", 0.0)], "weighted": True},
+    "leaky": {"bias": "penalized"},
+    "square": {"bias": "penalized", "outside": [("inputs", 0.05)]},
 }
 
 
-@pytest.mark.parametrize("family", KINDS)
+@pytest.mark.parametrize("family", SETTINGS)
 @pytest.mark.parametrize("loss", LOSSES)
 def test_float_ends_are_on_the_safe_side_of_the_exact_ones(family, loss):
-    settings = SETTINGS[family] | ({"masked": True} if family == "relu" and loss != "cross-entropy" else {})
-    settings |= {"skip": "penalized"} if family == "linear" else {}
-    template = read_certificate(settled(family, loss, kind="zero", samples=2, **settings))
-    generator = np.random.default_rng(len(loss) * 7 + len(family))
+    settings = SETTINGS[family] | ({"masked": True} if family == "leaky" and loss != "cross-entropy" else {})
+    kind = {"linear": "spectral", "square": "quadratic-form"}.get(family, "norm-products")
+    # Two classes of the same size: rows and columns of the dual point sum to zero in binary.
+    settings |= {"weighted": False, "outputs": 2} if loss == "cross-entropy" else {}
+    require_safe(read(settled(family, loss, kind=kind, samples=4, **settings)), len(loss) * 7 + len(family))
+
+
+STACKS = {
+    "pooled": ((CONVOLUTION, "relu", POOL, "linear"), 2),
+    "convolved": ((CONVOLUTION, ("leaky_relu", {"slope": -1.75}), SECOND, POOL), 12),
+    "times the inputs": (("linear", "times_inputs", "linear"), 2),
+}
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_float_ends_of_positions_are_on_the_safe_side_of_the_exact_ones(stack):
+    layers, outputs = STACKS[stack]
+    kind = "spectral" if "times_inputs" in layers else "norm-products"
+    branch = Branch(layers, kind, bias="penalized")
+    built = build(branch, inputs=(1, 3, 3), outputs=outputs, samples=2)
+    require_safe(read(built.data), outputs)
+
+
+def require_safe(template, seed):
+    generator = np.random.default_rng(seed)
     finite = 0
     for _ in range(40):
         certificate = hard(template, generator)
@@ -109,28 +152,29 @@ def test_float_ends_are_on_the_safe_side_of_the_exact_ones(family, loss):
     assert finite >= 30
 
 
-@pytest.mark.parametrize("family", ["linear", "quadratic"])
+@pytest.mark.parametrize("family", ["linear", "square"])
 def test_exact_objective_and_dual_value_are_those_of_fractions(family):
     """Squared loss without biases: everything is rational but the norms of products, which a perfect square avoids."""
-    data = settled(family, "mse", kind="zero", penalty="product-of-norms" if family == "quadratic" else "weight-decay")
-    certificate = hard(read_certificate(data), np.random.default_rng(3))
-    arrays = certificate.arrays
-    arrays["W2"][1:] = 0
-    x, y, w1, w2, a = (
-        [[Fraction(v) for v in row] for row in arrays[name].tolist()] for name in ("X", "Y", "W1", "W2", "A")
+    kind = "spectral" if family == "linear" else "quadratic-form"
+    certificate = hard(read(settled(family, kind=kind, samples=4)), np.random.default_rng(3))
+    arrays, problem = certificate.arrays, certificate.problem
+    arrays["F0.1"][:, 1:] = 0
+    x, y, first, second, a = (
+        [[Fraction(v) for v in row] for row in arrays[name].tolist()] for name in ("X", "Y", "F0.0", "F0.1", "A")
     )
-    degree = 2 if family == "quadratic" else 1
-    hidden = [[sum(p * q for p, q in zip(row, u, strict=True)) ** degree for u in w1] for row in x]
-    z = [[sum(p * q for p, q in zip(row, v, strict=True)) for v in w2] for row in hidden]
-    omega, s = Fraction(certificate.scale) / (len(y) * len(y[0])), Fraction(certificate.dual_scale)
+    degree = 2 if family == "square" else 1
+    hidden = [[sum(p * q for p, q in zip(row, u, strict=True)) ** degree for u in first] for row in x]
+    z = [[sum(h * v[j] for h, v in zip(row, second, strict=True)) for j in range(2)] for row in hidden]
+    omega, s = Fraction(problem.loss.scale) / (len(y) * len(y[0])), Fraction(certificate.dual_scale)
     entries = [(i, j) for i in range(len(y)) for j in range(len(y[0]))]
     value = sum(omega * (z[i][j] - y[i][j]) ** 2 for i, j in entries)
-    norms = [sum(p * p for p in u) for u in w1]
-    strength = Fraction(certificate.strength)
-    if family == "quadratic":
-        value += strength * sum(norm * abs(w2[0][k]) for k, norm in enumerate(norms))
+    norms = [sum(p * p for p in u) for u in first]
+    penalty = problem.branches[0].penalty
+    if family == "square":
+        value += Fraction(penalty.level) * sum(norm * abs(v[0]) for norm, v in zip(norms, second, strict=True))
     else:
-        value += strength / 2 * (sum(norms) + sum(v * v for row in w2 for v in row))
+        one, other = (Fraction(strength) for strength in penalty.strengths)
+        value += (one * sum(norms) + other * sum(v * v for row in second for v in row)) / 2
     dual = -sum((s * a[i][j]) ** 2 / (4 * omega) + s * a[i][j] * y[i][j] for i, j in entries)
     loss = bind_loss(certificate, Balls.of)
     for found, expected in ((objective(certificate, loss), value), (valued(certificate, loss, EXACT), dual)):
@@ -138,23 +182,26 @@ def test_exact_objective_and_dual_value_are_those_of_fractions(family):
         assert float(found.high) <= math.nextafter(float(found.low), math.inf)
 
 
-@pytest.mark.parametrize("family", KINDS)
+@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_family_loss_and_kind_of_proof_is_accepted(family, loss):
-    for kind in KINDS[family]:
-        data = settled(family, loss, kind=kind)
+    for kind in FAMILIES[family][1]:
+        c = 3 if loss == "cross-entropy" else 2
+        data = settled(family, loss, kind=kind, arrays={"A": np.zeros((12, c))} if kind == "zero" else None)
         verdict, floats = verify_bytes_exactly(data), verify_bytes(data)
         assert verdict.status == "valid", (kind, verdict.rule, verdict.message)
+        assert floats.status == "valid", (kind, floats.rule, floats.message)
         assert verdict.arithmetic == "exact"
         assert floats.objective[0] <= verdict.objective[0] <= verdict.objective[1] <= floats.objective[1]
         assert floats.dual_value[0] <= verdict.dual_value[0] <= verdict.dual_value[1] <= floats.dual_value[1]
 
 
-@pytest.mark.parametrize(("hidden", "outputs"), [("free", 1), ("free", 2), ("penalized", 1), ("penalized", 3)])
-def test_biases_and_numbers_of_outputs_are_accepted(hidden, outputs):
-    for kind in KINDS["relu"]:
-        data = settled("relu", "mse", kind=kind, hidden=hidden, output="free", outputs=outputs)
-        assert verify_bytes_exactly(data).status == "valid", kind
+@pytest.mark.parametrize(("bias", "outputs"), [("free", 1), ("free", 2), ("penalized", 1), ("penalized", 3)])
+def test_biases_and_numbers_of_outputs_are_accepted(bias, outputs):
+    for family in ("relu", "leaky"):
+        for kind in ("norm-products", "cone-tree", "majorant"):
+            data = settled(family, kind=kind, bias=bias, outside=[("ones", 0.0)], outputs=outputs)
+            assert verify_bytes_exactly(data).status == "valid", kind
 
 
 def edited(data, change):
@@ -167,9 +214,10 @@ def claim(**values):
     return lambda header, arrays: header["claim"].update({name: value.hex() for name, value in values.items()})
 
 
-@pytest.mark.parametrize(("family", "loss"), [(f, loss) for f in KINDS for loss in LOSSES])
+@pytest.mark.parametrize(("family", "loss"), [(f, loss) for f in FAMILIES for loss in LOSSES])
 def test_claims_one_unit_beyond_the_exact_value_are_rejected(family, loss):
-    data = settled(family, loss, kind="zero", weighted=True)
+    kind = FAMILIES[family][1][-1] if family == "square" else FAMILIES[family][1][-2]
+    data = settled(family, loss, kind=kind, weighted=loss != "cross-entropy")
     found = verify_bytes_exactly(data)
     (low, high), (bottom, top) = found.objective, found.dual_value
     tightest = edited(data, claim(upper=high, lower=bottom))
@@ -183,7 +231,7 @@ def test_claims_one_unit_beyond_the_exact_value_are_rejected(family, loss):
 
 
 def test_a_sum_that_is_zero_only_in_floats_is_rejected():
-    data = settled("linear", "mse", kind="spectral", output="free")
+    data = settled("linear", kind="spectral", outside=[("ones", 0.0)])
 
     def hide(header, arrays):
         arrays["A"][:, 0] = 0
@@ -195,8 +243,7 @@ def test_a_sum_that_is_zero_only_in_floats_is_rejected():
 
 def test_the_end_of_the_domain_is_decided_exactly():
     """Huber with ω = 1: |s A| ≤ 1 holds at 1, and fails one unit above."""
-    data = settled("linear", "huber", kind="zero", reduction="sum")
-    template = read_certificate(data)
+    template = read(settled("linear", "huber", kind="spectral", reduction="sum"))
 
     def at(value):
         certificate = replace(template, arrays=template.arrays | {"A": np.full((12, 2), value)}, dual_scale=1.0)
@@ -211,12 +258,12 @@ def test_the_end_of_the_domain_is_decided_exactly():
 
 def test_a_polar_one_unit_too_small_is_rejected():
     """X = I and A = diag(3, 1): the spectral norm is 3, and 3 itself cannot be shown by a strict test."""
-    data = settled("linear", "mse", kind="spectral", samples=3)
+    data = settled("linear", kind="spectral", samples=3)
 
     def planted(upper):
         def change(header, arrays):
             arrays["X"], arrays["A"] = np.eye(3), np.array([[3.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
-            header["proof"]["upper"] = upper.hex()
+            header["proofs"][0]["upper"] = upper.hex()
             header["dual"]["scale"] = (2.0**-20).hex()
             header["claim"] = header["claim"] | {"upper": (1e6).hex(), "lower": (-1e6).hex()}
 
@@ -227,9 +274,9 @@ def test_a_polar_one_unit_too_small_is_rejected():
 
 
 def test_a_scale_one_unit_too_large_is_rejected():
-    data = settled("linear", "mse", kind="spectral")
+    data = settled("linear", kind="spectral")
     header, _ = unpacked(data)
-    upper, strength = float.fromhex(header["proof"]["upper"]), float.fromhex(header["problem"]["strength"])
+    upper, strength = float.fromhex(header["proofs"][0]["upper"]), 0.05
     scale = strength / upper
     while Fraction(scale) * Fraction(upper) <= Fraction(strength):
         scale = math.nextafter(scale, math.inf)
@@ -238,21 +285,20 @@ def test_a_scale_one_unit_too_large_is_rejected():
     assert verify_bytes_exactly(edited(data, change(math.nextafter(scale, 0)))).status == "valid"
 
 
-@pytest.mark.parametrize("kind", ["spectral", "quadratic-form", "norm-products", "cone-tree", "majorant"])
-def test_what_floats_show_of_the_polar_is_true_exactly(kind):
-    """The least U that floats accept is accepted in balls: the rounding analysis gives nothing away."""
-    family = {"spectral": "linear", "quadratic-form": "quadratic"}.get(kind, "relu")
-    for seed in range(8):
-        data = settled(family, "mse", kind=kind, seed=seed, hidden="penalized", outputs=1 + seed % 2)
-        certificate = read_certificate(data)
-        low, high = 0.0, certificate.polar_upper
-        for _ in range(60):
-            middle = (low + high) / 2
-            accepted = polar_upper(replace(certificate, polar_upper=middle), FLOATING_POINT) <= middle
-            low, high = (low, middle) if accepted else (middle, high)
-        least = replace(certificate, polar_upper=high)
-        assert polar_upper(least, EXACT) <= high
-        assert polar_upper(replace(certificate, polar_upper=high * (1 - 1e-6)), EXACT) > high * (1 - 1e-6)
+@pytest.mark.parametrize("decays", [(2.0, 0.5), (0.1, 0.7)])
+def test_the_strength_of_unequal_decays_is_their_geometric_mean(decays):
+    """s Ω° = λ = √(s₀ s₁) holds one unit below, and fails one unit above."""
+    built = build(Branch(FAMILIES["linear"][0], "spectral", strengths=decays))
+    header, arrays = built.made
+    upper, least = Fraction(built.content.proofs[0]["upper"]), Fraction(decays[0]) * Fraction(decays[1])
+    scale = math.sqrt(decays[0] * decays[1]) / float(upper)
+    while (Fraction(scale) * upper) ** 2 <= least:
+        scale = math.nextafter(scale, math.inf)
+    header["claim"]["lower"] = (-1e6).hex()
+    for check, room in ((verify_bytes, 2.0**-49), (verify_bytes_exactly, 2.0**-51)):
+        for value, valid in ((scale, False), (scale * (1 - room), True)):
+            header["dual"]["scale"] = value.hex()
+            assert (check(packed(header, arrays)).status == "valid") is valid
 
 
 def test_semidefinite_in_floats_is_definite_in_balls_and_indefinite_is_never_shown():

@@ -6,19 +6,23 @@ import numpy as np
 import pytest
 
 from certify.verify import verify_bytes
-from certify.verify.least_norms import _feasible_norms
+from certify.verify.proofs.least_norms import _feasible_norms, least_norms
 
-from .cases import packed
 from .handmade import (
+    bilinear,
     cone_tree,
+    convolution,
     free_cone_tree,
     free_majorant,
     handmade,
+    moved,
     product,
     scalar_majorant,
     softmax,
+    unequal,
     vector_majorant,
 )
+from .packing import packed
 
 TINIEST = 2.0**-1074
 FREE = (2.0**-1074, 2.0**-1073, 2.0**-1060, 2.0**-600, 2.0**-200, 1e-30, 1.0, 1e30, 2.0**200)
@@ -31,19 +35,26 @@ MAKERS = (
     free_majorant,
     softmax,
     product,
+    convolution,
+    bilinear,
+    unequal,
+    moved,
     lambda: handmade(family="relu", kind="norm-products", upper=2.5),
     lambda: handmade(kind="spectral", skip="penalized", output_bias="penalized"),
 )
 EXTREMES = (0.0, -0.0, TINIEST, 2.0**-1022, 2.0**-600, 2.0**-100, 1e16, 2.0**199, 2.0**200)
 
-PAIRS = list(itertools.combinations(("X", "Y", "A", "frame", "rows", "column"), 2))
+PAIRS = list(itertools.combinations(("X", "Y", "A", "P0.frame", "P0.rows", "P0.column"), 2))
 
 
 @pytest.mark.parametrize("column", FREE)
 def test_a_free_column_that_vanishes_beside_the_rows_hides_no_violator(column):
     """Ω° = 2, at one slope and a large bias; a cone tree that no longer sees the bias would show 1."""
     header, arrays = free_cone_tree(upper=1 + 2.0**-20)
-    assert verify_bytes(packed(header, arrays | {"column": np.array([column])})).rule in ("polar", "cone-tree-column")
+    assert verify_bytes(packed(header, arrays | {"P0.column": np.array([column])})).rule in (
+        "polar",
+        "cone-tree-column",
+    )
 
 
 @pytest.mark.parametrize("make", MAKERS)
@@ -73,3 +84,11 @@ def test_a_guess_that_misses_a_negative_value_proves_nothing():
     assert _feasible_norms(directions, values, np.array([[1.0, 0.0]]))[0] == np.inf
     better = np.linalg.solve(directions[0].T, [1.0, 1.3])[None]
     assert _feasible_norms(directions, values, better)[0] == pytest.approx(np.hypot(1, 1.3), rel=1e-9)
+
+
+def test_a_leaf_with_one_value_near_zero_keeps_its_bound():
+    """The least w solves w·v = val at the first three generators; scaling alone would cost 1.8% for the tiny val."""
+    vertices = np.array([[[1.0, 0, 0, 0], [0, -0.5, -0.5, 0], [0, 0, -1, 0], [0, 0, 0, 1]]])
+    values = np.array([[3.63e-14, 0.186, 0.295, -0.308]])
+    least = np.linalg.norm(np.linalg.solve(vertices[0, 1:3, 1:3], values[0, 1:3]))
+    assert least_norms(vertices, values, 0.0)[0] == pytest.approx(least, rel=1e-10)

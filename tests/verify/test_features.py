@@ -6,11 +6,11 @@ import hashlib
 import numpy as np
 import pytest
 
+from certify.reports.verification import verdict_lines, verdict_object
 from certify.verify import verify_bytes
-from certify.workflows.verify import verdict_lines, verdict_object
 
-from .cases import packed
 from .forging import linked_head
+from .packing import packed
 
 
 def test_a_head_is_linked_by_its_weights_and_targets_and_says_that_features_are_not():
@@ -26,7 +26,7 @@ def test_a_head_is_linked_by_its_weights_and_targets_and_says_that_features_are_
 
 
 def features_called_inputs(header, arrays):
-    header["problem"]["features"] = None
+    header["statement"]["features"] = None
 
 
 def other_targets(header, arrays):
@@ -34,15 +34,15 @@ def other_targets(header, arrays):
 
 
 def other_weights(header, arrays):
-    arrays["W1"] = arrays["W1"] + 2.0**-60
+    arrays["F0.0"] = arrays["F0.0"] + 2.0**-60
 
 
 def frozen_layer_as_weight(header, arrays):
-    header["sources"]["parameters"]["W1"] = "frozen"
+    header["sources"]["parameters"]["F0.0"][0]["name"] = "frozen"
 
 
 def one_name_twice(header, arrays):
-    header["sources"]["parameters"]["W1"] = "second"
+    header["sources"]["parameters"]["F0.0"][0]["name"] = "second"
 
 
 @pytest.mark.parametrize(
@@ -64,5 +64,5 @@ def test_a_linked_head_rejects(forge, rule):
 
 def test_features_that_pose_as_the_inputs_of_a_whole_model_are_not_those_of_the_data_file():
     header, arrays, _, data = linked_head()
-    header["problem"]["features"] = None
+    header["statement"]["features"] = None
     assert verify_bytes(packed(header, arrays), None, (data,)).rule == "data-link"

@@ -12,37 +12,23 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from flint import ctx
 
-import certify
 from certify.verify import verify_bytes
-from certify.verify.certificate import read_certificate
+from certify.verify.container import read_container
 from certify.verify.exact import verify_bytes_exactly
 from certify.verify.exact.verification import EXACT
-from certify.verify.free_skip import dual_point
-from certify.verify.losses import bind_loss
-from certify.verify.verdict import FLOATING_POINT
-from certify.workflows.certificate_of import settled_certificate
-from certify.workflows.check import CheckOptions, run_check
+from certify.verify.floating_point import FLOATING_POINT
+from certify.verify.statement.certificate import read_certificate
+from certify.verify.statement.dual_point import dual_point
+from certify.verify.statement.losses import bind_loss
 
-from .cases import KINDS, LOSSES, Square, make_case, packed, unpacked
+from .building import FAMILIES, LINEAR, RELU, SQUARE, Branch, build, reclaimed
 from .handmade import free_skip
+from .packing import packed
 
-STRENGTH = 0.4
-
-
-class Skipping(torch.nn.Module):
-    def __init__(self, first, second, skip, activation):
-        super().__init__()
-        self.first, self.activation, self.second = torch.nn.Linear(1, 2, bias=False), activation, torch.nn.Linear(2, 1)
-        self.second = torch.nn.Linear(2, 1, bias=False)
-        self.skip = torch.nn.Linear(1, 1, bias=False)
-        self.double()
-        with torch.no_grad():
-            self.first.weight.copy_(torch.tensor(first).reshape(2, 1))
-            self.second.weight.copy_(torch.tensor(second).reshape(1, 2))
-            self.skip.weight.fill_(skip)
+STRENGTH, SKIP = 0.4, [("inputs", 0.0)]
+FREE = [*SKIP, ("ones", 0.0)]
 
 
 def planted(family, seed=0, error=0.0):
@@ -55,35 +41,27 @@ def planted(family, seed=0, error=0.0):
     product, size = feature @ y, feature @ feature
     g = math.copysign(max(abs(product) - price, 0.0), product) / size
     slope = x @ y / (x @ x)
-    optimum = 0.5 * np.sum((y - slope * x - g * feature) ** 2) + price * abs(g)
+    residual = slope * x + g * feature - y
+    optimum = 0.5 * np.sum(residual**2) + price * abs(g)
     assert g > 0.1
     root = math.sqrt(g)
-    weights = ([root, -root], [root, root]) if family == "relu" else ([g ** (1 / 3), 0.0], [g ** (1 / 3), 0.0])
-    model = Skipping(*weights, slope + error, torch.nn.ReLU() if family == "relu" else Square())
-    middle = "relu" if family == "relu" else "square"
-    norms = {"product_of_norms": {"strength": STRENGTH, "norms": [2, 2], "powers": [2, 1]}}
-    problem = certify.Problem.from_torch(
-        model,
-        torch.from_numpy(x)[:, None],
-        torch.from_numpy(y)[:, None],
-        loss="mse",
-        reduction="sum",
-        scale=0.5,
-        layers=[{"linear": "first"}, middle, {"linear": "second"}, {"skip": "skip"}],
-        skip="free",
-        relative_gap=1e-6,
-        **({"weight_decay": STRENGTH} if family == "relu" else {"penalty": norms}),
-    )
-    return problem, float(optimum)
+    first, second = ([root, -root], [root, root]) if family == "relu" else ([g ** (1 / 3), 0.0], [g ** (1 / 3), 0.0])
+    arrays = {"X": x[:, None], "Y": y[:, None], "A": residual[:, None], "C0": np.array([[slope + error]])}
+    arrays |= {"F0.0": np.array(first)[:, None], "F0.1": np.array(second)[:, None]}
+    layers, kind = (RELU, "cone-tree") if family == "relu" else (SQUARE, "quadratic-form")
+    branch = Branch(layers, kind, strengths=(STRENGTH, STRENGTH), width=2)
+    shape = {"inputs": (1,), "outputs": 1, "samples": 20}
+    return build(branch, **shape, reduction="sum", scale=0.5, outside=SKIP, arrays=arrays), float(optimum)
 
 
-@pytest.mark.parametrize("family", ["relu", "quadratic"])
+@pytest.mark.parametrize("family", ["relu", "square"])
 @pytest.mark.parametrize("seed", range(5))
 def test_a_planted_optimum_is_certified_at_the_closed_form(family, seed):
-    problem, optimum = planted(family, seed)
-    outcome = run_check(problem, CheckOptions())
-    assert outcome.result.verdict == "certified"
-    for verdict in (verify_bytes(outcome.certificate), verify_bytes_exactly(outcome.certificate)):
+    built, optimum = planted(family, seed)
+    header, arrays = built.made
+    header["statement"]["tolerance"]["relative"] = (1e-6).hex()
+    for check in (verify_bytes, verify_bytes_exactly):
+        verdict = check(packed(header, arrays))
         assert verdict.status == "valid", verdict.message
         assert verdict.certified
         assert verdict.lower <= optimum * (1 + 1e-13)
@@ -91,33 +69,36 @@ def test_a_planted_optimum_is_certified_at_the_closed_form(family, seed):
         assert verdict.upper == pytest.approx(optimum, rel=1e-12)
 
 
-@pytest.mark.parametrize("family", ["relu", "quadratic"])
+@pytest.mark.parametrize("family", ["relu", "square"])
 def test_a_wrong_skip_is_not_certified(family):
-    problem, optimum = planted(family, error=0.05)
-    outcome = run_check(problem, CheckOptions())
-    assert outcome.result.verdict != "certified"
-    assert outcome.result.lower_bound <= optimum * (1 + 1e-13)
+    built, optimum = planted(family, error=0.05)
+    header, arrays = built.made
+    header["statement"]["tolerance"]["relative"] = (1e-6).hex()
+    verdict = verify_bytes(packed(header, arrays))
+    assert verdict.status == "valid"
+    assert not verdict.certified
+    assert verdict.lower <= optimum * (1 + 1e-13)
 
 
-@pytest.mark.parametrize("family", ["relu", "quadratic"])
+@pytest.mark.parametrize("family", ["relu", "square"])
 def test_no_forged_dual_point_proves_more_than_the_optimum(family):
     """Any A, best claims that the checker's own numbers allow: A is moved to XᵀA = 0, or its proof says nothing."""
-    problem, optimum = planted(family)
-    header, arrays = unpacked(run_check(problem, CheckOptions()).certificate)
+    built, optimum = planted(family)
+    header, arrays = built.made
+    arrays = {name: values for name, values in arrays.items() if not name.startswith("P")}
     generator = np.random.default_rng(1)
-    residual = unpacked(run_check(problem, CheckOptions()).certificate)[1]["A"]
+    residual, x = arrays["A"], arrays["X"]
     accepted, closest = 0, -math.inf
     for _ in range(300):
         size = 10.0 ** generator.uniform(-16, 0.5)
-        x = arrays["X"]
         along = x if generator.random() < 0.5 else generator.standard_normal(x.shape)
         # Without the constraint the dual value of the residual of y itself would exceed the optimum.
         arrays["A"] = residual + size * generator.choice([-1, 1]) * along
         lengths = np.abs(x[:, 0]) if family == "relu" else x[:, 0] ** 2
         upper = float(np.abs(arrays["A"][:, 0]) @ lengths) * 1.001
-        header["proof"] = {"kind": "norm-products" if family == "relu" else "quadratic-form", "upper": upper.hex()}
+        kind = "norm-products" if family == "relu" else "quadratic-form"
+        header["proofs"] = [{"steps": [], "kind": kind, "upper": upper.hex()}]
         header["dual"]["scale"] = min(1.0, STRENGTH / upper * generator.choice([0.9, 0.999999])).hex()
-        arrays = {name: arrays[name] for name in ("X", "Y", "W1", "W2", "S", "A")}
         header["claim"]["lower"] = (-1e6).hex()
         loose = verify_bytes(packed(header, arrays))
         if loose.status == "valid":
@@ -132,13 +113,12 @@ def test_no_forged_dual_point_proves_more_than_the_optimum(family):
 
 def test_a_dual_point_off_the_constraint_is_worth_what_its_projection_is():
     """Residual of y without the skip: its dual value would beat the optimum; of its projection it does not."""
-    problem, optimum = planted("relu")
-    header, arrays = unpacked(run_check(problem, CheckOptions()).certificate)
+    header, arrays = planted("relu")[0].made
+    arrays = {name: values for name, values in arrays.items() if not name.startswith("P")}
     arrays["A"] = -arrays["Y"]
     norm = float(np.abs(arrays["A"][:, 0]) @ np.abs(arrays["X"][:, 0])) * 1.0001
-    header["proof"] = {"kind": "norm-products", "upper": norm.hex()}
-    arrays = {name: arrays[name] for name in ("X", "Y", "W1", "W2", "S", "A")}
-    header["problem"] |= {"strength": (2 * norm).hex(), "lambda": (2 * norm).hex()}
+    header["proofs"] = [{"steps": [], "kind": "norm-products", "upper": norm.hex()}]
+    header["statement"]["branches"][0]["penalty"]["strengths"] = [(2 * norm).hex()] * 2
     header["dual"]["scale"] = (1.0).hex()
     header["claim"] |= {"upper": (1e4).hex(), "lower": (float((arrays["Y"] ** 2).sum()) / 2 * 0.9).hex()}
     # λ is so large that no subnetwork pays: the optimum is half the squared distance of y from multiples of x.
@@ -152,38 +132,29 @@ def test_a_dual_point_off_the_constraint_is_worth_what_its_projection_is():
     assert exact.dual_value[0] <= optimum * (1 + 1e-13)
 
 
-@pytest.mark.parametrize("family", KINDS)
-@pytest.mark.parametrize("loss", [loss for loss in LOSSES if loss != "cross-entropy"])
-def test_every_loss_and_family_has_a_certificate(family, loss):
-    penalty = "product-of-norms" if family == "quadratic" else "weight-decay"
-    for bias in ({}, {"hidden": "penalized", "output": "free"}):
-        for kind in KINDS[family]:
-            case = make_case(family, loss, skip="free", penalty=penalty, samples=14, **bias)
-            bound = case.bound(kind)
-            found = settled_certificate(case.problem, case.terms, bound)
-            assert found.verdict.lower <= bound.value
-            assert found.verdict.lower == pytest.approx(bound.value, rel=1e-7, abs=1e-9)
-            assert verify_bytes_exactly(found.data).status == "valid"
-
-
-def test_a_trained_softmax_network_with_a_free_skip_has_a_certificate():
-    """60 samples with random labels in three dimensions cannot be separated, so that all probabilities have room."""
-    case = make_case("relu", "cross-entropy", skip="free", samples=60, output="free")
-    problem = replace(case.problem, budget_seconds=4.0)
-    outcome = run_check(problem, CheckOptions())
-    assert outcome.result.proof == "rigorous"
-    assert outcome.result.lower_bound > 0.5 * outcome.result.best_known
-    assert verify_bytes_exactly(outcome.certificate).status == "valid"
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family != "linear"])
+@pytest.mark.parametrize("loss", ["mse", "binary-cross-entropy", "huber"])
+@pytest.mark.parametrize("outside", [SKIP, FREE])
+def test_every_family_is_accepted_at_a_dual_point_off_the_constraint(family, loss, outside):
+    """λ is so large that what the change adds to the polar does not matter. Of linear subnetworks nothing is left."""
+    layers, kinds = FAMILIES[family]
+    branch = Branch(layers, kinds[-1], strengths=(50.0, 50.0))
+    built = build(branch, loss=loss, outside=outside, samples=14)
+    built = reclaimed(replace(built.content, scale=0.01))
+    for check in (verify_bytes, verify_bytes_exactly):
+        verdict = check(built.data)
+        assert verdict.status == "valid", (verdict.rule, verdict.message)
 
 
 @pytest.mark.parametrize("loss", ["mse", "squared-hinge", "cross-entropy"])
-@pytest.mark.parametrize("settings", [{}, {"weighted": True, "output": "free"}, {"masked": True}])
+@pytest.mark.parametrize("settings", [{}, {"weighted": True, "outside": FREE}, {"masked": True, "seed": 1}])
 def test_the_enclosed_dual_point_holds_the_exact_one_which_is_orthogonal(loss, settings):
-    if loss == "cross-entropy" and "masked" in settings:
+    if loss == "cross-entropy" and settings:
         return
-    case = make_case("linear", loss, skip="free", samples=14, **settings)
-    data = settled_certificate(case.problem, case.terms, case.bound("zero")).data
-    certificate = read_certificate(data)
+    settings = {"outside": SKIP} | settings
+    zeros = {"A": np.zeros((14, 3 if loss == "cross-entropy" else 2))}
+    built = build(Branch(LINEAR, "zero"), loss=loss, samples=14, arrays=zeros, **settings)
+    certificate = read_certificate(*read_container(built.data))
     generator = np.random.default_rng(4)
     for size in (1e-14, 1e-6, 1.0):
         inputs = certificate.arrays["X"] * np.array([1e-5, 1.0, 300.0])
@@ -221,11 +192,11 @@ def test_what_the_change_adds_to_the_polar_counts(check):
     """A = (0.2, 0.3) moves to (¼, ¼), |A' − A| |x| summed is 0.1, and λ leaves room for U alone."""
     header, arrays = free_skip()
     arrays["A"] = np.array([[0.2], [0.3]])
-    header["proof"]["upper"] = (0.11).hex()
+    header["proofs"][0]["upper"] = (0.11).hex()
     header["dual"]["scale"] = (1.0).hex()
 
     def with_strength(value):
-        header["problem"] |= {"strength": value.hex(), "lambda": value.hex()}
+        header["statement"]["branches"][0]["penalty"]["strengths"] = [value.hex()] * 2
         return check(packed(header, arrays))
 
     assert with_strength(0.3).status == "valid"
@@ -234,9 +205,7 @@ def test_what_the_change_adds_to_the_polar_counts(check):
 
 def test_a_dual_point_without_room_in_the_domain_is_rejected():
     """Huber at |sA| = ω: the change may leave the domain, and nothing is known of the conjugate there."""
-    case = make_case("linear", "huber", skip="free", reduction="sum", samples=14)
-    data = settled_certificate(case.problem, case.terms, case.bound("spectral")).data
-    header, arrays = unpacked(data)
+    header, arrays = build(Branch(LINEAR, "spectral"), loss="huber", outside=SKIP, reduction="sum", samples=14).made
     arrays["A"][0, 0] = 1.0
     header["dual"]["scale"] = (1.0).hex()
     assert verify_bytes(packed(header, arrays)).rule == "dual-domain"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from certify.verify.power_test import PowerTest, plan_test, random_starts
+from certify.verify.proofs.power_test import PowerTest, plan_test, random_starts
 
 STATED, DRAWS = 1e-2, 3000
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
+from certify.models.graph.graph_builder import Value
+from certify.models.lowering.aten_call import CallView
 from certify.models.readers.aten_program import Argument
 
 
@@ -49,6 +51,7 @@ RULES: dict[str, Rule] = {
     "prelu": Rule("prelu", parameters=("weight",)),
     "_prelu_kernel": Rule("prelu", parameters=("weight",)),
     "abs": Rule("abs"),
+    "gt": Rule("gt", demanded=(("other", 0),)),
     "square": Rule("square"),
     "max_pool1d": Rule("max_pool1d", attributes=_MAX_WINDOW),
     "max_pool2d": Rule("max_pool2d", attributes=_MAX_WINDOW),
@@ -116,3 +119,30 @@ VIEWS = ALIASES | frozenset(
 )
 # Operations that return nothing which a model could compute with.
 CHECKS = frozenset(("_assert_tensor_metadata", "_assert_scalar", "_assert_async", "sym_constrain_range_for_size"))
+
+
+def by_rule(view: CallView) -> Value | None:
+    """The layer that the rule of a call makes of it; None where there is no rule, or it does not fit."""
+    rule = RULES.get(view.call.packet.removesuffix("_"))
+    if rule is None or not _fits(view, rule):
+        return None
+    operand = view.output(rule.operand)
+    constants = {role: found for role in rule.parameters if (found := view.constant(role)) is not None}
+    attributes = {name: given for name in rule.attributes if (given := view.attribute(name)) is not None}
+    return None if operand is None else view.layer(rule.op, [operand], constants, attributes)
+
+
+def _fits(view: CallView, rule: Rule) -> bool:
+    demanded = dict(rule.demanded)
+    for name, argument in view.call.arguments.items():
+        if name in rule.parameters:
+            fits = argument is None or view.constant(name) is not None
+        elif name in rule.attributes:
+            fits = argument is None or argument == [] or view.attribute(name) is not None
+        elif name in demanded:
+            fits = argument == demanded[name]
+        else:
+            fits = name == rule.operand or name in rule.ignored or argument is None or argument is False
+        if not fits:
+            return False
+    return True

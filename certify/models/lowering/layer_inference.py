@@ -47,7 +47,7 @@ def layers_needed(where: str, parameters: list[str], reason: str) -> UsageError:
     lines = "[" + ", relu, ".join(f"{{linear: {name}}}" for name in names) + "]"
     return UsageError(
         f"{where}: cannot tell the layers: {reason}; write them in the problem file, such as "
-        f"`model: {{path: {where}, layers: {lines}}}` (relu, square, or nothing between)",
+        f"`model: {{path: {where}, layers: {lines}}}` (relu, leaky_relu: SLOPE, abs, square, or nothing between)",
         code="layers-needed",
     )
 

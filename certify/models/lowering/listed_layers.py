@@ -74,7 +74,7 @@ def _unique(name: str, taken: set[str]) -> str:
 
 def _layer(entry: LayerEntry, weights: WeightFile, where: str) -> Layer:
     if entry.name is None:
-        return Layer(entry.op, entry.op)
+        return Layer(entry.op, entry.op, attributes=dict(entry.attributes))
     name = entry.name.removeprefix(weights.prefix)
     # A module that is one layer has a nameless layer.
     names = {role: f"{name}.{role}" if name else role for role in ROLES}

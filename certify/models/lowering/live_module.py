@@ -13,10 +13,10 @@ from certify.models.graph.layers import LayerGraph
 from certify.models.lowering.aten_lowering import graph_of_program
 from certify.models.lowering.layer_inference import layers_needed
 from certify.models.lowering.listed_layers import build_graph
-from certify.models.lowering.module_layers import chain_layers, is_chain
+from certify.models.lowering.module_layers import graph_of_chain, is_chain
 from certify.models.readers.exact_weights import digest_of, exact_parameters
 from certify.models.readers.exported_program import program_of_module
-from certify.models.readers.module_tree import live_module
+from certify.models.readers.torch_files.module_tree import live_module
 from certify.models.readers.weight_file import WeightFile, strip_wrappers
 from certify.models.spec.layer_list import LayerEntry, parse_layers
 
@@ -51,16 +51,12 @@ def graph_of_module(
         prefix, stripped = strip_wrappers(exact)
         digest = digest_of(stripped)
         return build_graph(WeightFile(stripped, prefix, "live", None, digest, conversions), _parsed(layers))
-    inner = _unwrapped(model)
+    inner, origin = _unwrapped(model), Origin("live", None, "")
     tree = live_module(inner)
     if is_chain(tree):
-        chain, held = chain_layers(tree, "model"), dict(tree.all_tensors())
-        used = {name: held[name] for layer in chain for name in layer.parameters.values()}
-        tensors = {name: tensor for name, tensor in used.items() if isinstance(tensor, Tensor)}
-        parameters, notes = exact_parameters(tensors, "model")
-        return LayerGraph(chain, parameters, "", "live", None, digest_of(parameters), notes)
-    program = program_of_module(inner, _example(inner, named, inputs))
-    return graph_of_program(program, Origin("live", None, ""))
+        tensors = {name: tensor for name, tensor in tree.all_tensors() if isinstance(tensor, Tensor)}
+        return graph_of_chain(tree, tensors, origin)
+    return graph_of_program(program_of_module(inner, _example(inner, named, inputs)), origin)
 
 
 def require_traced(model: nn.Module, graph: LayerGraph, inputs: Tensor) -> None:

@@ -6,10 +6,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import final
 
+from torch import Tensor
+
 from certify.errors import RefusedError
-from certify.models.graph.layers import INPUT, Layer
+from certify.models.graph.graph_builder import Origin
+from certify.models.graph.layers import INPUT, Layer, LayerGraph
 from certify.models.graph.operations import Attribute
-from certify.models.readers.module_tree import MODULES, ModuleNode
+from certify.models.graph.parameter_shapes import require_parameter_shapes
+from certify.models.readers.exact_weights import digest_of, exact_parameters
+from certify.models.readers.torch_files.module_tree import MODULES, ModuleNode
 
 _CONVOLUTION = ("stride", "padding", "dilation", "groups")
 _WINDOW = ("kernel_size", "stride", "padding")
@@ -83,17 +88,32 @@ def is_chain(tree: ModuleNode) -> bool:
     return tree.kind.startswith(MODULES) and not tree.children
 
 
-def chain_layers(tree: ModuleNode, where: str) -> tuple[Layer, ...]:
-    """Layers of a chain; see `is_chain`. A layer that is not known has its class as operation.
+def graph_of_chain(tree: ModuleNode, tensors: Mapping[str, Tensor], origin: Origin) -> LayerGraph:
+    """The graph of a chain; see `is_chain`. A layer that is not known has its class as operation.
+
+    Args:
+        tree: the chain.
+        tensors: its tensors by full name.
+        origin: where it comes from.
 
     Raises:
-        RefusedError: a setting that makes no sense.
+        RefusedError: a setting that makes no sense, or weights that are no finite real numbers.
+        UnsupportedError: tied weights.
     """
+    layers = _chain_layers(tree, origin.label)
+    used = {name: tensors[name] for layer in layers for name in layer.parameters.values()}
+    parameters, conversions = exact_parameters(used, origin.label)
+    require_parameter_shapes(layers, parameters, origin.label)
+    digest, notes = origin.sha256 or digest_of(parameters), (*origin.notes, *conversions)
+    return LayerGraph(layers, parameters, "", origin.format, origin.path, digest, notes)
+
+
+def _chain_layers(tree: ModuleNode, where: str) -> tuple[Layer, ...]:
     layers: list[Layer] = []
     for name, node in _leaves(tree, ""):
         before = layers[-1].name if layers else INPUT
         layers.append(_layer(name, node, before, where))
-    return tuple(layer for layer in _without_identities(layers))
+    return tuple(_without_identities(layers))
 
 
 def _leaves(tree: ModuleNode, name: str) -> Iterator[tuple[str, ModuleNode]]:

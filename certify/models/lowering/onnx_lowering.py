@@ -14,10 +14,10 @@ from certify.models.graph.graph_builder import ADD_BIAS, GraphBuilder, Origin, O
 from certify.models.graph.layers import Ends, LayerGraph
 from certify.models.graph.operations import Attribute
 from certify.models.lowering.onnx_node import NodeView
-from certify.models.lowering.onnx_shapes import SHAPES, transposed
+from certify.models.lowering.onnx_shapes import SHAPES
 from certify.models.lowering.onnx_windows import WINDOWS
 from certify.models.readers.aten_program import Constant
-from certify.models.readers.onnx_file import OnnxProgram
+from certify.models.readers.onnx_files.onnx_file import OnnxProgram
 
 # Attributes are float32; so is the default slope.
 _HUNDREDTH = float(np.float32(0.01))
@@ -65,7 +65,8 @@ def graph_of_onnx(program: OnnxProgram, origin: Origin) -> LayerGraph:
     for node in program.nodes:
         _lower(NodeView(node, builder, ranks, batches))
     graph = builder.finish(builder.value(program.outputs[0]), replace(origin, notes=(*origin.notes, *program.notes)))
-    return replace(graph, ends=Ends.of(tuple(program.inputs), program.outputs[0]))
+    ends = Ends.of(tuple(program.inputs), program.outputs[0])
+    return replace(graph, ends=ends, digest_complete=program.digest_complete)
 
 
 def _lower(view: NodeView) -> None:
@@ -120,7 +121,7 @@ def _gemm(view: NodeView) -> Value | None:
     plain = view.setting("alpha", 1.0) == view.setting("beta", 1.0) == 1 and not view.setting("transA", 0)
     if operand is None or weight is None or weight.tensor.ndim != 2 or not plain or (bias is None and view.value(2)):
         return None
-    weight = weight if view.setting("transB", 0) else transposed(weight)
+    weight = weight if view.setting("transB", 0) else weight.transposed
     constants = {"weight": weight}
     if bias is not None:
         if bias.tensor.numel() != weight.tensor.shape[0]:
@@ -133,7 +134,7 @@ def _matmul(view: NodeView) -> Value | None:
     operand, weight = view.output(0), view.constant(1)
     if operand is None or weight is None or weight.tensor.ndim != 2:
         return None
-    return view.layer("linear", [operand], {"weight": transposed(weight)})
+    return view.layer("linear", [operand], {"weight": weight.transposed})
 
 
 def _add(view: NodeView) -> Value | None:
@@ -182,10 +183,12 @@ def _power(view: NodeView) -> Value | None:
 
 
 def _prelu(view: NodeView) -> Value | None:
-    """A slope per channel, which is axis 1."""
+    """A slope per channel, which is axis 1; one number that is no parameter is that of a leaky ReLU."""
     operand, slope = view.output(0), view.constant(1)
     if operand is None or slope is None:
         return None
+    if not slope.trained and (number := view.number(1)) is not None:
+        return view.layer("leaky_relu", [operand], attributes={"negative_slope": number})
     rank, shape = view.rank(operand), slope.tensor.shape
     shape = shape[1:] if len(shape) == rank and shape[0] == 1 else shape
     per_channel = rank is not None and len(shape) == rank - 1 and slope.tensor.numel() == shape[0]

@@ -10,7 +10,7 @@ from torch import Tensor
 from certify.models.graph.graph_builder import GraphBuilder, Output, Value
 from certify.models.graph.operations import Attribute
 from certify.models.readers.aten_program import Constant
-from certify.models.readers.onnx_file import Node
+from certify.models.readers.onnx_files.onnx_file import Node
 
 
 @final

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from certify.models.graph.graph_builder import Value
 from certify.models.graph.operations import Attribute
@@ -11,11 +10,6 @@ from certify.models.lowering.onnx_node import NodeView
 from certify.models.readers.aten_program import Constant
 
 _END = 2**62
-
-
-def transposed(constant: Constant) -> Constant:
-    """A matrix with its axes swapped."""
-    return replace(constant, tensor=constant.tensor.T)
 
 
 def _flatten(view: NodeView) -> Value | None:
@@ -40,7 +34,7 @@ def _reshape(view: NodeView) -> Value | None:
 def _transpose(view: NodeView) -> Value | None:
     order, value = view.settings("perm", ()), view.value(0)
     if isinstance(value, Constant):
-        return transposed(value) if value.tensor.ndim == 2 and order in ((), (1, 0)) else None
+        return value.transposed if value.tensor.ndim == 2 and order in ((), (1, 0)) else None
     return view.layer("permute", [value], attributes={"dims": order}) if value is not None and order else None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 from torch import Tensor
@@ -73,6 +73,11 @@ class Constant:
     name: str
     tensor: Tensor
     trained: bool
+
+    @property
+    def transposed(self) -> Constant:
+        """A matrix with its axes swapped."""
+        return replace(self, tensor=self.tensor.T)
 
 
 @final

@@ -56,11 +56,6 @@ def read_csv(file: InputFile) -> Table:
         text.detach()
 
 
-def csv_names(file: InputFile) -> tuple[str, ...]:
-    """Column names alone; errors as `read_csv`."""
-    return read_csv(file).names
-
-
 def _table(rows: Iterator[list[str]], file: InputFile) -> Table:
     names = _names(next(rows, []), file)
     cells = array("d")

@@ -6,7 +6,7 @@ entry of `data/weights` holds which parameter; constants likewise. Nothing else 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -17,7 +17,7 @@ from certify.models.readers.archive import Archive
 from certify.models.readers.aten_program import Argument, Call, Constant, Extents, Opaque, Program, Reference
 from certify.models.readers.exact_weights import require_plain_names, unfit_weight
 from certify.models.readers.json_document import parse_json
-from certify.models.readers.torch_tensors import Storages, StoredTensor, read_tensors
+from certify.models.readers.torch_files.torch_tensors import Storages, StoredTensor, read_tensors
 
 # The version of torch's export schema that this reader follows; a file of another major version is refused.
 SCHEMA_MAJOR = 8
@@ -45,11 +45,9 @@ class _Entries(Storages):
         return self.archive.read(key)
 
 
-def looks_like_pt2(archive: Archive) -> bool:
-    """Whether the archive has the layout of `torch.export.save`, of any version."""
-    return any(
-        name.rpartition("/")[2] in ("archive_format", "serialized_exported_program.json") for name in archive.members
-    )
+def looks_like_pt2(members: Collection[str]) -> bool:
+    """Whether an archive with these entries has the layout of `torch.export.save`, of any version."""
+    return any(name.rpartition("/")[2] in ("archive_format", "serialized_exported_program.json") for name in members)
 
 
 def read_pt2(archive: Archive) -> Program:

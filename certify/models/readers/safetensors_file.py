@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from certify.errors import RefusedError
@@ -13,6 +15,8 @@ from certify.models.readers.exact_weights import require_plain_names
 from certify.models.readers.input_file import InputFile
 
 _NUMBERS = re.compile(r"(\d+)")
+# Types of weights; any other is none.
+_TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
 
 def looks_like_safetensors(file: InputFile) -> bool:
@@ -33,6 +37,18 @@ def read_safetensors(file: InputFile) -> dict[str, Tensor]:
         raise RefusedError(f"{file.path}: truncated or corrupt safetensors ({reason})", code="corrupt-file") from error
     require_plain_names(found, str(file.path))
     return {name: found[name] for name in sorted(found, key=natural_key)}
+
+
+def safetensors_shapes(path: Path) -> dict[str, Tensor] | None:
+    """The tensors on the meta device, from the header alone; None if it does not make sense."""
+    try:
+        with safetensors.safe_open(str(path), framework="pt") as file:
+            slices = {name: file.get_slice(name) for name in sorted(file.keys(), key=natural_key)}
+            kinds = {name: _TYPES.get(part.get_dtype(), torch.uint8) for name, part in slices.items()}
+            shapes = {name: part.get_shape() for name, part in slices.items()}
+    except (safetensors.SafetensorError, ValueError, OSError):
+        return None
+    return {name: torch.empty(shape, dtype=kinds[name], device="meta") for name, shape in shapes.items()}
 
 
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:

@@ -9,10 +9,17 @@ from typing import final
 
 from torch import Tensor
 
+from certify.models.readers.exact_weights import EXACT_TYPES, exact_parameters
 from certify.models.readers.formats import Format
+from certify.models.readers.input_file import InputFile
 
 # What wrappers (DataParallel, torch.compile, Lightning) put before every name.
 WRAPPERS = ("module.", "_orig_mod.", "model.")
+# What a reader says that read no values.
+SHAPES_NOTE = "the file is large: its names, shapes and types were read, its values were not"
+
+# Batch norm counts its batches in an integer that nothing reads.
+_COUNTER = ".num_batches_tracked"
 
 
 @final
@@ -37,6 +44,31 @@ class WeightFile:
     notes: tuple[str, ...]
 
 
+def exact_weights(
+    found: Mapping[str, Tensor], source: Format, file: InputFile, notes: tuple[str, ...] = ()
+) -> WeightFile:
+    """The tensors of a file as weights.
+
+    Raises:
+        RefusedError: a tensor that is not dense, real, floating point and finite.
+        UnsupportedError: two names share one tensor.
+    """
+    exact, conversions = exact_parameters(_without_counters(found), str(file.path))
+    prefix, parameters = strip_wrappers(exact)
+    return WeightFile(parameters, prefix, source, file.path, file.sha256, (*notes, *conversions))
+
+
+def weight_shapes(
+    found: Mapping[str, Tensor], source: Format, file: InputFile, notes: tuple[str, ...] = ()
+) -> WeightFile | None:
+    """The same of tensors on the meta device; None where one of them is no weight."""
+    weights = _without_counters(found)
+    if any(tensor.dtype not in EXACT_TYPES for tensor in weights.values()):
+        return None
+    prefix, parameters = strip_wrappers({name: tensor.double() for name, tensor in weights.items()})
+    return WeightFile(parameters, prefix, source, file.path, file.sha256, (*notes, SHAPES_NOTE))
+
+
 def strip_wrappers(parameters: Mapping[str, Tensor]) -> tuple[str, dict[str, Tensor]]:
     """The prefix that wrappers put before all names, and the parameters without it."""
     prefix, names = "", list(parameters)
@@ -44,3 +76,7 @@ def strip_wrappers(parameters: Mapping[str, Tensor]) -> tuple[str, dict[str, Ten
         prefix += wrapper
         names = [name.removeprefix(wrapper) for name in names]
     return prefix, dict(zip(names, parameters.values(), strict=True))
+
+
+def _without_counters(found: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in found.items() if not name.endswith(_COUNTER)}

@@ -62,9 +62,13 @@ def _layer_lines(found: Inspection) -> list[str]:
     else:
         names = [name.removesuffix(".weight") for name in found.parameters if name.endswith(".weight")] or ["NAME"]
         rows = [("linear", name, True) for name in names]
-        comment = ["  # CHANGE: list the layers in the order in which they run, with relu or square between them"]
+        comment = ["  # CHANGE: list the layers in the order in which they run, with relu, abs or square between them"]
     entries = [f"    - {op}: {_scalar(name)}" if weighted else f"    - {op}" for op, name, weighted in rows]
-    return [*comment, "  layers:   # linear, relu, square; skip: NAME for a linear layer beside them", *entries]
+    return [
+        *comment,
+        "  layers:   # linear, relu, leaky_relu: SLOPE, abs, square; skip: NAME for a linear layer beside them",
+        *entries,
+    ]
 
 
 def _data_lines(data: str | Path | None, folder: Path) -> list[str]:
@@ -91,10 +95,13 @@ def _bias_lines(found: Inspection) -> list[str]:
     if not found.subnetworks:
         policy = "penalized" if len(found.penalized) > 1 else "absent"
         return [f"biases: {{output: {policy}}}   # penalized, free or absent"]
-    own = found.subnetworks[0].weights
+    own = {name for row in found.subnetworks for name in row.weights}
     skip = {name for row in found.layers if row.op == "skip" for name in row.shapes}
     # A subnetwork has two weights, and its bias where there is one; a bias beside it is that of the outputs.
-    present = {"hidden": len(own) > 2, "output": bool(set(found.penalized) - set(own) - skip)}
+    present = {
+        "hidden": any(len(row.weights) > 2 for row in found.subnetworks),
+        "output": bool(set(found.penalized) - own - skip),
+    }
     policy = ", ".join(f"{role}: {'penalized' if is_there else 'absent'}" for role, is_there in present.items())
     return [
         "# penalized: weight decay reaches the bias too, as in torch; free: it does not; absent: there is none.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, final
@@ -20,14 +21,16 @@ class LayerEntry:
     Attributes:
         op: operation, named as in ATen; `skip` is a linear layer from input to output beside the others.
         name: name of the layer in the file, or None for an operation without weights.
+        attributes: constants of the operation, as `(name, value)`.
     """
 
     op: str
     name: str | None = None
+    attributes: tuple[tuple[str, float], ...] = ()
 
 
 def parse_layer(entry: Any) -> LayerEntry:  # noqa: ANN401
-    """One entry: `relu`, `square`, `{linear: NAME}` or `{skip: NAME}`; other operations are judged later.
+    """One entry: `relu`, `abs`, `{leaky_relu: SLOPE}`, `{linear: NAME}`, `{skip: NAME}`; others are judged later.
 
     Raises:
         ValueError: anything else, saying what is needed.
@@ -41,15 +44,27 @@ def parse_layer(entry: Any) -> LayerEntry:  # noqa: ANN401
             raise ValueError(f"'{entry}' needs the name of the layer: write '{entry}: NAME'")
         case dict() if len(entry) == 1:
             ((op, name),) = entry.items()
+            if isinstance(op, str) and _operation(op) == "leaky_relu":
+                return LayerEntry("leaky_relu", None, (("negative_slope", _slope(name)),))
             # `linear: 0` names the first layer of an nn.Sequential.
             if isinstance(op, str) and isinstance(name, str | int) and not isinstance(name, bool):
                 return LayerEntry(_operation(op), str(name))
-    raise ValueError("a layer is 'linear: NAME', 'skip: NAME', 'relu' or 'square'")
+    raise ValueError("a layer is 'linear: NAME', 'skip: NAME', 'relu', 'leaky_relu: SLOPE', 'abs' or 'square'")
 
 
 def parse_layers(entries: Sequence[Any]) -> tuple[LayerEntry, ...]:
     """All entries; see `parse_layer`."""
     return tuple(parse_layer(entry) for entry in entries)
+
+
+def _slope(value: object) -> float:
+    try:
+        slope = float(str(value))
+    except ValueError:
+        slope = math.nan
+    if not math.isfinite(slope):
+        raise ValueError(f"'leaky_relu' needs its slope below zero, a number; found {value!r}")
+    return slope
 
 
 def _operation(text: str) -> str:

@@ -11,6 +11,8 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainValidator,
+    TypeAdapter,
     ValidationInfo,
     WithJsonSchema,
     model_validator,
@@ -61,8 +63,26 @@ Strength = Annotated[
     AfterValidator(_positive_strength),
     WithJsonSchema({"type": "number", "exclusiveMinimum": 0}),
 ]
+
+
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Nonnegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_DECAY, _DECAYS = TypeAdapter(Strength), TypeAdapter(dict[str, Nonnegative])
+
+
+def _decay(value: object) -> float | dict[str, float]:
+    """One weight decay for all parameters, or one for each name or pattern."""
+    if not isinstance(value, dict):
+        return _DECAY.validate_python(value, strict=True)
+    found = _DECAYS.validate_python(value, strict=True)
+    if not any(found.values()):
+        raise ValueError("is 0 for all parameters: no certificate without a penalty")
+    return found
+
+
+_NUMBER = {"type": "number", "exclusiveMinimum": 0}
+_NUMBERS = {"type": "object", "additionalProperties": {"type": "number", "minimum": 0}, "minProperties": 1}
+Decay = Annotated[float | dict[str, float], PlainValidator(_decay), WithJsonSchema({"anyOf": [_NUMBER, _NUMBERS]})]
 Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
 
 
@@ -89,7 +109,7 @@ Layer = Annotated[
                 {"type": "string", "minLength": 1},
                 {
                     "type": "object",
-                    "additionalProperties": {"type": ["string", "integer"]},
+                    "additionalProperties": {"type": ["string", "number"]},
                     "minProperties": 1,
                     "maxProperties": 1,
                 },
@@ -109,7 +129,8 @@ class ModelSpec(_Section):
 
     Attributes:
         path: the model file, relative to this file; told by content.
-        layers: the chain in the order in which it runs: `linear: NAME`, `relu`, `square`; at most one `skip: NAME`.
+        layers: the chain in the order in which it runs: `linear: NAME`, `relu`, `leaky_relu: SLOPE`, `abs`,
+            `square`; at most one `skip: NAME`.
     """
 
     path: File
@@ -189,13 +210,15 @@ class PenaltySpec(_Section):
     """`penalty:` — exactly one of its keys.
 
     Attributes:
-        weight_decay: wd > 0, coupled as in SGD and Adam: (wd/2) Σ‖p‖² over penalized parameters.
+        weight_decay: wd > 0, coupled as in SGD and Adam: (wd/2) Σ‖p‖² over penalized parameters; or a mapping from
+            names of parameters, or patterns such as `fc1.*`, to their own wd: the first that matches, 0 for not
+            penalized.
         product_of_norms: λ Σ Π ‖W‖^power over subnetworks.
     """
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
 
-    weight_decay: Strength | None = None
+    weight_decay: Decay | None = None
     product_of_norms: ProductOfNormsSpec | None = None
 
     @model_validator(mode="after")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, final
 
 from certify.errors import UnsupportedError, UsageError
-from certify.models.graph.layers import Layer, LayerGraph
-from certify.models.theory.homogeneity import require_supported
-from certify.problem import Penalty
+from certify.models.theory.decays import Charge, Decays
+from certify.models.theory.standing import Layout
 
 Policy = Literal["penalized", "free", "absent"]
 
@@ -19,8 +19,8 @@ class Conventions:
     """What a problem says; None where it says nothing.
 
     Attributes:
-        hidden: policy of the hidden bias.
-        output: policy of the output bias.
+        hidden: policy of the hidden biases.
+        output: policy of the output biases.
         skip: policy of the linear skip.
     """
 
@@ -35,9 +35,9 @@ class BiasPolicy:
     """What holds for a model.
 
     Attributes:
-        hidden: policy of the hidden bias.
-        output: policy of the output bias.
-        skip: policy of the linear skip.
+        hidden: policy of the hidden biases that there are.
+        output: policy of the output biases that there are.
+        skip: policy of the linear skips that there are.
     """
 
     hidden: Policy
@@ -45,36 +45,49 @@ class BiasPolicy:
     skip: Policy
 
 
-def resolve_policy(graph: LayerGraph, conventions: Conventions, penalty: Penalty) -> BiasPolicy:
-    """Policies of a two-layer graph; what a model has and nobody speaks of is penalized, as in torch.
+def resolve_policy(layout: Layout, conventions: Conventions, charge: Charge) -> BiasPolicy:
+    """Policies of a model; what it has and nobody speaks of is penalized, as in torch.
 
     Raises:
         UsageError: the model does not have what is spoken of, or the penalty does not say how to penalize it.
-        UnsupportedError: a free hidden bias under a square.
+        UnsupportedError: a free hidden bias under a function whose polar it makes unbounded.
     """
-    form = require_supported(graph)
-    if form.family == "single-layer":
-        _require_ridge(graph.label, conventions, penalty)
+    label = layout.graph.label
+    if not layout.sorts:
+        _require_ridge(label, conventions, charge)
+    hidden = [neuron.bias for neuron in layout.neurons if neuron.bias is not None]
     policy = BiasPolicy(
-        hidden=_bias(graph, form.first, "hidden", conventions.hidden),
-        output=_bias(graph, form.second, "output", conventions.output),
-        skip=_skip(graph.label, form.skip, conventions.skip),
+        hidden=_bias(label, hidden, _title(layout, "hidden"), "hidden", conventions.hidden),
+        output=_bias(label, layout.outside.biases, _title(layout, "output"), "output", conventions.output),
+        skip=_skip(layout, conventions.skip),
     )
-    if penalty.ridge() is None:
-        _require_free(graph.label, "biases: {output: free}", "output bias", policy.output)
-        _require_free(graph.label, "skip: free", "linear skip", policy.skip)
-    if form.family == "quadratic" and policy.hidden == "free":
+    if not isinstance(charge, Decays):
+        _require_free(label, "biases: {output: free}", "output bias", policy.output)
+        _require_free(label, "skip: free", "linear skip", policy.skip)
+    unbounded = [neuron.kind for neuron in layout.neurons if neuron.bias and not neuron.kind.bounded_with_free_bias]
+    if unbounded and policy.hidden == "free":
         raise UnsupportedError(
-            f"{graph.label}: a free hidden bias b makes (xw + b)² contain a linear and a constant term at no cost, so "
+            f"{label}: a free hidden bias b makes (xw + b)² contain a linear and a constant term at no cost, so "
             "that the polar is unbounded. Use biases: {hidden: penalized}, and a free output bias or skip if meant",
             code="unbounded-polar",
         )
     return policy
 
 
-def _require_ridge(label: str, conventions: Conventions, penalty: Penalty) -> None:
+def _title(layout: Layout, role: str) -> tuple[str, str]:
+    """How messages call the layer of a bias, and its name."""
+    layers = [layer for layer in layout.graph.layers if layer.weight is not None]
+    if not layers:
+        return f"the {role} layer", role
+    layer = layers[0] if role == "hidden" else layers[-1]
+    if role == "output" and layout.outside.skips and len(layers) > 1 and layer in layout.outside.skips:
+        layer = layers[-2]
+    return layer.title, layer.name
+
+
+def _require_ridge(label: str, conventions: Conventions, charge: Charge) -> None:
     """A single linear layer needs a penalty on its weight."""
-    if penalty.ridge() is None or conventions.skip is not None:
+    if not isinstance(charge, Decays) or conventions.skip is not None:
         raise UsageError(
             f"{label}: what is checked is a single linear layer; it has one weight, penalized by weight_decay: use "
             "penalty: {weight_decay: …}, and leave out skip and product_of_norms",
@@ -82,34 +95,30 @@ def _require_ridge(label: str, conventions: Conventions, penalty: Penalty) -> No
         )
 
 
-def _bias(graph: LayerGraph, layer: Layer, role: str, said: Policy | None) -> Policy:
-    if layer.bias is None and said in ("penalized", "free"):
+def _bias(label: str, names: Sequence[str], layer: tuple[str, str], role: str, said: Policy | None) -> Policy:
+    if not names and said in ("penalized", "free"):
         raise UsageError(
-            f"{graph.label}: biases.{role} is '{said}', but {layer.title} has no bias; write "
-            f"biases: {{{role}: absent}}, or save '{layer.name}.bias' (zeros if it was never trained)",
+            f"{label}: biases.{role} is '{said}', but {layer[0]} has no bias; write "
+            f"biases: {{{role}: absent}}, or save '{layer[1]}.bias' (zeros if it was never trained)",
             code="bias-mismatch",
         )
-    if layer.bias is not None and said == "absent":
+    if names and said == "absent":
         raise UsageError(
-            f"{graph.label}: biases.{role} is 'absent', but the file holds '{layer.bias}'; write 'penalized' or "
+            f"{label}: biases.{role} is 'absent', but the file holds '{names[0]}'; write 'penalized' or "
             "'free', or save the weights without it",
             code="bias-mismatch",
         )
-    return said or ("penalized" if layer.bias is not None else "absent")
+    return said or ("penalized" if names else "absent")
 
 
-def _skip(label: str, skip: Layer | None, said: Policy | None) -> Policy:
-    if skip is None and said is not None:
+def _skip(layout: Layout, said: Policy | None) -> Policy:
+    skips = layout.outside.skips
+    if not skips and said is not None:
         raise UsageError(
-            f"{label}: skip is '{said}', but model.layers has no skip; add '- skip: NAME'", code="bias-mismatch"
-        )
-    if skip is not None and skip.bias is not None:
-        raise UsageError(
-            f"{label}: the skip layer has a bias, '{skip.bias}'; add it to the output bias and save the "
-            "weights without it",
+            f"{layout.graph.label}: skip is '{said}', but model.layers has no skip; add '- skip: NAME'",
             code="bias-mismatch",
         )
-    return said or ("penalized" if skip is not None else "absent")
+    return said or ("penalized" if skips else "absent")
 
 
 def _require_free(label: str, remedy: str, part: str, policy: Policy) -> None:

@@ -1,8 +1,8 @@
-"""A two-layer graph as a parallel network Σ_i φ(H; W_i) + E C, and back.
+"""A model as a parallel network Z_0 + Σ_b Σ_i φ_b(W_bi) + E C, and back.
 
-u (r, d′) are the rows of the first weight, with the hidden bias as last column where φ keeps it; v (r, c) are
-the columns of the second. E holds, in this order: ones for the output bias, ones for the constant that a free
-hidden bias of a linear network adds, and the inputs for a linear skip.
+Factors are flattened weights, with the hidden bias as last entry of the first one where φ keeps it. E holds, in this
+order: ones for each output bias, ones for the constant that a free hidden bias of a linear network adds, and the inputs
+for each linear skip. Free output biases are one: their sum.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from torch import Tensor
 from certify.errors import CertifyError, RefusedError, UsageError
 from certify.models.graph.layers import LayerGraph
 from certify.models.theory.bias_policy import BiasPolicy, Conventions, resolve_policy
-from certify.models.theory.homogeneity import require_supported
-from certify.models.theory.two_layer import TwoLayerForm
-from certify.problem import SUBNETWORKS, ConvexPart, Factors, Objective, ParallelNetwork, Penalty, Subnetwork
+from certify.models.theory.branches import ModelBranch, model_branches
+from certify.models.theory.decays import Charge, Decays
+from certify.models.theory.standing import Layout, require_layout
+from certify.problem import Branch, ConvexPart, Objective, ParallelNetwork
+from certify.problem.architecture import Dense
 
 # Largest accepted difference of the two forward passes, as a share of the same pass over absolute values.
 FORWARD_TOLERANCE = 1e-12
@@ -34,10 +36,12 @@ class Block:
     Attributes:
         role: what they are.
         ridge: μ of each of their rows of coefficients; 0 for free.
+        parameters: names of the parameters whose sum the coefficients are.
     """
 
     role: Role
     ridge: float
+    parameters: tuple[str, ...] = ()
 
 
 @final
@@ -46,79 +50,103 @@ class Decomposition:
     """A model in the form that the theory speaks of.
 
     Attributes:
-        kind: φ.
-        network: factors and coefficients.
+        layout: which layers hold what.
+        conventions: what the problem said of biases and skip.
+        charge: what the problem said of the penalty.
         policy: what is penalized.
+        branches: of subnetworks.
         blocks: the columns of E.
-        augmented: whether H has a constant last column for the hidden bias.
-        form: which layers of the graph hold them.
+        network: factors and coefficients; without columns in E the number of outputs may still be open, see `on`.
     """
 
-    kind: Subnetwork
-    network: ParallelNetwork
+    layout: Layout
+    conventions: Conventions
+    charge: Charge
     policy: BiasPolicy
+    branches: tuple[ModelBranch, ...]
     blocks: tuple[Block, ...]
-    augmented: bool
-    form: TwoLayerForm
+    network: ParallelNetwork
 
     @property
-    def free_inputs(self) -> int:
-        """Number of trailing columns of H whose weights are not penalized."""
-        return int(self.augmented and self.policy.hidden == "free")
+    def family(self) -> str:
+        """Names of the kinds, as reports show them."""
+        return " + ".join(dict.fromkeys(sort.family for sort in self.layout.sorts)) or "single-layer"
 
-    def hidden_inputs(self, inputs: Tensor) -> Tensor:
-        """H (n, d′) for inputs (n, d)."""
-        return torch.cat([inputs, inputs.new_ones(len(inputs), 1)], 1) if self.augmented else inputs
+    @property
+    def degree(self) -> int:
+        """Largest degree of homogeneity of the subnetworks; of a single layer, that of a network in its place."""
+        return max((branch.neuron.kind.degree for branch in self.branches), default=2)
+
+    def branches_on(self, inputs: Tensor) -> tuple[Branch, ...]:
+        """The branches of the objective, for inputs (n, …)."""
+        flat, shape = inputs.flatten(1), tuple(inputs.shape[1:])
+        return tuple(branch.branch(flat, shape) for branch in self.branches)
 
     def convex_part(self, inputs: Tensor) -> ConvexPart:
-        """E and μ for inputs (n, d)."""
-        ones = inputs.new_ones(len(inputs), 1)
-        columns = [inputs if block.role == "skip" else ones for block in self.blocks]
+        """E and μ for inputs (n, …)."""
+        flat = inputs.flatten(1)
+        ones = flat.new_ones(len(flat), 1)
+        columns = [flat if block.role == "skip" else ones for block in self.blocks]
         ridge = [block.ridge for block, part in zip(self.blocks, columns, strict=True) for _ in range(part.shape[1])]
-        return ConvexPart(torch.cat([inputs[:, :0], *columns], 1), inputs.new_tensor(ridge))
+        return ConvexPart(torch.cat([flat[:, :0], *columns], 1), flat.new_tensor(ridge))
 
-    def rows(self, network: ParallelNetwork, role: Role) -> Tensor | None:
-        """The rows of C that belong to a role, or None."""
-        start = 0
-        for block in self.blocks:
-            width = len(network.coefficients) - len(self.blocks) + 1 if block.role == "skip" else 1
-            if block.role == role:
-                return network.coefficients[start : start + width]
-            start += width
-        return None
+    def offset(self, inputs: Tensor) -> Tensor | None:
+        """Z_0 for inputs (n, …)."""
+        return inputs.flatten(1) if self.layout.outside.identity else None
+
+    def on(self, inputs: Tensor) -> Decomposition:
+        """With the sizes that the shape of the inputs decides where there are convolutions."""
+        shape = tuple(inputs.shape[1:])
+        branches = tuple(branch.on(shape) for branch in self.branches)
+        coefficients = self.network.coefficients
+        if not len(coefficients) and branches:
+            coefficients = coefficients.new_zeros(0, branches[0].outputs_on(shape))
+        network = ParallelNetwork(tuple(branch.stack for branch in branches), coefficients)
+        return replace(self, branches=branches, network=network)
+
+    def rows(self, network: ParallelNetwork, block: Block) -> Tensor:
+        """The rows of C that belong to a block."""
+        skips = sum(found.role == "skip" for found in self.blocks)
+        size = (len(network.coefficients) - len(self.blocks) + skips) // max(skips, 1)
+        start = sum(size if found.role == "skip" else 1 for found in self.blocks[: self.blocks.index(block)])
+        return network.coefficients[start : start + (size if block.role == "skip" else 1)]
 
 
-def decompose(graph: LayerGraph, conventions: Conventions, penalty: Penalty) -> Decomposition:
-    """The parallel network of a two-layer graph.
+def decompose(graph: LayerGraph, conventions: Conventions, charge: Charge) -> Decomposition:
+    """The parallel network of a model.
 
     Raises:
         UnsupportedError: the graph leaves the theory, or the penalty can be rescaled away.
         UsageError: shapes that do not chain, or biases that contradict the problem.
     """
-    form = require_supported(graph)
-    kind = SUBNETWORKS[form.family]
-    penalty.gauge(kind)
-    policy = resolve_policy(graph, conventions, penalty)
-    augmented = policy.hidden != "absent" and not (kind.name == "linear" and policy.hidden == "free")
-    blocks, coefficients = _convex(graph, form, policy, penalty.ridge())
-    network = ParallelNetwork(_factors(graph, form, augmented), coefficients)
-    return Decomposition(kind, network, policy, blocks, augmented, form)
+    layout = require_layout(graph)
+    if isinstance(charge, Decays):
+        trained = (name for name in layout.graph.parameters if name not in layout.graph.frozen)
+        charge.require_names((layout.graph.prefix + name for name in trained), graph.label)
+    policy = resolve_policy(layout, conventions, charge)
+    branches = model_branches(layout, policy, charge)
+    blocks, coefficients = _convex(layout, policy, charge, branches)
+    network = ParallelNetwork(tuple(branch.stack for branch in branches), coefficients)
+    return Decomposition(layout, conventions, charge, policy, branches, blocks, network)
 
 
-def require_input_size(graph: LayerGraph, inputs: Tensor, where: str) -> None:
+def require_input_size(decomposition: Decomposition, inputs: Tensor, where: str) -> None:
     """Raise UsageError (`shape-mismatch`) unless the data have the inputs that the first layer reads."""
-    first = require_supported(graph).first
-    weight = graph.weight(first)
-    if inputs.ndim != 2:
+    graph = decomposition.layout.graph
+    weighted = [layer for layer in graph.layers if layer.weight is not None]
+    reading = [layer for layer in weighted if layer.inputs[0] in graph.inputs]
+    first = (reading or weighted)[0]
+    tables = all(isinstance(branch.neuron.architecture.first, Dense) for branch in decomposition.branches)
+    if tables and inputs.ndim != 2:
         raise UsageError(
             f"{where}: inputs have shape {tuple(inputs.shape)}, but {first.title} of {graph.label} reads (n, d); "
             "flatten what has more axes",
             code="shape-mismatch",
         )
-    if inputs.shape[1] != weight.shape[1]:
+    if reading and inputs.shape[1] != graph.weight(first).shape[1]:
         raise UsageError(
             f"{where}: inputs have shape {tuple(inputs.shape)}, but {first.title} of {graph.label} reads "
-            f"{weight.shape[1]} inputs",
+            f"{graph.weight(first).shape[1]} {'inputs' if tables else 'channels'}",
             code="shape-mismatch",
         )
 
@@ -133,40 +161,46 @@ def require_same_outputs(graph: LayerGraph, objective: Objective, network: Paral
     reference, outputs = graph.forward(inputs), objective.forward(network)
     if not bool(torch.isfinite(reference).all() & torch.isfinite(outputs).all()):
         raise RefusedError(f"{graph.label}: its outputs on the data overflow float64", code="non-finite")
-    scale = _of_absolute_values(graph).forward(inputs.abs()) + torch.finfo(torch.float64).tiny
-    if not bool(((outputs - reference).abs() <= FORWARD_TOLERANCE * scale).all()):
-        worst = float((outputs - reference).abs().max())
-        raise CertifyError(f"{graph.label}: the parallel form differs from the layers by {worst:.3g}; please report")
-
-
-def _factors(graph: LayerGraph, form: TwoLayerForm, augmented: bool) -> Factors:
-    bias = graph.bias(form.first)
-    columns = [graph.weight(form.first)] + ([bias[:, None]] if augmented and bias is not None else [])
-    return torch.cat(columns, 1), graph.weight(form.second).T.contiguous()
+    scale = _of_absolute_values(graph).forward(inputs.abs()).reshape(outputs.shape) + torch.finfo(torch.float64).tiny
+    difference = (outputs - reference.reshape(outputs.shape)).abs()
+    if not bool((difference <= FORWARD_TOLERANCE * scale).all()):
+        raise CertifyError(
+            f"{graph.label}: the parallel form differs from the layers by {float(difference.max()):.3g}; please report"
+        )
 
 
 def _convex(
-    graph: LayerGraph, form: TwoLayerForm, policy: BiasPolicy, ridge: float | None
+    layout: Layout, policy: BiasPolicy, charge: Charge, branches: tuple[ModelBranch, ...]
 ) -> tuple[tuple[Block, ...], Tensor]:
     """Blocks of E, and C (k, c)."""
-    hidden, output, weight = graph.bias(form.first), graph.bias(form.second), graph.weight(form.second)
-    folded = form.family == "linear" and policy.hidden == "free"
-    strength = ridge or 0.0
-    blocks, rows = [], [weight.new_zeros(0, weight.shape[0])]
-    constant = (weight @ hidden)[None] if folded and hidden is not None else None
-    if output is not None:
-        # Two free constants are one.
-        merged = constant if constant is not None and policy.output == "free" else None
-        blocks.append(Block("output-bias", 0.0 if policy.output == "free" else strength))
-        rows.append(output[None] if merged is None else output[None] + merged)
-        constant = None if merged is not None else constant
-    if constant is not None:
-        blocks.append(Block("constant", 0.0))
-        rows.append(constant)
-    if form.skip is not None:
-        blocks.append(Block("skip", 0.0 if policy.skip == "free" else strength))
-        rows.append(graph.weight(form.skip).T)
-    return tuple(blocks), torch.cat(rows)
+    graph = layout.graph
+    blocks: list[tuple[Block, Tensor]] = []
+    free: list[str] = []
+    for name in layout.outside.biases:
+        ridge = _ridge(layout, charge, name, policy.output)
+        if ridge > 0:
+            blocks.append((Block("output-bias", ridge, (name,)), graph.parameters[name][None]))
+        else:
+            free.append(name)
+    constants = [
+        branch.weights[1] @ branch.weights[2]
+        for branch in branches
+        if branch.folds_bias and branch.weights[1] is not None
+    ]
+    if free or constants:
+        total = torch.stack([*(graph.parameters[name] for name in free), *constants]).sum(0)
+        role: Role = "output-bias" if free else "constant"
+        blocks.append((Block(role, 0.0, tuple(free)), total[None]))
+    for skip in layout.outside.skips:
+        ridge = _ridge(layout, charge, skip.parameters["weight"], policy.skip)
+        blocks.append((Block("skip", ridge, (skip.parameters["weight"],)), graph.weight(skip).T))
+    like = next(iter(graph.parameters.values()))
+    rows = [coefficients for _, coefficients in blocks] or [like.new_zeros(0, 0)]
+    return tuple(block for block, _ in blocks), torch.cat(rows)
+
+
+def _ridge(layout: Layout, charge: Charge, name: str, policy: str) -> float:
+    return charge.of(layout.graph.prefix + name) if policy == "penalized" and isinstance(charge, Decays) else 0.0
 
 
 def _of_absolute_values(graph: LayerGraph) -> LayerGraph:

@@ -1,6 +1,6 @@
 """The head of a model, its last weight layers reading one value of all layers before, and the features that they read.
 
-With the layers before it frozen, what they make of the data is data too: features (n, d). What is then asked, and
+With the layers before it frozen, what they make of the data is data too: features (n, …). What is then asked, and
 answered, is about the head given its features, whatever the frozen layers are.
 """
 
@@ -20,9 +20,7 @@ from certify.models.graph.operations import OPERATIONS
 from certify.models.graph.ranks import ranks_of
 from certify.models.graph.simplify import live_layers
 from certify.models.theory.degrees import WITH_WEIGHT
-from certify.models.theory.homogeneity import require_supported
-from certify.models.theory.reduce import reduced
-from certify.models.theory.two_layer import two_layer_form
+from certify.models.theory.standing import require_layout, standing_of
 
 # Two layers and a linear skip beside them.
 MOST_WEIGHT_LAYERS = 3
@@ -73,10 +71,10 @@ def head_of(graph: LayerGraph) -> Head | None:
             continue
         head = _cut(plain, place)
         last = last or head
-        if two_layer_form(reduced(head.graph)) is not None:
+        if standing_of(head.graph).layout is not None:
             weights, found = count, head
     if found is None and last is not None:
-        require_supported(reduced(last.graph))
+        require_layout(last.graph)
     if found is None:
         raise UnsupportedError(
             f"{graph.label}: no last layers with weights that read one value of the layers before; scope: head needs a "
@@ -111,7 +109,7 @@ def _used(graph: LayerGraph, layers: tuple[Layer, ...]) -> dict[str, Tensor]:
 
 
 def features_of(trunk: LayerGraph, inputs: Tensor, device: torch.device, where: str) -> Tensor:
-    """What the frozen layers make of the inputs, (n, d) float64 on the device, computed in batches.
+    """What the frozen layers make of the inputs, (n, …) float64 on the device, computed in batches.
 
     Args:
         trunk: the frozen layers.
@@ -120,7 +118,7 @@ def features_of(trunk: LayerGraph, inputs: Tensor, device: torch.device, where: 
         where: the data, for messages.
 
     Raises:
-        UnsupportedError: an operation that is not known, or features that are not a table of samples.
+        UnsupportedError: an operation that is not known, or features that are not those of the samples.
         UsageError: inputs of another shape than the layers read.
         RefusedError: features that are not finite.
     """
@@ -129,10 +127,10 @@ def features_of(trunk: LayerGraph, inputs: Tensor, device: torch.device, where: 
     starts = range(0, len(inputs), BATCH)
     parts = [_forward(placed, inputs[start : start + BATCH].to(device), where) for start in starts]
     features = torch.cat(parts)
-    if features.ndim != 2 or len(features) != len(inputs):
+    if features.ndim < 2 or len(features) != len(inputs):
         raise UnsupportedError(
-            f"{trunk.label}: the head reads features of shape {tuple(features.shape)}; need one vector of each of the "
-            f"{len(inputs)} samples: pool or flatten before it",
+            f"{trunk.label}: the head reads features of shape {tuple(features.shape)}; need those of each of the "
+            f"{len(inputs)} samples, along the first axis",
             code="no-head",
         )
     if not bool(torch.isfinite(features).all()):

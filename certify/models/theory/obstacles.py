@@ -9,9 +9,8 @@ from certify.errors import UnsupportedError, UsageError
 from certify.models.graph.layers import LayerGraph
 from certify.models.theory.degrees import Break
 from certify.models.theory.families import summary
-from certify.models.theory.parallel import Kind, ParallelForm
+from certify.models.theory.parallel import ParallelForm, Sort
 from certify.models.theory.terms import CONTAINED
-from certify.models.theory.two_layer import FAMILIES
 
 QUALIFY = (
     "Layers that qualify: linear, convolution, ReLU and its kin, square, max and mean pooling, sums. With --scope head "
@@ -76,6 +75,9 @@ def of_break(graph: LayerGraph, found: Break) -> Obstacle:
         case "prelu":
             reason = f"{where} is prelu with a trained slope: its two sides have different degrees in the parameters."
             return Obstacle("not-homogeneous", reason, "Use leaky_relu with a fixed slope.")
+        case "gt":
+            reason = f"{where} is a step of what trained weights make; a gate needs fixed weights."
+            return Obstacle("not-homogeneous", reason, "Keep the weights of gates in buffers (register_buffer).")
     reason = f"{where} is {layer.op}, which is not positively homogeneous; the certificate needs φ(aW) = aᵖφ(W)."
     if layer.op in CONTAINED and layer is graph.layers[-1]:
         remedy = f"Save the model without it: the loss {CONTAINED[layer.op]} is that of torch and contains it."
@@ -88,20 +90,21 @@ def without_subnetworks(graph: LayerGraph) -> Obstacle:
     chain = ", ".join(layer.op for layer in graph.layers) or "nothing"
     reason = f"{graph.label}: the layers are ({chain})."
     needed = "certify serves sums of subnetworks with two or more weights, and single linear layers."
-    return Obstacle("unsupported-architecture", reason, needed)
+    fixed = any(graph.is_frozen(layer) for layer in graph.layers)
+    return Obstacle("unsupported-architecture", reason, needed + (HEAD if fixed else ""))
 
 
 def of_degrees(graph: LayerGraph, form: ParallelForm) -> Obstacle | None:
     """Subnetworks whose degree is not that of weight decay, or that differ in degree."""
-    degrees = sorted({kind.degree for kind in form.kinds})
+    degrees = sorted({kind.degree for kind in form.sorts})
     if len(degrees) > 1:
-        found = "; ".join(f"{kind.width} × {kind.family} of degree {kind.degree}" for kind in form.kinds)
+        found = "; ".join(f"{kind.width} × {kind.family} of degree {kind.degree}" for kind in form.sorts)
         reason = f"{graph.label}: the outputs add subnetworks of different degrees ({found})."
         return Obstacle("unequal-degrees", reason, "Give all branches the same number of weight layers.")
     if degrees == [2]:
         return None
-    names = ", ".join(f"'{name}'" for name in weight_layers(form.kinds[0]))
-    count = len(weight_layers(form.kinds[0]))
+    names = ", ".join(f"'{name}'" for name in weight_layers(form.sorts[0]))
+    count = len(weight_layers(form.sorts[0]))
     degree = degrees[0]
     powers = ", ".join(["1"] * count)
     reason = (
@@ -117,16 +120,18 @@ def of_degrees(graph: LayerGraph, form: ParallelForm) -> Obstacle | None:
 
 def without_bound(graph: LayerGraph, form: ParallelForm) -> Obstacle:
     """The model qualifies, and no bound serves it."""
-    found = summary((kind.family, kind.degree, kind.width) for kind in form.kinds)
+    found = summary((kind.family, kind.degree, kind.width) for kind in form.sorts)
     reason = (
         f"{graph.label}: qualifies for the theory, as {found}, but no bound on the polar of such subnetworks is proven "
         "in this version."
     )
-    served = [f"({', '.join(('linear', *inner, 'linear'))})" for inner in FAMILIES]
-    remedy = f"Bounds exist for {', '.join(served[:-1])} and {served[-1]}." + HEAD
+    remedy = (
+        "Bounds exist for sums of subnetworks of two weight layers, linear or convolutions, with nothing, relu, "
+        "leaky_relu, abs or square between them, averages after it, and fixed gates of the inputs." + HEAD
+    )
     return Obstacle("no-bound-yet", reason, remedy)
 
 
-def weight_layers(kind: Kind) -> list[str]:
+def weight_layers(kind: Sort) -> list[str]:
     """Names of the layers of a subnetwork that have a weight."""
     return [layer.name for layer in kind.graph.layers if layer.weight is not None]

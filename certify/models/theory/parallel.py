@@ -29,7 +29,7 @@ FORWARD_TOLERANCE = 1e-12
 
 @final
 @dataclass(frozen=True, slots=True)
-class Kind:
+class Sort:
     """Identical subnetworks.
 
     Attributes:
@@ -65,24 +65,24 @@ class ParallelForm:
     """A model as parallel subnetworks.
 
     Attributes:
-        kinds: one for every sort of subnetwork; empty if the model has none.
+        sorts: one for every sort of subnetwork; empty if the model has none.
         rest: the model with the weights of all subnetworks zero.
         notes: what was assumed, for the report.
     """
 
-    kinds: tuple[Kind, ...]
+    sorts: tuple[Sort, ...]
     rest: LayerGraph
     notes: tuple[str, ...]
 
     @property
     def width(self) -> int:
         """Number of subnetworks of all kinds."""
-        return sum(kind.width for kind in self.kinds)
+        return sum(kind.width for kind in self.sorts)
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """The model's outputs, from the subnetworks and the rest."""
         total = self.rest.forward(*inputs)
-        for kind in self.kinds:
+        for kind in self.sorts:
             total = total + kind.forward(*inputs)
         return total
 
@@ -96,7 +96,7 @@ def parallel_form(graph: LayerGraph) -> ParallelForm:
     """
     dense = _form(graph, zeros=False)
     sparse = dense if any(tensor.is_meta for tensor in graph.parameters.values()) else _form(graph, zeros=True)
-    if len(sparse.kinds) == 1 and len(dense.kinds) == 1 and sparse.width > dense.width:
+    if len(sparse.sorts) == 1 and len(dense.sorts) == 1 and sparse.width > dense.width:
         note = f"zeros in the weights split the network into {sparse.width} subnetworks that share no weight"
         return replace(sparse, notes=(note,))
     return dense
@@ -123,7 +123,7 @@ def _form(graph: LayerGraph, *, zeros: bool) -> ParallelForm:
     for term in (term for term in terms if (values[term.node] or 0) >= 2):
         for cut in cut_subnetworks(graph, term, channels):
             kinds.setdefault(cut.signature, []).append(cut)
-    found = tuple(_kind(cuts) for cuts in kinds.values())
+    found = tuple(_sort(cuts) for cuts in kinds.values())
     own = {name for kind in found for cut in kind.cuts for name in cut.parts}
     blank = {
         name: tensor.new_zeros(tensor.shape) if name in own else tensor for name, tensor in graph.parameters.items()
@@ -131,12 +131,12 @@ def _form(graph: LayerGraph, *, zeros: bool) -> ParallelForm:
     return ParallelForm(found, replace(graph, parameters=blank), ())
 
 
-def _kind(cuts: list[Cut]) -> Kind:
+def _sort(cuts: list[Cut]) -> Sort:
     first = cuts[0].graph
     stacks = zip(*(cut.graph.parameters.values() for cut in cuts), strict=True)
     weights = dict(zip(first.parameters, (_joined(stack) for stack in stacks), strict=True))
     degree = degrees_of(first).values[first.layers[-1].name]
-    return Kind(family_name(first), degree or 0, replace(first, parameters=weights), tuple(cuts))
+    return Sort(family_name(first), degree or 0, replace(first, parameters=weights), tuple(cuts))
 
 
 def _joined(stacks: tuple[Tensor, ...]) -> Tensor:

@@ -13,8 +13,8 @@ from certify.models.spec.init_file import WEIGHTS_ALONE
 from certify.models.spec.problem_file import ProblemSpec, problem_file_beside
 from certify.models.spec.yaml_document import yaml_text
 from certify.models.theory.decompose import Decomposition
-from certify.models.theory.two_layer import FAMILIES
 from certify.models.writers.output_format import WITH_LAYERS, output_format
+from certify.problem.kinds.leaky_relu import DEFAULT_SLOPE
 from certify.whole_file import write_whole
 
 
@@ -35,7 +35,7 @@ def write_problem_file(
     """
     target = problem_file_beside(path)
     text = "# Written by certify grow: what the model beside this file minimizes.\n" + yaml_text(
-        _content(Path(path), spec, decomposition, _layers(path, spec, graph, decomposition, headed=headed))
+        _content(Path(path), spec, decomposition, _layers(path, spec, graph, headed=headed))
     )
     try:
         write_whole(target, text.encode())
@@ -55,7 +55,14 @@ def require_describable(path: str | Path, graph: LayerGraph, *, headed: bool) ->
     Raises:
         UsageError: the layers before a head are in a format that is not written.
     """
-    if headed and graph.format not in WEIGHTS_ALONE and output_format(path, graph, headed=True) not in WITH_LAYERS:
+    chosen = output_format(path, graph, headed=headed)
+    if not headed and chosen not in WITH_LAYERS and _entries(graph) is None:
+        raise UsageError(
+            f"{path}: a {chosen} file holds weights without layers, and those of {graph.label} are no chain that a "
+            "problem file can list; name a .pt2 or .onnx file",
+            code="unwritable",
+        )
+    if headed and graph.format not in WEIGHTS_ALONE and chosen not in WITH_LAYERS:
         raise UsageError(
             f"{graph.label}: grow writes weights without layers, and the frozen layers before this head have no other "
             "description; save the state dict and list its layers in the problem file, or use certify check "
@@ -75,24 +82,37 @@ def _content(
     return {key: _plain(value) for key, value in content.items()}
 
 
-def _layers(
-    path: str | Path, spec: ProblemSpec, graph: LayerGraph, decomposition: Decomposition, *, headed: bool
-) -> Sequence[Any] | None:
+def _layers(path: str | Path, spec: ProblemSpec, graph: LayerGraph, *, headed: bool) -> Sequence[Any] | None:
     """What `layers:` lists; None where the file holds them, or nothing was listed."""
     if output_format(path, graph, headed=headed) in WITH_LAYERS:
         return None
     # The layers of a head, and those before it, have the names that they had.
-    return spec.model.layers if headed else _entries(graph, decomposition)
+    return spec.model.layers if headed else _entries(graph)
 
 
-def _entries(graph: LayerGraph, decomposition: Decomposition) -> list[str | dict[str, str]]:
-    form = decomposition.form
-    if form.family == "single-layer" and form.skip is not None:
-        return [{"linear": _file_name(graph, form.skip)}]
-    between = next(ops for ops, family in FAMILIES.items() if family == form.family)
-    entries: list[str | dict[str, str]] = [{"linear": _file_name(graph, form.first)}, *between]
-    entries.append({"linear": _file_name(graph, form.second)})
-    return entries if form.skip is None else [*entries, {"skip": _file_name(graph, form.skip)}]
+def _entries(graph: LayerGraph) -> list[Any] | None:
+    """The `layers:` list of a chain with perhaps a linear layer beside it; None for any other graph."""
+    layers, skips = list(graph.layers), []
+    if layers[-1].op == "add" and len(layers[-1].inputs) == 2:
+        beside = graph.layer(layers[-1].inputs[1])
+        if beside is None or beside.inputs != graph.inputs:
+            return None
+        skips, layers = [beside], [layer for layer in layers[:-1] if layer is not beside]
+    read = (graph.inputs[0], *(layer.name for layer in layers[:-1]))
+    if not all(layer.inputs == (name,) for layer, name in zip(layers, read, strict=True)):
+        return None
+    listed = [_entry(graph, layer) for layer in layers]
+    if any(entry is None for entry in listed) or any(skip.op != "linear" or skip.bias for skip in skips):
+        return None
+    return [*listed, *({"skip": _file_name(graph, skip)} for skip in skips)]
+
+
+def _entry(graph: LayerGraph, layer: Layer) -> str | dict[str, Any] | None:
+    if layer.op == "linear":
+        return {"linear": _file_name(graph, layer)}
+    if layer.op == "leaky_relu":
+        return {"leaky_relu": layer.attributes.get("negative_slope", DEFAULT_SLOPE)}
+    return layer.op if layer.op in ("relu", "abs", "square") else None
 
 
 def _file_name(graph: LayerGraph, layer: Layer) -> str:

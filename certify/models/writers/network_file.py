@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import assert_never
@@ -14,7 +14,6 @@ from torch import Tensor
 from certify.errors import UsageError
 from certify.models.graph.layers import LayerGraph
 from certify.models.theory.decompose import Decomposition
-from certify.models.theory.single_layer import without_no_units
 from certify.models.writers.exported_program import program_bytes
 from certify.models.writers.network_parameters import network_parameters
 from certify.models.writers.onnx_graph import onnx_bytes
@@ -48,15 +47,17 @@ def write_network(
     graph: LayerGraph,
     decomposition: Decomposition,
     network: ParallelNetwork,
+    shape: Sequence[int],
     frozen: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Write `network` as the layers and parameters of `graph`, atomically.
 
     Args:
         path: its suffix decides the format where it names one; otherwise that of the graph.
-        graph: the model that the problem was loaded from, as two layers.
+        graph: the model that the problem was loaded from.
         decomposition: its parallel form.
         network: what to write; its width may differ.
+        shape: of one sample, as the layers read it.
         frozen: parameters of the layers before a head, by name, written as they are; None where there are none.
 
     Raises:
@@ -67,14 +68,14 @@ def write_network(
     chosen = output_format(path, graph, headed=frozen is not None)
     kept = {name: tensor.detach().cpu().clone() for name, tensor in (frozen or {}).items()}
     parameters = kept | network_parameters(graph, decomposition, network)
-    written = replace(without_no_units(graph, decomposition.form), parameters=parameters)
+    written = replace(graph, parameters=parameters)
     try:
-        write_whole(path, _content(chosen, written))
+        write_whole(path, _content(chosen, written, shape))
     except (OSError, ValueError, RuntimeError) as error:
         raise _unwritable(Path(path), error) from error
 
 
-def _content(chosen: OutputFormat, graph: LayerGraph) -> bytes:
+def _content(chosen: OutputFormat, graph: LayerGraph, shape: Sequence[int]) -> bytes:
     named = {graph.prefix + name: tensor for name, tensor in graph.parameters.items()}
     match chosen:
         case "pt":
@@ -84,9 +85,9 @@ def _content(chosen: OutputFormat, graph: LayerGraph) -> bytes:
         case "ckpt":
             return checkpoint_bytes(named)
         case "onnx":
-            return onnx_bytes(graph)
+            return onnx_bytes(graph, shape)
         case "pt2":
-            return program_bytes(graph)
+            return program_bytes(graph, shape)
         case "skops":
             return skops_bytes(graph)
         case other:

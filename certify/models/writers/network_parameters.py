@@ -9,50 +9,79 @@ import torch
 from torch import Tensor
 
 from certify.models.graph.layers import LayerGraph
+from certify.models.theory.branches import ModelBranch, live_width, shared_out
 from certify.models.theory.decompose import Decomposition
-from certify.problem import ParallelNetwork
+from certify.models.theory.parts import Part
+from certify.problem import Factors, ParallelNetwork
+from certify.problem.architecture import Convolution
 
 # v of the subnetwork that carries a free constant which no output bias can hold: its penalty is about wd 2^-81 |c|².
 CARRIER = 2.0**-40
 
+Piece = tuple[Part, Tensor]
+
 
 def network_parameters(graph: LayerGraph, decomposition: Decomposition, network: ParallelNetwork) -> dict[str, Tensor]:
     """Parameters of `graph`'s layers, by name in its order, that compute what `network` computes."""
-    form = decomposition.form
-    weight, hidden_bias, outgoing = _units(decomposition, network)
-    found: dict[str | None, Tensor | None] = {
-        form.first.weight: weight,
-        form.first.bias: hidden_bias,
-        form.second.weight: outgoing.T,
-    }
-    output_bias = decomposition.rows(network, "output-bias")
-    if output_bias is not None:
-        found[form.second.bias] = output_bias[0]
-    skip = decomposition.rows(network, "skip")
-    if form.skip is not None and skip is not None:
-        found[form.skip.weight] = skip.T
-    # Hidden units that are not there have no parameters in the file.
-    blank = (form.first.weight, form.second.weight) if form.family == "single-layer" else ()
-    written = {name: found[name] for name in graph.parameters if name not in blank}
+    found = _outside(decomposition, network)
+    pieces: dict[str, list[Piece]] = {}
+    for branch, stack in zip(decomposition.branches, network.stacks, strict=True):
+        widths = tuple(live_width(decomposition.layout, cut) for cut in branch.cuts)
+        carrying, biases = _with_carrier(decomposition, branch, network, stack)
+        for name, part, units in shared_out(branch, widths, carrying, biases):
+            pieces.setdefault(name, []).append((part, _runnable(branch, units)))
+    found |= {name: _joined(parts) for name, parts in pieces.items()}
     return {
-        name: t.detach().cpu().double().clone(memory_format=torch.contiguous_format)
-        for name, t in written.items()
-        if t is not None
+        name: found.get(name, tensor).detach().cpu().double().clone(memory_format=torch.contiguous_format)
+        for name, tensor in graph.parameters.items()
     }
 
 
-def _units(decomposition: Decomposition, network: ParallelNetwork) -> tuple[Tensor, Tensor | None, Tensor]:
-    """First weight (r, d), hidden bias (r,) or None, and second factor (r, c)."""
-    first, second = network.factors
-    if decomposition.augmented:
-        return first[:, :-1], first[:, -1], second
-    if decomposition.policy.hidden == "absent":
-        return first, None, second
-    constant = decomposition.rows(network, "constant")
+def _runnable(branch: ModelBranch, units: Tensor) -> Tensor:
+    """The units of one part, (r, …); one of zeros for none where a unit must stay.
+
+    Nothing runs a convolution without channels, and a gate without units would be no part of the model any more.
+    """
+    architecture = branch.neuron.architecture
+    stays = isinstance(architecture.first, Convolution) or architecture.gate is not None
+    return units.new_zeros(1, *units.shape[1:]) if stays and not len(units) else units
+
+
+def _outside(decomposition: Decomposition, network: ParallelNetwork) -> dict[str, Tensor]:
+    """Output biases and skips; of biases that are one, the first holds the sum."""
+    found: dict[str, Tensor] = {}
+    for block in decomposition.blocks:
+        rows = decomposition.rows(network, block)
+        values = rows.T if block.role == "skip" else rows[0]
+        for place, name in enumerate(block.parameters):
+            found[name] = values if place == 0 else torch.zeros_like(values)
+    return found
+
+
+def _with_carrier(
+    decomposition: Decomposition, branch: ModelBranch, network: ParallelNetwork, stack: Factors
+) -> tuple[Factors, Tensor | None]:
+    """The stack with a unit for a free constant that no output bias holds, and all hidden biases."""
+    block = next((block for block in decomposition.blocks if block.role == "constant"), None)
+    if block is None or not branch.folds_bias:
+        return stack, None
+    constant, (first, second) = decomposition.rows(network, block), stack
     bias = first.new_zeros(len(first))
-    if constant is None or not bool(constant.any()):
-        return first, bias, second
+    if not bool(constant.any()):
+        return stack, bias
     # A unit without inputs, whose free bias makes the constant exactly: (1/ε)(ε c).
     first = torch.cat([first, first.new_zeros(1, first.shape[1])])
-    bias = torch.cat([bias, bias.new_tensor([1 / CARRIER])])
-    return first, bias, torch.cat([second, CARRIER * constant])
+    return (first, torch.cat([second, CARRIER * constant])), torch.cat([bias, bias.new_tensor([1 / CARRIER])])
+
+
+def _joined(pieces: list[Piece]) -> Tensor:
+    """One parameter from its parts, in the order in which they stand in it."""
+    ordered = sorted(pieces, key=lambda piece: _place(piece[0]))
+    parts = [part.placed(units) for part, units in ordered]
+    axis = 0 if ordered[0][0].rows is not None else 1
+    return parts[0] if len(parts) == 1 else torch.cat(parts, axis)
+
+
+def _place(part: Part) -> int:
+    index = part.columns if part.rows is None else part.rows
+    return 0 if index is None or not index.size else int(index.min())

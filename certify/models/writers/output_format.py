@@ -9,12 +9,13 @@ from typing import Literal
 from certify.errors import UsageError
 from certify.models.graph.layers import LayerGraph
 from certify.models.readers.formats import Format
+from certify.models.writers.onnx_graph import require_onnx_layers
 
 OutputFormat = Literal["pt", "safetensors", "ckpt", "onnx", "pt2", "skops"]
 # Formats that hold layers, so that a problem file must not list them.
 WITH_LAYERS = ("onnx", "pt2", "skops")
 
-# Of these, formats whose layers are built anew, which serves two-layer networks.
+# Of these, formats whose layers are built anew; they have no place for frozen layers before a head.
 _REBUILT = ("onnx", "pt2")
 
 _SUFFIXES: dict[str, OutputFormat] = {
@@ -72,6 +73,8 @@ def output_format(path: str | Path, graph: LayerGraph, *, headed: bool = False) 
             f"{path}: writing ONNX files needs the onnx package; pip install 'certify-optimality[onnx]'",
             code="missing-extra",
         )
+    if found == "onnx":
+        require_onnx_layers(graph)
     return found
 
 
@@ -83,7 +86,7 @@ def output_notes(path: str | Path, graph: LayerGraph, *, headed: bool = False) -
     """
     found, name, notes = output_format(path, graph, headed=headed), Path(path).name, []
     if graph.folded:
-        notes.append(f"{name} has the two-layer form that {graph.label} was reduced to, not its layers")
+        notes.append(f"{name} has the layers that {graph.label} was reduced to, not its own")
     if graph.ends.reshaped and found in WITH_LAYERS:
         notes.append(
             f"{name} reads tables (samples, inputs) and returns (samples, outputs): flattening and squeezing in "

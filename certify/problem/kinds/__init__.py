@@ -1,4 +1,4 @@
-"""Kinds of subnetworks, one folder each; a kind joins by its line in `KINDS`."""
+"""Kinds of subnetworks, one folder each; a kind joins by its line in `KINDS`, and can be made without arguments."""
 
 from certify.problem.kinds.absolute import Absolute
 from certify.problem.kinds.kind import Factors, Kind, Operation

@@ -27,11 +27,13 @@ class Kind(ABC):
     Attributes:
         name: the kind's name in files and reports.
         degrees: degree of homogeneity d_k in each factor; their sum is the degree of φ.
+        polar: the form of its polar.
         bounded_with_free_bias: whether the polar is finite for some A where the hidden bias is not penalized.
     """
 
     name: ClassVar[str]
     degrees: ClassVar[tuple[int, ...]]
+    polar: ClassVar[type[PolarForm]]
     bounded_with_free_bias: ClassVar[bool] = True
 
     @classmethod
@@ -51,7 +53,7 @@ class Kind(ABC):
 
     @abstractmethod
     def form(self, view: View) -> PolarForm:
-        """The shape of maximization problem that its polar is."""
+        """Its polar on a view: an instance of `polar`."""
 
     @abstractmethod
     def sizes(self, view: View, outputs: int) -> tuple[int, ...]:
@@ -68,6 +70,10 @@ class Kind(ABC):
     @abstractmethod
     def pairing(self, view: View, dual: Tensor, factors: Factors) -> Tensor:
         """<dual, φ(W_i)> of every subnetwork i, shape (r,), for dual (n, c)."""
+
+    @abstractmethod
+    def magnitudes(self, view: View, factors: Factors) -> Tensor:
+        """Σ_i over the magnitudes of all terms and factors, (n, c): what rounding errors are relative to."""
 
     @abstractmethod
     def span_upper(self, view: View, outputs: int) -> int:

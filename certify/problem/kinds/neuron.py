@@ -44,6 +44,12 @@ class Neuron(Kind):
         scores = view.readout.scores(dual)
         return torch.einsum("nr,nm,rm->r", self.hidden(view, first), scores, second)
 
+    def magnitudes(self, view: View, factors: Factors) -> Tensor:
+        first, second = factors
+        reach = view.rows.abs() @ first.T.abs()
+        hidden = torch.maximum(self.activation(reach).abs(), self.activation(-reach).abs())
+        return view.readout.absolute().sum(hidden, second.abs())
+
     def span_upper(self, view: View, outputs: int) -> int:
         features = min(self.features_upper(view), len(view.rows))
         samples = len(view.rows) // view.readout.positions

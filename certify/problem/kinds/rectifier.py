@@ -19,6 +19,7 @@ class Rectifier(Neuron):
     """A neuron that is told by the two slopes of σ; its polar is of the form Rows."""
 
     degrees: ClassVar[tuple[int, ...]] = (1, 1)
+    polar: ClassVar[type[Rows]] = Rows
 
     @property
     @abstractmethod

@@ -72,7 +72,9 @@ class Balls(Reals):
         return Balls(self.values.T)
 
     def __getitem__(self, index: Any) -> Balls:  # noqa: ANN401
-        return Balls(self.values[index])
+        found = self.values[index]
+        require_small(np.size(found))
+        return Balls(found)
 
     def __neg__(self) -> Balls:
         return Balls(-self.values)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from flint import ctx
 
 from certify.verify.exact.balls import Balls
-from certify.verify.exact.cones import cone_tree_upper
-from certify.verify.exact.free_skip import change_to_kernel
+from certify.verify.exact.cone_tree import cone_tree_upper
+from certify.verify.exact.dual_point import change_to_kernel
 from certify.verify.exact.semidefinite import proves_semidefinite
 from certify.verify.reals import Arithmetic
 from certify.verify.verdict import Verdict, verify_bytes

@@ -24,7 +24,7 @@ class LeakyReLU(Rectifier):
         slope: a, below the kink.
     """
 
-    slope: float
+    slope: float = DEFAULT_SLOPE
 
     name: ClassVar[str] = "leaky-relu"
 

@@ -21,6 +21,7 @@ class Linear(Neuron):
 
     name: ClassVar[str] = "linear"
     degrees: ClassVar[tuple[int, ...]] = (1, 1)
+    polar: ClassVar[type[Bilinear]] = Bilinear
 
     @classmethod
     def from_operations(cls, operations: tuple[Operation, ...]) -> Self | None:

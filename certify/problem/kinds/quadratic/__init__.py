@@ -21,6 +21,7 @@ class Quadratic(Neuron):
 
     name: ClassVar[str] = "quadratic"
     degrees: ClassVar[tuple[int, ...]] = (2, 1)
+    polar: ClassVar[type[Squares]] = Squares
     bounded_with_free_bias: ClassVar[bool] = False
 
     @classmethod

@@ -1,0 +1,75 @@
+"""What `certify grow` is to do, with no rounds done yet: from the flags, or from the state of an earlier growth."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from certify.cli.flags import GrowFlags
+from certify.cli.problem_choice import problem_spec
+from certify.errors import UsageError
+from certify.models.spec.problem_file import ProblemSpec, load_problem_file, spec_from_flags
+from certify.problem import ParallelNetwork
+from certify.workflows.growth_loop import GrowthState
+from certify.workflows.growth_state import SavedGrowth, read_growth
+
+# What may be given anew with --resume, beside the budget.
+CHOSEN_ANEW = ("relative_gap", "absolute_gap")
+
+
+def growth_plan(model: str | None, flags: GrowFlags) -> SavedGrowth:
+    """What to do.
+
+    Raises:
+        UsageError: the flags contradict each other, or say too little.
+    """
+    if flags.resume:
+        return _resumed(model, flags.resume, flags)
+    if not flags.output_model:
+        raise UsageError("give -o OUT, the file to write the grown model to")
+    if model is not None and flags.layers:
+        raise UsageError("--layers is for growing without a MODEL, whose layers these would be")
+    spec = _spec_of_layers(flags.output_model, flags) if model is None else problem_spec(model, flags.problem)
+    nothing = GrowthState(ParallelNetwork((), torch.zeros(0)), (), flags.run.seed)
+    output = str(Path(flags.output_model).absolute())
+    return SavedGrowth(spec, output, model is None, not flags.no_prune, "", nothing)
+
+
+def _resumed(model: str | None, state: str, flags: GrowFlags) -> SavedGrowth:
+    problem = flags.problem
+    if model or flags.from_scratch or flags.layers or problem.problem_file:
+        raise UsageError("--resume has the model and the problem in its state; give neither")
+    fixed = [name for name in problem.given if name not in CHOSEN_ANEW]
+    if fixed:
+        raise UsageError(f"--{fixed[0].replace('_', '-')}: the problem of a resumed growth is that of its state")
+    saved = read_growth(state)
+    spec = saved.spec.with_overrides(problem.overrides())
+    return replace(saved, spec=spec, output=flags.output_model or saved.output)
+
+
+def _spec_of_layers(output: str, flags: GrowFlags) -> ProblemSpec:
+    """The problem of layers listed on the command line, or in the problem file, without a model file."""
+    from certify.models.spec.layer_list import parse_layers
+
+    problem = flags.problem
+    if not flags.from_scratch:
+        raise UsageError("give a MODEL to grow, or --from-scratch with --layers")
+    if problem.problem_file:
+        spec = load_problem_file(problem.problem_file).with_overrides(problem.overrides(output))
+    else:
+        spec = spec_from_flags(output, problem.overrides())
+    if not flags.layers:
+        return spec
+    entries = [_layer(entry) for entry in flags.layers.split(",")]
+    try:
+        parse_layers(entries)
+    except ValueError as error:
+        raise UsageError(f"--layers: {error}", code="layers-needed") from error
+    return spec.model_copy(update={"model": spec.model.model_copy(update={"layers": tuple(entries)})})
+
+
+def _layer(text: str) -> str | dict[str, str]:
+    op, separator, name = (part.strip() for part in text.partition(":"))
+    return {op: name} if separator else op

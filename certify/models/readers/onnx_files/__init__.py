@@ -1,0 +1,1 @@
+"""ONNX files: their wire format, tensors and nodes."""

@@ -1,0 +1,1 @@
+"""Torch files: pickles read as data, tensors, and trees of modules."""

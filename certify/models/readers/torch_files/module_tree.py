@@ -1,0 +1,141 @@
+"""A tree of torch modules, live or pickled, in one form: class, settings, tensors and children by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+from torch import nn
+
+from certify.errors import RefusedError, UnsupportedError
+from certify.models.readers.torch_files.pickle_values import Call, Global
+
+MODULES = "torch.nn.modules."
+# The deepest nesting of modules that is followed.
+MAX_DEPTH = 100
+# The most modules in a tree, counting a shared one wherever it stands.
+MAX_MODULES = 10_000
+# The most tensors in a tree, counted likewise.
+MAX_TENSORS = 100_000
+# Registries of functions that run with `forward`; as fields of a pickle, empty unless in use.
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks")
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ModuleNode:
+    """One module.
+
+    Attributes:
+        kind: class name with its module.
+        settings: its other fields by name.
+        tensors: its own parameters, then its own buffers, by name; of any type.
+        children: by name, in the order registered.
+        own_forward: whether the object, and not its class, says what it computes.
+    """
+
+    kind: str
+    settings: Mapping[str, object]
+    tensors: Mapping[str, object]
+    children: Mapping[str, ModuleNode]
+    own_forward: bool = False
+
+    def all_tensors(self, prefix: str = "") -> Iterator[tuple[str, object]]:
+        """Every tensor of the tree with its full name."""
+        for name, tensor in self.tensors.items():
+            yield f"{prefix}{name}", tensor
+        for name, child in self.children.items():
+            yield from child.all_tensors(f"{prefix}{name}.")
+
+
+def is_module(value: object) -> bool:
+    """Whether a value of a pickle is a module of torch's own."""
+    return isinstance(value, Call) and isinstance(value.callee, Global) and value.callee.path.startswith(MODULES)
+
+
+def pickled_module(value: object, where: str) -> ModuleNode:
+    """The tree of a pickled module; its tensors are as the pickle holds them.
+
+    Raises:
+        RefusedError: a field that makes no sense, or a tree that is too deep or large.
+        UnsupportedError: hooks.
+    """
+    return _pickled(value, "model", where, _Count())
+
+
+def live_module(module: nn.Module) -> ModuleNode:
+    """The tree of a live module; one with hooks counts as having a forward of its own."""
+    # `named_children` leaves out a module that runs a second time.
+    children = {key: live_module(child) for key, child in module._modules.items() if child is not None}
+    tensors = {**dict(module.named_parameters(recurse=False)), **dict(module.named_buffers(recurse=False))}
+    kind = f"{type(module).__module__}.{type(module).__qualname__}"
+    own = "forward" in vars(module) or any(getattr(module, hooks) for hooks in _HOOKS)
+    return ModuleNode(kind, vars(module), tensors, children, own)
+
+
+def hooks_error(where: str, name: str) -> UnsupportedError:
+    """The error for a module with hooks."""
+    return UnsupportedError(
+        f"{where}: module '{name}' has forward hooks, which may change what it computes; "
+        "remove them (for weight_norm: torch.nn.utils.remove_weight_norm)",
+        code="unknown-layer",
+    )
+
+
+@dataclass(slots=True)
+class _Count:
+    modules: int = 0
+    tensors: int = 0
+
+    def require_room(self, depth: int, where: str) -> None:
+        limits = (
+            (depth, MAX_DEPTH, "levels"),
+            (self.modules, MAX_MODULES, "modules"),
+            (self.tensors, MAX_TENSORS, "tensors"),
+        )
+        for found, limit, unit in limits:
+            if found > limit:
+                raise RefusedError(f"{where}: its module tree has over {limit} {unit}", code="over-limit")
+
+
+def _pickled(value: object, name: str, where: str, count: _Count, depth: int = 0) -> ModuleNode:
+    count.modules += 1
+    count.require_room(depth, where)
+    if not is_module(value) or not isinstance(value, Call) or not isinstance(value.callee, Global):
+        raise _nonsense(name, where)
+    fields = _fields(value.state, name, where)
+    for hooks in _HOOKS:
+        if not _is_empty(fields.get(hooks)):
+            raise hooks_error(where, name)
+    tensors = {
+        key: tensor
+        for group in ("_parameters", "_buffers")
+        for key, tensor in _fields(fields.get(group), name, where).items()
+        if tensor is not None
+    }
+    count.tensors += len(tensors)
+    count.require_room(depth, where)
+    children = {
+        key: _pickled(child, f"{name}.{key}", where, count, depth + 1)
+        for key, child in _fields(fields.get("_modules"), name, where).items()
+        if child is not None
+    }
+    return ModuleNode(value.callee.path, fields, tensors, children, "forward" in fields)
+
+
+def _is_empty(value: object) -> bool:
+    return not (value.items or value.arguments or value.elements) if isinstance(value, Call) else not value
+
+
+def _fields(value: object, name: str, where: str) -> dict[str, Any]:
+    items = value.items if isinstance(value, Call) and not value.arguments else value
+    if items is None:
+        return {}
+    if not isinstance(items, dict) or not all(isinstance(key, str) and key.isprintable() for key in items):
+        raise _nonsense(name, where)
+    return items
+
+
+def _nonsense(name: str, where: str) -> RefusedError:
+    return RefusedError(f"{where}: module '{name:.80}' is not stored as torch stores modules", code="corrupt-file")

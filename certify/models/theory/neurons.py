@@ -1,0 +1,197 @@
+"""The layers of one subnetwork as an architecture of two weights, where they are one.
+
+[slice] → weight → σ → averages → weight → averages,   or the product of two weights of the inputs, summed
+
+A gate of the inputs may multiply any value of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, final
+
+from certify.models.graph.layers import Layer, LayerGraph
+from certify.models.graph.ranks import ranks_of
+from certify.models.theory.degrees import HOMOGENEOUS
+from certify.models.theory.gates import without_gate
+from certify.problem.architecture import (
+    Architecture,
+    AveragePool,
+    AverageTo,
+    Between,
+    Convolution,
+    Dense,
+    Select,
+    TimesInputs,
+    Weight,
+)
+from certify.problem.kinds import Kind, Linear, kind_of
+from certify.problem.windows import Extents
+
+# What may be part of σ, entry by entry.
+POINTWISE = (*(op for op in HOMOGENEOUS if "max" not in op), "square", "squared_relu", "scale", "add", "mul")
+_WEIGHTS = ("linear", "conv1d", "conv2d")
+# Layers that move nothing in the order of positions.
+_SILENT = ("flatten", "squeeze", "unsqueeze")
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class NeuronLayers:
+    """A subnetwork of two factors.
+
+    Attributes:
+        kind: what σ makes it.
+        architecture: everything else.
+        first: name of the first weight.
+        bias: of the first bias, or None.
+        second: of the second weight.
+    """
+
+    kind: Kind
+    architecture: Architecture
+    first: str
+    bias: str | None
+    second: str
+
+
+def neuron_layers(graph: LayerGraph) -> NeuronLayers | None:
+    """The subnetwork, None if it is something else.
+
+    Args:
+        graph: layers of one subnetwork; its parameters are stacked, (r, …).
+    """
+    if len(graph.inputs) != 1:
+        return None
+    gate, plain = without_gate(graph)
+    found = _bilinear(plain) or _chain(plain)
+    if found is None or gate is None:
+        return found
+    served = found.architecture.first == Dense() and not found.architecture.between
+    return replace(found, architecture=replace(found.architecture, gate=gate)) if served else None
+
+
+def _bilinear(graph: LayerGraph) -> NeuronLayers | None:
+    """Σ (x·u)(x·v)."""
+    if [layer.op for layer in graph.layers] != ["linear", "linear", "mul", "sum"]:
+        return None
+    left, right, product, total = graph.layers
+    names = [layer.parameters for layer in (left, right)]
+    fits = left.inputs == right.inputs == graph.inputs and set(product.inputs) == {left.name, right.name}
+    if not fits or any(set(found) != {"weight"} for found in names) or total.attributes.get("dim") not in (1, (1,)):
+        return None
+    architecture = Architecture(Dense(), Dense(), between=(TimesInputs(),))
+    return NeuronLayers(Linear(), architecture, names[0]["weight"], None, names[1]["weight"])
+
+
+def _chain(graph: LayerGraph) -> NeuronLayers | None:
+    layers = list(graph.layers)
+    places = [place for place, layer in enumerate(layers) if layer.op in _WEIGHTS]
+    if len(places) != 2:
+        return None
+    before, middle, after = layers[: places[0]], layers[places[0] + 1 : places[1]], layers[places[1] + 1 :]
+    one, other = layers[places[0]], layers[places[1]]
+    count = next((i for i, layer in enumerate(middle) if layer.op not in POINTWISE), len(middle))
+    pointwise, rest = middle[:count], middle[count:]
+    sigma_end = pointwise[-1].name if pointwise else one.name
+    if not (
+        _is_chain([*before, one], graph.inputs[0])
+        and all(set(layer.inputs) <= {one.name, *(x.name for x in pointwise)} for layer in pointwise)
+        and _is_chain([*rest, other, *after], sigma_end)
+        and other.bias is None
+    ):
+        return None
+    kind = kind_of(tuple((layer.op, layer.attributes) for layer in pointwise))
+    select, first, second = _selected(before), _weight(graph, one), _weight(graph, other)
+    between, last = _averages(rest), _averages(_without_sum(graph, other, after))
+    if kind is None or select is None or first is None or second is None or between is None or last is None:
+        return None
+    if isinstance(first, Convolution) and select != ():
+        return None
+    architecture = Architecture(first, second, select[0] if select else None, between, last)
+    return NeuronLayers(kind, architecture, one.parameters["weight"], one.bias, other.parameters["weight"])
+
+
+def _is_chain(layers: list[Layer], start: str) -> bool:
+    read = (start, *(layer.name for layer in layers[:-1]))
+    return all(layer.inputs == (name,) for layer, name in zip(layers, read, strict=True))
+
+
+def _selected(layers: list[Layer]) -> tuple[Select, ...] | None:
+    """What a slice of a table leaves; () for everything, None if it is something else."""
+    if not layers:
+        return ()
+    found = layers[0].attributes
+    start, end, step = found.get("start", 0), found.get("end"), found.get("step", 1)
+    plain = all(isinstance(value, int) for value in (start, end, step)) and found.get("dim") == 1
+    if len(layers) != 1 or layers[0].op != "slice" or not plain:
+        return None
+    columns: Any = range(start, end, step)  # type: ignore[arg-type]
+    return (Select(tuple(columns)),) if 0 < len(columns) < 2**20 and min(columns) >= 0 else None
+
+
+def _without_sum(graph: LayerGraph, second: Layer, after: list[Layer]) -> list[Layer]:
+    """Without a sum over the channels of a weight that makes one."""
+    single = graph.weight(second).shape[1] == 1
+    return [layer for layer in after if not (single and layer.op == "sum" and _axes(layer) == (1,))]
+
+
+def _axes(layer: Layer) -> tuple[int, ...]:
+    axes: Any = layer.attributes.get("dim")
+    return axes if isinstance(axes, tuple) else (axes,)
+
+
+def _weight(graph: LayerGraph, layer: Layer) -> Weight | None:
+    if layer.op == "linear":
+        return Dense() if ranks_of(graph)[layer.inputs[0]] == 2 else None
+    axes = 1 if layer.op == "conv1d" else 2
+    kernel = tuple(graph.weight(layer).shape[3:])
+    stride = _extents(layer.attributes.get("stride", 1), axes)
+    padding = _extents(layer.attributes.get("padding", 0), axes)
+    dilation = _extents(layer.attributes.get("dilation", 1), axes)
+    if layer.attributes.get("groups", 1) != 1 or stride is None or padding is None or dilation is None:
+        return None
+    return Convolution(kernel, stride, padding, dilation)
+
+
+def _averages(layers: list[Layer]) -> tuple[Any, ...] | None:
+    """The poolings among layers that only rearrange; None if there is anything else."""
+    found: list[Between] = []
+    for layer in layers:
+        if layer.op in _SILENT:
+            continue
+        pooling = _pooling(layer)
+        if pooling is None:
+            return None
+        found.append(pooling)
+    return tuple(found)
+
+
+def _pooling(layer: Layer) -> AveragePool | AverageTo | None:
+    attributes = layer.attributes
+    match layer.op:
+        case "avg_pool1d" | "avg_pool2d":
+            axes = 1 if layer.op == "avg_pool1d" else 2
+            kernel = _extents(attributes.get("kernel_size"), axes)
+            stride = kernel if attributes.get("stride") in (None, ()) else _extents(attributes["stride"], axes)
+            padding = _extents(attributes.get("padding", 0), axes)
+            usual = not attributes.get("ceil_mode") and attributes.get("divisor_override") is None
+            if kernel is None or stride is None or padding is None or not usual:
+                return None
+            return AveragePool(kernel, stride, padding, bool(attributes.get("count_include_pad", True)))
+        case "adaptive_avg_pool1d" | "adaptive_avg_pool2d":
+            size = _extents(attributes.get("output_size"), 1 if layer.op == "adaptive_avg_pool1d" else 2)
+            return None if size is None else AverageTo(size)
+        case "mean" if _axes(layer) in ((2,), (2, 3)):
+            return AverageTo((1,) * len(_axes(layer)))
+    return None
+
+
+def _extents(value: object, axes: int) -> Extents | None:
+    """An attribute of a window, one number an axis."""
+    sizes = (value,) * axes if isinstance(value, int) else value
+    if not isinstance(sizes, tuple | list):
+        return None
+    sizes = tuple(sizes) * axes if len(sizes) == 1 else tuple(sizes)
+    whole = len(sizes) == axes and all(isinstance(size, int) for size in sizes)
+    return sizes if whole else None

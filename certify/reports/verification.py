@@ -1,0 +1,75 @@
+"""What `certify verify` shows: what the independent checker found, as text and as `certify.verification/1`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from certify.reports.result_json import finite
+from certify.verify import Verdict
+
+SCHEMA = "certify.verification/1"
+ARITHMETIC = {
+    "floating-point": "floating-point arithmetic with rounding accounted for",
+    "exact": "exact arithmetic: integers and rigorous balls, no rounding analysis",
+}
+
+
+def verdict_object(verdict: Verdict, path: str) -> dict[str, Any]:
+    """The verdict as a JSON object, schema `certify.verification/1`; numbers that are not finite become null."""
+    return finite(
+        {
+            "schema": SCHEMA,
+            "certificate": path,
+            "status": verdict.status,
+            "rule": verdict.rule or None,
+            "message": verdict.message or None,
+            "objective_upper": verdict.upper,
+            "optimum_lower": verdict.lower,
+            "gap": None if verdict.gap is None else {"absolute": verdict.gap, "relative": verdict.relative_gap},
+            "arithmetic": verdict.arithmetic,
+            "widths": "all",
+            "failure_probability": verdict.failure_probability,
+            "certified": verdict.certified,
+            "tolerance": None
+            if verdict.tolerance is None
+            else {"relative_gap": verdict.tolerance[0], "absolute_gap": verdict.tolerance[1]},
+            "recomputed": {
+                "objective": verdict.objective,
+                "dual_value": verdict.dual_value,
+                "polar_upper": verdict.polar_upper,
+            },
+            "scope": "model" if verdict.features is None else "head",
+            "features": verdict.features,
+            "problem": verdict.problem or None,
+            "proof": verdict.kind or None,
+            "model_compared": verdict.model_linked,
+            "data_compared": verdict.data_linked,
+        }
+    )
+
+
+def verdict_lines(verdict: Verdict, path: str) -> list[str]:
+    """The verdict as text."""
+    if verdict.status != "valid":
+        return [f"{path}: {verdict.status}: rule '{verdict.rule}' does not hold: {verdict.message}"]
+    relative, absolute = verdict.tolerance or (0.0, 0.0)
+    within = "within" if verdict.certified else "NOT within"
+    compared = [name for name, done in (("model", verdict.model_linked), ("data", verdict.data_linked)) if done]
+    found = f"compared with the {' and '.join(compared)} file" if compared else ""
+    return [
+        f"{path}: valid" + ("" if verdict.certified else ", but the gap it proves is NOT within the tolerance"),
+        f"  problem  {verdict.problem}",
+        f"  objective of the network        ≤ {verdict.upper!r}",
+        f"  every network of every width    ≥ {verdict.lower!r}",
+        f"  gap  {verdict.gap:.6g} absolute, {verdict.relative_gap:.6g} relative: {within} the tolerance "
+        f"(relative {relative:g}, absolute {absolute:g})",
+        f"  proof  {verdict.kind}, {ARITHMETIC[verdict.arithmetic]}{_chance(verdict)}",
+        *([f"  {found}"] if found else []),
+        *([f"  note: {verdict.message}"] if verdict.message else []),
+    ]
+
+
+def _chance(verdict: Verdict) -> str:
+    if verdict.failure_probability is None:
+        return ""
+    return f"; this check would accept a false claim with probability at most {verdict.failure_probability:.2g}"

@@ -1,0 +1,56 @@
+"""The form that the polar of a branch takes: max |Sᵀ σ(H u)|₂ over |u| ≤ 1, free of layers.
+
+H has a last column √(s₀/s_b) where a bias is penalized. A free column, a constant 1 whose weight is outside the norm,
+is not among the rows; then the columns of S sum to zero. Under the identity such a column adds nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+
+from certify.verify.reals import Array, Real, Reals
+from certify.verify.statement.activations import Activation
+from certify.verify.statement.problem import Branch
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A maximization.
+
+    Attributes:
+        rows: H, (N, h).
+        scores: S, (N, m).
+        activation: σ.
+        free: whether a constant 1 outside the norm stands beside the rows.
+    """
+
+    rows: Reals
+    scores: Reals
+    activation: Activation
+    free: bool
+
+
+def form_of(branch: Branch, inputs: Array, dual: Reals, real: Real) -> Form:
+    """The form of the polar of a branch at −A.
+
+    Args:
+        branch: it.
+        inputs: X, (n, d).
+        dual: A, (n, c).
+        real: the arithmetic.
+    """
+    neuron = branch.neuron
+    rows = real(neuron.rows(inputs))
+    if branch.bias == "penalized":
+        rows = with_column(rows, branch.penalty.constant(real))
+    rows = neuron.gated(rows, inputs, real)
+    return Form(neuron.averages(rows), neuron.readout.scores(dual, inputs), neuron.activation, branch.free_column)
+
+
+def with_column(rows: Reals, value: Reals) -> Reals:
+    """The rows, (N, h), with a last column that is constant."""
+    return rows.joined([rows, value.reshape(1, 1)[np.zeros(rows.shape[0], np.int64)]], 1)

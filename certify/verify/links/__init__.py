@@ -1,0 +1,1 @@
+"""The links from a certificate to model and data files."""

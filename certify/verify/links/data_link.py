@@ -1,0 +1,149 @@
+"""The link from a certificate to data files: digests, and values read again from the files, compared bit by bit.
+
+Files: `.npz`, `.npy` pair, `.safetensors`, `.csv`, or `.npz` with `rows`, `cols`, `values`, `shape`. Every value must
+be exact in binary64.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import zipfile
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from certify.verify.links.model_file import DAMAGE, read_safetensors
+from certify.verify.reals import Array
+from certify.verify.rejection import refuse, refuse_proof, require
+from certify.verify.statement.certificate import Certificate
+from certify.verify.statement.losses import LOSSES
+from certify.verify.statement.problem import ROLES
+
+Found = dict[str, npt.NDArray[Any]]
+LARGEST_UNPACKED = 8 * 2**30
+
+
+def require_data(certificate: Certificate, files: tuple[bytes, ...]) -> None:
+    """The data in the certificate are those of the data file or files; features, which no file holds, are not compared.
+
+    Raises:
+        Rejection: another file, or other values.
+    """
+    digests = [hashlib.sha256(data).hexdigest() for data in files]
+    # Several .npy files have the digest of their digests, one per line.
+    text = "".join(digest + "\n" for digest in digests).encode()
+    digest = hashlib.sha256(text).hexdigest() if files[0].startswith(b"\x93NUMPY") else digests[0]
+    require(digest == certificate.problem.data_sha256, "data-digest", f"the data have SHA-256 {digest}")
+    names = certificate.problem.data_names
+    if names is None:
+        refuse_proof("data-link", "the certificate was made from data in memory")
+    try:
+        found = _read(files, names)
+        arrays = {role: _exact(role, values) for role, values in found.items() if values is not None}
+        expected = _arranged(certificate, arrays)
+    except DAMAGE as error:
+        refuse("data-file", f"cannot be read: {type(error).__name__}: {error}")
+    for name in ("X", "Y", "sample_weights", "mask")[certificate.problem.features is not None :]:
+        there, here = expected.get(name), certificate.arrays.get(name)
+        same = there is None and here is None if there is None or here is None else identical(here, there)
+        require(same, "data-link", f"array '{name}' is not that of the data file")
+
+
+def identical(one: npt.NDArray[Any], other: npt.NDArray[Any] | None) -> bool:
+    """Whether two arrays are the same bit by bit; nothing is the same as None."""
+    if other is None:
+        return False
+    return one.shape == other.shape and one.dtype == other.dtype and one.tobytes() == other.tobytes()
+
+
+def _read(files: tuple[bytes, ...], names: Mapping[str, Any]) -> dict[str, Any]:
+    data = files[0]
+    if data.startswith(b"\x93NUMPY"):
+        given = [role for role in ROLES if names[role] is not None]
+        loaded = [np.load(io.BytesIO(file), allow_pickle=False) for file in files]
+        return dict(zip(given, loaded, strict=True))
+    chosen = {role: names[role] for role in ROLES if names[role] is not None}
+    if data.startswith(b"PK"):
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(member.file_size for member in archive.infolist()) > LARGEST_UNPACKED:
+                refuse("size-limit", "the data file unpacks to too much")
+            if len(set(archive.namelist())) != len(archive.namelist()):
+                refuse("data-file", "two members of the archive have the same name")
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            if not chosen and {"rows", "cols", "values", "shape"} <= set(archive.files):
+                return _completion(archive)
+            return {role: archive[name] for role, name in ({"inputs": "X", "targets": "y"} | chosen).items()}
+    if data[8:9] == b"{":
+        tensors = read_safetensors(data)
+        return {role: tensors[name] for role, name in ({"inputs": "X", "targets": "y"} | chosen).items()}
+    return _table(data.decode("utf-8-sig"), names)
+
+
+def _completion(archive: Any) -> dict[str, Any]:  # noqa: ANN401
+    height, width = (int(extent) for extent in archive["shape"])
+    if not (0 < height < 2**15 and 0 < width < 2**24):
+        refuse("size-limit", f"a matrix of {height} by {width}")
+    rows, cols, mask = archive["rows"], archive["cols"], np.zeros((height, width))
+    targets = np.full((height, width), np.nan)
+    mask[rows, cols], targets[rows, cols] = 1, archive["values"]
+    require(int(mask.sum()) == rows.size and bool((rows >= 0).all() and (cols >= 0).all()), "data-link", "indices")
+    return {"inputs": np.eye(height), "targets": targets, "mask": mask}
+
+
+def _table(text: str, names: Mapping[str, Any]) -> dict[str, Any]:
+    header, *rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
+    titles = [title.strip() for title in header]
+    require(len(set(titles)) == len(titles), "data-link", "two columns have the same name")
+    cells = np.array([[float(cell) for cell in row] for row in rows]).reshape(-1, len(titles))
+    targets = _listed(names["targets"] or "y")
+    weights = _listed(names["sample_weights"] or [])
+    inputs = _listed(names["inputs"] or [t for t in titles if t not in targets + weights])
+    columns = [cells[:, [titles.index(name) for name in chosen]] for chosen in (inputs, targets, weights)]
+    found = {"inputs": columns[0], "targets": columns[1]}
+    return found | ({"sample_weights": columns[2][:, 0]} if weights else {})
+
+
+def _listed(names: Any) -> list[str]:  # noqa: ANN401
+    return [names] if isinstance(names, str) else list(names)
+
+
+def _exact(role: str, values: npt.NDArray[Any]) -> Array:
+    require(values.dtype.kind in "fiub" and values.dtype.itemsize <= 8, "data-link", f"{role} are not real numbers")
+    wide = values.astype(np.float64)
+    exact = values.dtype.kind not in "iu" or float(np.abs(wide).max(initial=0.0)) <= 2**53
+    require(exact, "data-link", f"{role} are not exact in binary64")
+    return wide
+
+
+def _arranged(certificate: Certificate, arrays: Found) -> Found:
+    """X, Y, sample weights and mask as a certificate holds them: matrices, class indices as unit vectors."""
+    inputs, targets, c = arrays["inputs"], arrays["targets"], certificate.arrays["Y"].shape[1]
+    inputs = _flattened(inputs, certificate.problem.inputs)
+    indices = LOSSES[certificate.problem.loss.name].couples and (targets.ndim == 1 or targets.shape[1:] == (1,))
+    if indices:
+        flat = targets.reshape(-1)
+        require(bool(np.isin(flat, np.arange(c)).all()), "data-link", f"class indices are not below {c}")
+        targets = np.eye(c)[flat.astype(np.int64)]
+    targets = targets.reshape(len(targets), -1)
+    found: Found = {"X": inputs, "Y": targets}
+    if "mask" in arrays:
+        mask = arrays["mask"].reshape(targets.shape)
+        require(bool(np.isin(mask, (0, 1)).all()), "data-link", "the mask is not 0 or 1")
+        # What the mask hides need not be a number; it is written as 1.
+        found["Y"] = np.where((mask == 0) & ~np.isfinite(targets), 1.0, targets)
+        found["mask"] = mask.astype(np.uint8)
+    if "sample_weights" in arrays:
+        found["sample_weights"] = arrays["sample_weights"]
+    return found
+
+
+def _flattened(inputs: Array, shape: tuple[int, ...]) -> Array:
+    """X, (n, d), of samples that have the stated shape, or are flat already."""
+    flat = inputs.reshape(len(inputs), -1)
+    fits = inputs.shape[1:] in (shape, flat.shape[1:], ())
+    require(fits, "data-link", f"samples of shape {inputs.shape[1:]}, stated are {shape}")
+    return flat

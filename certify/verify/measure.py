@@ -1,0 +1,141 @@
+"""The numbers of a certificate, as the checker finds them: what a claim can be settled on before it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+
+from certify.verify.floating_point import FLOATING_POINT
+from certify.verify.forms.form import form_of
+from certify.verify.proofs.norm_products import total_length
+from certify.verify.proofs.polar import polar_upper
+from certify.verify.reals import Arithmetic
+from certify.verify.statement.certificate import Certificate, read_certificate
+from certify.verify.statement.dual_point import DualPoint, dual_point
+from certify.verify.statement.duality import dual_value, require_dual_point, require_supported
+from certify.verify.statement.losses import bind_loss
+from certify.verify.statement.objective import objective
+
+Interval = tuple[float, float]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """Both ends of a claim, without the polars.
+
+    Attributes:
+        objective: proven interval of the network's objective.
+        dual_value: proven interval of the dual value at s A'.
+        point: A'.
+    """
+
+    objective: Interval
+    dual_value: Interval
+    point: DualPoint
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class MeasuredPolar:
+    """The polar of one branch.
+
+    Attributes:
+        shown: upper bound at −A that the proof shows; +inf if it shows none; None if it was not tried.
+        changed: upper bound at −A' that follows from the claimed U.
+        scaled: upper bound on s times that; must be at most the strength.
+        strength: lower bound on λ of the branch.
+    """
+
+    shown: float | None
+    changed: float
+    scaled: float
+    strength: float
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the checker finds.
+
+    Attributes:
+        objective: proven interval of the network's objective.
+        dual_value: proven interval of the dual value at s A'.
+        polars: of every branch.
+    """
+
+    objective: Interval
+    dual_value: Interval
+    polars: tuple[MeasuredPolar, ...]
+
+
+def measure(
+    header: Mapping[str, Any],
+    arrays: Mapping[str, npt.NDArray[Any]],
+    arithmetic: Arithmetic = FLOATING_POINT,
+    *,
+    proofs: bool = True,
+) -> Measured:
+    """The numbers of a certificate whose claim is still to be settled; its claim is not looked at.
+
+    Args:
+        header: as in the file; the table of arrays in it is not looked at.
+        arrays: by name.
+        arithmetic: how to compute.
+        proofs: whether to run the proofs of the polars, too.
+
+    Raises:
+        Rejection: what it says is no certificate, or its dual point is not feasible.
+    """
+    with np.errstate(all="ignore"):
+        certificate = read_certificate(header, arrays)
+        ends = ends_of(certificate, arithmetic)
+        shown = shown_polars(certificate, arithmetic) if proofs else [None] * len(certificate.proofs)
+        changed = changed_polars(certificate, ends.point, arithmetic)
+    branches = certificate.problem.branches
+    polars = (
+        MeasuredPolar(upper, total, scaled, branch.penalty.strength(arithmetic.real))
+        for branch, upper, (total, scaled) in zip(branches, shown, changed, strict=True)
+    )
+    return Measured(ends.objective, ends.dual_value, tuple(polars))
+
+
+def ends_of(certificate: Certificate, arithmetic: Arithmetic) -> Ends:
+    """The network's objective, and what the dual point is worth if the polars allow it.
+
+    Raises:
+        Rejection: the problem is none that the theory covers, or the dual point is not feasible.
+    """
+    require_supported(certificate)
+    loss = bind_loss(certificate, arithmetic.real)
+    point = dual_point(certificate, loss, arithmetic)
+    require_dual_point(certificate, loss, point)
+    value, dual = objective(certificate, loss), dual_value(certificate, loss, point)
+    return Ends((float(value.low), float(value.high)), (float(dual.low), float(dual.high)), point)
+
+
+def shown_polars(certificate: Certificate, arithmetic: Arithmetic) -> list[float]:
+    """What the proof of each branch shows its polar at −A to be at most; +inf if nothing.
+
+    Raises:
+        Rejection: a proof is malformed.
+    """
+    inputs, dual = certificate.arrays["X"], arithmetic.real(certificate.arrays["A"])
+    pairs = zip(certificate.problem.branches, certificate.proofs, strict=True)
+    return [polar_upper(form_of(branch, inputs, dual, arithmetic.real), proof, arithmetic) for branch, proof in pairs]
+
+
+def changed_polars(certificate: Certificate, point: DualPoint, arithmetic: Arithmetic) -> list[tuple[float, float]]:
+    """For each branch upper bounds on its polar at −A', from the claimed U, and at −s A'."""
+    unchanged, found = bool(point.change.is_zero.all()), []
+    for branch, proof in zip(certificate.problem.branches, certificate.proofs, strict=True):
+        total = arithmetic.real(proof.upper)
+        if not unchanged:
+            total = total + total_length(form_of(branch, certificate.arrays["X"], point.change, arithmetic.real))
+        scaled = 0.0 if bool(total.is_zero) else float((total * certificate.dual_scale).high)
+        found.append((float(total.high), scaled))
+    return found

@@ -1,0 +1,1 @@
+"""The rules that bound a polar, one file each."""

@@ -1,0 +1,141 @@
+"""Polar of a kink by quadratic majorants: any multipliers p, c ≥ 0 and g prove a bound.
+
+With q = a − b, a, b ≥ 0, |t| ≤ R and b ≥ |g| + R c: a|t|/2 ≤ p t² + a²/(16 p) and b|t| ≥ g t + c t², hence
+    Σ q_i relu(t_i) = Σ q_i t_i/2 + Σ q_i |t_i|/2 ≤ lin·u + uᵀ M u + k,   t = X̃ u,
+    lin = X̃ᵀ(q − g)/2,   M = X̃ᵀ diag(p − c/2) X̃,   k = Σ a_i²/(16 p_i),   b = max(−q, |g| + R c),   a = q + b.
+A kink is σ(t) = (above − below) relu(t) + below t: q is (above − below) times the scores S, lin gains below X̃ᵀS.
+
+Region: |u|² ≤ ρ = 1, X̃ = H, R_i = |h_i|. With a free column t_i = (h_i − m)·w + β and 1ᵀS = 0, β beyond ± B, B = max
+|h_i − m|, changes nothing; so X̃ = [H − m, κ], u = (w, β/κ), ρ = 1 + (B/κ)², R_i = |h_i − m| + B, for any m and κ > 0.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from certify.verify.forms.form import Form, with_column
+from certify.verify.proofs.proof import Proof
+from certify.verify.reals import Arithmetic, Array, Mask, Reals
+from certify.verify.rejection import require
+from certify.verify.statement.activations import Kink, Square
+
+
+class _Region(NamedTuple):
+    """X̃ (N, D), R (N,), ρ, and σ."""
+
+    inputs: Reals
+    reach: Reals
+    radius: Reals
+    activation: Kink
+
+
+class _Multipliers(NamedTuple):
+    """p, g and c, (N,) each."""
+
+    curvatures: Array
+    slopes: Array
+    caps: Array
+
+
+class _Majorant(NamedTuple):
+    """Lin (D,), M (D, D) and k."""
+
+    linear: Reals
+    quadratic: Reals
+    constant: Reals
+
+
+def scalar_majorant_holds(form: Form, proof: Proof, arithmetic: Arithmetic) -> bool:
+    """For both signs of q: [[τ I − M, −lin/2], [−linᵀ/2, U − k − ρ τ]] ⪰ 0, which bounds the maximum by U."""
+    arrays, real = proof.arrays, arithmetic.real
+    require(form.scores.shape[1] == 1, "majorant-outputs", "a scalar majorant serves one output")
+    require(bool((arrays["levels"] >= 0).all()), "majorant-levels", "τ must be nonnegative")
+    for index in range(2):
+        region = _region(form, proof, index)
+        own = _Multipliers(*(arrays[name][index] for name in ("curvatures", "slopes", "caps")))
+        linear, quadratic, constant = _majorant(region, _signed(form, 0, index), own)
+        level = float(arrays["levels"][index])
+        rest = real(proof.upper) - constant - region.radius * level
+        if not arithmetic.proves_semidefinite(_bordered(real(level), quadratic, linear * 0.5, rest)):
+            return False
+    return True
+
+
+def vector_majorant_holds(form: Form, proof: Proof, arithmetic: Arithmetic) -> bool:
+    """N_j ⪰ (1 + 1/μ) lin linᵀ + 4 (1 + μ) k M for both signs of every output, and U² I ⪰ ρ Σ N_j.
+
+    Without c a majorant holds on every scale, so (Σ q σ)₊² ≤ (lin·u + 2 √(k uᵀMu))², at most uᵀ of the right side.
+    """
+    arrays, real = proof.arrays, arithmetic.real
+    region = _region(form, proof, 0)
+    require(bool((arrays["mixings"] > 0).all()), "majorant-mixings", "μ must be positive")
+    total = real(np.zeros_like(arrays["envelopes"][0]))
+    for j, envelope in enumerate(arrays["envelopes"]):
+        symmetric = np.tril(envelope) + np.tril(envelope, -1).T
+        for index in range(2):
+            curvatures, slopes = arrays["curvatures"][index, :, j], arrays["slopes"][index, :, j]
+            own = _Multipliers(curvatures, slopes, np.zeros_like(slopes))
+            linear, quadratic, constant = _majorant(region, _signed(form, j, index), own)
+            mixing = real(arrays["mixings"][index, j])
+            outer = linear[:, None] * linear[None, :] * (real(1.0) / mixing + 1.0)
+            if not arithmetic.proves_semidefinite(
+                real(symmetric) - outer - quadratic * (constant * (mixing + 1.0) * 4.0)
+            ):
+                return False
+        total = total + symmetric
+    return arithmetic.dominates(real(proof.upper) * proof.upper, total * region.radius)
+
+
+def _signed(form: Form, output: int, index: int) -> Reals:
+    """Scores of one output, with the sign of index 0 or 1."""
+    scores = form.scores[:, output]
+    return -scores if index == 0 else scores
+
+
+def _region(form: Form, proof: Proof, index: int) -> _Region:
+    activation = form.activation
+    if isinstance(activation, Square):
+        raise TypeError("majorants serve kinks")
+    if not form.free:
+        return _Region(form.rows, form.rows.row_norms(), form.rows.of(1.0), activation)
+    column = float(proof.arrays["column"][index])
+    require(column > 0, "majorant-column", f"κ = {column!r} must be positive")
+    centered = form.rows - proof.arrays["center"]
+    norms = centered.row_norms()
+    reach = norms.of(max(float(norms.high.max()), 0.0))
+    share = reach / column
+    return _Region(with_column(centered, norms.of(column)), norms + reach, share * share + 1.0, activation)
+
+
+def _majorant(region: _Region, scores: Reals, own: _Multipliers) -> _Majorant:
+    """Lin, M and k; rows with x̃ = 0 contribute nothing."""
+    inputs, reach = region.inputs, region.reach
+    require(bool((own.caps >= 0).all()), "majorant-caps", "c must be nonnegative")
+    require(bool((own.curvatures >= 0).all()), "majorant-curvatures", "p must be nonnegative")
+    real = inputs.of
+    live: Mask = np.asarray(~inputs.is_zero.all(1))
+    bent = region.activation.gap(scores)
+    # a = q + max(−q, |g| + R c).
+    convex = (bent + real(own.slopes).absolute() + reach * own.caps).maximum(0.0).only(live)
+    # Any p > 0 will do; where none is given, the one that touches a|t|/2 at R. None is needed where a = 0.
+    touching = convex.high / (4 * reach.high) + 2.0**-200
+    curved = live & ~convex.is_zero
+    used = np.where(curved, np.where(own.curvatures > 0, own.curvatures, touching), 0.0)
+    safe = np.where(curved, used, 1.0)
+    constant = (convex * convex / (real(safe) * 16.0)).sum()
+    weights = (bent - own.slopes) * 0.5
+    if region.activation.below != 0.0:
+        weights = weights + scores * region.activation.below
+    linear = inputs.T @ weights.only(live)
+    bends = (real(used) - real(own.caps) * 0.5).only(live)
+    return _Majorant(linear, inputs.T @ (bends[:, None] * inputs), constant)
+
+
+def _bordered(level: Reals, quadratic: Reals, half: Reals, corner: Reals) -> Reals:
+    """[[τ I − M, −half], [−halfᵀ, corner]]."""
+    identity: Array = np.eye(half.shape[0])
+    top = level.joined([level * identity - quadratic, -half[:, None]], 1)
+    bottom = level.joined([-half[None, :], corner.reshape(1, 1)], 1)
+    return level.joined([top, bottom], 0)

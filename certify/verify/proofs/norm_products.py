@@ -1,0 +1,33 @@
+"""Products of norms: |σ(h·u)| ≤ L |h| for |u| ≤ 1, L the steepest slope of σ; for squares |h|²."""
+
+from __future__ import annotations
+
+from certify.verify.forms.form import Form
+from certify.verify.proofs.proof import Proof
+from certify.verify.reals import Arithmetic, Reals
+from certify.verify.statement.activations import Square
+
+
+def norm_products_hold(form: Form, proof: Proof, arithmetic: Arithmetic) -> bool:  # noqa: ARG001
+    """L Σ |S_i| |h_i| ≤ U, or L |S|_F |H|_F ≤ U; with a free column L Σ |S_i| (|h_i| + max |h|) ≤ U."""
+    if bool(total_length(form).high <= proof.upper):
+        return True
+    frobenius = (form.scores * form.scores).sum().square_root() * (form.rows * form.rows).sum().square_root()
+    return not form.free and bool(_steepened(form, frobenius).high <= proof.upper)
+
+
+def total_length(form: Form) -> Reals:
+    """L Σ |S_i| |h_i|, with a free column L Σ |S_i| (|h_i| + max |h|); for squares Σ |S_i| |h_i|²."""
+    lengths = form.rows.row_norms()
+    if form.free:
+        lengths = lengths + float(lengths.high.max())
+    return _steepened(form, (form.scores.row_norms() * _powers(form, lengths)).sum())
+
+
+def _powers(form: Form, lengths: Reals) -> Reals:
+    return lengths * lengths if isinstance(form.activation, Square) else lengths
+
+
+def _steepened(form: Form, total: Reals) -> Reals:
+    steepest = 1.0 if isinstance(form.activation, Square) else form.activation.steepest
+    return total if steepest == 1.0 else total * steepest

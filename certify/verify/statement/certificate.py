@@ -1,0 +1,187 @@
+"""What a certificate says: statement, claim, dual point and proofs; a closed schema."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+
+from certify.verify.container import canonical
+from certify.verify.proofs.proof import Proof
+from certify.verify.rejection import refuse, require
+from certify.verify.statement.fields import choice, digest, integer, listed, number, section, text
+from certify.verify.statement.problem import Problem, read_problem
+from certify.verify.statement.tables import require_shapes
+
+SCHEMA = "certify.certificate/2"
+# Kind of proof, and the steps before it.
+KINDS: Mapping[str, tuple[str, ...]] = {
+    "zero": (),
+    "spectral": (),
+    "randomized": (),
+    "quadratic-form": (),
+    "norm-products": (),
+    "sorting": (),
+    "cone-tree": ("project",),
+    "scalar-majorant": (),
+    "vector-majorant": (),
+}
+# Largest probability of accepting a false claim that a certificate may ask for.
+LARGEST_FAILURE_PROBABILITY = 0.01
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A tensor of a model file, as rows of a parameter.
+
+    Attributes:
+        name: in the file.
+        axis: of length rows · group; None where the tensor is the whole parameter, in another shape.
+        group: entries of each row along that axis.
+    """
+
+    name: str
+    axis: int | None
+    group: int
+
+
+Recipes = Mapping[str, tuple[Part, ...]]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A well-formed certificate; nothing about it has been checked yet.
+
+    Attributes:
+        problem: what the claim is about.
+        upper: claimed: the network's objective is at most this.
+        lower: claimed: no network of any width has a smaller objective.
+        failure_probability: with which a checker may accept a false claim; None for proofs without randomness.
+        dual_scale: s; the dual point is the real matrix s A.
+        proofs: of the polars, one for each branch.
+        model_sha256: of the model file.
+        parameters: how each parameter is put together from the model file, or None.
+        arrays: all arrays by name.
+    """
+
+    problem: Problem
+    upper: float
+    lower: float
+    failure_probability: float | None
+    dual_scale: float
+    proofs: tuple[Proof, ...]
+    model_sha256: str
+    parameters: Recipes | None
+    arrays: Mapping[str, npt.NDArray[Any]]
+
+    @property
+    def kind(self) -> str:
+        """Kinds of the proofs."""
+        return ", ".join(proof.kind for proof in self.proofs)
+
+    @property
+    def within_tolerance(self) -> bool:
+        """Whether a − b ≤ max(absolute, relative·|a|), exactly; NaN fails."""
+        if not (math.isfinite(self.upper) and math.isfinite(self.lower)):
+            return False
+        relative, absolute = Fraction(self.problem.relative), Fraction(self.problem.absolute)
+        gap = Fraction(self.upper) - Fraction(self.lower)
+        return relative >= 0 and absolute >= 0 and gap <= max(absolute, relative * abs(Fraction(self.upper)))
+
+
+def read_certificate(header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Certificate:
+    """The certificate that a header and arrays make.
+
+    Raises:
+        Rejection: refused; names the rule.
+    """
+    section(header, "header", ("schema", "statement", "claim", "dual", "proofs", "sources", "arrays"))
+    choice(header["schema"], "schema", (SCHEMA,))
+    claim = section(header["claim"], "claim", ("upper", "lower", "widths", "failure_probability"))
+    choice(claim["widths"], "claim.widths", ("all",))
+    sources = section(header["sources"], "sources", ("model", "statement", "parameters"))
+    problem = read_problem(header["statement"])
+    entries = [_proof_entry(entry) for entry in listed(header["proofs"], "proofs")]
+    if len(entries) != len(problem.branches):
+        refuse("schema", f"proofs: {len(entries)} for {len(problem.branches)} branches")
+    chance = _failure_probability(claim["failure_probability"], [entry["kind"] for entry in entries])
+    require_shapes(problem, [entry["kind"] for entry in entries], arrays)
+    certificate = Certificate(
+        problem=problem,
+        upper=number(claim["upper"], "claim.upper"),
+        lower=number(claim["lower"], "claim.lower"),
+        failure_probability=chance,
+        dual_scale=number(section(header["dual"], "dual", ("scale",))["scale"], "dual.scale"),
+        proofs=_proofs(entries, chance, arrays),
+        model_sha256=digest(sources["model"], "sources.model"),
+        parameters=_recipes(sources["parameters"], problem.parameters),
+        arrays=arrays,
+    )
+    _require_digests(header, problem, arrays)
+    return certificate
+
+
+def _proof_entry(value: object) -> dict[str, Any]:
+    entry = section(value, "proofs", ("steps", "kind", "upper"))
+    kind = choice(entry["kind"], "proofs.kind", tuple(KINDS))
+    if entry["steps"] != list(KINDS[kind]):
+        refuse("schema", f"proofs.steps: '{kind}' comes after the steps {list(KINDS[kind])}")
+    number(entry["upper"], "proofs.upper")
+    return entry
+
+
+def _failure_probability(value: object, kinds: list[str]) -> float | None:
+    if "randomized" not in kinds:
+        if value is not None:
+            refuse("schema", "claim.failure_probability: no proof is randomized; needs null")
+        return None
+    chance = number(value, "claim.failure_probability")
+    if not 0 < chance <= LARGEST_FAILURE_PROBABILITY:
+        refuse("schema", f"claim.failure_probability: {chance!r} is not between 0 and {LARGEST_FAILURE_PROBABILITY}")
+    return chance
+
+
+def _proofs(
+    entries: list[dict[str, Any]], chance: float | None, arrays: Mapping[str, npt.NDArray[Any]]
+) -> tuple[Proof, ...]:
+    """Randomized proofs share the probability that the certificate admits."""
+    count = sum(entry["kind"] == "randomized" for entry in entries)
+    found = []
+    for index, entry in enumerate(entries):
+        prefix = f"P{index}."
+        own = {name.removeprefix(prefix): values for name, values in arrays.items() if name.startswith(prefix)}
+        share = chance / count if chance is not None and entry["kind"] == "randomized" else None
+        upper = number(entry["upper"], "proofs.upper")
+        found.append(Proof(tuple(entry["steps"]), entry["kind"], upper, share, own))
+    return tuple(found)
+
+
+def _recipes(value: object, names: tuple[str, ...]) -> Recipes | None:
+    if value is None:
+        return None
+    recipes = section(value, "sources.parameters", names)
+    return {name: tuple(_part(part, name) for part in listed(recipes[name], name)) for name in names}
+
+
+def _part(value: object, name: str) -> Part:
+    place = f"sources.parameters, {name}"
+    part = section(value, place, ("name", "axis", "group"))
+    axis = None if part["axis"] is None else integer(part["axis"], place)
+    return Part(text(part["name"], place), axis, integer(part["group"], place, 1))
+
+
+def _require_digests(header: Mapping[str, Any], problem: Problem, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    stated = digest(header["sources"]["statement"], "sources.statement")
+    found = hashlib.sha256(canonical(header["statement"])).hexdigest()
+    require(stated == found, "statement-digest", f"the statement has SHA-256 {found}")
+    if problem.features is not None:
+        found = hashlib.sha256(np.ascontiguousarray(arrays["X"], "<f8").tobytes()).hexdigest()
+        require(found == problem.features, "features-digest", f"the bytes of X have SHA-256 {found}")

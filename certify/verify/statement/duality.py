@@ -1,0 +1,72 @@
+"""The lower end of a claim: what a dual point proves of every network of every width.
+
+Weak duality (Haeffele and Vidal 2017, Bach 2013): if D lies in dom l*, EᵀD = 0 for every free part E C, the columns of
+D sum to zero where a hidden bias is free, and Ω°_b(−D) ≤ λ_b for every branch, then no network has an objective below
+
+    −l*(D) + <D, offset> − Σ_j |E_jᵀD|²/(2 μ_j),   the sum over the parts E_j C_j penalized by μ_j/2 |C_j|².
+"""
+
+from __future__ import annotations
+
+from certify.verify.reals import Reals, sums_to_zero
+from certify.verify.rejection import require
+from certify.verify.statement.activations import IDENTITY, Square
+from certify.verify.statement.certificate import Certificate
+from certify.verify.statement.dual_point import DualPoint
+from certify.verify.statement.losses import BoundLoss
+from certify.verify.statement.problem import Branch
+
+
+def require_supported(certificate: Certificate) -> None:
+    """Penalties have the degree of the subnetworks, and no free bias leaves a polar unbounded.
+
+    Raises:
+        Rejection: not so, or a free part that this version cannot check.
+    """
+    for branch in certificate.problem.branches:
+        branch.penalty.require_fitting(branch.neuron.activation)
+        if branch.bias == "free":
+            require(_bounds_free_bias(branch), "unbounded-polar", f"a free hidden bias of [{branch.neuron.wording}]")
+    for block in certificate.problem.outside:
+        require(block.decay >= 0, "strength", f"weight decay {block.decay!r} outside the subnetworks")
+
+
+def _bounds_free_bias(branch: Branch) -> bool:
+    """Whether 1ᵀA = 0 leaves nothing of a constant in the hidden values, that this version can bound."""
+    neuron = branch.neuron
+    if neuron.gate is not None:
+        return False
+    if neuron.activation == IDENTITY:
+        return not neuron.readout.times_inputs
+    return not isinstance(neuron.activation, Square) and neuron.readout.is_plain
+
+
+def require_dual_point(certificate: Certificate, loss: BoundLoss, point: DualPoint) -> None:
+    """The real matrix s A' satisfies everything but the polar constraint.
+
+    Raises:
+        Rejection: it does not.
+    """
+    dual, scale = certificate.arrays["A"], certificate.dual_scale
+    require(scale >= 0, "dual-scale", f"s = {scale!r}")
+    loss.require_domain(point.values, scale)
+    if loss.kind.couples:
+        balanced = all(sums_to_zero(row) for row in dual.tolist())
+        require(balanced, "dual-row-sums", "a row of A does not sum to zero")
+    if certificate.problem.frees_constants:
+        balanced = all(sums_to_zero(column) for column in dual.T.tolist())
+        require(balanced, "dual-column-sums", "free bias, but a column of A does not sum to zero")
+
+
+def dual_value(certificate: Certificate, loss: BoundLoss, point: DualPoint) -> Reals:
+    """−l*(s A') + <s A', offset> − Σ |Eᵀ s A'|²/(2μ), the sum over what is penalized."""
+    problem, arrays = certificate.problem, certificate.arrays
+    dual = point.values * certificate.dual_scale
+    value = -loss.conjugate(dual)
+    if problem.offset is not None:
+        value = value + (dual * arrays["X" if problem.offset == "inputs" else "offset"]).sum()
+    for block in problem.outside:
+        if block.decay:
+            moment = dual.sum(0) if block.features == "ones" else loss.real(arrays["X"].T) @ dual
+            value = value - (moment * moment).sum() / (loss.real(block.decay) * 2.0)
+    return value

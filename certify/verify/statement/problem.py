@@ -1,0 +1,218 @@
+"""What a claim is about: branches of subnetworks, a convex part, a fixed offset, a loss, and the data's whereabouts.
+
+minimize over all widths   l(Z) + penalty,   Z = offset + Σ_b Σ_{i ≤ r_b} φ_b(X; W_i) + Σ_j E_j C_j
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+from certify.verify.rejection import refuse
+from certify.verify.statement.activations import IDENTITY
+from certify.verify.statement.fields import choice, digest, flag, integers, listed, number, section, text
+from certify.verify.statement.layers import read_neuron
+from certify.verify.statement.neuron import Neuron
+from certify.verify.statement.penalties import Penalty, read_penalty
+from certify.verify.statement.windows import require_table
+
+POLICIES = ("absent", "free", "penalized")
+ROLES = ("inputs", "targets", "sample_weights", "mask")
+_KEYS = (
+    *("inputs", "branches", "outside", "offset", "loss", "sample_weights", "mask"),
+    *("features", "data", "tolerance"),
+)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """Subnetworks of one kind.
+
+    Attributes:
+        neuron: their layers.
+        bias: whether the first weight also reads a constant 1, and whether that is penalized.
+        penalty: of each.
+    """
+
+    neuron: Neuron
+    bias: str
+    penalty: Penalty
+
+    @property
+    def free_column(self) -> bool:
+        """Whether a constant outside the norm stands beside the rows; under the identity it adds 1ᵀS = 0."""
+        return self.bias == "free" and self.neuron.activation != IDENTITY
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """A linear part E C outside the subnetworks, penalized by decay/2 |C|².
+
+    Attributes:
+        features: `ones`: E is a column of ones; `inputs`: E = X.
+        decay: 0 where C is free.
+    """
+
+    features: str
+    decay: float
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class LossTerms:
+    """How the loss is named.
+
+    Attributes:
+        name: of the loss.
+        reduction: `mean` or `sum`.
+        scale: factor.
+        weighted: whether samples have weights.
+        masked: whether a mask hides targets.
+    """
+
+    name: str
+    reduction: str
+    scale: float
+    weighted: bool
+    masked: bool
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """The statement of a certificate.
+
+    Attributes:
+        inputs: shape of one sample.
+        branches: subnetworks; none for a linear model.
+        outside: the convex part.
+        offset: `inputs`, `array`, or None.
+        loss: its terms.
+        features: digest of X where it holds features that frozen layers computed; None where it holds the inputs.
+        data_sha256: of the data file.
+        data_names: name in the data file of every role, or None.
+        relative: tolerance relative to the objective.
+        absolute: tolerance in units of the objective.
+    """
+
+    inputs: tuple[int, ...]
+    branches: tuple[Branch, ...]
+    outside: tuple[Outside, ...]
+    offset: str | None
+    loss: LossTerms
+    features: str | None
+    data_sha256: str
+    data_names: Mapping[str, Any] | None
+    relative: float
+    absolute: float
+
+    @property
+    def frees_constants(self) -> bool:
+        """Whether a constant may be added to any output at no cost, so that columns of A sum to zero."""
+        return any(branch.bias == "free" for branch in self.branches) or self._frees("ones")
+
+    @property
+    def frees_inputs(self) -> bool:
+        """Whether XC is free for some C, so that XᵀA is zero."""
+        return self._frees("inputs")
+
+    def _frees(self, features: str) -> bool:
+        return any(block.features == features and block.decay == 0 for block in self.outside)
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the arrays that hold parameters, in order."""
+        found = []
+        for index, branch in enumerate(self.branches):
+            found += [f"F{index}.0", *([f"F{index}.bias"] if branch.bias != "absent" else []), f"F{index}.1"]
+        return (*found, *(f"C{index}" for index in range(len(self.outside))))
+
+    def describe(self, samples: int, outputs: int) -> str:
+        """The problem in words."""
+        loss = f"{self.loss.name} ({self.loss.reduction}, scale {self.loss.scale:g})"
+        part = "" if self.features is None else f"head on {math.prod(self.inputs)} features of frozen layers: "
+        branches = [
+            f"subnetworks [{branch.neuron.wording}], {branch.penalty}, hidden bias {branch.bias}"
+            for branch in self.branches
+        ]
+        names = {"ones": "output bias", "inputs": "linear skip"}
+        outside = [
+            f"{names[block.features]} {f'with weight decay {block.decay:g}' if block.decay else 'free'}"
+            for block in self.outside
+        ]
+        offset = {None: [], "inputs": ["the inputs added to the outputs"], "array": ["a fixed offset"]}[self.offset]
+        parts = [*branches, *outside, *offset] or ["no parameters"]
+        return f"{part}{' + '.join(parts)}; {loss}, {samples} samples, {outputs} outputs"
+
+
+def read_problem(value: object) -> Problem:
+    """The statement.
+
+    Raises:
+        Rejection: refused; names the rule.
+    """
+    stated = section(value, "statement", _KEYS)
+    inputs = integers(stated["inputs"], "statement.inputs", 1)
+    if len(inputs) > 3:
+        refuse("schema", f"statement.inputs: {list(inputs)}, needs at most 3 axes")
+    loss = section(stated["loss"], "statement.loss", ("name", "reduction", "scale"))
+    tolerance = section(stated["tolerance"], "statement.tolerance", ("relative", "absolute"))
+    data = section(stated["data"], "statement.data", ("sha256", "names"))
+    features, offset = stated["features"], stated["offset"]
+    return Problem(
+        inputs=inputs,
+        branches=_branches(stated["branches"], inputs),
+        outside=tuple(_outside(entry) for entry in listed(stated["outside"], "statement.outside")),
+        offset=None if offset is None else choice(offset, "statement.offset", ("inputs", "array")),
+        loss=LossTerms(
+            name=text(loss["name"], "statement.loss.name"),
+            reduction=choice(loss["reduction"], "statement.loss.reduction", ("mean", "sum")),
+            scale=number(loss["scale"], "statement.loss.scale"),
+            weighted=flag(stated["sample_weights"], "statement.sample_weights"),
+            masked=flag(stated["mask"], "statement.mask"),
+        ),
+        features=None if features is None else digest(features, "statement.features"),
+        data_sha256=digest(data["sha256"], "statement.data.sha256"),
+        data_names=_data_names(data["names"]),
+        relative=number(tolerance["relative"], "statement.tolerance.relative"),
+        absolute=number(tolerance["absolute"], "statement.tolerance.absolute"),
+    )
+
+
+def _branches(value: object, inputs: tuple[int, ...]) -> tuple[Branch, ...]:
+    found: list[Branch] = []
+    for entry in listed(value, "statement.branches"):
+        found.append(_branch(entry, inputs))
+        require_table(sum(branch.neuron.entries for branch in found))
+    return tuple(found)
+
+
+def _branch(value: object, inputs: tuple[int, ...]) -> Branch:
+    entry = section(value, "statement.branches", ("layers", "bias", "penalty", "function"))
+    choice(entry["function"], "branches.function", ("identity",))
+    bias = choice(entry["bias"], "branches.bias", POLICIES)
+    penalty = read_penalty(entry["penalty"], "branches.penalty", bias == "penalized")
+    return Branch(read_neuron(entry["layers"], inputs, "branches.layers"), bias, penalty)
+
+
+def _outside(value: object) -> Outside:
+    entry = section(value, "statement.outside", ("features", "decay"))
+    return Outside(
+        choice(entry["features"], "outside.features", ("ones", "inputs")), number(entry["decay"], "outside.decay")
+    )
+
+
+def _data_names(value: object) -> Mapping[str, Any] | None:
+    if value is None:
+        return None
+    names = section(value, "statement.data.names", ROLES)
+    for name in names.values():
+        if name is not None and not isinstance(name, str):
+            columns = [text(entry, "statement.data.names") for entry in listed(name, "statement.data.names")]
+            if not columns:
+                refuse("schema", "statement.data.names: a list of columns is empty")
+    return names

@@ -1,0 +1,120 @@
+"""Which arrays a certificate holds, in which order and shape; all of it follows from the statement, X, Y and widths."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from certify.verify.rejection import refuse
+from certify.verify.statement.activations import IDENTITY
+from certify.verify.statement.problem import Branch, Problem
+
+CONE_DIMENSIONS = range(1, 15)
+# Entries of the largest array derived from the ones in the file.
+LARGEST_DERIVED = 2**28
+BYTES = ("mask", "splits", "tangents")
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+Shapes = dict[str, tuple[int, ...]]
+
+
+def require_shapes(problem: Problem, kinds: Sequence[str], arrays: Arrays) -> None:
+    """Every array that must be there is, in this order, with the shape that follows; no other.
+
+    Args:
+        problem: the statement.
+        kinds: of the proofs.
+        arrays: what is there.
+
+    Raises:
+        Rejection: refused; not so, or what is computed from them would not fit in memory.
+    """
+    n, c, d = _extent(arrays, "X", 0), _extent(arrays, "Y", 1), math.prod(problem.inputs)
+    if n < 1 or c < 1:
+        refuse("size-limit", f"{n} samples, {c} outputs")
+    shapes: Shapes = {"X": (n, d), "Y": (n, c)}
+    shapes |= {"sample_weights": (n,)} if problem.loss.weighted else {}
+    shapes |= {"mask": (n, c)} if problem.loss.masked else {}
+    shapes |= {"offset": (n, c)} if problem.offset == "array" else {}
+    if problem.offset == "inputs" and c != d:
+        refuse("shape", f"inputs are added to the outputs, but {d} inputs and {c} outputs are there")
+    for index, branch in enumerate(problem.branches):
+        shapes |= _parameters(branch, index, c, arrays)
+    shapes |= {f"C{index}": (1 if b.features == "ones" else d, c) for index, b in enumerate(problem.outside)}
+    shapes["A"] = (n, c)
+    for index, (branch, kind) in enumerate(zip(problem.branches, kinds, strict=True)):
+        _require_room(branch, n, d, shapes[f"F{index}.1"])
+        shapes |= _proof(branch, kind, index, (n, c), arrays)
+    if list(arrays) != list(shapes):
+        refuse("shape", f"needs exactly the arrays {', '.join(shapes)}, in this order; found {', '.join(arrays)}")
+    for name, shape in shapes.items():
+        item = "|u1" if name.split(".")[-1] in BYTES else "<f8"
+        if arrays[name].shape != shape or arrays[name].dtype != np.dtype(item):
+            refuse("shape", f"array '{name}' is {arrays[name].dtype.str} {arrays[name].shape}, needs {item} {shape}")
+
+
+def _extent(arrays: Arrays, name: str, axis: int) -> int:
+    if name not in arrays or arrays[name].ndim != 2:
+        refuse("shape", f"array '{name}' with 2 axes is missing")
+    return int(arrays[name].shape[axis])
+
+
+def _scores(branch: Branch, c: int) -> int:
+    """m, the number of entries of the second weight."""
+    windows, _, entries = branch.neuron.readout.counts.shape
+    if c % windows:
+        refuse("shape", f"{c} outputs are not a multiple of the {windows} positions that a branch ends with")
+    return int(c // windows * entries)
+
+
+def _parameters(branch: Branch, index: int, c: int, arrays: Arrays) -> Shapes:
+    width = _extent(arrays, f"F{index}.0", 0)
+    bias: Shapes = {f"F{index}.bias": (width,)} if branch.bias != "absent" else {}
+    return {f"F{index}.0": (width, branch.neuron.fan_in)} | bias | {f"F{index}.1": (width, _scores(branch, c))}
+
+
+def _columns(branch: Branch) -> int:
+    """Entries of a row of H: of the first weight, and a bias that is penalized."""
+    return branch.neuron.fan_in + (branch.bias == "penalized")
+
+
+def _require_room(branch: Branch, n: int, d: int, second: tuple[int, ...]) -> None:
+    (width, m), columns = second, _columns(branch) + branch.free_column
+    windows, positions, entries = branch.neuron.readout.counts.shape
+    rows = n * max(branch.neuron.positions, positions)
+    moments = m * columns if branch.neuron.activation == IDENTITY else m * columns**2
+    outputs = m // entries * windows
+    largest = max(rows * max(columns, width, m, outputs), moments, width * positions * max(m, outputs))
+    if largest > LARGEST_DERIVED:
+        refuse("size-limit", f"n = {n}, d = {d}, a branch of {width} subnetworks with {columns} and {m} entries")
+
+
+def _proof(branch: Branch, kind: str, index: int, shape: tuple[int, int], arrays: Arrays) -> Shapes:
+    """Arrays of one proof."""
+    n, m = shape[0] * branch.neuron.rows_per_sample, _scores(branch, shape[1])
+    columns, free = _columns(branch), branch.free_column
+    found: Shapes = {}
+    match kind:
+        case "cone-tree":
+            frame, tangents, splits = (arrays.get(f"P{index}.{name}") for name in ("frame", "tangents", "splits"))
+            rank = frame.shape[-1] if frame is not None and frame.ndim == 2 else 0
+            leaves = len(tangents) if tangents is not None and tangents.ndim == 2 else 0
+            if rank + free not in CONE_DIMENSIONS:
+                refuse("size-limit", f"a cone tree in {rank + free} dimensions")
+            nodes = 0 if splits is None else splits.size
+            found = {"frame": (columns, rank), "rows": (n, rank), "splits": (nodes,), "tangents": (leaves, rank + free)}
+            found |= {"center": (columns,), "column": (1,)} if free else {}
+        case "randomized":
+            found = {"edge": (1,)}
+        case "scalar-majorant":
+            found = {"curvatures": (2, n), "slopes": (2, n), "caps": (2, n), "levels": (2,)}
+            found |= {"center": (columns,), "column": (2,)} if free else {}
+        case "vector-majorant":
+            inner = columns + free
+            found = {"curvatures": (2, n, m), "slopes": (2, n, m), "mixings": (2, m), "envelopes": (m, inner, inner)}
+            found |= {"center": (columns,), "column": (1,)} if free else {}
+    return {f"P{index}.{name}": extents for name, extents in found.items()}

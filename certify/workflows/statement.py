@@ -1,0 +1,130 @@
+"""What a certificate of a problem states, and the arrays that it holds: the problem in the checker's vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from certify.models.graph.layers import LayerGraph
+from certify.models.loading import Problem
+from certify.models.theory.branches import ModelBranch
+from certify.models.theory.parts import Index, Part
+from certify.problem import WeightDecay
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Section = dict[str, Any]
+
+
+def statement_of(problem: Problem) -> Section:
+    """The section `statement`; two problems are the same if and only if theirs are equal."""
+    terms, tolerance, source = problem.terms, problem.tolerance, problem.source
+    return {
+        "inputs": list(problem.inputs.shape[1:]),
+        "branches": [_branch(branch, problem) for branch in problem.decomposition.branches],
+        "outside": _outside(problem),
+        "offset": "inputs" if problem.decomposition.layout.outside.identity else None,
+        "loss": {"name": terms.loss.name, "reduction": terms.loss.reduction, "scale": float(terms.loss.scale)},
+        "sample_weights": terms.sample_weights is not None,
+        "mask": terms.mask is not None,
+        "features": None if source.head is None else source.head.features_sha256,
+        "data": {
+            "sha256": source.data_sha256,
+            "names": None if terms.data_names is None else dict(terms.data_names),
+        },
+        "tolerance": {"relative": float(tolerance.relative_gap), "absolute": float(tolerance.absolute_gap)},
+    }
+
+
+def stated_arrays(problem: Problem) -> dict[str, Array]:
+    """Data and weights, in the order of the format."""
+    terms, graph = problem.terms, problem.graph
+    arrays = {"X": as_array(problem.inputs.flatten(1)), "Y": as_array(problem.objective.loss.targets)}
+    if terms.sample_weights is not None:
+        arrays["sample_weights"] = as_array(terms.sample_weights)
+    if terms.mask is not None:
+        arrays["mask"] = as_array(terms.mask).reshape(arrays["Y"].shape).astype(np.uint8)
+    for place, branch in enumerate(problem.decomposition.branches):
+        named = {f"F{place}.{role}": t for role, t in _roles(branch).items()}
+        arrays |= {name: as_array(tensor) for name, tensor in named.items()}
+    outside = problem.decomposition.layout.outside
+    parts = [graph.parameters[name][None] for name in outside.biases]
+    parts += [graph.weight(skip).T for skip in outside.skips]
+    return arrays | {f"C{place}": as_array(rows) for place, rows in enumerate(parts)}
+
+
+def parameter_recipes(problem: Problem) -> Section | None:
+    """How each array of weights is put together from the model file; None where the checker cannot read it so."""
+    graph = problem.graph
+    # The checker reads no other formats.
+    if graph.format not in ("pt", "safetensors") or graph.folded:
+        return None
+    found: Section = {}
+    for place, branch in enumerate(problem.decomposition.branches):
+        for position, role in enumerate(_roles(branch)):
+            found[f"F{place}.{role}"] = [_recipe(graph, list(cut.parts.values())[position]) for cut in branch.cuts]
+    outside = problem.decomposition.layout.outside
+    for place, name in enumerate(outside.biases):
+        found[f"C{place}"] = [{"name": graph.prefix + name, "axis": None, "group": 1}]
+    for place, skip in enumerate(outside.skips, len(outside.biases)):
+        found[f"C{place}"] = [{"name": graph.prefix + skip.parameters["weight"], "axis": 1, "group": 1}]
+    return found if all(None not in parts for parts in found.values()) else None
+
+
+def as_array(tensor: Tensor) -> Array:
+    """A tensor as float64 on the host."""
+    values: Array = tensor.detach().cpu().double().contiguous().numpy()
+    return values
+
+
+def _branch(branch: ModelBranch, problem: Problem) -> Section:
+    architecture = branch.geometry(tuple(problem.inputs.shape[1:])).architecture
+    return {
+        "layers": architecture.statement(branch.neuron.kind.statement),
+        "bias": branch.bias,
+        "penalty": _penalty(branch),
+        "function": "identity",
+    }
+
+
+def _penalty(branch: ModelBranch) -> Section:
+    penalty = branch.penalty
+    if isinstance(penalty, WeightDecay):
+        return {"name": "weight-decay", "strengths": list(penalty.strengths), "bias": branch.bias_decay}
+    powers = list(getattr(penalty, "powers", ()))
+    return {"name": "product-of-norms", "strength": penalty.gauge(branch.neuron.kind).coefficient, "powers": powers}
+
+
+def _outside(problem: Problem) -> list[Mapping[str, Any]]:
+    """One entry for each output bias, then one for each linear skip."""
+    decomposition = problem.decomposition
+    ridges = {name: block.ridge for block in decomposition.blocks for name in block.parameters}
+    outside = decomposition.layout.outside
+    ones = ({"features": "ones", "decay": ridges[name]} for name in outside.biases)
+    skips = ({"features": "inputs", "decay": ridges[skip.parameters["weight"]]} for skip in outside.skips)
+    return [*ones, *skips]
+
+
+def _roles(branch: ModelBranch) -> dict[str, Tensor]:
+    """A branch's weights by role, in the order of the model's layers."""
+    first, bias, second = branch.weights
+    return {"0": first} | ({} if bias is None else {"bias": bias}) | {"1": second}
+
+
+def _recipe(graph: LayerGraph, part: Part) -> Section | None:
+    """Where one part lies in its tensor; None where it is not all of it, in order."""
+    shape, name = graph.parameters[part.parameter].shape, graph.prefix + part.parameter
+    if part.rows is None and part.columns is None:
+        return {"name": name, "axis": None, "group": 1}
+    if part.rows is not None and part.columns is not None:
+        return None
+    axis, index = (0, part.rows) if part.rows is not None else (1, part.columns)
+    if index is None or 0 in shape:
+        return {"name": name, "axis": axis, "group": 1}
+    return {"name": name, "axis": axis, "group": int(index.shape[1])} if _whole(index, shape[axis]) else None
+
+
+def _whole(index: Index, extent: int) -> bool:
+    return index.size == extent and bool((index.ravel() == np.arange(extent)).all())
