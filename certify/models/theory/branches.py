@@ -197,7 +197,8 @@ def shared_out(
 ) -> Iterator[tuple[str, Part, Tensor]]:
     """The parameters that a stack of any width becomes: name, part, and its units in the shape of the parameter.
 
-    Frozen ones have a copy for each unit, where units have parts of them. The units fill the cuts in turn, each up to its width; the last takes the rest.
+    Frozen ones have a copy for each unit, where units have parts of them. The units fill the cuts in turn, each up to
+    its width; the last takes the rest.
 
     Args:
         branch: the branch.
