@@ -36,7 +36,7 @@ FAR_GAP = 1e-2
 CLOSE_GAP = 1e-3
 FIRST_ROUNDS = 3
 # A quasi-Newton round that gains less than this share of the hoped-for gap is followed by the restricted problem.
-SLOW_SHARE = 0.02
+SLOW_SHARE = 0.1
 SCATTERED = 64  # in all branches
 SCATTERED_SIZE = 1e-2
 TIED_SHARE = 1e-7
