@@ -14,8 +14,8 @@ from torch import Tensor
 
 from certify.problem import Evaluation, Objective, ParallelNetwork
 from certify.problem.dual import DualPoint
+from certify.problem.rounding import UNIT_ROUNDOFF
 
-UNIT_ROUNDOFF = 2.0**-53
 ATOM_ULPS = 64
 # xlog is Hölder, not Lipschitz, at 0: an ulp δ of its argument moves it by δ|log δ| < 40 δ.
 CONJUGATE_ULPS = 64 * 40

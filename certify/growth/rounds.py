@@ -13,6 +13,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from certify.certificates.gap import relative_gap
 from certify.growth.balance import balanced
 from certify.growth.convex import refit_convex_part
 from certify.growth.corrective import corrected
@@ -136,7 +137,7 @@ def _most_violating(branch: Branch, dual: Tensor, known: Factors) -> Factors:
 
 
 def _is_far(found: Improvement) -> bool:
-    share = found.hoped_gap / max(abs(found.best.objective), 1e-300)
+    share = relative_gap(found.hoped_gap, found.best.objective)
     return share > (CLOSE_GAP if found.rounds < FIRST_ROUNDS else FAR_GAP)
 
 

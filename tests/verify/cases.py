@@ -104,7 +104,7 @@ def make_case(
 
 
 def soft_thresholded(y, strength):
-    """X = I, ½|Z − Y|² + λ |Z|_*, at its optimum, the soft-thresholded singular value decomposition; and the optimum."""
+    """X = I, ½|Z − Y|² + λ |Z|_* at the soft-thresholded singular value decomposition, and its optimum there."""
     left, values, right = torch.linalg.svd(y, full_matrices=False)
     kept = (values - strength).clamp_min(0)
     model = torch.nn.Sequential(
