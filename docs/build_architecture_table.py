@@ -46,7 +46,7 @@ def architecture_table() -> str:
 
 def _row(entry: Architecture) -> str:
     standing = standing_of(traced_graph(entry.module, *entry.inputs))
-    kinds = () if standing.form is None else standing.form.kinds
+    kinds = () if standing.form is None else standing.form.sorts
     families = " + ".join(dict.fromkeys(kind.family for kind in kinds)) or "–"
     degrees = ", ".join(dict.fromkeys(str(kind.degree) for kind in kinds)) or "–"
     widths = " + ".join(str(kind.width) for kind in kinds) or "–"
