@@ -23,7 +23,7 @@ from .ceilings import Stated, ceiling, parameters_of
 from .closed_forms import alike, closed_form
 from .mutants import mutant, strongest, tightened
 
-PARTS, COUNT = 4, 60
+PARTS, COUNT = 4, 48
 EXACT_COUNT = 20
 # A randomized test takes a third of a second.
 RANDOMIZED_SHARE = 0.25
