@@ -20,6 +20,7 @@ from certify.growth.descent import descend
 from certify.growth.directions import joined, subnetworks_of
 from certify.growth.merge import without_dead
 from certify.growth.polish import polish_applies, polished
+from certify.growth.shift import violating_shifts
 from certify.growth.stages import Candidate, Improvement, Stage, find_candidate, more_hopeful, sobered, stage_of
 from certify.problem import Branch, Factors, Objective, ParallelNetwork
 
@@ -85,7 +86,9 @@ def advance(
         latest = find_candidate(objective, better.network, deadline, seed)
         candidate = more_hopeful(found.candidate, latest)
         return replace(found, best=better, latest=latest, candidate=candidate, rounds=found.rounds + 1)
-    directions = _violating(objective, found.latest, hints)
+    shifts = violating_shifts(objective, found.best.network)
+    violating = zip(_violating(objective, found.latest, hints), shifts, strict=True)
+    directions = tuple(joined(*pair) for pair in violating)
     stage = trial = found.best
     far, solvable = _is_far(found), polish_applies(objective, stage.network, directions)
     if far or not solvable:

@@ -183,9 +183,9 @@ def _inspection(graph: LayerGraph, standing: Standing | None, problems: tuple[Ob
 
 
 def _penalized(graph: LayerGraph) -> tuple[str, ...]:
-    """All parameters but the statistics that a layer keeps."""
+    """All parameters but frozen ones and the statistics that a layer keeps."""
     kept = {name for layer in graph.layers for role, name in layer.parameters.items() if role.startswith("running_")}
-    return tuple(name for name in graph.parameters if name not in kept)
+    return tuple(name for name in graph.parameters if name not in kept | graph.frozen)
 
 
 def _row(graph: LayerGraph, layer: Layer, standing: Standing | None) -> LayerRow:
@@ -207,7 +207,8 @@ def _removal(layer: Layer) -> str:
 
 
 def _subnetwork(sort: Sort, layout: Layout | None, place: int) -> SubnetworkRow:
-    weights = {name: tuple(tensor.shape[1:]) for name, tensor in sort.graph.parameters.items()}
+    trained = {name: t for name, t in sort.graph.parameters.items() if name not in sort.graph.frozen}
+    weights = {name: tuple(tensor.shape[1:]) for name, tensor in trained.items()}
     kind = None if layout is None else layout.neurons[place].kind.name
     operations = tuple(layer.op for layer in sort.graph.layers)
     width = sort.width if layout is None else sum(live_width(layout, cut) for cut in sort.cuts)

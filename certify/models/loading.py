@@ -228,7 +228,7 @@ class Problem:
     def with_network(self, network: ParallelNetwork) -> Problem:
         """The same question about another network, of any width, that is in no file."""
         parameters = network_parameters(self.graph, self.decomposition, network)
-        digest, count = digest_of(parameters), sum(tensor.numel() for tensor in parameters.values())
+        digest, count = digest_of(parameters), self.graph.trained_scalars(parameters)
         source = replace(self.source, model_path=None, model_sha256=digest, width=network.width, parameters=count)
         graph = replace(self.graph, parameters=parameters, path=None, sha256=digest)
         before = self.decomposition
@@ -321,7 +321,7 @@ def _source(judged: _Judged, data: Arrays) -> Source:
         family=decomposition.family,
         degree=decomposition.degree,
         width=decomposition.network.width,
-        parameters=sum(tensor.numel() for tensor in graph.parameters.values()),
+        parameters=graph.trained_scalars(graph.parameters),
         data_path=data.path,
         data_sha256=data.sha256,
         notes=(*graph.notes, *decomposition.layout.notes),

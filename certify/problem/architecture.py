@@ -1,6 +1,6 @@
 """The layers of one subnetwork of two weights in a closed vocabulary, and the view of the data that they make.
 
-    sample → [select] → first weight → σ → averages → second weight → averages → outputs
+    sample → [gate] → [select] → first weight → σ → averages → second weight → averages → outputs
 
 Everything but the weights and σ is a fixed linear map of positions: the first weight reads a window of the sample at
 each position (a dense layer has one, all of the sample), and the rest is the readout R. Windows are those of
@@ -17,6 +17,7 @@ from typing import assert_never, final
 import torch
 from torch import Tensor
 
+from certify.problem.gate import Gate
 from certify.problem.readout import Readout
 from certify.problem.view import View
 from certify.problem.windows import PADDING, Extents, average_matrix, refuse, windows
@@ -88,6 +89,7 @@ class Architecture:
         select: what of the sample the first one sees, None for all.
         between: after σ.
         after: after the second weight.
+        gate: by which each sample is multiplied, None for 1.
     """
 
     first: Weight
@@ -95,10 +97,11 @@ class Architecture:
     select: Select | None = None
     between: tuple[Between, ...] = ()
     after: tuple[Pooling, ...] = ()
+    gate: Gate | None = None
 
     def statement(self, activation: tuple[Mapping[str, object], ...]) -> list[Mapping[str, object]]:
         """The layers as certificates list them, with those of σ in their place."""
-        layers = [*((self.select,) if self.select else ()), self.first]
+        layers = [*(layer for layer in (self.gate, self.select) if layer is not None), self.first]
         return [*map(_stated, layers), *activation, *map(_stated, (*self.between, self.second, *self.after))]
 
     def on(self, shape: Extents) -> Geometry:
@@ -167,6 +170,8 @@ class Geometry:
         rows = inputs if self._reads_all else padded[:, self.window.to(inputs.device)].flatten(0, 1)
         if bias is not None:
             rows = torch.cat([rows, rows.new_full((len(rows), 1), bias)], 1)
+        if self.architecture.gate is not None:
+            rows = self.architecture.gate.opened(inputs) * rows
         return View(rows, int(free and bias is not None), self._readout(inputs))
 
     @property
@@ -185,6 +190,7 @@ class Geometry:
 
 
 _OPERATIONS: Mapping[type, str] = {
+    Gate: "gate",
     Select: "select",
     Dense: "linear",
     Convolution: "convolution",
@@ -193,7 +199,7 @@ _OPERATIONS: Mapping[type, str] = {
 }
 
 
-def _stated(layer: Select | Weight | Between) -> Mapping[str, object]:
+def _stated(layer: Gate | Select | Weight | Between) -> Mapping[str, object]:
     """One layer; its fields are named as certificates name them."""
     values = ((field.name, getattr(layer, field.name)) for field in fields(layer))
     listed = {name: list(value) if isinstance(value, tuple) else value for name, value in values}

@@ -6,6 +6,7 @@ FLINT's arbitrary-precision balls. Every operation encloses the exact result; co
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -168,7 +169,5 @@ class Arithmetic:
 
 
 def sums_to_zero(values: Sequence[float]) -> bool:
-    """Whether finite floats sum to zero, exactly: they are integers over powers of two."""
-    ratios = [value.as_integer_ratio() for value in values]
-    common = max((denominator for _, denominator in ratios), default=1)
-    return sum(numerator * (common // denominator) for numerator, denominator in ratios) == 0
+    """Whether finite floats sum to zero, exactly: their sum is a multiple of 2⁻¹⁰⁷⁴, which `fsum` does not lose."""
+    return math.fsum(values) == 0

@@ -42,6 +42,7 @@ MODULES = {
 FUNCTIONS = {
     operator.add: "add",
     operator.mul: "mul",
+    operator.gt: "gt",
     torch.relu: "relu",
     torch.square: "square",
     torch.abs: "abs",
@@ -63,6 +64,8 @@ def traced_graph(module, *inputs):
         if node.op == "placeholder":
             names_in.append(node.name)
             names[node] = node.name
+        elif node.op == "get_attr":
+            continue
         elif node.op == "output":
             assert names[node.args[0]] == layers[-1].name
         else:
@@ -70,8 +73,9 @@ def traced_graph(module, *inputs):
             names[node] = layers[-1].name
     used = {name for layer in layers for name in layer.parameters.values()}
     parameters = {name: tensor for name, tensor in state.items() if name in used}
+    frozen = frozenset(name for name, _ in module.named_buffers() if name in used and "running_" not in name)
     ranks = {name: tensor.ndim for name, tensor in zip(names_in, inputs, strict=False)}
-    return LayerGraph(tuple(layers), parameters, "", "live", None, "0" * 64, (), tuple(names_in), ranks)
+    return LayerGraph(tuple(layers), parameters, "", "live", None, "0" * 64, (), tuple(names_in), ranks, frozen=frozen)
 
 
 def _layer(node, trace, names):
@@ -97,6 +101,8 @@ def _layer(node, trace, names):
         elif len(node.args) > 1:
             found["dim"] = _plain(node.args[1])
         return Layer(node.target, node.name, (names[node.args[0]],), {}, found)
+    if node.target is nn.functional.linear:
+        return Layer("linear", node.name, _inputs(node.args[:1], names), {"weight": node.args[1].target})
     op, found = FUNCTIONS[node.target], {key: _plain(value) for key, value in node.kwargs.items()}
     numbers = [value for value in node.args if isinstance(value, float)]
     if op == "mul" and numbers:

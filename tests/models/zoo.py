@@ -365,6 +365,21 @@ def bilinear_form():
     return Bilinear()
 
 
+@architecture("bound", *[("gated relu", 2, 1)] * 4)
+def gated_relu():
+    # Each unit passes the samples on its own side of a fixed hyperplane.
+    class Gated(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("gates", torch.zeros(4, 6))
+            self.hidden, self.head = nn.Linear(6, 4), nn.Linear(4, 2)
+
+        def forward(self, x):
+            return self.head((nn.functional.linear(x, self.gates) > 0) * self.hidden(x))
+
+    return Gated()
+
+
 @architecture("no-bound-yet", ("linear-relu-linear-relu", 2, 1))
 def relu_of_the_output():
     return nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 2, bias=False), nn.ReLU())

@@ -21,6 +21,9 @@ from certify.models.readers.formats import Format
 # The most layers that a graph may have.
 MAX_LAYERS = 2_000
 _TRAINED_ROLES = ("weight", "bias")
+# Formats that tell buffers from parameters, and operations whose weights may be buffers.
+_TELLING_FORMATS = ("pt2", "live")
+_FREEZABLE = ("linear", "conv1d", "conv2d", "add_constant")
 # A layer that adds a constant to what it reads: joined to the linear layer before it where that has no bias.
 ADD_BIAS = "add_constant"
 
@@ -155,12 +158,19 @@ class GraphBuilder:
         if output.layer in self.inputs:
             output = self.add("identity", "identity", [output])
         needed = self._needed(output.layer)
-        exact, conversions = exact_parameters(self._used(needed), self.where)
-        layers = tuple(_with_biases(needed, exact))
+        frozen = self._frozen(needed) if origin.format in _TELLING_FORMATS else frozenset()
+        exact, conversions = exact_parameters(self._used(needed, frozen), self.where)
+        layers = tuple(_with_biases(needed, exact, frozen))
         require_parameter_shapes(layers, exact, self.where)
-        notes = (*origin.notes, *conversions)
+        notes = (*origin.notes, *conversions, *_notes_on(frozen))
         digest = origin.sha256 or digest_of(exact)
-        return LayerGraph(layers, exact, "", origin.format, origin.path, digest, notes, tuple(self.inputs))
+        inputs = tuple(self.inputs)
+        return LayerGraph(layers, exact, "", origin.format, origin.path, digest, notes, inputs, frozen=frozen)
+
+    def is_fixed(self, value: Output) -> bool:
+        """Whether a value is that of a layer whose constants are not trained."""
+        held = self.constants.get(value.layer, {}).values()
+        return bool(held) and not any(constant.trained for constant in held)
 
     def _unique(self, title: str) -> str:
         name, index = title, 1
@@ -179,8 +189,8 @@ class GraphBuilder:
                 pending.extend(self.layers[name].inputs)
         return [layer for name, layer in self.layers.items() if name in needed]
 
-    def _used(self, layers: Sequence[Layer]) -> dict[str, Tensor]:
-        """Parameters of the layers by name, each of one layer."""
+    def _used(self, layers: Sequence[Layer], frozen: frozenset[str]) -> dict[str, Tensor]:
+        """Parameters of the layers by name, each of one layer, and weights trained unless they are frozen."""
         used: dict[str, Tensor] = {}
         for layer in layers:
             for role, constant in self.constants[layer.name].items():
@@ -190,7 +200,7 @@ class GraphBuilder:
                         "problem (weight decay counts them once)",
                         code="tied-weights",
                     )
-                if role in _TRAINED_ROLES and not constant.trained:
+                if role in _TRAINED_ROLES and not constant.trained and constant.name not in frozen:
                     raise UnsupportedError(
                         f"{self.where}: '{constant.name}', the {role} of {layer.title}, is a buffer or a constant; "
                         "certify needs a parameter, which training sees and weight decay reaches",
@@ -199,9 +209,20 @@ class GraphBuilder:
                 used[constant.name] = constant.tensor
         return used
 
+    def _frozen(self, layers: Sequence[Layer]) -> frozenset[str]:
+        """Names of the constants of layers none of whose weights are trained."""
+        fixed = [layer for layer in layers if layer.op in _FREEZABLE and self.is_fixed(Output(layer.name))]
+        return frozenset(name for layer in fixed for name in layer.parameters.values())
 
-def _with_biases(layers: Sequence[Layer], parameters: Mapping[str, Tensor]) -> Iterator[Layer]:
-    """The layers, where a parameter that is added to a linear layer alone is its bias."""
+
+def _notes_on(frozen: frozenset[str]) -> Iterator[str]:
+    if frozen:
+        names = ", ".join(f"'{name}'" for name in sorted(frozen))
+        yield f"buffers or constants, which are neither trained nor penalized: {names}"
+
+
+def _with_biases(layers: Sequence[Layer], parameters: Mapping[str, Tensor], frozen: frozenset[str]) -> Iterator[Layer]:
+    """The layers, where a parameter that is added to a linear layer alone, both trained or neither, is its bias."""
     readers = Counter(name for layer in layers for name in layer.inputs)
     by_name = {layer.name: layer for layer in layers}
     biases: dict[str, str] = {}
@@ -209,6 +230,8 @@ def _with_biases(layers: Sequence[Layer], parameters: Mapping[str, Tensor]) -> I
     for layer in layers:
         before = by_name.get(layer.inputs[0]) if layer.op == ADD_BIAS else None
         if before is not None and readers[before.name] == 1 and _takes_bias(before, layer, parameters):
+            if (layer.parameters["bias"] in frozen) != (before.parameters["weight"] in frozen):
+                continue
             biases[before.name], sums[layer.name] = layer.parameters["bias"], before.name
     for layer in layers:
         if layer.name not in sums:

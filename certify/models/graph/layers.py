@@ -91,6 +91,7 @@ class LayerGraph:
         folded: whether layers were folded into others, so that parameters differ from those of the file.
         ends: what the file calls its input and output.
         digest_complete: whether the digest covers all values; not those that a file keeps in another one.
+        frozen: names of parameters that are not trained: fixed values, which no penalty reaches.
     """
 
     layers: tuple[Layer, ...]
@@ -105,6 +106,7 @@ class LayerGraph:
     folded: bool = False
     ends: Ends = Ends()
     digest_complete: bool = True
+    frozen: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         """Hold the order.
@@ -130,6 +132,14 @@ class LayerGraph:
     def readers(self, name: str) -> tuple[Layer, ...]:
         """The layers that read the output of a layer, or a graph input."""
         return tuple(layer for layer in self.layers if name in layer.inputs)
+
+    def is_frozen(self, layer: Layer) -> bool:
+        """Whether a layer has parameters, none of which is trained."""
+        return bool(layer.parameters) and self.frozen.issuperset(layer.parameters.values())
+
+    def trained_scalars(self, parameters: Mapping[str, Tensor]) -> int:
+        """Number of scalars in those of the given parameters that are trained."""
+        return sum(tensor.numel() for name, tensor in parameters.items() if name not in self.frozen)
 
     def weight(self, layer: Layer) -> Tensor:
         """Weight of a layer, (outputs, inputs) for a linear one."""

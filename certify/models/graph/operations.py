@@ -143,6 +143,7 @@ OPERATIONS: dict[str, Callable[[Operands], Tensor]] = {
     "leaky_relu": _pointwise(functional.leaky_relu, "negative_slope"),
     "prelu": lambda x: functional.prelu(x.value, x.parameters["weight"]),
     "abs": _pointwise(torch.abs),
+    "gt": lambda x: (x.value > 0).to(x.value.dtype),
     "maxout": _maxout,
     "square": _pointwise(torch.square),
     "squared_relu": lambda x: torch.relu(x.value).square(),

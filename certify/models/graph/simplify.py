@@ -123,6 +123,8 @@ def _folded(graph: LayerGraph, norm: Layer) -> LayerGraph:
     stored = {"running_mean", "running_var"} <= set(norm.parameters)
     if before is None or before.op not in WEIGHTED or len(graph.readers(before.name)) > 1 or not stored:
         return graph
+    if graph.is_frozen(before):
+        return graph
     used = [name for layer in graph.layers for name in layer.parameters.values()]
     if any(used.count(name) > 1 for name in (*before.parameters.values(), *norm.parameters.values())):
         return graph

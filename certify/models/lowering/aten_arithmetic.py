@@ -7,7 +7,10 @@ from collections.abc import Callable
 
 from certify.models.graph.graph_builder import ADD_BIAS, Output, Value
 from certify.models.lowering.aten_call import CallView
-from certify.models.readers.aten_program import Constant
+from certify.models.readers.aten_program import Constant, Reference
+
+# Operations that make zeros.
+_ZEROS = ("zeros", "new_zeros", "zeros_like")
 
 
 def _addmm(view: CallView) -> Value | None:
@@ -75,7 +78,9 @@ def _add(view: CallView) -> Value | None:
     if isinstance(one, Output) and isinstance(other, Output):
         return view.layer("add", [one, other])
     operand, bias = (one, other) if isinstance(one, Output) else (other, one)
-    if isinstance(operand, Output) and isinstance(bias, Constant) and bias.trained:
+    if not (isinstance(operand, Output) and isinstance(bias, Constant)):
+        return None
+    if bias.trained or view.builder.is_fixed(operand):
         return view.layer(ADD_BIAS, [operand], {"bias": bias})
     return None
 
@@ -85,6 +90,25 @@ def _subtract(view: CallView) -> Value | None:
     if one is None or other is None or view.argument("alpha") not in (None, 1):
         return None
     return view.layer("add", [one, view.layer("scale", [other], attributes={"factor": -1.0})])
+
+
+def _where(view: CallView) -> Value | None:
+    """What a condition lets through, zero elsewhere: a product, since conditions are 0 or 1."""
+    condition, operand = view.output("condition"), view.output("self")
+    if condition is None or operand is None or not _is_zero(view, "other"):
+        return None
+    return view.layer("mul", [condition, operand])
+
+
+def _heaviside(view: CallView) -> Value | None:
+    operand = view.output("self")
+    return view.layer("gt", [operand]) if operand is not None and _is_zero(view, "values") else None
+
+
+def _is_zero(view: CallView, name: str) -> bool:
+    argument = view.argument(name)
+    made = view.made.get(argument.name) if isinstance(argument, Reference) else None
+    return view.number(name) == 0 or (made is not None and made.packet in _ZEROS)
 
 
 ARITHMETIC: dict[str, Callable[[CallView], Value | None]] = {
@@ -97,4 +121,6 @@ ARITHMETIC: dict[str, Callable[[CallView], Value | None]] = {
     "neg": _negate,
     "add": _add,
     "sub": _subtract,
+    "where": _where,
+    "heaviside": _heaviside,
 }

@@ -51,6 +51,7 @@ RULES: dict[str, Rule] = {
     "prelu": Rule("prelu", parameters=("weight",)),
     "_prelu_kernel": Rule("prelu", parameters=("weight",)),
     "abs": Rule("abs"),
+    "gt": Rule("gt", demanded=(("other", 0),)),
     "square": Rule("square"),
     "max_pool1d": Rule("max_pool1d", attributes=_MAX_WINDOW),
     "max_pool2d": Rule("max_pool2d", attributes=_MAX_WINDOW),

@@ -31,7 +31,7 @@ def _transpose(view: CallView) -> Value | None:
     constant = view.constant("self")
     if constant is not None and constant.tensor.ndim == 2:
         axes = view.attribute("dims") or (view.attribute("dim0"), view.attribute("dim1"))
-        if view.call.packet == "t" or axes in ((1, 0), (0, 1), (-1, -2), (-2, -1)):
+        if view.call.packet in ("t", "numpy_T") or axes in ((1, 0), (0, 1), (-1, -2), (-2, -1)):
             same = view.call.packet == "permute" and axes in ((0, 1), (-2, -1))
             return constant if same else constant.transposed
     return by_rule(view)
@@ -71,7 +71,7 @@ def _slice(view: CallView) -> Value | None:
 SHAPES: dict[str, Callable[[CallView], Value | None]] = {
     **dict.fromkeys(ALIASES, _alias),
     **dict.fromkeys(("to", "_to_copy", "type_as"), _cast),
-    **dict.fromkeys(("t", "transpose", "permute"), _transpose),
+    **dict.fromkeys(("t", "numpy_T", "transpose", "permute"), _transpose),
     **dict.fromkeys(("view", "reshape", "_unsafe_view"), _reshape),
     "cat": _concatenate,
     "slice": _slice,

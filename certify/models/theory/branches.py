@@ -130,11 +130,12 @@ def _branch(
     if bias_decay == 0 and bias == "penalized":
         bias = "free"
     linear = neuron.kind.operations == ()
-    plain = neuron.architecture.first == neuron.architecture.second == Dense() and not neuron.architecture.between
-    if bias == "free" and not plain:
+    made = neuron.architecture
+    plain = made.first == made.second == Dense() and not made.between
+    if bias == "free" and not (plain and made.gate is None):
         raise UnsupportedError(
-            f"{layout.graph.label}: '{neuron.first}' is a convolution with a hidden bias that is not penalized; no "
-            "bound serves it. Give the bias a weight decay, or train without it",
+            f"{layout.graph.label}: '{neuron.first}' is {'gated' if made.gate else 'a convolution'} with a hidden bias "
+            "that is not penalized; no bound serves it. Give the bias a weight decay, or train without it",
             code="no-bound-yet",
         )
     return ModelBranch(
@@ -183,7 +184,7 @@ def _weights(layout: Layout, neuron: NeuronLayers, cuts: tuple[Cut, ...]) -> tup
 def _live(layout: Layout, cut: Cut) -> list[Tensor]:
     """The stacked parameters of a cut, without the units that stand for none."""
     width = live_width(layout, cut)
-    return [tensor[:width] for tensor in cut.graph.parameters.values()]
+    return [cut.graph.parameters[name][:width] for name in cut.parts]
 
 
 def live_width(layout: Layout, cut: Cut) -> int:
@@ -196,7 +197,8 @@ def shared_out(
 ) -> Iterator[tuple[str, Part, Tensor]]:
     """The parameters that a stack of any width becomes: name, part, and its units in the shape of the parameter.
 
-    The units fill the cuts in turn, each up to its width; the last takes the rest.
+    Frozen ones have a copy for each unit, where units have parts of them. The units fill the cuts in turn, each up to
+    its width; the last takes the rest.
 
     Args:
         branch: the branch.
@@ -212,6 +214,10 @@ def shared_out(
         end = len(stack[0]) if place == len(branch.cuts) - 1 else min(start + widths[place], len(stack[0]))
         for (name, part), tensor in zip(cut.parts.items(), raw, strict=True):
             yield part.parameter, part, _shaped(tensor[start:end], cut.graph.parameters[name].shape[1:])
+        for name, part in cut.fixed.items():
+            if part.rows is not None:
+                units = cut.graph.parameters[name][:1]
+                yield part.parameter, part, units.expand(max(end - start, 1), *units.shape[1:])
         start = end
 
 

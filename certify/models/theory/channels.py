@@ -2,7 +2,8 @@
 
 Every output channel of a weighted layer is an atom that owns its row of the weight and of the bias. A weight joins an
 output channel with the input channels that it multiplies (with those of its group in a convolution; where a weight
-has zeros, only with the others). Atoms that are joined, however indirectly, are in one subnetwork.
+has zeros, only with the others). Atoms that are joined, however indirectly, are in one subnetwork. Frozen weights of
+the inputs own nothing; where a product takes their outputs as gates, one for each channel, each goes with its channel.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from torch import Tensor
 from certify.models.graph.layers import Layer, LayerGraph
 from certify.models.graph.ranks import ranks_of
 from certify.models.theory.degrees import HOMOGENEOUS, WITH_WEIGHT
+from certify.models.theory.gates import labels_with_gates
 from certify.models.theory.terms import Term
 
 Labels = npt.NDArray[np.int64]
@@ -37,8 +39,8 @@ class Channels:
     """A split.
 
     Attributes:
-        labels: for every layer, the subnetwork of each of its output channels; None for what has no parameters
-            before it. A layer whose channels are no longer told apart has one.
+        labels: for every layer, the subnetwork of each of its output channels; None for what has no trained parameters
+            before it, unless it is a gate. A layer whose channels are no longer told apart has one.
         count: number of subnetworks, not all of which need to reach the output.
     """
 
@@ -88,7 +90,7 @@ def split_channels(graph: LayerGraph, terms: tuple[Term, ...], *, zeros: bool) -
     outer = {name for term in terms for name in (*term.after, *term.sums)}
     for layer in graph.layers:
         values = [found[name] for name in layer.inputs]
-        if layer.op in WITH_WEIGHT:
+        if layer.op in WITH_WEIGHT and not (graph.is_frozen(layer) and values[0] is None):
             weight = graph.weight(layer)
             own = atoms.new(weight.shape[1 if layer.op == "embedding" else 0])
             found[layer.name] = own
@@ -98,7 +100,8 @@ def split_channels(graph: LayerGraph, terms: tuple[Term, ...], *, zeros: bool) -
             elif layer.name not in ends:
                 _join_weight(atoms, layer, (own, values[0]), weight, zeros=zeros)
         elif layer.name not in outer and any(value is not None for value in values):
-            found[layer.name] = _passed_on(atoms, layer, values, ranks)
+            gated = labels_with_gates(graph, layer, found, ranks[layer.name])
+            found |= {layer.name: _passed_on(atoms, layer, values, ranks)} if gated is None else gated
         else:
             found[layer.name] = None
     for term in terms:

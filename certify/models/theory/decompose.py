@@ -121,7 +121,8 @@ def decompose(graph: LayerGraph, conventions: Conventions, charge: Charge) -> De
     """
     layout = require_layout(graph)
     if isinstance(charge, Decays):
-        charge.require_names((layout.graph.prefix + name for name in layout.graph.parameters), graph.label)
+        trained = (name for name in layout.graph.parameters if name not in layout.graph.frozen)
+        charge.require_names((layout.graph.prefix + name for name in trained), graph.label)
     policy = resolve_policy(layout, conventions, charge)
     branches = model_branches(layout, policy, charge)
     blocks, coefficients = _convex(layout, policy, charge, branches)

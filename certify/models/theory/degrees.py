@@ -32,6 +32,8 @@ INPUT_DEGREES: dict[str, int | None] = {
     "squared_relu": 2,
     # Homogeneous in its input, but its trained slope adds a degree on one side only.
     "prelu": 1,
+    # A step: a gate where what it reads is fixed, and not served elsewhere.
+    "gt": 0,
     **dict.fromkeys(NOT_HOMOGENEOUS),
 }
 
@@ -81,21 +83,30 @@ def degrees_of(graph: LayerGraph) -> Degrees:
     outer = {name for term in terms_of(graph) for name in (*([term.node] if term.weighted else []), *term.sums)}
     for layer in graph.layers:
         found = tuple(values[name] for name in layer.inputs)
-        value, broken = _value(layer, found, layer.name in outer)
+        value, broken = _value(layer, found, int(not graph.is_frozen(layer)), layer.name in outer)
         values[layer.name] = value
         breaks += [] if broken is None else [broken]
     return Degrees(values, _of_parameters(graph), tuple(breaks))
 
 
-def _value(layer: Layer, found: tuple[int | None, ...], is_outer: bool) -> tuple[int | None, Break | None]:
-    """Degree of a layer's output, and what is wrong; `is_outer`: it is a term or a sum of the model's output."""
+def _value(
+    layer: Layer, found: tuple[int | None, ...], trained: int, is_outer: bool
+) -> tuple[int | None, Break | None]:
+    """Degree of a layer's output, and what is wrong.
+
+    Args:
+        layer: the layer.
+        found: degrees of what it reads.
+        trained: what a weight adds: 1, or 0 where it is not trained.
+        is_outer: whether it is a term or a sum of the model's output.
+    """
     if layer.op not in INPUT_DEGREES:
         return None, Break(layer, "unknown")
     own, known = INPUT_DEGREES[layer.op], [degree for degree in found if degree is not None]
-    if len(known) == len(found) and not any(known) and not layer.parameters:
+    if len(known) == len(found) and not any(known) and not (layer.parameters and trained):
         return 0, None
-    if own is None or layer.op == "prelu":
-        return None, Break(layer, layer.op if layer.op in ("batch_norm", "prelu") else "function")
+    if own is None or layer.op in ("prelu", "gt"):
+        return None, Break(layer, layer.op if layer.op in ("batch_norm", "prelu", "gt") else "function")
     if len(known) < len(found):
         return None, None
     if layer.op == "mul":
@@ -105,7 +116,7 @@ def _value(layer: Layer, found: tuple[int | None, ...], is_outer: bool) -> tuple
         return (None, Break(layer, "sum", tuple(known))) if unequal else (max(known), None)
     if layer.op in WITH_WEIGHT and layer.bias is not None and known[0] > 0 and not is_outer:
         return None, Break(layer, "bias", (known[0] + 1, 1))
-    return own * known[0] + (layer.op in WITH_WEIGHT), None
+    return own * known[0] + trained * (layer.op in WITH_WEIGHT), None
 
 
 def _of_parameters(graph: LayerGraph) -> dict[str, int | None]:
@@ -115,7 +126,7 @@ def _of_parameters(graph: LayerGraph) -> dict[str, int | None]:
     for layer in reversed(graph.layers):
         here, own = after.get(layer.name, 1), layer_degree(layer)
         for role in ("bias", "weight"):
-            if role in layer.parameters:
+            if role in layer.parameters and not graph.is_frozen(layer):
                 degrees[layer.parameters[role]] = here if own is not None else None
         for name in layer.inputs:
             after[name] = None if here is None or own is None else here * own

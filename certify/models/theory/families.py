@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from certify.models.graph.layers import LayerGraph
 from certify.models.theory.degrees import WITH_WEIGHT
+from certify.models.theory.gates import without_gate
 
 # Names that the theory has; any other sequence of layers is named by its parts.
 NAMES = {
@@ -44,6 +45,10 @@ def _group(family: str, degree: int, widths: list[int]) -> str:
 
 def family_name(graph: LayerGraph) -> str:
     """The name of the kind that one subnetwork is of."""
+    gate, gated = without_gate(graph)
+    if gate is not None:
+        name = family_name(gated)
+        return f"gated {'relu' if name == 'linear' else name}"
     parts = tuple(_SHORT.get(layer.op, layer.op.replace("_", "-")) for layer in graph.layers if layer.op not in SILENT)
     parts = parts[:-1] if parts[-2:] == ("linear", "sum") else parts
     if parts[:1] in (("slice",), ("select",)) and parts[1:] in NAMES:

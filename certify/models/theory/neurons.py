@@ -1,16 +1,19 @@
 """The layers of one subnetwork as an architecture of two weights, where they are one.
 
 [slice] → weight → σ → averages → weight → averages,   or the product of two weights of the inputs, summed
+
+A gate of the inputs may multiply any value of it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 from certify.models.graph.layers import Layer, LayerGraph
 from certify.models.graph.ranks import ranks_of
 from certify.models.theory.degrees import HOMOGENEOUS
+from certify.models.theory.gates import without_gate
 from certify.problem.architecture import (
     Architecture,
     AveragePool,
@@ -60,7 +63,12 @@ def neuron_layers(graph: LayerGraph) -> NeuronLayers | None:
     """
     if len(graph.inputs) != 1:
         return None
-    return _bilinear(graph) or _chain(graph)
+    gate, plain = without_gate(graph)
+    found = _bilinear(plain) or _chain(plain)
+    if found is None or gate is None:
+        return found
+    served = found.architecture.first == Dense() and not found.architecture.between
+    return replace(found, architecture=replace(found.architecture, gate=gate)) if served else None
 
 
 def _bilinear(graph: LayerGraph) -> NeuronLayers | None:

@@ -75,6 +75,9 @@ def of_break(graph: LayerGraph, found: Break) -> Obstacle:
         case "prelu":
             reason = f"{where} is prelu with a trained slope: its two sides have different degrees in the parameters."
             return Obstacle("not-homogeneous", reason, "Use leaky_relu with a fixed slope.")
+        case "gt":
+            reason = f"{where} is a step of what trained weights make; a gate needs fixed weights."
+            return Obstacle("not-homogeneous", reason, "Keep the weights of gates in buffers (register_buffer).")
     reason = f"{where} is {layer.op}, which is not positively homogeneous; the certificate needs φ(aW) = aᵖφ(W)."
     if layer.op in CONTAINED and layer is graph.layers[-1]:
         remedy = f"Save the model without it: the loss {CONTAINED[layer.op]} is that of torch and contains it."
@@ -87,7 +90,8 @@ def without_subnetworks(graph: LayerGraph) -> Obstacle:
     chain = ", ".join(layer.op for layer in graph.layers) or "nothing"
     reason = f"{graph.label}: the layers are ({chain})."
     needed = "certify serves sums of subnetworks with two or more weights, and single linear layers."
-    return Obstacle("unsupported-architecture", reason, needed)
+    fixed = any(graph.is_frozen(layer) for layer in graph.layers)
+    return Obstacle("unsupported-architecture", reason, needed + (HEAD if fixed else ""))
 
 
 def of_degrees(graph: LayerGraph, form: ParallelForm) -> Obstacle | None:
@@ -123,7 +127,7 @@ def without_bound(graph: LayerGraph, form: ParallelForm) -> Obstacle:
     )
     remedy = (
         "Bounds exist for sums of subnetworks of two weight layers, linear or convolutions, with nothing, relu, "
-        "leaky_relu, abs or square between them, and averages after it." + HEAD
+        "leaky_relu, abs or square between them, averages after it, and fixed gates of the inputs." + HEAD
     )
     return Obstacle("no-bound-yet", reason, remedy)
 

@@ -35,6 +35,8 @@ def outside_of(graph: LayerGraph) -> Outside | None:
     values, biases, skips, identities = degrees_of(graph).values, [], [], 0
     for term in terms_of(graph):
         layer, degree = graph.layer(term.node), values[term.node] or 0
+        if layer is not None and graph.is_frozen(layer):
+            return None
         if degree >= 2:
             if layer is not None and layer.bias and not (term.weighted and _keeps_constants(graph, term)):
                 return None

@@ -26,13 +26,15 @@ class Cut:
 
     Attributes:
         graph: layers of one; its parameters are stacked, (r, …).
-        parts: where its parameters lie, by their names in `graph`.
+        parts: where its trained parameters lie, by their names in `graph`.
         width: r.
+        fixed: where its frozen parameters lie; all r have the same values there.
     """
 
     graph: LayerGraph
     parts: Mapping[str, Part]
     width: int
+    fixed: Mapping[str, Part]
 
     @property
     def signature(self) -> object:
@@ -43,7 +45,9 @@ class Cut:
             (x.op, tuple(sorted(x.attributes.items())), tuple(places[name] for name in x.inputs), tuple(x.parameters))
             for x in self.graph.layers
         ]
-        return tuple(layers), tuple(shapes)
+        fixed = (self.graph.parameters[name] for name in self.fixed)
+        values = [b"" if tensor.is_meta else tensor[0].cpu().numpy().tobytes() for tensor in fixed]
+        return tuple(layers), tuple(shapes), tuple(values)
 
 
 @dataclass(slots=True)
@@ -55,11 +59,13 @@ class _Draft:
     alias: dict[str, str]
     layers: list[Layer] = field(default_factory=list)
     parts: dict[str, Part] = field(default_factory=dict)
+    fixed: dict[str, Part] = field(default_factory=dict)
 
     def take(self, layer: Layer, inputs: tuple[str, ...], parts: Mapping[str, Part]) -> None:
         """Add a layer that reads `inputs` of the model, with its parts of the parameters by role."""
         for part in parts.values():
-            self.parts.setdefault(part.parameter, part)
+            held = self.fixed if part.parameter in self.model.frozen else self.parts
+            held.setdefault(part.parameter, part)
         roles = {role: layer.parameters[role] for role in parts}
         self.layers.append(replace(layer, inputs=tuple(self.alias[name] for name in inputs), parameters=roles))
         self.alias[layer.name] = layer.name
@@ -73,7 +79,14 @@ def cut_subnetworks(graph: LayerGraph, term: Term, channels: Channels) -> Iterat
     kept = ancestors(graph, term.node) | set(term.after)
     layers = [layer for layer in graph.layers if layer.name in kept]
     components = np.array(list(dict.fromkeys(labels.tolist())))
-    shapes = np.stack([*_counts(layers, channels, components), *_groups_read(layers, channels, components)], axis=1)
+    shapes = np.stack(
+        [
+            *_counts(layers, channels, components),
+            *_groups_read(layers, channels, components),
+            *_values_frozen(graph, layers, channels, components),
+        ],
+        axis=1,
+    )
     _, kind = np.unique(shapes, axis=0, return_inverse=True)
     for number in dict.fromkeys(kind.ravel().tolist()):
         yield _cut(graph, term, channels, components[kind.ravel() == number])
@@ -106,6 +119,21 @@ def _groups_read(layers: list[Layer], channels: Channels, components: Index) -> 
     return found
 
 
+def _values_frozen(graph: LayerGraph, layers: list[Layer], channels: Channels, components: Index) -> Iterator[Index]:
+    """Of each frozen weight, one number for all subnetworks that have the same values in it."""
+    for layer in (layer for layer in layers if graph.is_frozen(layer)):
+        own, tensors = channels.labels[layer.name], [graph.parameters[name] for name in layer.parameters.values()]
+        if own is None or tensors[0].is_meta:
+            continue
+        order = np.argsort(own, kind="stable")
+        first = np.searchsorted(own[order], components)
+        last = np.searchsorted(own[order], components, side="right")
+        numbers: dict[tuple[bytes, ...], int] = {}
+        rows = (order[start:end] for start, end in zip(first, last, strict=True))
+        values = (tuple(tensor.cpu().numpy()[index].tobytes() for tensor in tensors) for index in rows)
+        yield np.array([numbers.setdefault(value, len(numbers)) for value in values])
+
+
 def _cut(graph: LayerGraph, term: Term, channels: Channels, members: Index) -> Cut:
     draft = _Draft(graph, len(members), {name: name for name in graph.inputs})
     kept, last = ancestors(graph, term.node) | set(term.after), term.node
@@ -122,9 +150,10 @@ def _cut(graph: LayerGraph, term: Term, channels: Channels, members: Index) -> C
             _take(
                 draft, _without_bias(layer) if layer.name == term.node and term.weighted else layer, channels, members
             )
-    parameters = {name: part.of(graph.parameters[name], draft.width) for name, part in draft.parts.items()}
-    needed = _needed(draft.layers)
-    return Cut(replace(graph, layers=needed, parameters=parameters, notes=()), draft.parts, draft.width)
+    parts = {**draft.parts, **draft.fixed}
+    parameters = {name: part.of(graph.parameters[name], draft.width) for name, part in parts.items()}
+    one = replace(graph, layers=_needed(draft.layers), parameters=parameters, notes=())
+    return Cut(one, draft.parts, draft.width, draft.fixed)
 
 
 def _without_bias(layer: Layer) -> Layer:
@@ -135,7 +164,8 @@ def _take(draft: _Draft, layer: Layer, channels: Channels, members: Index) -> No
     """Add a layer's channels of the subnetworks, if they have any."""
     own = channels.labels[layer.name]
     if own is None:
-        draft.take(layer, layer.inputs, {})
+        frozen = {role: name for role, name in layer.parameters.items() if name in draft.model.frozen}
+        draft.take(layer, layer.inputs, {role: Part(name, None, None) for role, name in frozen.items()})
         return
     rows = _indices(own, members)
     if rows.shape[1] == 0:

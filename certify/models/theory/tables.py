@@ -97,7 +97,8 @@ def with_units(graph: LayerGraph) -> tuple[LayerGraph, frozenset[str]]:
             continue
         if layer.weight is not None:
             tensor = graph.weight(layer)
-            units[layer.weight] = tensor.new_zeros(tensor.shape[0], max(len(makers), 1), *tensor.shape[2:])
+            trained = sum(not graph.is_frozen(maker) for maker in makers)
+            units[layer.weight] = tensor.new_zeros(tensor.shape[0], max(trained, 1), *tensor.shape[2:])
         names = [name for maker in makers for name in maker.parameters.values()]
         units |= {name: graph.parameters[name].new_zeros(1, *graph.parameters[name].shape[1:]) for name in names}
     return replace(graph, parameters={**graph.parameters, **units}), frozenset(units)

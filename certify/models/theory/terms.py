@@ -108,10 +108,10 @@ def _share_nothing(graph: LayerGraph, terms: list[Term]) -> bool:
 
 
 def parameters_before(graph: LayerGraph, term: Term) -> set[str]:
-    """Names of the parameters that a term depends on."""
+    """Names of the trained parameters that a term depends on."""
     before = ancestors(graph, term.node)
     layers = [layer for layer in graph.layers if layer.name in before]
-    return {name for layer in layers for name in layer.parameters.values()}
+    return {name for layer in layers for name in layer.parameters.values() if name not in graph.frozen}
 
 
 def ancestors(graph: LayerGraph, node: str) -> set[str]:

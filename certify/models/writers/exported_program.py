@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import keyword
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -30,7 +30,8 @@ def program_bytes(graph: LayerGraph, shape: Sequence[int]) -> bytes:
         UsageError: a parameter has a name that no module of torch can have.
     """
     held = {graph.prefix + name: tensor for name, tensor in graph.parameters.items()}
-    module = fx.GraphModule(_holder(held, graph.label), _calls(graph))
+    frozen = {graph.prefix + name for name in graph.frozen}
+    module = fx.GraphModule(_holder(held, frozen, graph.label), _calls(graph))
     inputs = torch.zeros(2, *shape, dtype=torch.float64)
     stream = io.BytesIO()
     with warnings.catch_warnings():
@@ -47,8 +48,8 @@ def applied(
     return OPERATIONS[op](Operands(values, parameters, attributes))
 
 
-def _holder(parameters: Mapping[str, Tensor], where: str) -> nn.Module:
-    """A module without a forward that holds the parameters under their dotted names."""
+def _holder(parameters: Mapping[str, Tensor], frozen: Collection[str], where: str) -> nn.Module:
+    """A module without a forward that holds the parameters under their dotted names, frozen ones as buffers."""
     root = nn.Module()
     for name, tensor in parameters.items():
         *folders, last = name.split(".")
@@ -58,7 +59,10 @@ def _holder(parameters: Mapping[str, Tensor], where: str) -> nn.Module:
                 if folder not in module._modules:
                     module.add_module(folder, nn.Module())
                 module = module.get_submodule(folder)
-            module.register_parameter(last, nn.Parameter(tensor.cpu()))
+            if name in frozen:
+                module.register_buffer(last, tensor.cpu())
+            else:
+                module.register_parameter(last, nn.Parameter(tensor.cpu()))
         except (KeyError, AttributeError) as error:
             raise UsageError(
                 f"{where}: parameter '{name}' cannot be a parameter of a torch module ({error.args[0]}); name a "

@@ -38,9 +38,13 @@ def network_parameters(graph: LayerGraph, decomposition: Decomposition, network:
 
 
 def _runnable(branch: ModelBranch, units: Tensor) -> Tensor:
-    """The units of one part, (r, …); one of zeros for none of a convolution, which nothing runs without channels."""
-    convolves = isinstance(branch.neuron.architecture.first, Convolution)
-    return units.new_zeros(1, *units.shape[1:]) if convolves and not len(units) else units
+    """The units of one part, (r, …); one of zeros for none where a unit must stay.
+
+    Nothing runs a convolution without channels, and a gate without units would be no part of the model any more.
+    """
+    architecture = branch.neuron.architecture
+    stays = isinstance(architecture.first, Convolution) or architecture.gate is not None
+    return units.new_zeros(1, *units.shape[1:]) if stays and not len(units) else units
 
 
 def _outside(decomposition: Decomposition, network: ParallelNetwork) -> dict[str, Tensor]:

@@ -47,6 +47,7 @@ def form_of(branch: Branch, inputs: Array, dual: Reals, real: Real) -> Form:
     rows = real(neuron.rows(inputs))
     if branch.bias == "penalized":
         rows = with_column(rows, branch.penalty.constant(real))
+    rows = neuron.gated(rows, inputs, real)
     return Form(neuron.averages(rows), neuron.readout.scores(dual, inputs), neuron.activation, branch.free_column)
 
 

@@ -34,6 +34,8 @@ def require_supported(certificate: Certificate) -> None:
 def _bounds_free_bias(branch: Branch) -> bool:
     """Whether 1ᵀA = 0 leaves nothing of a constant in the hidden values, that this version can bound."""
     neuron = branch.neuron
+    if neuron.gate is not None:
+        return False
     if neuron.activation == IDENTITY:
         return not neuron.readout.times_inputs
     return not isinstance(neuron.activation, Square) and neuron.readout.is_plain

@@ -1,10 +1,11 @@
 """The vocabulary of layers, closed, and the order in which the layers of a subnetwork come.
 
-[select]  linear | convolution  [activation]  (average_pool | times_inputs)…  linear | convolution  average_pool…
+[gate] [select]  linear | convolution  [activation]  (average_pool | times_inputs)…  linear | convolution  average_pool…
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +15,8 @@ import numpy as np
 from certify.verify.reals import Array
 from certify.verify.rejection import refuse
 from certify.verify.statement.activations import ACTIVATIONS, IDENTITY, Activation, read_activation
-from certify.verify.statement.fields import flag, integers, listed, section
+from certify.verify.statement.fields import flag, integers, listed, number, section
+from certify.verify.statement.gate import Gate
 from certify.verify.statement.neuron import Neuron
 from certify.verify.statement.readout import Readout
 from certify.verify.statement.windows import (
@@ -30,6 +32,7 @@ from certify.verify.statement.windows import (
 _WINDOW = ("kernel", "stride", "padding")
 # Keys beside `op` of layers other than activations.
 _KEYS = {
+    "gate": ("weights", "bias"),
     "select": ("columns",),
     "linear": (),
     "convolution": (*_WINDOW, "dilation"),
@@ -52,7 +55,10 @@ def read_neuron(value: object, inputs: Grid, place: str) -> Neuron:
     """
     stated = [_layer(entry, place) for entry in listed(value, place)]
     layers = list(stated)
+    gate = _gate(layers.pop(0), math.prod(inputs), place) if _next(layers) == "gate" else None
     taps, grid = _first(layers, inputs, place)
+    if gate is not None and grid:
+        refuse("layers", f"{place}: a gate before a convolution")
     positions = math.prod(grid)
     activation = read_activation(layers.pop(0)) if _next(layers) in ACTIVATIONS else IDENTITY
     averaged, before, times = None, None, False
@@ -66,7 +72,7 @@ def read_neuron(value: object, inputs: Grid, place: str) -> Neuron:
     counts, unit = _read_by_second(layers, before, grid, place)
     wording = ", ".join(_worded(layer) for layer in stated)
     fan_in = math.prod(inputs) if taps is None else taps.shape[1]
-    return Neuron(taps, positions, fan_in, activation, averaged, Readout(counts, unit, times), wording)
+    return Neuron(taps, positions, fan_in, activation, averaged, Readout(counts, unit, times), wording, gate)
 
 
 def _layer(value: object, place: str) -> Layer:
@@ -77,7 +83,17 @@ def _layer(value: object, place: str) -> Layer:
     return section(value, f"{place}, {op}", ("op", *keys))
 
 
+def _gate(layer: Layer, inputs: int, place: str) -> Gate:
+    weights = [number(entry, f"{place}, gate") for entry in listed(layer["weights"], f"{place}, gate")]
+    if len(weights) != inputs:
+        refuse("layers", f"{place}: a gate of {len(weights)} weights, and samples of {inputs}")
+    return Gate(np.array(weights), number(layer["bias"], f"{place}, gate"))
+
+
 def _worded(layer: Layer) -> str:
+    if layer["op"] == "gate":
+        digest = hashlib.sha256(repr((layer["weights"], layer["bias"])).encode()).hexdigest()
+        return f"gate (SHA-256 of weights and bias {digest[:12]}…)"
     values = {key: value for key, value in sorted(layer.items()) if key != "op"}
     shown = (f"{key} {float.fromhex(value) if isinstance(value, str) else value}" for key, value in values.items())
     return f"{layer['op']} ({', '.join(shown)})" if values else str(layer["op"])

@@ -1,6 +1,7 @@
 """What every subnetwork reduces to: rows H gathered from the inputs, an activation, and a readout.
 
-Row (i, p) of H holds what the first weight reads of sample i at position p, and 0 where it reads padding.
+Row (i, p) of H holds what the first weight reads of sample i at position p, and 0 where it reads padding. Under a gate
+the rows of samples that do not pass are 0, a constant for a bias included; since σ(0) = 0, so is what comes of them.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from typing import final
 
 import numpy as np
 
-from certify.verify.reals import Array, Reals
+from certify.verify.reals import Array, Real, Reals
 from certify.verify.statement.activations import Activation
+from certify.verify.statement.gate import Gate
 from certify.verify.statement.readout import Readout
 from certify.verify.statement.windows import Integers, Pooling
 
@@ -30,6 +32,7 @@ class Neuron:
         averaged: average over positions before the hidden value is multiplied by the inputs, or None.
         readout: R.
         wording: the layers in words.
+        gate: of the samples, or None; then there is one position.
     """
 
     taps: Integers | None
@@ -39,6 +42,7 @@ class Neuron:
     averaged: Pooling | None
     readout: Readout
     wording: str
+    gate: Gate | None
 
     @property
     def entries(self) -> int:
@@ -57,6 +61,14 @@ class Neuron:
         padded: Array = np.concatenate([inputs, np.zeros((len(inputs), 1))], 1)
         rows: Array = padded[:, self.taps].reshape(-1, self.fan_in)
         return rows
+
+    def gated(self, rows: Reals, inputs: Array, real: Real) -> Reals:
+        """The rows, (n, h), that pass the gate, and zeros in place of the others.
+
+        Raises:
+            Rejection: for too many samples it is not clear whether they do.
+        """
+        return rows if self.gate is None else rows.only(self.gate.opened(inputs, real)[:, None])
 
     def averages(self, values: Reals) -> Reals:
         """Averages over positions, (n, q), of values (n P, q); the values themselves where there is no averaging."""

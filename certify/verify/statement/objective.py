@@ -37,6 +37,7 @@ def _branch_outputs(certificate: Certificate, index: int, real: Real) -> Reals:
     neuron, inputs = branch.neuron, arrays["X"]
     hidden = real(neuron.rows(inputs)) @ arrays[f"F{index}.0"].T
     hidden = hidden if branch.bias == "absent" else hidden + arrays[f"F{index}.bias"]
+    hidden = neuron.gated(hidden, inputs, real)
     return neuron.readout.outputs(neuron.averages(neuron.activation(hidden)), arrays[f"F{index}.1"], inputs)
 
 

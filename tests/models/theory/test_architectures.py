@@ -95,8 +95,10 @@ def test_every_subnetwork_is_homogeneous_of_its_degree(entry):
 BOUND = [entry for entry in ARCHITECTURES if entry.expected.verdict == "bound" and len(entry.inputs) == 1]
 
 
-def convolves(branch):
-    return isinstance(branch.neuron.architecture.first, Convolution)
+def keeps_a_unit(branch):
+    """A convolution without channels runs nowhere, and a gate without units is gone."""
+    architecture = branch.neuron.architecture
+    return isinstance(architecture.first, Convolution) or architecture.gate is not None
 
 
 def objective_of(entry):
@@ -146,8 +148,8 @@ def test_a_network_without_subnetworks_is_written_and_read_again(entry):
     empty = ParallelNetwork(objective.empty_stacks(), network.coefficients)
     graph = replace(found.layout.graph, parameters=network_parameters(found.layout.graph, found, empty))
     again = decompose(graph, found.conventions, found.charge)
-    # A convolution without channels runs nowhere; one of zeros computes, and is penalized by, nothing.
-    assert again.network.widths == tuple(int(convolves(branch)) for branch in found.branches)
+    # A unit of zeros computes, and is penalized by, nothing.
+    assert again.network.widths == tuple(int(keeps_a_unit(branch)) for branch in found.branches)
     close(objective.forward(again.on(*entry.inputs).network), objective.forward(empty))
 
 
@@ -156,7 +158,8 @@ def test_the_penalty_of_branches_and_outside_is_weight_decay_on_all_parameters(e
     found, objective, network = objective_of(entry)
     if not isinstance(found.charge, Decays):
         pytest.skip("under a product of norms")
-    total = sum(float((tensor**2).sum()) for tensor in found.layout.graph.parameters.values())
+    graph = found.layout.graph
+    total = sum(float((t**2).sum()) for name, t in graph.parameters.items() if name not in graph.frozen)
     assert objective.penalty(network) == pytest.approx(0.05 * total, rel=1e-13)
 
 

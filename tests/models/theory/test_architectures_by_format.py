@@ -35,12 +35,13 @@ def saved_module(module, inputs, path):
 WRITERS = {"pt2": saved_program, "onnx": saved_onnx, "pt": saved_module}
 
 # What torch's exporter to ONNX writes otherwise: Gelu and LayerNorm as Erf and means, a BatchNorm without weights as
-# constants, slices and reshapes by computed shapes.
+# constants, slices and reshapes by computed shapes. Nor does a file say which initializers are not trained.
 OTHERWISE_IN_ONNX = {
     "two-layer-gelu": "unknown-layer",
     "layer-norm-inside": "unknown-layer",
     "neural-additive": "unknown-layer",
     "two-layer-relu-of-flattened-inputs": "deep-bias",
+    "gated-relu": "unknown-layer",
 }
 UNREADABLE_IN_ONNX = {"factorization-with-batch-norms"}
 # Its slope is a float32 in ONNX.
