@@ -7,9 +7,9 @@ FLINT's arbitrary-precision balls. Every operation encloses the exact result; co
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias, final
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from certify.verify.proofs.proof import Proof
 
 Array = npt.NDArray[np.float64]
+Arrays = Mapping[str, npt.NDArray[Any]]
 Mask = npt.NDArray[np.bool_]
 Number: TypeAlias = "Reals | Array | float"
 Real: TypeAlias = "Callable[[npt.ArrayLike], Reals]"
@@ -42,8 +43,7 @@ class Reals(ABC):
 
     @property
     @abstractmethod
-    def shape(self) -> tuple[int, ...]:
-        """Extents."""
+    def shape(self) -> tuple[int, ...]: ...
 
     @property
     @abstractmethod
@@ -65,14 +65,19 @@ class Reals(ABC):
     def is_zero(self) -> Mask:
         """Which entries are known to be exactly 0."""
 
-    @property
     @abstractmethod
-    def T(self) -> Reals:  # noqa: N802
-        """Transpose."""
+    def _moved(self, move: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]) -> Self:
+        """The entries in another order or shape, some left out or repeated."""
 
-    @abstractmethod
-    def __getitem__(self, index: Any) -> Reals:  # noqa: ANN401
-        ...
+    @property
+    def T(self) -> Self:  # noqa: N802
+        return self._moved(np.transpose)
+
+    def __getitem__(self, index: Any) -> Self:  # noqa: ANN401
+        return self._moved(lambda values: values[index])
+
+    def reshape(self, *shape: int) -> Self:
+        return self._moved(lambda values: values.reshape(shape))
 
     @abstractmethod
     def __neg__(self) -> Reals: ...
@@ -105,24 +110,17 @@ class Reals(ABC):
         """Exact zero where the mask is False."""
 
     @abstractmethod
-    def reshape(self, *shape: int) -> Reals:
-        """The same entries in another shape."""
+    def absolute(self) -> Reals: ...
 
     @abstractmethod
-    def absolute(self) -> Reals:
-        """|x|."""
-
-    @abstractmethod
-    def maximum(self, other: Number) -> Reals:
-        """max(x, y)."""
+    def maximum(self, other: Number) -> Reals: ...
 
     @abstractmethod
     def square_root(self) -> Reals:
         """√x of quantities known to be nonnegative."""
 
     @abstractmethod
-    def exponential(self) -> Reals:
-        """Exp x."""
+    def exponential(self) -> Reals: ...
 
     @abstractmethod
     def logarithm(self) -> Reals:

@@ -12,10 +12,11 @@ from certify.verify.container import read_container
 from certify.verify.floating_point import FLOATING_POINT
 from certify.verify.links.data_link import require_data
 from certify.verify.links.model_link import require_model
-from certify.verify.measure import Ends, changed_polars, ends_of, shown_polars
+from certify.verify.measure import Interval, changed_polars, ends_of, shown_polars
 from certify.verify.reals import Arithmetic
 from certify.verify.rejection import Rejection, require
 from certify.verify.statement.certificate import Certificate, read_certificate
+from certify.verify.statement.dual_point import DualPoint
 
 LINKED_TO_NOTHING = "only the claim about the arrays inside the certificate was checked, not where they came from"
 
@@ -56,8 +57,8 @@ class Verdict:
     message: str = ""
     upper: float | None = None
     lower: float | None = None
-    objective: tuple[float, float] | None = None
-    dual_value: tuple[float, float] | None = None
+    objective: Interval | None = None
+    dual_value: Interval | None = None
     polar_upper: tuple[float, ...] | None = None
     certified: bool = False
     tolerance: tuple[float, float] | None = None
@@ -81,10 +82,7 @@ class Verdict:
 
 
 def verify_bytes(
-    data: bytes,
-    model: bytes | None = None,
-    files: tuple[bytes, ...] = (),
-    arithmetic: Arithmetic = FLOATING_POINT,
+    data: bytes, model: bytes | None = None, files: tuple[bytes, ...] = (), arithmetic: Arithmetic = FLOATING_POINT
 ) -> Verdict:
     """Check a certificate.
 
@@ -105,7 +103,7 @@ def verify_bytes(
             upper=certificate.upper,
             lower=certificate.lower,
             tolerance=(problem.relative, problem.absolute),
-            kind=certificate.kind,
+            kind=", ".join(proof.kind for proof in certificate.proofs),
             failure_probability=certificate.failure_probability,
             problem=problem.describe(*certificate.arrays["Y"].shape),
             arithmetic=arithmetic.name,
@@ -121,12 +119,12 @@ def _checked(
     linked_to: tuple[bytes | None, tuple[bytes, ...]],
 ) -> Verdict:
     try:
-        ends = ends_of(certificate, arithmetic)
-        verdict = replace(verdict, objective=ends.objective, dual_value=ends.dual_value)
+        objective, dual_value, point = ends_of(certificate, arithmetic)
+        verdict = replace(verdict, objective=objective, dual_value=dual_value)
         proven = shown_polars(certificate, arithmetic)
         verdict = replace(verdict, polar_upper=tuple(proven))
-        _require_polars(certificate, proven, ends, arithmetic)
-        _require_claim(certificate, ends)
+        _require_polars(certificate, proven, point, arithmetic)
+        _require_claim(certificate, objective[1], dual_value[0])
         model, files = linked_to
         if model is not None:
             require_model(certificate, model)
@@ -136,31 +134,27 @@ def _checked(
             verdict = replace(verdict, data_linked=True)
     except Rejection as found:
         return _failed(verdict, found)
-    linked = verdict.model_linked and verdict.data_linked
-    notes = [] if linked else [LINKED_TO_NOTHING]
+    notes = [] if verdict.model_linked and verdict.data_linked else [LINKED_TO_NOTHING]
     notes += [] if certificate.problem.features is None else [FEATURES_NOT_COMPARED]
     notes += [OFFSET_NOT_COMPARED] if certificate.problem.offset == "array" else []
     return replace(verdict, status="valid", certified=certificate.within_tolerance, message="; ".join(notes))
 
 
-def _require_polars(certificate: Certificate, proven: list[float], ends: Ends, arithmetic: Arithmetic) -> None:
+def _require_polars(certificate: Certificate, proven: list[float], point: DualPoint, arithmetic: Arithmetic) -> None:
     """Each proof shows its claim, and s A' satisfies the polar constraint of its branch."""
     for proof, shown in zip(certificate.proofs, proven, strict=True):
         fits = 0 <= shown <= proof.upper
         require(fits, "polar", f"'{proof.kind}' shows the polar ≤ {shown!r}, the claim is {proof.upper!r}")
-    changed = changed_polars(certificate, ends.point, arithmetic)
+    changed = changed_polars(certificate, point, arithmetic)
     for branch, (_, scaled) in zip(certificate.problem.branches, changed, strict=True):
         strength = branch.penalty.strength(arithmetic.real)
         require(scaled <= strength, "polar-scale", f"s Ω° ≤ {scaled!r}, needs λ ≥ {strength!r}")
 
 
-def _require_claim(certificate: Certificate, ends: Ends) -> None:
-    """The claim is no better than the numbers, and the numbers do not refute each other."""
-    top, bottom = ends.objective[1], ends.dual_value[0]
-    possible = not top < bottom
-    require(
-        possible, "objective-below-bound", f"the network's objective is at most {top!r}, below the bound {bottom!r}"
-    )
+def _require_claim(certificate: Certificate, top: float, bottom: float) -> None:
+    """The claim is no better than the proven ends, and these do not refute each other."""
+    message = f"the network's objective is at most {top!r}, below the bound {bottom!r}"
+    require(not top < bottom, "objective-below-bound", message)
     require(top <= certificate.upper, "objective", f"is up to {top!r}, the claim is {certificate.upper!r}")
     require(certificate.lower <= bottom, "dual-value", f"is from {bottom!r}, the claim is {certificate.lower!r}")
 

@@ -31,11 +31,7 @@ class Balls(Reals):
     __slots__ = ("values",)
 
     def __init__(self, values: Objects | arb) -> None:
-        if isinstance(values, np.ndarray):
-            self.values: Objects = values
-        else:
-            self.values = np.empty((), object)
-            self.values[()] = values
+        self.values: Objects = np.asarray(values, object)
 
     @staticmethod
     def of(values: npt.ArrayLike) -> Balls:
@@ -67,12 +63,8 @@ class Balls(Reals):
     def is_zero(self) -> Mask:
         return self._floats(lambda x: float(x.is_zero())) > 0
 
-    @property
-    def T(self) -> Balls:  # noqa: N802
-        return Balls(self.values.T)
-
-    def __getitem__(self, index: Any) -> Balls:  # noqa: ANN401
-        found = self.values[index]
+    def _moved(self, move: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]) -> Balls:
+        found = move(self.values)
         require_small(np.size(found))
         return Balls(found)
 
@@ -106,9 +98,6 @@ class Balls(Reals):
 
     def only(self, mask: Mask) -> Balls:
         return Balls(np.where(mask, self.values, Balls(ZERO).values))
-
-    def reshape(self, *shape: int) -> Balls:
-        return Balls(self.values.reshape(shape))
 
     def absolute(self) -> Balls:
         return Balls(abs(self.values))
