@@ -43,13 +43,7 @@ class MeasuredPolar:
 @final
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What the checker finds.
-
-    Attributes:
-        objective: proven interval of the network's objective.
-        dual_value: proven interval of the dual value at s A'.
-        polars: of every branch.
-    """
+    """Proven intervals of the network's objective and of the dual value at s A', and the polar of every branch."""
 
     objective: Interval
     dual_value: Interval
@@ -59,13 +53,9 @@ class Measured:
 def measure(
     header: Mapping[str, Any], arrays: Arrays, arithmetic: Arithmetic = FLOATING_POINT, *, proofs: bool = True
 ) -> Measured:
-    """The numbers of a certificate whose claim is still to be settled; its claim is not looked at.
+    """The numbers of a certificate whose claim is still to be settled; the proofs of the polars run if asked for.
 
-    Args:
-        header: as in the file; the table of arrays in it is not looked at.
-        arrays: by name.
-        arithmetic: `floating-point` or `exact`.
-        proofs: whether to run the proofs of the polars, too.
+    Neither the claim nor the table of arrays in the header is looked at.
 
     Raises:
         Rejection: what it says is no certificate, or its dual point is not feasible.

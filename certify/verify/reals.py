@@ -47,13 +47,11 @@ class Reals(ABC):
 
     @property
     @abstractmethod
-    def low(self) -> Array:
-        """Lower bounds."""
+    def low(self) -> Array: ...
 
     @property
     @abstractmethod
-    def high(self) -> Array:
-        """Upper bounds."""
+    def high(self) -> Array: ...
 
     @property
     @abstractmethod
@@ -135,8 +133,8 @@ class Reals(ABC):
         """X log x of quantities known to be nonnegative, 0 log 0 = 0."""
 
     def row_norms(self) -> Reals:
-        """Euclidean norm of each row."""
-        return (self * self).sum(1).square_root()
+        """Euclidean norms along the last axis."""
+        return (self * self).sum(-1).square_root()
 
 
 @final
@@ -161,8 +159,7 @@ class Arithmetic:
 
     def dominates(self, level: Reals, matrix: Reals) -> bool:
         """Whether t I − M is proven positive semidefinite, for t and symmetric M (n, n)."""
-        identity: Array = np.eye(matrix.shape[0])
-        return self.proves_semidefinite(level * identity - matrix)
+        return self.proves_semidefinite(level * np.eye(matrix.shape[0]) - matrix)
 
 
 def sums_to_zero(values: Sequence[float]) -> bool:

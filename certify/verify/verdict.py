@@ -35,7 +35,6 @@ class Verdict:
     Attributes:
         status: `valid`; `invalid`: a rule does not hold; `refused`: not a certificate.
         rule: name of the rule that does not hold, or empty.
-        message: why, with numbers.
         upper: claimed bound on the objective.
         lower: claimed bound on the optimum over all widths.
         objective: proven interval of the network's objective.
@@ -43,9 +42,7 @@ class Verdict:
         polar_upper: bound on the polar of each branch that its proof shows; +inf where it shows none.
         certified: whether valid and a − b is within the tolerance of the certificate.
         tolerance: largest a − b that the certificate calls optimal, relative and absolute.
-        kind: of the proofs.
         failure_probability: bound on the probability that this check accepts a false claim; None if it is not random.
-        problem: the problem that the claim is about, in words.
         model_linked: whether the weights were compared with the model file.
         data_linked: whether the data were compared with the data file.
         arithmetic: `floating-point`, rounding counted, or `exact`, integers and balls.
@@ -109,14 +106,11 @@ def verify_bytes(
             arithmetic=arithmetic.name,
             features=problem.features,
         )
-        return _checked(certificate, verdict, arithmetic, (model, files))
+        return _checked(certificate, verdict, arithmetic, model, files)
 
 
 def _checked(
-    certificate: Certificate,
-    verdict: Verdict,
-    arithmetic: Arithmetic,
-    linked_to: tuple[bytes | None, tuple[bytes, ...]],
+    certificate: Certificate, verdict: Verdict, arithmetic: Arithmetic, model: bytes | None, files: tuple[bytes, ...]
 ) -> Verdict:
     try:
         objective, dual_value, point = ends_of(certificate, arithmetic)
@@ -125,7 +119,6 @@ def _checked(
         verdict = replace(verdict, polar_upper=tuple(proven))
         _require_polars(certificate, proven, point, arithmetic)
         _require_claim(certificate, objective[1], dual_value[0])
-        model, files = linked_to
         if model is not None:
             require_model(certificate, model)
             verdict = replace(verdict, model_linked=True)

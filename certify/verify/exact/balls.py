@@ -37,7 +37,7 @@ class Balls(Reals):
     def of(values: npt.ArrayLike) -> Balls:
         floats = np.asarray(values, np.float64)
         require_small(floats.size)
-        return Balls(_objects([arb(value) for value in floats.ravel().tolist()], floats.shape))
+        return Balls(objects([arb(value) for value in floats.ravel().tolist()], floats.shape))
 
     @staticmethod
     def joined(parts: Sequence[Reals], axis: int) -> Balls:
@@ -88,7 +88,7 @@ class Balls(Reals):
         if m * k * n > LARGEST_PRODUCT:
             refuse("too-large-for-exact", f"a product of {m} × {k} and {k} × {n}; check without --exact")
         require_small(m * n)
-        return Balls(_objects((matrix(self.values) * matrix(other.values)).entries(), (m, n)))
+        return Balls(objects((matrix(self.values) * matrix(other.values)).entries(), (m, n)))
 
     def sum(self, axis: int | None = None) -> Balls:
         return Balls(np.add.reduce(self.values, axis=axis, initial=ZERO))
@@ -152,10 +152,9 @@ def require_small(entries: int) -> None:
         refuse("too-large-for-exact", f"an array of {entries} numbers, at most {LARGEST_ARRAY}; check without --exact")
 
 
-def _objects(values: list[arb], shape: tuple[int, ...]) -> Objects:
-    found = np.empty(len(values), object)
-    found[:] = values
-    return found.reshape(shape)
+def objects(values: list[arb], shape: tuple[int, ...]) -> Objects:
+    """Entries in row-major order as an array."""
+    return np.array(values, object).reshape(shape)
 
 
 def _float_below(x: arb) -> float:

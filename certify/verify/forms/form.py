@@ -35,14 +35,7 @@ class Form:
 
 
 def form_of(branch: Branch, inputs: Array, dual: Reals, real: Real) -> Form:
-    """The form of the polar of a branch at −A.
-
-    Args:
-        branch: it.
-        inputs: X, (n, d).
-        dual: A, (n, c).
-        real: the arithmetic.
-    """
+    """The form of the polar of a branch at −A, from X (n, d) and A (n, c)."""
     neuron = branch.neuron
     rows = real(neuron.rows(inputs))
     if branch.bias == "penalized":

@@ -58,12 +58,10 @@ def identical(one: npt.NDArray[Any] | None, other: npt.NDArray[Any] | None) -> b
 
 
 def _read(files: tuple[bytes, ...], names: Mapping[str, Any]) -> dict[str, Any]:
-    data = files[0]
+    data, chosen = files[0], {role: names[role] for role in ROLES if names[role] is not None}
     if data.startswith(b"\x93NUMPY"):
-        given = [role for role in ROLES if names[role] is not None]
         loaded = [np.load(io.BytesIO(file), allow_pickle=False) for file in files]
-        return dict(zip(given, loaded, strict=True))
-    chosen = {role: names[role] for role in ROLES if names[role] is not None}
+        return dict(zip(chosen, loaded, strict=True))
     if data.startswith(b"PK"):
         opened_archive(data, "data").close()
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:

@@ -109,11 +109,8 @@ class _Reader(pickle.Unpickler):
         flat = _decoded(self._archive.read(f"{self._folder}data/{storage.key}"), storage.item)
         if math.prod(size) > flat.size:
             refuse("model-file", "a tensor is larger than its storage")
-        places = np.full(size, int(offset))
-        for axis, (extent, step) in enumerate(zip(size, stride, strict=True)):
-            shape = [1] * len(size)
-            shape[axis] = extent
-            places = places + (np.arange(extent) * int(step)).reshape(shape)
+        steps = zip(np.indices(size, sparse=True), stride, strict=True)
+        places = sum((index * int(step) for index, step in steps), np.full(size, int(offset)))
         if places.size and (int(places.min()) < 0 or int(places.max()) >= flat.size):
             refuse("model-file", "a tensor reaches beyond its storage")
         tensor: Array = flat[places].astype(np.float64)

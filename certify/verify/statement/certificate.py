@@ -54,15 +54,12 @@ class Certificate:
     """A well-formed certificate; nothing about it has been checked yet.
 
     Attributes:
-        problem: what the claim is about.
         upper: claimed: the network's objective is at most this.
         lower: claimed: no network of any width has a smaller objective.
         failure_probability: with which a checker may accept a false claim; None for proofs without randomness.
         dual_scale: s; the dual point is the real matrix s A.
         proofs: of the polars, one for each branch.
-        model_sha256: of the model file.
         parameters: how each parameter is put together from the model file, or None.
-        arrays: all arrays by name.
     """
 
     problem: Problem

@@ -12,12 +12,15 @@ from typing import Any, final
 
 import numpy as np
 
-from certify.verify.enclosure import Enclosure
 from certify.verify.reals import Array, Mask, Real, Reals
 from certify.verify.rejection import require
 from certify.verify.statement.certificate import Certificate
 
 Terms = Callable[[Reals, Array, Reals], Reals]
+
+
+def _unlimited(low: bool, high: bool) -> Callable[[Array], tuple[Mask, Mask]]:
+    return lambda y: (np.full(y.shape, low), np.full(y.shape, high))
 
 
 @final
@@ -38,16 +41,12 @@ class Loss:
     value: Terms
     conjugate: Terms
     domain: Callable[[Reals], tuple[Reals, Reals]]
-    unlimited: Callable[[Array], tuple[Mask, Mask]]
+    unlimited: Callable[[Array], tuple[Mask, Mask]] = _unlimited(False, False)
     couples: bool = False
 
 
 def _ends(low: float, high: float) -> Callable[[Reals], tuple[Reals, Reals]]:
     return lambda y: (y.of(np.full(y.shape, low)), y.of(np.full(y.shape, high)))
-
-
-def _unlimited(low: bool, high: bool) -> Callable[[Array], tuple[Mask, Mask]]:
-    return lambda y: (np.full(y.shape, low), np.full(y.shape, high))
 
 
 def _huber(z: Reals, y: Array, omega: Reals) -> Reals:
@@ -104,21 +103,18 @@ LOSSES = {
         value=_huber,
         conjugate=lambda dual, y, omega: dual * dual / (omega * 2.0) + dual * y,
         domain=_ends(1.0, 1.0),
-        unlimited=_unlimited(False, False),
     ),
     "binary-cross-entropy": Loss(
         targets=lambda y: (y >= 0) & (y <= 1),
         value=lambda z, y, omega: omega * (z.softplus() - z * y),
         conjugate=lambda dual, y, omega: _binary_entropy(dual + omega * y, omega),
         domain=lambda y: (y, -y + 1.0),
-        unlimited=_unlimited(False, False),
     ),
     "soft-margin": Loss(
         targets=_signs,
         value=lambda z, y, omega: omega * (-(z * y)).softplus(),
         conjugate=lambda dual, y, omega: _binary_entropy(-(dual * y), omega),
         domain=lambda y: (y.maximum(0.0), (-y).maximum(0.0)),
-        unlimited=_unlimited(False, False),
     ),
     "squared-hinge": Loss(
         targets=_signs,
@@ -183,7 +179,7 @@ class BoundLoss:
         require(bool(inside.all()), "dual-domain", f"s A leaves the domain of the conjugate loss in {found}")
 
 
-def bind_loss(certificate: Certificate, real: Real = Enclosure) -> BoundLoss:
+def bind_loss(certificate: Certificate, real: Real) -> BoundLoss:
     """The loss of a certificate, ω = observed · scale / denominator · sample weight.
 
     Raises:
