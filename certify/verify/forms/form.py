@@ -19,14 +19,7 @@ from certify.verify.statement.problem import Branch
 @final
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A maximization.
-
-    Attributes:
-        rows: H, (N, h).
-        scores: S, (N, m).
-        activation: σ.
-        free: whether a constant 1 outside the norm stands beside the rows.
-    """
+    """Rows H (N, h), scores S (N, m), σ, and whether a constant 1 outside the norm stands beside the rows."""
 
     rows: Reals
     scores: Reals

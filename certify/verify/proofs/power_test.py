@@ -51,13 +51,9 @@ MOST_RUNS = 3
 @final
 @dataclass(frozen=True, slots=True)
 class PowerTest:
-    """What a test of one matrix will do; fixed before any random number is drawn.
+    """What a test of one matrix will do, by G, c, R and k; fixed before any random number is drawn.
 
-    Attributes:
-        matrix: G, (m, N), N ≤ m, largest entry in [1/2, 1).
-        factor: c.
-        length: R.
-        degree: k.
+    G (m, N) has N ≤ m, and its largest entry is in [1/2, 1).
     """
 
     matrix: Array
