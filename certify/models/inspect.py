@@ -14,8 +14,7 @@ from certify.errors import UsageError
 from certify.models.graph.layers import Layer, LayerGraph
 from certify.models.lowering.listed_layers import bare_graph
 from certify.models.lowering.live_module import graph_of_module
-from certify.models.model_file import layered
-from certify.models.model_shapes import read_model_shapes
+from certify.models.model_file import layered, read_model_file
 from certify.models.readers.weight_file import WeightFile
 from certify.models.spec.layer_list import parse_layers
 from certify.models.theory.degrees import layer_degree
@@ -138,7 +137,7 @@ def inspect_model(
     """
     if isinstance(model, torch.nn.Module):
         return inspection_of(graph_of_module(model, layers, inputs))
-    found = read_model_shapes(Path(model))
+    found = read_model_file(Path(model), values=False)
     try:
         return inspection_of(layered(found, None if layers is None else parse_layers(layers)))
     except UsageError as error:

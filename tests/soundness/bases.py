@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from certify.bounds.rows.relaxations.relu_surrogate import first_order, joint_surrogate
 
 from certify.bounds.ladder import scaled, trivial_bound
 from certify.bounds.polar import PolarTask
-from certify.bounds.rows.relaxations.relu_surrogate import first_order, joint_surrogate
 from certify.models.loading import Problem
 from certify.problem.dual import feasible_dual
 from certify.workflows.certificate_of import settled_certificate

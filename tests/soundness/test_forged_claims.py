@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from certify.verify.certificate import KINDS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from certify.verify import verify_bytes
-from certify.verify.certificate import KINDS
 from certify.verify.exact import verify_bytes_exactly
 
 from ..verify.cases import packed, unpacked

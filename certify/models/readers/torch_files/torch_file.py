@@ -79,11 +79,6 @@ def looks_like_torch_zip(members: Collection[str]) -> bool:
     return named and not any(name.endswith(".npy") for name in members)
 
 
-def looks_like_pickle(file: InputFile) -> bool:
-    """Whether the content is a pickle, as of torch before its zip format."""
-    return file.head.startswith(b"\x80")
-
-
 def read_torch_zip(archive: Archive, read: ReadTensors = read_tensors) -> TorchContent:
     """What a zip archive of torch holds.
 
