@@ -10,7 +10,7 @@ from torch import nn
 
 from certify.bounds.costs import expected_bounds
 from certify.bounds.methods import METHODS
-from certify.models.model_shapes import SMALL
+from certify.models.model_file import SMALL
 
 
 @pytest.fixture(autouse=True)
