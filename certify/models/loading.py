@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from certify.errors import CertifyError
 from certify.models.blank_model import blank_weights
 from certify.models.data.arrays import Arrays, arrays_from
 from certify.models.data.data_file import load_arrays
@@ -207,8 +208,12 @@ class Problem:
         digest, count = digest_of(parameters), self.graph.trained_scalars(parameters)
         source = replace(self.source, model_path=None, model_sha256=digest, width=network.width, parameters=count)
         graph = replace(self.graph, parameters=parameters, path=None, sha256=digest)
-        after = replace(decompose(graph, self.decomposition.conventions, self.decomposition.charge), network=network)
-        return replace(self, network=network, source=source, graph=graph, decomposition=after)
+        before = self.decomposition
+        after = decompose(graph, before.conventions, before.charge).on(self.inputs)
+        if len(after.branches) != len(before.branches):
+            raise CertifyError(f"{graph.label}: other branches at another width; please report")
+        found = replace(after, network=network)
+        return replace(self, network=network, source=source, graph=graph, decomposition=found)
 
     @classmethod
     def _assembled(cls, spec: ProblemSpec, model: JudgedModel, data: Arrays, device: torch.device) -> Self:
