@@ -57,7 +57,7 @@ def test_too_large_a_certificate_is_refused_and_never_called_valid(certify, fold
     """4,097 samples and as many hidden units: 17 million numbers, which floats hold easily."""
     case = make_case("linear", "mse", outputs=1, samples=4097)
     header, arrays = unpacked(settled_certificate(case.problem, case.bound("zero")).data)
-    arrays["W1"], arrays["W2"] = np.zeros((4097, 3)), np.zeros((1, 4097))
+    arrays["F0.0"], arrays["F0.1"] = np.zeros((4097, 3)), np.zeros((4097, 1))
     header["claim"]["upper"] = (1e6).hex()
     (folder / "large.cert").write_bytes(packed(header, arrays))
     assert certify("verify", "large.cert").code == 0
