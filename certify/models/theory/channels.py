@@ -2,8 +2,8 @@
 
 Every output channel of a weighted layer is an atom that owns its row of the weight and of the bias. A weight joins an
 output channel with the input channels that it multiplies (with those of its group in a convolution; where a weight
-has zeros, only with the others). Atoms that are joined, however indirectly, are in one subnetwork. Frozen weights of the
-inputs own nothing; where a product takes their outputs as gates, one for each channel, each goes with its channel.
+has zeros, only with the others). Atoms that are joined, however indirectly, are in one subnetwork. Frozen weights of
+the inputs own nothing; where a product takes their outputs as gates, one for each channel, each goes with its channel.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The vocabulary of layers, closed, and the order in which the layers of a subnetwork come.
 
-[gate]  [select]  linear | convolution  [activation]  (average_pool | times_inputs)…  linear | convolution  average_pool…
+[gate] [select]  linear | convolution  [activation]  (average_pool | times_inputs)…  linear | convolution  average_pool…
 """
 
 from __future__ import annotations
