@@ -1,6 +1,7 @@
 """The objective of a problem file, from the files alone and in plain torch: shares no code with certify."""
 
 import csv
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
@@ -16,17 +17,25 @@ LOSSES = {
     "cross-entropy": functional.cross_entropy,
     "binary-cross-entropy": functional.binary_cross_entropy_with_logits,
 }
-ACTIVATIONS = {"relu": torch.relu, "square": torch.square, "sigmoid": torch.sigmoid}
+ACTIVATIONS = {"relu": torch.relu, "abs": torch.abs, "square": torch.square, "sigmoid": torch.sigmoid}
 
 
 def objective_of_file(problem_file, model_file=None):
     """Loss plus penalty, read off the problem file; `model_file` replaces the model that it names."""
     folder = Path(problem_file).parent
     problem = yaml.safe_load(Path(problem_file).read_text(encoding="utf-8"))
-    weights = read_weights(model_file or folder / problem["model"]["path"])
+    path = Path(model_file or folder / problem["model"]["path"])
     inputs, targets, observed = read_data(folder, problem["data"])
-    outputs = forward(weights, problem["model"]["layers"], inputs)
-    return loss_of(problem["loss"], outputs, targets, observed) + penalty_of(problem, weights)
+    if path.suffix == ".pt2":
+        module = torch.export.load(path).module()
+        weights = {name: parameter.detach() for name, parameter in module.named_parameters()}
+        outputs = module(inputs).detach()
+        penalty = decay_of(weights, problem["penalty"]["weight_decay"])
+    else:
+        weights = read_weights(path)
+        outputs = forward(weights, problem["model"]["layers"], inputs)
+        penalty = penalty_of(problem, weights)
+    return loss_of(problem["loss"], outputs, targets, observed) + penalty
 
 
 def read_weights(path):
@@ -59,6 +68,8 @@ def forward(weights, layers, inputs):
     for layer in layers:
         if isinstance(layer, dict) and "skip" in layer:  # unpenalized in the fixtures, and last
             hidden = hidden + functional.linear(inputs, weights[f"{layer['skip']}.weight"])
+        elif isinstance(layer, dict) and "leaky_relu" in layer:
+            hidden = functional.leaky_relu(hidden, layer["leaky_relu"])
         elif isinstance(layer, dict):
             name = layer["linear"]
             hidden = functional.linear(hidden, weights[f"{name}.weight"], weights.get(f"{name}.bias"))
@@ -75,9 +86,18 @@ def loss_of(section, outputs, targets, observed):
     return section["scale"] * float(LOSSES[section["name"]](outputs, targets, reduction=section["reduction"]))
 
 
+def decay_of(weights, decay):
+    """The sum of wd/2 |p|² over all parameters, with one wd for all or the first that matches the name."""
+    rule = decay if isinstance(decay, dict) else {"*": decay}
+    strengths = {name: next(rule[pattern] for pattern in rule if fnmatchcase(name, pattern)) for name in weights}
+    return sum(strength / 2 * float(weights[name].square().sum()) for name, strength in strengths.items())
+
+
 def penalty_of(problem, weights):
     first, *_, second = [layer["linear"] for layer in problem["model"]["layers"] if "linear" in layer]
     biases, penalty = problem["biases"], problem["penalty"]
+    if isinstance(penalty.get("weight_decay"), dict):
+        return decay_of(weights, penalty["weight_decay"])
     if problem.get("scope") == "head":  # in the fixtures, the last layer with its bias
         squares = weights[f"{second}.weight"].square().sum() + weights[f"{second}.bias"].square().sum()
         return penalty["weight_decay"] / 2 * float(squares)

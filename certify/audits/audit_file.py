@@ -185,11 +185,6 @@ class AuditDocument:
     top: AuditFile
 
     @property
-    def path(self) -> Path:
-        """The file."""
-        return self.document.path
-
-    @property
     def folder(self) -> Path:
         """What paths in the file are relative to."""
         return self.document.path.parent

@@ -17,13 +17,7 @@ RESULTS = "results.jsonl"
 @final
 @dataclass(frozen=True, slots=True)
 class CachePlace:
-    """Where the cache is.
-
-    Attributes:
-        results: the results file.
-        certificates: folder of the certificates, each named by its SHA-256.
-        digests: what is remembered of files.
-    """
+    """Where the cache is: the results file, a folder of certificates named by their SHA-256, and digests of files."""
 
     results: Path
     certificates: Path

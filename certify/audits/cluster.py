@@ -12,16 +12,13 @@ import os
 import queue
 import secrets
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from types import TracebackType
+from dataclasses import replace
 from typing import Any, Self, final
 
 from distributed import Client, Event, Future, WorkerPlugin, get_worker
 
-from certify.audits.job_folder import certificate_in
-from certify.audits.workers import Job, Workers
-from certify.errors import CertifyError, ExitCode, RefusedError, UsageError
+from certify.audits.workers import Ended, Job, Workers
+from certify.errors import CertifyError, UsageError
 from certify.version import __version__
 
 PLUGIN = "certify-audit"
@@ -32,24 +29,6 @@ CONNECT_SECONDS = 10
 PAUSE_SECONDS = 0.02
 # How often a worker looks whether the audit was ended.
 LOOK_SECONDS = 0.5
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class RemoteEnd:
-    """How a job on the cluster ended.
-
-    Attributes:
-        id: of the job.
-        outcome: what its function returned, or the error that stands for it.
-        certificate: the file of that name which it left, or None.
-        seconds: wall clock of its process.
-    """
-
-    id: int
-    outcome: Mapping[str, Any] | CertifyError
-    certificate: bytes | None
-    seconds: float
 
 
 @final
@@ -71,7 +50,7 @@ class ServerPlugin(WorkerPlugin):  # type: ignore[misc]
         """Called by dask on the worker."""
         with contextlib.suppress(queue.Empty):
             while True:
-                self.idle.get_nowait().__exit__(None, None, None)
+                self.idle.get_nowait().__exit__()
 
     def take(self) -> Workers:
         """A fork server that nobody uses."""
@@ -117,9 +96,7 @@ class Cluster:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         with contextlib.suppress(OSError):
             self._stop.set()
             self._client.cancel(list(self._jobs.values()), force=True)
@@ -135,15 +112,11 @@ class Cluster:
         """Send a job; returns its id."""
         self._count += 1
         self._jobs[self._count] = self._client.submit(
-            run_isolated,
-            asdict(job),
-            self._stop.name,
-            resources={"GPU": 1} if gpu else None,
-            pure=False,
+            run_isolated, job, self._stop.name, resources={"GPU": 1} if gpu else None, pure=False
         )
         return self._count
 
-    def wait(self, seconds: float) -> list[RemoteEnd]:
+    def wait(self, seconds: float) -> list[Ended]:
         """The jobs that have ended, after at most so many seconds."""
         until = time.monotonic() + seconds
         while not (done := [job for job, future in self._jobs.items() if future.done()]):
@@ -152,44 +125,27 @@ class Cluster:
             time.sleep(PAUSE_SECONDS)
         return [self._ended(job, self._jobs.pop(job)) for job in done]
 
-    def _ended(self, job: int, future: Future) -> RemoteEnd:
+    def _ended(self, job: int, future: Future) -> Ended:
         if future.status != "finished":
             why = future.exception() if future.status == "error" else f"its result is {future.status}"
             error = CertifyError(f"the cluster could not run it: {type(why).__name__}: {why}", "crashed")
-            return RemoteEnd(job, error, None, 0.0)
-        found = future.result()
-        failure = found["failure"]
-        if failure is not None:
-            kind = RefusedError if failure["exit_code"] == ExitCode.REFUSED else CertifyError
-            return RemoteEnd(job, kind(failure["message"], failure["code"]), None, found["seconds"])
-        return RemoteEnd(job, found["outcome"], found["certificate"], found["seconds"])
+            return Ended(job, error, None, 0.0)
+        found: Ended = future.result()
+        return replace(found, id=job)
 
 
-def run_isolated(job: Mapping[str, Any], stop: str) -> dict[str, Any]:
-    """On a Dask worker: run a job in a process of its own.
-
-    Args:
-        job: the fields of a `Job`.
-        stop: name of the event that says that the audit was ended.
-    """
-    plugin = get_worker().plugins[PLUGIN]
-    ended, event = None, Event(stop)
-    workers = plugin.take()
-    workers.start(Job(**job))
+def run_isolated(job: Job, stop: str) -> Ended | None:
+    """On a Dask worker: run a job in a process of its own; None if the event named `stop` says that nobody waits."""
+    plugin: ServerPlugin = get_worker().plugins[PLUGIN]
+    ended, event, workers = None, Event(stop), plugin.take()
+    workers.start(job)
     while ended is None:
         ended = next(iter(workers.wait(LOOK_SECONDS)), None)
         if ended is None and event.is_set():
-            workers.__exit__(None, None, None)
-            return {"outcome": None, "certificate": None, "failure": None, "seconds": 0.0}
-    certificate = certificate_in(ended.folder)
+            workers.__exit__()
+            return None
     plugin.idle.put(workers)
-    error = ended.outcome if isinstance(ended.outcome, CertifyError) else None
-    return {
-        "outcome": None if error else ended.outcome,
-        "certificate": certificate,
-        "failure": {"code": error.code, "exit_code": int(error.exit_code), "message": str(error)} if error else None,
-        "seconds": ended.seconds,
-    }
+    return ended
 
 
 def _version() -> str:

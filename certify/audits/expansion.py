@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import itertools
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -29,9 +30,7 @@ def combinations(audit: AuditDocument, entry: int) -> list[tuple[Combination, En
     """
     raw = merged(audit.top.defaults, audit.top.models[entry])
     axes = _axes(audit, entry, raw)
-    count = 1
-    for values in axes.values():
-        count *= len(values)
+    count = math.prod(map(len, axes.values()))
     if count > MAX_ITEMS:
         raise _fault(audit, entry, ("matrix",), f"the matrix has {count} combinations, more than {MAX_ITEMS}")
     found: list[tuple[Combination, Entry]] = []

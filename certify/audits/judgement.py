@@ -20,10 +20,7 @@ def code_of(result: Mapping[str, Any]) -> int:
 def failure_of(item: PlannedItem, result: Mapping[str, Any], before: Standing | None) -> tuple[str, int]:
     """Why an item counts against the audit, and the exit code that it adds; empty and 0 if it does not.
 
-    Args:
-        item: what was asked.
-        result: what was found.
-        before: where it stood in the baseline; None without one, or for a new item.
+    `before` is where it stood in the baseline; None without one, or for a new item.
     """
     if before is not None:
         worse = regression(before, standing_of(result))

@@ -41,11 +41,7 @@ def asked_digest(item: PlannedItem, seed: int, device: str) -> str:
 def result_key(spec: ProblemSpec, digest: Callable[[Path, str], str | None], seed: int, device: str) -> str | None:
     """Digest of everything that a result depends on; None where the digest of a file is not known.
 
-    Args:
-        spec: the problem.
-        digest: from a path and its role to the SHA-256 of the content.
-        seed: of all randomness.
-        device: `cpu` or `cuda`.
+    `digest` leads from a path and its role to the SHA-256 of the content; the device is `cpu` or `cuda`.
     """
     files = {f"data.{name}": digest(path, "data file") for name, path in data_files(spec).items()}
     files["model"] = digest(spec.model.path, "model file")

@@ -43,8 +43,7 @@ class PlannedItem:
         limit_seconds: of the process, or None for the default.
         memory_gib: of the process, or None for the machine's.
         devices: one of them is taken; empty for the command line's.
-        line: of the entry in the audit file.
-        column: likewise.
+        line, column: of the entry in the audit file, from 1.
     """
 
     name: str
@@ -87,13 +86,7 @@ def hard_limit(item: PlannedItem, budget_seconds: float) -> float:
 @final
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The items of an audit file, in its order.
-
-    Attributes:
-        path: the audit file.
-        items: what is to be checked.
-        whole: whether these are all of the file's.
-    """
+    """Items of the audit file `path`, in its order; `whole` says whether these are all of them."""
 
     path: Path
     items: tuple[PlannedItem, ...]
@@ -126,7 +119,7 @@ def load_plan(path: str | Path, *, allow_empty: bool = False) -> Plan:
         UnsupportedError: a penalty that has no certificate.
     """
     audit = load_audit_file(path)
-    return Plan(audit.path, tuple(_unique(audit, _items(audit, allow_empty=allow_empty))))
+    return Plan(audit.document.path, tuple(_unique(audit, _items(audit, allow_empty=allow_empty))))
 
 
 def _items(audit: AuditDocument, *, allow_empty: bool) -> Iterator[tuple[int, PlannedItem]]:
@@ -139,7 +132,12 @@ def _items(audit: AuditDocument, *, allow_empty: bool) -> Iterator[tuple[int, Pl
                 name=_name(audit, entry, file, combination),
                 model=model,
                 problem=problem_file_beside(model) if shared is None else shared,
-                changes=_changes(entry, model),
+                changes=Overrides(
+                    model=str(model),
+                    relative_gap=entry.tolerance.relative_gap,
+                    absolute_gap=entry.tolerance.absolute_gap,
+                    budget_seconds=entry.budget.seconds,
+                ),
                 expect=entry.expect,
                 max_relative_gap=entry.max_relative_gap,
                 limit_seconds=entry.limits.seconds,
@@ -155,15 +153,6 @@ def _name(audit: AuditDocument, entry: Entry, file: str, combination: Combinatio
     path = Path(file).as_posix()
     parts = [entry.name, path] if is_glob(audit.folder, entry.path) else [entry.name or path]
     return "/".join(part for part in parts if part) + label(combination)
-
-
-def _changes(entry: Entry, model: Path) -> Overrides:
-    return Overrides(
-        model=str(model),
-        relative_gap=entry.tolerance.relative_gap,
-        absolute_gap=entry.tolerance.absolute_gap,
-        budget_seconds=entry.budget.seconds,
-    )
 
 
 def _shared_problem(audit: AuditDocument, number: int, entry: Entry) -> Path | ProblemSpec | None:

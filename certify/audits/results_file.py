@@ -11,10 +11,9 @@ import json
 import os
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, final
 
 from certify.errors import UsageError
@@ -81,9 +80,7 @@ class ResultsFile:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         os.close(self._descriptor)
 
     def verdict_of(self, key: str) -> Record | None:
@@ -96,11 +93,7 @@ class ResultsFile:
         return {line["name"]: _record(line) for line in self._lines if "result" in line}
 
     def interrupted(self, audit: str) -> dict[str, Record]:
-        """What the last audit of this file had finished, by key, if it did not come to its end.
-
-        Args:
-            audit: absolute path of the audit file.
-        """
+        """What the last audit of a file (absolute path) had finished, by key, if it did not come to its end."""
         starts = {line["run"]: line for line in self._lines if line.get("audit") == audit}
         if not starts:
             return {}
@@ -114,29 +107,14 @@ class ResultsFile:
         return {line["key"]: _record(line) for line in self._lines if "result" in line and line["run"] in chain}
 
     def start(self, audit: str, *, resume: bool) -> None:
-        """Note that an audit begins.
-
-        Args:
-            audit: absolute path of the audit file.
-            resume: whether it goes on with the last one.
-        """
+        """Note that the audit of a file (absolute path) begins; with `resume` it goes on with the last one."""
         before = [line["run"] for line in self._lines if line.get("audit") == audit]
         self._run = secrets.token_hex(8)
         self._append({"audit": audit, "started": _now(), "resumes": before[-1] if resume and before else None})
 
     def add(self, record: Record) -> None:
         """Keep a finished item; it is on the disk when this returns."""
-        self._append(
-            {
-                "name": record.name,
-                "key": record.key,
-                "seconds": record.seconds,
-                "certificate": record.certificate,
-                "result": record.result,
-                "asked": record.asked,
-                "inputs": [list(entry) for entry in record.inputs],
-            }
-        )
+        self._append(asdict(record))
         self._latest[record.key] = record
 
     def end(self) -> None:

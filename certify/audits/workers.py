@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import selectors
 import shutil
@@ -16,10 +17,9 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, final
 
-from certify.audits.job_folder import LOG, OUTCOME
+from certify.audits.job_folder import CERTIFICATE, LOG, OUTCOME
 from certify.errors import CertifyError, RefusedError
 
 # Of the output of a job that crashed the message shows the last line, cut to this length.
@@ -54,13 +54,13 @@ class Ended:
     Attributes:
         id: of the job.
         outcome: what its function returned, or the error that stands for it.
-        folder: what it wrote; gone after the next call of `wait`.
+        certificate: what it left in a file of that name, or None; also None after an error.
         seconds: wall clock from its start.
     """
 
     id: int
     outcome: Mapping[str, Any] | CertifyError
-    folder: Path
+    certificate: bytes | None
     seconds: float
 
 
@@ -79,27 +79,19 @@ class Workers:
     """A fork server and its jobs; the server starts with the first job and starts again if it is lost."""
 
     def __init__(self, preload: Sequence[str], threads: int) -> None:
-        """Nothing is started yet.
-
-        Args:
-            preload: modules that every job finds imported.
-            threads: that numerical libraries may start in each job.
-        """
+        """Every job finds the modules of `preload` imported; numerical libraries may start `threads` threads in it."""
         self._preload, self._threads = tuple(preload), threads
         self._server: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
         self._received = b""
         self._running: dict[int, _Running] = {}
-        self._finished: list[Path] = []
         self._count = 0
         self._scratch = Path(tempfile.mkdtemp(prefix="certify-audit-"))
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._stop()
         shutil.rmtree(self._scratch, ignore_errors=True)
 
@@ -108,9 +100,10 @@ class Workers:
         """Becomes readable when `wait` has something to say; None before the first job."""
         return self._channel
 
-    def deadline(self) -> float | None:
-        """`time.monotonic()` value at which the next job is to be killed."""
-        return min((run.started + run.job.seconds for run in self._running.values() if not run.overdue), default=None)
+    def deadline(self) -> float:
+        """`time.monotonic()` value at which the next job is to be killed; infinite if there is none."""
+        left = [run.started + run.job.seconds for run in self._running.values() if not run.overdue]
+        return min(left, default=math.inf)
 
     def start(self, job: Job) -> int:
         """Start a job; returns its id."""
@@ -118,15 +111,8 @@ class Workers:
         folder = self._scratch / str(self._count)
         folder.mkdir()
         self._running[self._count] = _Running(job, folder, time.monotonic())
-        request = {
-            "id": self._count,
-            "function": job.function,
-            "arguments": job.arguments,
-            "folder": str(folder),
-            "cwd": str(Path.cwd()),
-            "memory": job.memory,
-        }
-        self._send(request)
+        request = {"function": job.function, "arguments": job.arguments, "memory": job.memory}
+        self._send({**request, "id": self._count, "folder": str(folder), "cwd": str(Path.cwd())})
         return self._count
 
     def folder(self, job: int) -> Path:
@@ -135,7 +121,6 @@ class Workers:
 
     def wait(self, seconds: float) -> list[Ended]:
         """The jobs that have ended, after at most so many seconds; kills those that are over their limit."""
-        self._clean()
         for job, run in self._running.items():
             if not run.overdue and time.monotonic() - run.started > run.job.seconds:
                 run.overdue = True
@@ -162,12 +147,15 @@ class Workers:
                 run = self._running[entry["started"]]
                 run.started, run.pid = time.monotonic(), entry["pid"]
         ended = [entry for entry in found if "status" in entry and entry["id"] in self._running]
-        return [self._ended(entry["id"], entry["status"]) for entry in ended]
+        return [self._ended(entry["id"], _outcome(self._running[entry["id"]], entry["status"])) for entry in ended]
 
-    def _ended(self, job: int, status: int) -> Ended:
-        run = self._running.pop(job)
-        self._finished.append(run.folder)
-        return Ended(job, _outcome(run, status), run.folder, time.monotonic() - run.started)
+    def _ended(self, job: int, outcome: Mapping[str, Any] | CertifyError) -> Ended:
+        run, certificate = self._running.pop(job), None
+        if not isinstance(outcome, CertifyError):
+            with contextlib.suppress(OSError):
+                certificate = (run.folder / CERTIFICATE).read_bytes()
+        shutil.rmtree(run.folder, ignore_errors=True)
+        return Ended(job, outcome, certificate, time.monotonic() - run.started)
 
     def _lost(self) -> list[Ended]:
         """The server is gone, and its jobs with it: the kernel or a person ended it."""
@@ -178,15 +166,7 @@ class Workers:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(run.pid, signal.SIGKILL)
         error = CertifyError("the process that starts the checks was ended from outside", "crashed")
-        ended = [Ended(job, error, run.folder, time.monotonic() - run.started) for job, run in self._running.items()]
-        self._finished += [run.folder for run in self._running.values()]
-        self._running.clear()
-        return ended
-
-    def _clean(self) -> None:
-        for folder in self._finished:
-            shutil.rmtree(folder, ignore_errors=True)
-        self._finished.clear()
+        return [self._ended(job, error) for job in list(self._running)]
 
     def _send(self, request: Mapping[str, Any]) -> None:
         if self._channel is None:

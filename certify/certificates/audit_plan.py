@@ -1,4 +1,4 @@
-"""What an audit would do, as one plain value; what `certify audit --plan` shows is made from it alone."""
+"""What an audit would do, as plain values; what `certify audit --plan` shows is made from them alone."""
 
 from __future__ import annotations
 
@@ -20,31 +20,17 @@ class PlannedAnswer:
         model: path of the model.
         line: of the entry in the audit file, from 1.
         expect: the verdict that is asked for.
-        expected: `cached`, `run`, or `missing` where a file is not there.
+        answer: `cached`, `run`, or `missing` where a file is not there.
         verdict: the cached one, or None.
-        seconds: of the last run of this item, or None.
-        budget: seconds that the check may take; None where the problem file says it and was not read.
+        last_seconds: of the last run of this item, or None.
+        budget_seconds: that the check may take; None where the problem file says it and was not read.
     """
 
     name: str
     model: str
     line: int
     expect: Expectation
-    expected: Expected
+    answer: Expected
     verdict: str | None
-    seconds: float | None
-    budget: float | None
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class AuditForecast:
-    """A whole audit that is yet to run.
-
-    Attributes:
-        file: the audit file.
-        answers: of its items, in its order.
-    """
-
-    file: str
-    answers: tuple[PlannedAnswer, ...]
+    last_seconds: float | None
+    budget_seconds: float | None

@@ -26,8 +26,7 @@ class AuditItem:
         name: unique in the audit, stable from run to run.
         model: path of the model.
         file: the audit file.
-        line: of the entry that the item comes from, from 1.
-        column: likewise.
+        line, column: of the entry that the item comes from, from 1.
         expect: the verdict that was asked for.
         failure: why the item counts against the audit, as one sentence; empty if it does not.
         exit_code: of the check itself: 0 certified, 1 improvable, 3 undecided, else the code of its error.

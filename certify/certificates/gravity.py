@@ -9,11 +9,7 @@ from certify.errors import ExitCode
 # What a model came to, best first: its verdict, or `failed` where there is none.
 OUTCOMES = ("certified", "undecided", "improvable", "failed")
 
-VERDICT_CODES = {
-    "certified": ExitCode.OK,
-    "improvable": ExitCode.NOT_CERTIFIED,
-    "undecided": ExitCode.UNDECIDED,
-}
+VERDICT_CODES = {"certified": ExitCode.OK, "improvable": ExitCode.NOT_CERTIFIED, "undecided": ExitCode.UNDECIDED}
 # Names of the exit codes for `--fail-on`, the gravest first.
 FAILURES = {
     "internal": ExitCode.INTERNAL,

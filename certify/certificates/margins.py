@@ -14,8 +14,8 @@ from torch import Tensor
 
 from certify.problem import Evaluation, Objective, ParallelNetwork
 from certify.problem.dual import DualPoint
+from certify.problem.rounding import UNIT_ROUNDOFF
 
-UNIT_ROUNDOFF = 2.0**-53
 ATOM_ULPS = 64
 # xlog is Hölder, not Lipschitz, at 0: an ulp δ of its argument moves it by δ|log δ| < 40 δ.
 CONJUGATE_ULPS = 64 * 40
@@ -48,7 +48,7 @@ def dual_value_lower(objective: Objective, point: DualPoint) -> float:
     slopes = dual.abs() * (dual.abs() / weights.clamp_min(1e-300)).clamp_max(1e300) * (weights > 0)
     margin = CONJUGATE_ULPS * UNIT_ROUNDOFF * (_total(sizes) + _total(slopes))
     moments = objective.convex.conjugate(dual)
-    magnitude = objective.convex.conjugate(dual) + _moment_spread(objective, dual)
+    magnitude = moments + _moment_spread(objective, dual)
     if objective.offset is not None:
         magnitude += float((objective.offset * dual).abs().sum())
     margin += (objective.samples + 16) * UNIT_ROUNDOFF * 4 * (moments + magnitude)

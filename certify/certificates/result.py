@@ -136,8 +136,6 @@ class Result:
         objective: of the given model, rounded up.
         lower_bound: proven: no network of any width has a smaller objective.
         best_known: smallest objective evaluated.
-        relative_gap_tolerance: requested.
-        absolute_gap_tolerance: requested.
         achieved_share: proven lower bound on (f(0) − objective)/(f(0) − optimum), None where f(0) ≤ objective.
         notes: assumptions made while loading.
         head: the head that the claim is about; None where it is about the whole model.

@@ -39,9 +39,7 @@ def allowance(objective: float, relative_gap: float, absolute_gap: float) -> flo
 def verdict_of(standing: Standing, *, accepted: bool) -> Verdict:
     """`certified` if the gap is within the allowance, `improvable` if a known model beats it by more.
 
-    Args:
-        standing: the numbers.
-        accepted: whether the independent checker accepted the certificate that they come from.
+    `accepted` says whether the independent checker accepted the certificate that the numbers come from.
     """
     if accepted and standing.objective - standing.lower_bound <= standing.allowance:
         return "certified"

@@ -119,6 +119,6 @@ def _print_plan(plan: Plan, place: CachePlace, flags: AuditFlags) -> None:
 
     found = forecast(plan, _options(place, flags))
     if flags.report.format in ("json", "jsonl"):
-        click.echo(to_json(plan_object(found)))
+        click.echo(to_json(plan_object(str(plan.path), found)))
     else:
-        click.echo("\n".join(plan_lines(found)))
+        click.echo("\n".join(plan_lines(str(plan.path), found)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 import time
@@ -32,7 +33,7 @@ FRAMES = 8
 def audit_view(total: int, *, quiet: bool, color: bool) -> Iterator[AuditListener]:
     """A listener for an audit of so many items."""
     if quiet:
-        yield _Silent()
+        yield AuditListener()
     elif sys.stderr.isatty():
         from rich.console import Console
         from rich.live import Live
@@ -40,36 +41,10 @@ def audit_view(total: int, *, quiet: bool, color: bool) -> Iterator[AuditListene
         console = Console(stderr=True, no_color=not color, highlight=False)
         view = _LiveTable(total)
         with Live(console=console, get_renderable=view.table, refresh_per_second=FRAMES, transient=True):
-            yield view
+            yield AuditListener(view.started, view.ended)
     else:
-        yield _Lines(total)
-
-
-@final
-class _Silent:
-    """Shows nothing."""
-
-    def started(self, item: PlannedItem, folder: Path | None) -> None: ...
-
-    def ended(self, item: AuditItem) -> None: ...
-
-    def tick(self) -> None: ...
-
-
-@final
-class _Lines:
-    """One line per item."""
-
-    def __init__(self, total: int) -> None:
-        self._total, self._done = total, 0
-
-    def started(self, item: PlannedItem, folder: Path | None) -> None: ...
-
-    def ended(self, item: AuditItem) -> None:
-        self._done += 1
-        click.echo(f"[{self._done}/{self._total}] {item_line(item)}", err=True)
-
-    def tick(self) -> None: ...
+        done = itertools.count(1)
+        yield AuditListener(ended=lambda item: click.echo(f"[{next(done)}/{total}] {item_line(item)}", err=True))
 
 
 @final
@@ -89,8 +64,6 @@ class _LiveTable:
         self._running.pop(item.name, None)
         self._outcomes[item.outcome] += 1
         self._unmet += not item.met
-
-    def tick(self) -> None: ...
 
     def table(self) -> ConsoleRenderable:
         """The picture now; called by another thread, so that it works on copies."""

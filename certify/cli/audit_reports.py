@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from pathlib import Path
 from typing import final
 
 import click
 
-from certify.audits.plan import PlannedItem
 from certify.certificates.audit_result import AuditItem, AuditResult
 from certify.cli.flags import ReportFlags
 from certify.cli.report_files import ReportFiles
 from certify.reports.audit_json import item_object
 from certify.reports.audit_report import report_of_audit
 from certify.reports.audit_text import item_line, print_audit
-from certify.reports.formats import FORMATS
 from certify.reports.result_json import to_json
 from certify.workflows.audit_run import AuditListener
 
@@ -38,7 +34,15 @@ class AuditReports:
 
     def watched(self, view: AuditListener) -> AuditListener:
         """A listener that prints what is to be printed at once, and passes everything on."""
-        return _Watched(view, self._item)
+
+        def ended(item: AuditItem) -> None:
+            if self._flags.format == "jsonl":
+                click.echo(to_json(item_object(item), indent=None))
+            elif self._files.text_on_stdout and self._flags.quiet:
+                click.echo(item_line(item))
+            view.ended(item)
+
+        return AuditListener(view.started, ended)
 
     def finish(self, audit: AuditResult) -> None:
         """Print the report of the whole audit and write the files.
@@ -53,30 +57,4 @@ class AuditReports:
             width = None if sys.stdout.isatty() else WIDE
             console = Console(file=sys.stdout, no_color=not self._flags.color, highlight=False, width=width)
             print_audit(console, audit, verbose=self._flags.verbose)
-        elif self._flags.format in ("json", "markdown"):
-            click.echo(FORMATS[self._flags.format](report), nl=False)
         self._files.write(report)
-
-    def _item(self, item: AuditItem) -> None:
-        if self._flags.format == "jsonl":
-            click.echo(to_json(item_object(item), indent=None))
-        elif self._files.text_on_stdout and self._flags.quiet:
-            click.echo(item_line(item))
-
-
-@final
-class _Watched:
-    """Passes everything on, and shows ended items."""
-
-    def __init__(self, view: AuditListener, show: Callable[[AuditItem], None]) -> None:
-        self._view, self._show = view, show
-
-    def started(self, item: PlannedItem, folder: Path | None) -> None:
-        self._view.started(item, folder)
-
-    def ended(self, item: AuditItem) -> None:
-        self._show(item)
-        self._view.ended(item)
-
-    def tick(self) -> None:
-        self._view.tick()

@@ -12,12 +12,11 @@ from certify.errors import CertifyError, ExitCode
 
 def for_each_file(files: Iterable[str], command: Callable[[str], ExitCode]) -> int:
     """Run the command on each file; errors become a line on stderr; returns the gravest exit code."""
-    return int(gravest([_code(path, command) for path in files]))
-
-
-def _code(path: str, command: Callable[[str], ExitCode]) -> ExitCode:
-    try:
-        return command(path)
-    except CertifyError as error:
-        click.echo(f"certify: error: {error.report}", err=True)
-        return error.exit_code
+    codes = []
+    for path in files:
+        try:
+            codes.append(command(path))
+        except CertifyError as error:
+            click.echo(f"certify: error: {error.report}", err=True)
+            codes.append(error.exit_code)
+    return int(gravest(codes))

@@ -7,29 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, final, get_type_hints
 
 if TYPE_CHECKING:
     from certify.models.spec.overrides import Overrides
 
 Flags = TypeVar("Flags")
-
-# What a flag of a problem may change, beside its budget.
-OVERRIDES = (
-    "data",
-    "inputs",
-    "targets",
-    "loss",
-    "reduction",
-    "scale",
-    "weight_decay",
-    "hidden_bias",
-    "output_bias",
-    "scope",
-    "relative_gap",
-    "absolute_gap",
-)
 
 
 def parsed(kind: type[Flags], found: Mapping[str, Any]) -> Flags:
@@ -63,8 +47,9 @@ class ProblemFlags:
 
     @property
     def given(self) -> tuple[str, ...]:
-        """The names in `OVERRIDES` that were given."""
-        return tuple(name for name in OVERRIDES if getattr(self, name) is not None)
+        """What is to be taken instead of what the problem file says, beside the budget."""
+        names = (field.name for field in fields(self) if field.name not in ("problem_file", "budget"))
+        return tuple(name for name in names if getattr(self, name) is not None)
 
     def overrides(self, model: str | None = None) -> Overrides:
         """What to take instead of what the problem file says."""

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol, final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, final
 
 import click
 
 from certify.certificates.growth_report import GrowthRound
 from certify.cli.progress import interval_line
-from certify.progress import Progress
+from certify.progress import Listener, Progress, silent
 from certify.reports.growth_rows import HEADINGS, cells_of
 
 if TYPE_CHECKING:
@@ -34,27 +35,25 @@ BLOCKS = "▁▂▃▄▅▆▇█"
 SMALLEST_GAP = 1e-16
 
 
-class GrowthView(Protocol):
-    """Shows a growth while it runs; must not fail."""
+@final
+@dataclass(frozen=True, slots=True)
+class GrowthView:
+    """Shows a growth while it runs; must not fail.
 
-    def round(self, row: GrowthRound) -> None:
-        """A round has ended."""
+    Attributes:
+        round: a round has ended.
+        progress: where a round stands.
+    """
 
-    def progress(self, event: Progress) -> None:
-        """Where a round stands: a `certify.progress.Listener`."""
+    round: Callable[[GrowthRound], None]
+    progress: Listener = silent
 
 
 @contextmanager
 def growth_view(model: str, *, quiet: bool, color: bool) -> Iterator[GrowthView]:
-    """A view of one growth; the table stays on the screen, also after Ctrl-C.
-
-    Args:
-        model: name to show.
-        quiet: show nothing.
-        color: allow styles.
-    """
+    """A view of one growth; the table stays on the screen, also after Ctrl-C."""
     if quiet:
-        yield _Silent()
+        yield GrowthView(lambda row: None)
         return
     if sys.stderr.isatty():
         from rich.console import Console
@@ -65,7 +64,7 @@ def growth_view(model: str, *, quiet: bool, color: bool) -> Iterator[GrowthView]
             with _live(console, model) as view:
                 yield view
             return
-    yield _Lines()
+    yield GrowthView(_line_writer())
 
 
 @contextmanager
@@ -73,43 +72,24 @@ def _live(console: Console, model: str) -> Iterator[GrowthView]:
     from rich.live import Live
 
     view = _LiveTable(console, model)
-    live = Live(
-        console=console,
-        get_renderable=view.picture,
-        refresh_per_second=FRAMES,
-        # What goes to a file or a pipe must not end up in the view.
-        redirect_stdout=sys.stdout.isatty(),
-    )
-    with live:
+    # What goes to a file or a pipe must not end up in the view.
+    redirect = sys.stdout.isatty()
+    with Live(console=console, get_renderable=view.picture, refresh_per_second=FRAMES, redirect_stdout=redirect):
         try:
-            yield view
+            yield GrowthView(view.round, view.progress)
         finally:
             view.end()
 
 
-@final
-class _Silent:
-    """Shows nothing."""
+def _line_writer() -> Callable[[GrowthRound], None]:
+    """Writes one line per round, the first one after a line of headings."""
+    headings = iter([HEADINGS])
 
-    def round(self, row: GrowthRound) -> None: ...
+    def write(row: GrowthRound) -> None:
+        for cells in (*headings, cells_of(row)):
+            click.echo(_aligned(cells), err=True)
 
-    def progress(self, event: Progress) -> None: ...
-
-
-@final
-class _Lines:
-    """One line per round, after a line of headings."""
-
-    def __init__(self) -> None:
-        self._headed = False
-
-    def round(self, row: GrowthRound) -> None:
-        if not self._headed:
-            click.echo(_aligned(HEADINGS), err=True)
-            self._headed = True
-        click.echo(_aligned(cells_of(row)), err=True)
-
-    def progress(self, event: Progress) -> None: ...
+    return write
 
 
 @final

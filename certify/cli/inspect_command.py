@@ -24,7 +24,7 @@ def inspect_command(ctx: click.Context, model: str, problem: str | None, format:
     from certify.bounds.costs import expected_bounds
     from certify.models.inspect import inspect_model
     from certify.models.spec.problem_file import find_problem_file, load_problem_file
-    from certify.problem import KINDS
+    from certify.problem import KINDS, PolarForm
     from certify.reports.inspection import inspection_object, print_inspection
 
     if not Path(model).is_file():
@@ -34,7 +34,14 @@ def inspect_command(ctx: click.Context, model: str, problem: str | None, format:
     found = inspect_model(model, layers)
     forms = {kind.name: kind.polar for kind in KINDS}
     served = [row for row in found.subnetworks if found.family and row.kind is not None]
-    bounds = () if not served else expected_bounds(forms[str(served[0].kind)], served[0].inputs, served[0].outputs)
+    alike: dict[tuple[type[PolarForm], tuple[int, int]], list[str]] = {}
+    for row in served:
+        alike.setdefault((forms[str(row.kind)], (row.inputs, row.outputs)), []).append(row.family)
+    bounds = tuple(
+        bound
+        for (form, sizes), families in alike.items()
+        for bound in expected_bounds(form, tuple(dict.fromkeys(families)), sizes, alone=len(served) == 1)
+    )
     if format == "json":
         from certify.reports.result_json import to_json
 

@@ -51,13 +51,11 @@ def main() -> None:
     """Run the command line; never a traceback unless CERTIFY_DEBUG is set."""
     try:
         code = cli.main(prog_name="certify", standalone_mode=False)
-    except click.exceptions.Abort:
+    except (click.exceptions.Abort, KeyboardInterrupt):
         code = _complain("interrupted", ExitCode.INTERRUPTED)
     except click.ClickException as error:
         error.show()
         code = ExitCode.USAGE
-    except KeyboardInterrupt:
-        code = _complain("interrupted", ExitCode.INTERRUPTED)
     except CertifyError as error:
         code = _complain(f"error: {error.report}", error.exit_code)
     except BrokenPipeError:

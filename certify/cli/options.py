@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import reduce
 from typing import Any, TypeVar
 
 import click
@@ -47,9 +48,7 @@ def combined(*decorators: Callable[[Command], Command]) -> Callable[[Command], C
     """Apply several decorators, the first one outermost."""
 
     def decorate(command: Command) -> Command:
-        for decorator in reversed(decorators):
-            command = decorator(command)
-        return command
+        return reduce(lambda found, decorator: decorator(found), reversed(decorators), command)
 
     return decorate
 

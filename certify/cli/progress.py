@@ -21,13 +21,7 @@ PLAIN_INTERVAL = 2.0
 
 @contextmanager
 def progress_view(model: str, *, quiet: bool, color: bool) -> Iterator[Listener]:
-    """A listener for one model.
-
-    Args:
-        model: name to show.
-        quiet: show nothing.
-        color: allow styles.
-    """
+    """A listener for one model."""
     if quiet:
         yield silent
     elif sys.stderr.isatty():

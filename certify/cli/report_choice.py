@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Self, final
 
 import click
@@ -19,7 +19,6 @@ from certify.cli.report_files import ReportFiles
 from certify.errors import CertifyError, UnsupportedError
 from certify.progress import Listener
 from certify.reports import phrases
-from certify.reports.formats import FORMATS
 from certify.reports.report import Content, Entry, Failure, Place, Report, uniquely_named
 from certify.reports.result_json import error_object, result_object, to_json
 
@@ -32,12 +31,9 @@ class Reports:
     """Collects results, prints them as they come and writes files at the end."""
 
     def __init__(self, flags: ReportFlags, written: Iterable[str | None], models: Sequence[str] = ()) -> None:
-        """Check where reports go.
+        """Check where reports go; `written` are paths that the run writes beside them.
 
-        Args:
-            flags: what to show, and where.
-            written: paths that the run writes beside its reports.
-            models: those asked for, so that an early end is told from a complete run.
+        The models are those asked for, so that an early end is told from a complete run.
 
         Raises:
             UsageError: a report cannot be written where it should go.
@@ -49,18 +45,14 @@ class Reports:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         # Partial results are written on an interrupt as well.
         if kind is None or issubclass(kind, KeyboardInterrupt | click.exceptions.Abort):
             self._finish()
 
-    @contextmanager
-    def progress(self, model: str) -> Iterator[Listener]:
+    def progress(self, model: str) -> AbstractContextManager[Listener]:
         """A listener that shows progress on stderr for one model."""
-        with progress_view(model, quiet=self._flags.quiet, color=self._flags.color) as listener:
-            yield listener
+        return progress_view(model, quiet=self._flags.quiet, color=self._flags.color)
 
     def result(self, result: Result, exit_code: int, more: Content = MappingProxyType({})) -> None:
         """Take one result; `more` stands beside it in JSON."""
@@ -109,8 +101,6 @@ class Reports:
 
     def _finish(self) -> None:
         report = self._report()
-        if self._flags.format in ("json", "markdown"):
-            click.echo(FORMATS[self._flags.format](report), nl=False)
         if self.files.text_on_stdout and not self._flags.quiet and len(report.entries) > 1:
             from certify.reports.result_text import print_summary
 

@@ -32,15 +32,12 @@ class ReportFiles:
     """
 
     def __init__(self, flags: ReportFlags, others: Iterable[str | None]) -> None:
-        """Check formats and paths.
-
-        Args:
-            flags: with the values of `--output`.
-            others: further paths that the run writes.
+        """Check formats and paths; `others` are further paths that the run writes.
 
         Raises:
             UsageError: a format is unknown, a path cannot be written, or is given twice.
         """
+        self._format = flags.format
         self._files = [_parsed(entry) for entry in flags.outputs]
         self.paths = [path for _, path in self._files if path != STDOUT]
         _require_distinct([path for _, path in self._files] + [path for path in others if path])
@@ -50,11 +47,13 @@ class ReportFiles:
         self.text_on_stdout = flags.format == "text" and not on_stdout
 
     def write(self, report: Report) -> None:
-        """Write all reports; each file is there whole or as it was before.
+        """Print the report where stdout has a format for it, and write the others; each file is whole or as it was.
 
         Raises:
             UsageError: files could not be written after all; the others were.
         """
+        if self._format in ("json", "markdown"):
+            click.echo(FORMATS[self._format](report), nl=False)
         report = replace(report, entries=tuple(map(_placed, report.entries)))
         faults = [fault for kind, path in self._files if (fault := _write(FORMATS[kind](report), path))]
         summary = os.environ.get("GITHUB_STEP_SUMMARY")

@@ -36,6 +36,7 @@ def rescaled(branch: Branch, stack: Factors, shares: tuple[float, ...]) -> Facto
 
 def norms_at(kind: Kind, shares: tuple[float, ...], products: Tensor) -> tuple[Tensor, ...]:
     """The norms n_k (r,) with n_k² proportional to s_k and Π n_k^{d_k} = t, for t (r,)."""
-    spread = math.prod(share ** (d / 2) for share, d in zip(shares, kind.degrees, strict=True))
+    ratios = [share / shares[0] for share in shares]  # all that counts
+    spread = math.prod(ratio ** (d / 2) for ratio, d in zip(ratios, kind.degrees, strict=True))
     mass = (products / spread) ** (2 / kind.degree)
-    return tuple(torch.sqrt(share * mass) for share in shares)
+    return tuple(torch.sqrt(ratio * mass) for ratio in ratios)

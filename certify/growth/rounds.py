@@ -13,6 +13,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from certify.certificates.gap import relative_gap
 from certify.growth.balance import balanced
 from certify.growth.convex import refit_convex_part
 from certify.growth.corrective import corrected
@@ -20,6 +21,7 @@ from certify.growth.descent import descend
 from certify.growth.directions import joined, subnetworks_of
 from certify.growth.merge import without_dead
 from certify.growth.polish import polish_applies, polished
+from certify.growth.shift import violating_shifts
 from certify.growth.stages import Candidate, Improvement, Stage, find_candidate, more_hopeful, sobered, stage_of
 from certify.problem import Branch, Factors, Objective, ParallelNetwork
 
@@ -35,7 +37,7 @@ FAR_GAP = 1e-2
 CLOSE_GAP = 1e-3
 FIRST_ROUNDS = 3
 # A quasi-Newton round that gains less than this share of the hoped-for gap is followed by the restricted problem.
-SLOW_SHARE = 0.02
+SLOW_SHARE = 0.1
 SCATTERED = 64  # in all branches
 SCATTERED_SIZE = 1e-2
 TIED_SHARE = 1e-7
@@ -85,7 +87,9 @@ def advance(
         latest = find_candidate(objective, better.network, deadline, seed)
         candidate = more_hopeful(found.candidate, latest)
         return replace(found, best=better, latest=latest, candidate=candidate, rounds=found.rounds + 1)
-    directions = _violating(objective, found.latest, hints)
+    shifts = violating_shifts(objective, found.best.network)
+    violating = zip(_violating(objective, found.latest, hints), shifts, strict=True)
+    directions = tuple(joined(*pair) for pair in violating)
     stage = trial = found.best
     far, solvable = _is_far(found), polish_applies(objective, stage.network, directions)
     if far or not solvable:
@@ -133,7 +137,7 @@ def _most_violating(branch: Branch, dual: Tensor, known: Factors) -> Factors:
 
 
 def _is_far(found: Improvement) -> bool:
-    share = found.hoped_gap / max(abs(found.best.objective), 1e-300)
+    share = relative_gap(found.hoped_gap, found.best.objective)
     return share > (CLOSE_GAP if found.rounds < FIRST_ROUNDS else FAR_GAP)
 
 

@@ -9,7 +9,6 @@ from certify.errors import UsageError
 from certify.models.data.arrays import Arrays
 from certify.models.readers.exact_weights import digest_of
 from certify.models.readers.weight_file import WeightFile
-from certify.models.spec.layer_list import LayerEntry
 from certify.models.spec.problem_file import ProblemSpec
 
 
@@ -34,19 +33,14 @@ def blank_weights(spec: ProblemSpec, data: Arrays) -> WeightFile:
         )
     inputs, outputs = data.inputs.shape[1], _outputs(spec, data.targets)
     parameters: dict[str, Tensor] = {}
-    shapes = {id(linear[0]): (0, inputs), id(linear[1]): (outputs, 0)}
-    policies = {id(linear[0]): spec.biases.hidden, id(linear[1]): spec.biases.output}
+    plans = iter((((0, inputs), spec.biases.hidden), ((outputs, 0), spec.biases.output)))
     for entry in entries:
         if entry.op in ("linear", "skip"):
-            weight = torch.zeros(*shapes.get(id(entry), (outputs, inputs)), dtype=torch.float64)
-            parameters[f"{entry.name}.weight"] = weight
-            if _has_bias(entry, policies.get(id(entry), "absent")):
-                parameters[f"{entry.name}.bias"] = weight.new_zeros(len(weight))
+            shape, policy = next(plans) if entry.op == "linear" else ((outputs, inputs), "absent")
+            parameters[f"{entry.name}.weight"] = torch.zeros(shape, dtype=torch.float64)
+            if policy != "absent":
+                parameters[f"{entry.name}.bias"] = torch.zeros(shape[0], dtype=torch.float64)
     return WeightFile(parameters, "", "pt", None, digest_of(parameters), ("starts from width zero",))
-
-
-def _has_bias(entry: LayerEntry, policy: str | None) -> bool:
-    return entry.op == "linear" and policy != "absent"
 
 
 def _outputs(spec: ProblemSpec, targets: Tensor) -> int:

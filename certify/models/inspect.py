@@ -12,12 +12,11 @@ import torch
 
 from certify.errors import UsageError
 from certify.models.graph.layers import Layer, LayerGraph
-from certify.models.lowering.listed_layers import bare_graph
 from certify.models.lowering.live_module import graph_of_module
-from certify.models.model_file import layered
-from certify.models.model_shapes import read_model_shapes
+from certify.models.model_file import layered, read_model_file
 from certify.models.readers.weight_file import WeightFile
 from certify.models.spec.layer_list import parse_layers
+from certify.models.theory.branches import live_width
 from certify.models.theory.degrees import layer_degree
 from certify.models.theory.obstacles import Obstacle
 from certify.models.theory.parallel import Sort
@@ -138,7 +137,7 @@ def inspect_model(
     """
     if isinstance(model, torch.nn.Module):
         return inspection_of(graph_of_module(model, layers, inputs))
-    found = read_model_shapes(Path(model))
+    found = read_model_file(Path(model), values=False)
     try:
         return inspection_of(layered(found, None if layers is None else parse_layers(layers)))
     except UsageError as error:
@@ -147,37 +146,38 @@ def inspect_model(
         problem = Obstacle(error.code, str(error), "", is_usage=True)
     except ValueError as error:
         raise UsageError(f"{model}: layers: {error}", code="layers-needed") from error
-    return _inspection(bare_graph(found), None, (problem,))
+    return _without_layers(found, problem)
 
 
 def inspection_of(graph: LayerGraph) -> Inspection:
     """The inspection of a graph."""
     standing = standing_of(graph)
-    return _inspection(graph, standing, standing.obstacles)
-
-
-def _inspection(graph: LayerGraph, standing: Standing | None, problems: tuple[Obstacle, ...]) -> Inspection:
-    layout = None if standing is None or problems else standing.layout
-    sorts = () if standing is None or standing.form is None else standing.form.sorts
-    family = None if layout is None else " + ".join(dict.fromkeys(sort.family for sort in sorts)) or "single-layer"
+    layout, form = standing.layout, standing.form
+    sorts = () if form is None else form.sorts
+    rows = tuple(_subnetwork(sort, layout, place) for place, sort in enumerate(sorts))
     cubic = (QUADRATIC_NOTE,) if layout is not None and any(x.kind.degree != 2 for x in layout.neurons) else ()
-    notes = graph.notes if standing is None else standing.graph.notes
-    assumed = () if standing is None or standing.form is None else standing.form.notes
+    assumed = () if form is None else form.notes
     return Inspection(
         layers=tuple(_row(graph, layer, standing) for layer in graph.layers),
-        family=family,
+        family=None if layout is None else " + ".join(dict.fromkeys(sort.family for sort in sorts)) or "single-layer",
         degree=max(sort.degree for sort in sorts) if layout and sorts else None,
-        width=sum(sort.width for sort in sorts) if layout and sorts else None,
-        subnetworks=tuple(_subnetwork(sort, layout, place) for place, sort in enumerate(sorts)),
+        width=sum(row.width for row in rows) if layout and sorts else None,
+        subnetworks=rows,
         parameters={name: tuple(tensor.shape) for name, tensor in graph.parameters.items()},
-        weight_degrees={} if standing is None else standing.degrees.parameters,
-        penalized=_penalized(graph if standing is None else standing.graph),
+        weight_degrees=standing.degrees.parameters,
+        penalized=_penalized(standing.graph),
         format=graph.format,
         path=graph.path,
         sha256=graph.sha256,
-        notes=(*notes, *assumed, *cubic),
-        problems=problems,
+        notes=(*standing.graph.notes, *assumed, *cubic),
+        problems=standing.obstacles,
     )
+
+
+def _without_layers(found: WeightFile, problem: Obstacle) -> Inspection:
+    shapes = {name: tuple(tensor.shape) for name, tensor in found.parameters.items()}
+    origin = (found.format, found.path, found.sha256, found.notes)
+    return Inspection((), None, None, None, (), shapes, {}, tuple(shapes), *origin, (problem,))
 
 
 def _penalized(graph: LayerGraph) -> tuple[str, ...]:
@@ -186,22 +186,15 @@ def _penalized(graph: LayerGraph) -> tuple[str, ...]:
     return tuple(name for name in graph.parameters if name not in kept | graph.frozen)
 
 
-def _row(graph: LayerGraph, layer: Layer, standing: Standing | None) -> LayerRow:
+def _row(graph: LayerGraph, layer: Layer, standing: Standing) -> LayerRow:
     shapes = {name: tuple(graph.parameters[name].shape) for name in layer.parameters.values()}
-    skips = (
-        ()
-        if standing is None or standing.layout is None or not standing.layout.sorts
-        else standing.layout.outside.skips
-    )
+    layout, values = standing.layout, standing.degrees.values
+    skips = layout.outside.skips if layout is not None and layout.sorts else ()
     op = "skip" if layer.name in [skip.name for skip in skips] else layer.op
-    values = {} if standing is None else standing.degrees.values
-    broken = [] if standing is None else [found.layer.name for found in standing.degrees.breaks]
-    remark = "breaks" if layer.name in broken else "" if layer.name in values else _removal(layer)
+    broken = layer.name in [found.layer.name for found in standing.degrees.breaks]
+    removal = "folded" if layer.op == "batch_norm" else "removed"
+    remark = "breaks" if broken else "" if layer.name in values else removal
     return LayerRow(op, layer.name, layer.inputs, shapes, layer_degree(layer), values.get(layer.name), remark)
-
-
-def _removal(layer: Layer) -> str:
-    return "folded" if layer.op == "batch_norm" else "removed"
 
 
 def _subnetwork(sort: Sort, layout: Layout | None, place: int) -> SubnetworkRow:
@@ -209,4 +202,5 @@ def _subnetwork(sort: Sort, layout: Layout | None, place: int) -> SubnetworkRow:
     weights = {name: tuple(tensor.shape[1:]) for name, tensor in trained.items()}
     kind = None if layout is None else layout.neurons[place].kind.name
     operations = tuple(layer.op for layer in sort.graph.layers)
-    return SubnetworkRow(sort.family, sort.degree, sort.width, operations, weights, kind)
+    width = sort.width if layout is None else sum(live_width(layout, cut) for cut in sort.cuts)
+    return SubnetworkRow(sort.family, sort.degree, width, operations, weights, kind)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, final
+from typing import Any, Self, final
 
 import numpy as np
 import torch
@@ -18,22 +18,17 @@ from certify.models.data.device import find_device
 from certify.models.data.loss_terms import LossTerms
 from certify.models.estimator import fitted_objective, graph_of_perceptron
 from certify.models.graph.layers import LayerGraph
+from certify.models.judged_model import JudgedModel, judged
 from certify.models.lowering.live_module import graph_of_module, require_traced
 from certify.models.model_file import graph_of_file, layered
 from certify.models.readers.exact_weights import digest_of
 from certify.models.readers.perceptron import live_perceptron
-from certify.models.source import HeadScope, Source, Tolerance
-from certify.models.spec.problem_file import SCHEMA, PenaltySpec, ProblemSpec
-from certify.models.spec.problem_validation import validated
-from certify.models.theory.bias_policy import Conventions
-from certify.models.theory.decays import Charge, Decays
+from certify.models.source import Source, Tolerance
+from certify.models.spec.problem_file import ProblemSpec, spec_from_arguments
 from certify.models.theory.decompose import Decomposition, decompose, require_input_size, require_same_outputs
-from certify.models.theory.head import Head, features_digest, features_of, head_of
+from certify.models.theory.head import features_of
 from certify.models.writers import network_parameters, write_network
-from certify.problem import LossSpec, Objective, ParallelNetwork, ProductOfNorms
-
-if TYPE_CHECKING:
-    from certify.models.spec.yaml_document import Location
+from certify.problem import Objective, ParallelNetwork
 
 Data = Tensor | np.ndarray[Any, np.dtype[Any]]
 
@@ -82,25 +77,17 @@ class Problem:
         """
         place = find_device(device)
         # The model is judged before the data are read: they may be large.
-        judged = _judged(spec, graph_of_file(spec.model.path, spec.model.entries))
-        return cls._assembled(spec, judged, load_arrays(spec.data), place)
+        model = judged(spec, graph_of_file(spec.model.path, spec.model.entries))
+        return cls._assembled(spec, model, load_arrays(spec.data), place)
 
     @classmethod
     def from_scratch(cls, spec: ProblemSpec, device: str = "cpu") -> Self:
         """The problem of a network of width zero with the layers that `spec` lists; its model file is not read.
 
-        Args:
-            spec: a problem file's content; its layers name two linear ones.
-            device: as in `from_files`.
-
-        Raises:
-            UsageError: layers or shapes that do not fit.
-            RefusedError: unsafe, corrupt or non-finite content.
-            UnsupportedError: a penalty outside the theory.
+        Arguments and errors are those of `from_files`; the layers must be two linear ones, perhaps with one between.
         """
-        place = find_device(device)
-        data = load_arrays(spec.data)
-        return cls._assembled(spec, _judged(spec, layered(blank_weights(spec, data), spec.model.entries)), data, place)
+        place, data = find_device(device), load_arrays(spec.data)
+        return cls._assembled(spec, judged(spec, layered(blank_weights(spec, data), spec.model.entries)), data, place)
 
     @classmethod
     def from_torch(  # noqa: PLR0913
@@ -156,20 +143,16 @@ class Problem:
         place = find_device(device)
         decay = dict(weight_decay) if isinstance(weight_decay, Mapping) else weight_decay
         content = {
-            "schema": SCHEMA,
-            "model": {"path": "live"},
-            "data": {"path": "live"},
             "loss": {"name": loss, "reduction": reduction, "scale": scale},
             "penalty": dict(penalty or {}) | ({} if decay is None else {"weight_decay": decay}),
             "biases": dict(biases or {}),
+            "skip": skip,
             "scope": scope,
-            "tolerance": {"relative_gap": relative_gap, "absolute_gap": absolute_gap},
-            "budget": {"seconds": budget_seconds},
-        } | ({} if skip is None else {"skip": skip})
-        spec = validated(ProblemSpec, content, Path(), _argument, code="problem-file")
+        }
+        spec = spec_from_arguments("Problem.from_torch", content, (relative_gap, absolute_gap), budget_seconds)
         data = arrays_from({"inputs": X, "targets": y, "sample_weights": sample_weights, "mask": mask}, "", None)
         whole = graph_of_module(model, layers, data.inputs)
-        problem = cls._assembled(spec, _judged(spec, whole), data, place)
+        problem = cls._assembled(spec, judged(spec, whole), data, place)
         if layers is None:
             require_traced(model, problem.graph if problem.trunk is None else whole, data.inputs)
         return problem
@@ -206,19 +189,12 @@ class Problem:
         """
         place, found = find_device(device), live_perceptron(estimator)
         weights = None if sample_weight is None else np.asarray(sample_weight, float)
-        objective = fitted_objective(found, getattr(estimator, "classes_", None), np.asarray(y), weights)
-        content = dict(objective.content) | {
-            "schema": SCHEMA,
-            "model": {"path": "live"},
-            "data": {"path": "live"},
-            "tolerance": {"relative_gap": relative_gap, "absolute_gap": absolute_gap},
-            "budget": {"seconds": budget_seconds},
-        }
-        spec = validated(ProblemSpec, content, Path(), _estimator_argument, code="problem-file")
-        arrays = {"inputs": X, "targets": objective.targets, "sample_weights": objective.sample_weights, "mask": None}
+        fitted = fitted_objective(found, getattr(estimator, "classes_", None), np.asarray(y), weights)
+        spec = spec_from_arguments("Problem.from_sklearn", fitted.content, (relative_gap, absolute_gap), budget_seconds)
+        arrays = {"inputs": X, "targets": fitted.targets, "sample_weights": fitted.sample_weights}
         whole = graph_of_perceptron(found, "sklearn")
-        judged = _judged(spec, replace(whole, notes=(*whole.notes, *objective.notes)))
-        return cls._assembled(spec, judged, arrays_from(arrays, "", None), place)
+        model = judged(spec, replace(whole, notes=(*whole.notes, *fitted.notes)))
+        return cls._assembled(spec, model, arrays_from(arrays, "", None), place)
 
     def write(self, path: str | Path, network: ParallelNetwork) -> None:
         """Write a network of this problem, of any width, as a model file; see `writers.write_network`."""
@@ -231,20 +207,18 @@ class Problem:
         digest, count = digest_of(parameters), self.graph.trained_scalars(parameters)
         source = replace(self.source, model_path=None, model_sha256=digest, width=network.width, parameters=count)
         graph = replace(self.graph, parameters=parameters, path=None, sha256=digest)
-        before = self.decomposition
-        after = decompose(graph, before.conventions, before.charge)
-        after = replace(after, network=network)
+        after = replace(decompose(graph, self.decomposition.conventions, self.decomposition.charge), network=network)
         return replace(self, network=network, source=source, graph=graph, decomposition=after)
 
     @classmethod
-    def _assembled(cls, spec: ProblemSpec, judged: _Judged, data: Arrays, device: torch.device) -> Self:
-        graph, decomposition, head = judged.graph, judged.decomposition, judged.head
-        where = str(data.path or "data")
+    def _assembled(cls, spec: ProblemSpec, model: JudgedModel, data: Arrays, device: torch.device) -> Self:
+        graph, head, where = model.graph, model.head, str(data.path or "data")
         if head is not None:
             data = replace(data, inputs=features_of(head.trunk, data.inputs, device, where))
-        require_input_size(decomposition, data.inputs, where)
-        local = _on_device(decomposition.on(data.inputs), device)
-        objective = _objective(spec, local, data, device)
+        require_input_size(model.decomposition, data.inputs, where)
+        local = model.on(data.inputs, device)
+        terms = LossTerms.of(spec, data)
+        objective = _objective(terms, local, data, device)
         placed = replace(graph, parameters={name: t.to(device) for name, t in graph.parameters.items()})
         require_same_outputs(placed, objective, local.network, data.inputs.to(device))
         return cls(
@@ -252,93 +226,21 @@ class Problem:
             network=local.network,
             tolerance=Tolerance(spec.tolerance.relative_gap, spec.tolerance.absolute_gap),
             budget_seconds=spec.budget.seconds,
-            source=_source(judged, data),
+            source=model.source(data),
             graph=graph,
             decomposition=local,
-            terms=LossTerms.of(spec, data),
+            terms=terms,
             inputs=data.inputs,
             trunk=None if head is None else head.trunk,
         )
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """A model, or its head, that the theory serves, before there are data.
-
-    Attributes:
-        graph: simplified.
-        decomposition: as a parallel network.
-        head: what `graph` is the head of, None where it is the whole model.
-    """
-
-    graph: LayerGraph
-    decomposition: Decomposition
-    head: Head | None
-
-
-def _judged(spec: ProblemSpec, whole: LayerGraph) -> _Judged:
-    head = head_of(whole) if spec.scope == "head" else None
-    decomposition = decompose(whole if head is None else head.graph, _conventions(spec), _charge(spec.penalty))
-    return _Judged(decomposition.layout.graph, decomposition, head)
-
-
-def _conventions(spec: ProblemSpec) -> Conventions:
-    return Conventions(spec.biases.hidden, spec.biases.output, spec.skip)
-
-
-def _charge(spec: PenaltySpec) -> Charge:
-    if spec.weight_decay is not None:
-        return Decays(spec.weight_decay)
-    product = spec.product_of_norms
-    # The schema demands exactly one of the two.
-    assert product is not None
-    return ProductOfNorms(product.strength, product.powers)
-
-
-def _objective(spec: ProblemSpec, decomposition: Decomposition, data: Arrays, device: torch.device) -> Objective:
-    outputs = decomposition.network.coefficients.shape[1]
-    loss = LossSpec(spec.loss.name, spec.loss.reduction, spec.loss.scale)
-    weights = None if data.sample_weights is None else data.sample_weights.to(device)
-    mask = None if data.mask is None else data.mask.to(device)
-    inputs = data.inputs.to(device)
+def _objective(terms: LossTerms, decomposition: Decomposition, data: Arrays, device: torch.device) -> Objective:
+    outputs, inputs = decomposition.network.coefficients.shape[1], data.inputs.to(device)
+    weights, mask = (None if part is None else part.to(device) for part in (terms.sample_weights, terms.mask))
     return Objective(
         branches=decomposition.branches_on(inputs),
         convex=decomposition.convex_part(inputs),
-        loss=loss.bind(data.targets.to(device), outputs, weights, mask),
+        loss=terms.loss.bind(data.targets.to(device), outputs, weights, mask),
         offset=decomposition.offset(inputs),
     )
-
-
-def _source(judged: _Judged, data: Arrays) -> Source:
-    graph, decomposition, head = judged.graph, judged.decomposition, judged.head
-    scope = None
-    if head is not None:
-        scope = HeadScope(head.layers, head.frozen_parameters, features_digest(data.inputs))
-    return Source(
-        model_path=graph.path,
-        model_sha256=graph.sha256,
-        family=decomposition.family,
-        degree=decomposition.degree,
-        width=decomposition.network.width,
-        parameters=graph.trained_scalars(graph.parameters),
-        data_path=data.path,
-        data_sha256=data.sha256,
-        notes=(*graph.notes, *decomposition.layout.notes),
-        head=scope,
-        digest_complete=graph.digest_complete,
-    )
-
-
-def _on_device(decomposition: Decomposition, device: torch.device) -> Decomposition:
-    network = decomposition.network
-    stacks = tuple(tuple(factor.to(device) for factor in stack) for stack in network.stacks)
-    return replace(decomposition, network=ParallelNetwork(stacks, network.coefficients.to(device)))
-
-
-def _estimator_argument(location: Location, _of_key: bool) -> str:
-    return "Problem.from_sklearn"
-
-
-def _argument(location: Location, _of_key: bool) -> str:
-    return "Problem.from_torch"

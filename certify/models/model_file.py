@@ -13,9 +13,16 @@ from certify.models.readers.registry import MODEL_READERS
 from certify.models.readers.weight_file import WeightFile
 from certify.models.spec.layer_list import LayerEntry
 
+# Files up to this size, in bytes, are read whole, so that zeros and values that are not finite are seen.
+SMALL = 32 * 2**20
 
-def read_model_file(path: Path) -> WeightFile | LayerGraph:
+
+def read_model_file(path: Path, *, values: bool = True) -> WeightFile | LayerGraph:
     """Read a model file: a graph where the format holds one, else the weights.
+
+    Args:
+        path: the file.
+        values: whether values are needed; a large file of weights is else read to tensors on the meta device.
 
     Raises:
         UsageError: missing or unreadable.
@@ -23,7 +30,8 @@ def read_model_file(path: Path) -> WeightFile | LayerGraph:
         UnsupportedError: what the layers of the file say cannot be said by a graph.
     """
     with open_model(path) as opened:
-        return reader_of(opened).read(opened)
+        reader = reader_of(opened)
+        return reader.read(opened) if values or opened.file.size <= SMALL else reader.shapes(opened)
 
 
 def reader_of(opened: OpenedModel) -> ModelReader:

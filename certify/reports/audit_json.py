@@ -8,6 +8,8 @@ from certify.certificates.audit_result import AuditItem, AuditResult
 from certify.version import __version__
 
 SCHEMA = "certify.audit-result/1"
+# Of the `audit` block: what it says of the item beside its result.
+BLOCK = ("name", "file", "line", "column", "expect", "met", "failure", "origin", "exit_code", "counted_code", "seconds")
 
 
 def audit_object(audit: AuditResult) -> dict[str, Any]:
@@ -33,19 +35,5 @@ def audit_object(audit: AuditResult) -> dict[str, Any]:
 
 def item_object(item: AuditItem) -> dict[str, Any]:
     """One result: its `certify.result/1` or error object with the `audit` block."""
-    return {
-        **item.result,
-        "audit": {
-            "name": item.name,
-            "file": item.file,
-            "line": item.line,
-            "column": item.column,
-            "expect": item.expect,
-            "met": item.met,
-            "failure": item.failure or None,
-            "origin": item.origin,
-            "exit_code": item.exit_code,
-            "counted_code": item.counted_code,
-            "seconds": item.seconds,
-        },
-    }
+    block = {key: getattr(item, key) for key in BLOCK}
+    return {**item.result, "audit": {**block, "failure": item.failure or None}}

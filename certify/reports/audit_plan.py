@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, get_args
 
-from certify.certificates.audit_plan import AuditForecast, Expected, PlannedAnswer
+from certify.certificates.audit_plan import Expected, PlannedAnswer
 
 SCHEMA = "certify.audit-plan/1"
 # Items that the text lists; the rest is counted.
@@ -13,54 +14,37 @@ MOST_ROWS = 200
 DEFAULT_BUDGET = 60.0
 
 
-def plan_object(forecast: AuditForecast) -> dict[str, Any]:
+def plan_object(file: str, items: list[PlannedAnswer]) -> dict[str, Any]:
     """The plan as a JSON-ready dictionary, schema `certify.audit-plan/1`."""
-    return {
-        "schema": SCHEMA,
-        "file": forecast.file,
-        "items": [
-            {
-                "name": answer.name,
-                "model": answer.model,
-                "line": answer.line,
-                "expect": answer.expect,
-                "answer": answer.expected,
-                "verdict": answer.verdict,
-                "last_seconds": answer.seconds,
-                "budget_seconds": answer.budget,
-            }
-            for answer in forecast.answers
-        ],
-    }
+    return {"schema": SCHEMA, "file": file, "items": [asdict(item) for item in items]}
 
 
-def plan_lines(forecast: AuditForecast) -> list[str]:
+def plan_lines(file: str, items: list[PlannedAnswer]) -> list[str]:
     """The plan as text."""
-    shown = forecast.answers[:MOST_ROWS]
-    width = max((len(answer.name) for answer in shown), default=0)
-    lines = [f"{answer.expected:<8}{answer.name:<{width}}  {_cost(answer)}" for answer in shown]
-    if len(forecast.answers) > len(shown):
-        lines.append(f"and {len(forecast.answers) - len(shown)} more")
-    return [*lines, _summary(forecast)]
+    shown = items[:MOST_ROWS]
+    width = max((len(item.name) for item in shown), default=0)
+    lines = [f"{item.answer:<8}{item.name:<{width}}  {_cost(item)}" for item in shown]
+    if len(items) > len(shown):
+        lines.append(f"and {len(items) - len(shown)} more")
+    return [*lines, _summary(file, items)]
 
 
-def _cost(answer: PlannedAnswer) -> str:
-    if answer.expected == "cached":
-        return f"{answer.verdict}, verified again"
-    if answer.expected == "missing":
-        return f"{answer.model} is not there"
-    if answer.seconds is not None:
-        return f"took {answer.seconds:.1f} s last time"
-    return "up to the budget of its problem file" if answer.budget is None else f"up to {answer.budget:g} s"
+def _cost(item: PlannedAnswer) -> str:
+    if item.answer == "cached":
+        return f"{item.verdict}, verified again"
+    if item.answer == "missing":
+        return f"{item.model} is not there"
+    if item.last_seconds is not None:
+        return f"took {item.last_seconds:.1f} s last time"
+    return "up to the budget of its problem file" if item.budget_seconds is None else f"up to {item.budget_seconds:g} s"
 
 
-def _summary(forecast: AuditForecast) -> str:
-    answers = forecast.answers
-    counts = [f"{sum(answer.expected == kind for answer in answers)} {kind}" for kind in get_args(Expected)]
-    running = [answer for answer in answers if answer.expected == "run"]
-    known = [answer.seconds for answer in running if answer.seconds is not None]
-    new = [answer.budget or DEFAULT_BUDGET for answer in running if answer.seconds is None]
+def _summary(file: str, items: list[PlannedAnswer]) -> str:
+    counts = [f"{sum(item.answer == kind for item in items)} {kind}" for kind in get_args(Expected)]
+    running = [item for item in items if item.answer == "run"]
+    known = [item.last_seconds for item in running if item.last_seconds is not None]
+    new = [item.budget_seconds or DEFAULT_BUDGET for item in running if item.last_seconds is None]
     cost = [f"{sum(known):.0f} s as last time"] if known else []
     cost += [f"at most about {sum(new):.0f} s for {len(new)} new ones"] if new else []
     total = f"; on one core: {', '.join(cost)}" if cost else ""
-    return f"{forecast.file}: {len(answers)} items: {', '.join(counts)}{total}"
+    return f"{file}: {len(items)} items: {', '.join(counts)}{total}"

@@ -77,6 +77,5 @@ def _summary(audit: AuditResult) -> str:
         parts.append(f"{len(audit.left_out)} not run")
     if audit.interrupted:
         parts.append("[red]interrupted[/]; go on with --resume")
-    asked = "all as asked" if not audit.unmet else f"[red]{len(audit.unmet)} not as asked[/]"
-    parts.append(asked)
+    parts.append("all as asked" if not audit.unmet else f"[red]{len(audit.unmet)} not as asked[/]")
     return f"{escape(audit.file)}: {'; '.join(parts)}; {audit.seconds:.1f} s, exit code {audit.exit_code}"

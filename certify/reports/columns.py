@@ -49,21 +49,14 @@ _PATHS = {
     "torch": "environment.torch",
     "seed": "environment.seed",
 }
-COLUMNS = ("name", "verdict", "reason", "message", "exit_code", "unmet", "origin", "seconds", *_PATHS, "notes")
+_OF_ENTRY = ("reason", "message", "exit_code", "unmet", "origin", "seconds")
+COLUMNS = ("name", "verdict", *_OF_ENTRY, *_PATHS, "notes")
 
 
 def columns_of(entry: Entry) -> dict[str, Value]:
     """The columns of an entry that apply to it; None where there is no finite value."""
-    found: dict[str, Value] = {
-        "name": entry.name,
-        "verdict": entry.state,
-        "reason": entry.reason,
-        "message": entry.message,
-        "exit_code": entry.exit_code,
-        "unmet": entry.unmet,
-        "origin": entry.origin,
-        "seconds": entry.seconds,
-    }
+    own = {name: getattr(entry, name) for name in _OF_ENTRY}
+    found: dict[str, Value] = {"name": entry.name, "verdict": entry.state, **own}
     result = entry.result
     if result is not None:
         found |= {column: _value(result, path) for column, path in _PATHS.items()}

@@ -11,14 +11,7 @@ from typing import final
 @final
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """One code explained.
-
-    Attributes:
-        title: a few words.
-        meaning: what was found.
-        remedy: what to do.
-        theory: theorem or formula behind it; may be empty.
-    """
+    """One code explained: in a few words, what was found, what to do, and the theorem or formula behind it, if any."""
 
     title: str
     meaning: str

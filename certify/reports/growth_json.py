@@ -8,6 +8,7 @@ from certify.certificates.growth_report import GrowthReport, GrowthRound
 from certify.reports.result_json import finite
 
 ROUND_SCHEMA = "certify.growth-round/1"
+ROUND_KEYS = ("round", "width", "objective", "lower_bound", "relative_gap", "violation", "seconds")
 
 
 def growth_object(report: GrowthReport) -> dict[str, Any]:
@@ -15,12 +16,7 @@ def growth_object(report: GrowthReport) -> dict[str, Any]:
     return finite(
         {
             "rounds": report.rounds[-1].round if report.rounds else 0,
-            "width": {
-                "before": report.width_before,
-                "grown": report.width_grown,
-                "after": report.width_after,
-                "bound": report.width_bound,
-            },
+            "width": {end: getattr(report, f"width_{end}") for end in ("before", "grown", "after", "bound")},
             "objective": {"before": report.objective_before, "after": report.objective_after},
             "history": [_row(row) for row in report.rounds],
         }
@@ -33,12 +29,4 @@ def round_object(row: GrowthRound) -> dict[str, Any]:
 
 
 def _row(row: GrowthRound) -> dict[str, Any]:
-    return {
-        "round": row.round,
-        "width": row.width,
-        "objective": row.objective,
-        "lower_bound": row.lower_bound,
-        "relative_gap": row.relative_gap,
-        "violation": row.violation,
-        "seconds": row.seconds,
-    }
+    return {name: getattr(row, name) for name in ROUND_KEYS}

@@ -30,13 +30,9 @@ def require_plottable(path: str | Path) -> None:
 
 
 def write_growth_plot(path: str | Path, report: GrowthReport, title: str, tolerance: float | None = None) -> None:
-    """Write the picture; the file is there whole or as it was before.
+    """Write the picture of at least one round, in the format of the suffix; the file is whole or as it was before.
 
-    Args:
-        path: its suffix chooses the format.
-        report: at least one round.
-        title: text above the plot, such as the name of the model.
-        tolerance: relative gap to mark, if any.
+    The title is text above the plot, such as the name of the model; the tolerance a relative gap to mark.
 
     Raises:
         UsageError: as of `require_plottable`; or the file could not be written after all.

@@ -12,13 +12,5 @@ from certify.reports.labelled_rows import print_rows
 
 def print_growth(console: Console, report: GrowthReport) -> None:
     """Print the rows; nothing else goes to this console."""
-    print_rows(console, _rows(report))
-
-
-def _rows(report: GrowthReport) -> list[tuple[str, str]]:
     path = f"from {phrases.count(report.width_bound, 'subnetwork')} on a path that never rises leads to a global"
-    return [
-        ("grown", widths(report)),
-        ("lowered", lowered(report)),
-        ("theorem 2", f"{path} minimum"),
-    ]
+    print_rows(console, [("grown", widths(report)), ("lowered", lowered(report)), ("theorem 2", f"{path} minimum")])

@@ -45,11 +45,14 @@ def print_inspection(found: Inspection, bounds: tuple[ExpectedBound, ...], *, co
 def _print(console: Console, found: Inspection, bounds: tuple[ExpectedBound, ...]) -> None:
     console.print(_title(found), soft_wrap=True)
     if found.layers:
-        console.print(_heading("layers"), _layer_table(found))
+        console.print(_heading("layers"), _beneath(_layer_table(found)))
     if found.subnetworks:
-        console.print(_heading("subnetworks"), _subnetwork_table(found.subnetworks))
-    if bounds:
-        console.print(_heading("bounds on the polar, cheapest first"), _bound_table(bounds))
+        console.print(_heading("subnetworks"), _beneath(_subnetwork_table(found.subnetworks)))
+    groups = dict.fromkeys((bound.families, bound.sizes) for bound in bounds)
+    for families, (columns, scores) in groups:
+        alike = tuple(bound for bound in bounds if (bound.families, bound.sizes) == (families, (columns, scores)))
+        whose = f" of {' and '.join(families)} subnetworks (h = {columns}, m = {scores})" if len(groups) > 1 else ""
+        console.print(_heading(f"bounds on the polar{whose}, cheapest first"), _beneath(_bound_table(alike)))
     if found.penalized:
         console.print(_heading("penalized by weight decay"), _indented(", ".join(_some(found.penalized))))
     if found.notes:
@@ -108,15 +111,15 @@ def _subnetwork_table(rows: tuple[SubnetworkRow, ...]) -> Table:
 def _bound_table(bounds: tuple[ExpectedBound, ...]) -> Table:
     table = _table("method", "expected cost")
     for bound in bounds:
-        cost = bound.cost if bound.applies else "not for so many inputs or outputs"
-        table.add_row(bound.method, cost, style="" if bound.applies else "dim")
+        table.add_row(bound.method, bound.cost, style="" if bound.applies else "dim")
     return table
 
 
 def _table(*columns: str) -> Table:
-    table = Table(box=None, padding=(0, 2), header_style="dim", pad_edge=True)
+    # On a narrow terminal long names are folded, never the headings.
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", min_width=len(column))
     return table
 
 
@@ -125,7 +128,12 @@ def _heading(text: str) -> Text:
 
 
 def _indented(text: str) -> Padding:
-    return Padding(Text(text), (0, 0, 0, 2), expand=False)
+    return _beneath(Text(text))
+
+
+def _beneath(content: Table | Text) -> Padding:
+    """Content below its heading."""
+    return Padding(content, (0, 0, 0, 2), expand=False)
 
 
 def _some(names: tuple[str, ...]) -> tuple[str, ...]:

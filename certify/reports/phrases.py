@@ -59,10 +59,8 @@ def bound(result: Result, digits: int = 8) -> str:
 
 def tolerance(result: Result) -> str:
     """The tolerance as requested."""
-    text = f"{result.relative_gap_tolerance:.0e}"
-    if result.absolute_gap_tolerance:
-        text += f" relative or {result.absolute_gap_tolerance:.0e} absolute"
-    return text
+    absolute = result.absolute_gap_tolerance
+    return f"{result.relative_gap_tolerance:.0e}" + (f" relative or {absolute:.0e} absolute" if absolute else "")
 
 
 def gap(result: Result) -> str:
@@ -146,7 +144,7 @@ def advice(entry: Entry) -> str:
 
 
 def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}." if not text.startswith("certify ") else f"{text}"
+    return f"{text[0].upper()}{text[1:]}." if not text.startswith("certify ") else text
 
 
 def headline(entry: Entry) -> str:

@@ -20,13 +20,7 @@ METER_DECADES = 8
 @final
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A labelled position.
-
-    Attributes:
-        key: what it marks; the class of its element.
-        label: text beside it.
-        at: percent of the width.
-    """
+    """A labelled position, in percent of the width; `key` is the class of its element."""
 
     key: str
     label: str

@@ -16,12 +16,7 @@ Content = Mapping[str, Any]
 @final
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a model has no result.
-
-    Attributes:
-        code: reason code for `certify explain`.
-        message: where, what was found, what is needed.
-    """
+    """Why a model has no result: a code for `certify explain`, and where, what was found and what is needed."""
 
     code: str
     message: str

@@ -17,13 +17,10 @@ def github_report(report: Report) -> str:
     found = [entry for entry in report.entries if not entry.passed]
     lines = _level("error", [entry for entry in found if entry.state != "undecided"])
     lines += _level("warning", [entry for entry in found if entry.state == "undecided"])
-    lines += [_command("warning", {"title": "certify"}, f"{names}: {phrases.LEFT_OUT}") for names in _joined(report)]
+    if report.left_out:
+        lines.append(_command("warning", {"title": "certify"}, f"{', '.join(report.left_out)}: {phrases.LEFT_OUT}"))
     lines.append(_command("notice", {"title": "certify"}, phrases.counted(report)))
     return "\n".join(lines) + "\n"
-
-
-def _joined(report: Report) -> list[str]:
-    return [", ".join(report.left_out)] if report.left_out else []
 
 
 def _level(level: str, entries: list[Entry]) -> list[str]:

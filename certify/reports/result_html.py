@@ -8,15 +8,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
-from dataclasses import dataclass
 from functools import cache
-from typing import final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from certify.certificates.gravity import OUTCOMES
 from certify.reports import claims, phrases, plots
-from certify.reports.report import Entry, Report
+from certify.reports.report import Report
 from certify.reports.result_markdown import notes_of
 from certify.version import __version__
 
@@ -31,30 +29,17 @@ STATE_WORDS = {
 }
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class Card:
-    """What the page shows of one entry beside the entry itself."""
-
-    entry: Entry
-    proven: list[str]
-    left_open: list[str]
-    objective: plots.IntervalPlot | None
-    polar: plots.IntervalPlot | None
-    parts: tuple[plots.Part, ...]
-    meter: plots.Meter | None
-
-
 def html_report(report: Report) -> str:
     """The page."""
     page, style, script = _sources()
     return page.render(
         report=report,
-        cards=[_card(entry) for entry in report.entries],
         states=[(state, STATE_WORDS[state], report.states.get(state, 0)) for state in OUTCOMES],
         counted=phrases.counted(report),
         notes=notes_of(report),
+        claims=claims,
         phrases=phrases,
+        plots=plots,
         most_open=MOST_OPEN,
         version=__version__,
         style=style,
@@ -76,21 +61,6 @@ def _sources() -> tuple[Template, str, str]:
 
 def _digest(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _card(entry: Entry) -> Card:
-    result = entry.result
-    if result is None:
-        return Card(entry, [], ["Anything: the model could not be checked."], None, None, (), None)
-    return Card(
-        entry,
-        claims.proven(result),
-        claims.left_open(result),
-        plots.objective_plot(result),
-        plots.polar_plot(result),
-        plots.gap_parts(result),
-        plots.gap_meter(result),
-    )
 
 
 def _sortable(value: float | None) -> str:

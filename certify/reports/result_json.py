@@ -30,10 +30,7 @@ def result_object(result: Result) -> dict[str, Any]:
             "lower_bound": result.lower_bound,
             "best_known": result.best_known,
             "gap": {"absolute": result.gap, "relative": result.relative_gap},
-            "tolerance": {
-                "relative_gap": result.relative_gap_tolerance,
-                "absolute_gap": result.absolute_gap_tolerance,
-            },
+            "tolerance": {"relative_gap": result.relative_gap_tolerance, "absolute_gap": result.absolute_gap_tolerance},
             "achieved_share": result.achieved_share,
             "proof": result.proof,
             "failure_probability": result.failure_probability,

@@ -18,18 +18,14 @@ def markdown_report(report: Report) -> str:
     """Counts, the table, and details of every model that is not certified or has notes."""
     details = [detail(entry) for entry in report.entries if needs_detail(entry)]
     notes = [f"- {escaped(note)}" for note in notes_of(report)]
-    parts = [f"**{phrases.counted(report)}**", "\n".join(notes), markdown_table(report.entries), *details]
+    table = "\n".join([HEADER, *map(table_row, report.entries)])
+    parts = [f"**{phrases.counted(report)}**", "\n".join(notes), table, *details]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def notes_of(report: Report) -> list[str]:
     """What is said about the run as a whole."""
     return [*report.notes, *(f"{name}: {phrases.LEFT_OUT}" for name in report.left_out)]
-
-
-def markdown_table(entries: tuple[Entry, ...]) -> str:
-    """One row per entry."""
-    return "\n".join([HEADER, *(table_row(entry) for entry in entries)])
 
 
 def table_row(entry: Entry) -> str:
@@ -52,9 +48,9 @@ def table_row(entry: Entry) -> str:
 def needs_detail(entry: Entry) -> bool:
     """Whether there is more to say than the table does."""
     result = entry.result
-    plain = result is not None and result.verdict == "certified" and result.proof == "rigorous"
-    plain = plain and result is not None and not phrases.remarks(result)
-    return not (plain and entry.passed)
+    if result is None or not entry.passed:
+        return True
+    return (result.verdict, result.proof) != ("certified", "rigorous") or bool(phrases.remarks(result))
 
 
 def detail(entry: Entry) -> str:

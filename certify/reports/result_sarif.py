@@ -17,6 +17,7 @@ from certify.reports import phrases
 from certify.reports.columns import columns_of
 from certify.reports.explanations import EXPLANATIONS
 from certify.reports.report import Entry, Report
+from certify.reports.result_markdown import notes_of
 from certify.version import __version__
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -41,11 +42,8 @@ def sarif_report(report: Report) -> str:
 
 def _invocation(report: Report) -> Json:
     complete = not report.left_out and all(entry.exit_code != ExitCode.INTERNAL for entry in report.entries)
-    texts = [*report.notes, *(f"{name}: {phrases.LEFT_OUT}" for name in report.left_out)]
-    return {
-        "executionSuccessful": complete,
-        "toolExecutionNotifications": [{"level": "note", "message": {"text": text}} for text in texts],
-    }
+    notes = [{"level": "note", "message": {"text": text}} for text in notes_of(report)]
+    return {"executionSuccessful": complete, "toolExecutionNotifications": notes}
 
 
 def _rule(code: str) -> Json:
@@ -80,11 +78,9 @@ def _finding(entry: Entry, rule: int) -> Json:
 
 def _location(entry: Entry) -> Json:
     place = entry.place
+    region = {"startLine": place.line, "startColumn": place.column}
     return {
-        "physicalLocation": {
-            "artifactLocation": {"uri": _uri(place.path)},
-            "region": {"startLine": place.line, "startColumn": place.column},
-        },
+        "physicalLocation": {"artifactLocation": {"uri": _uri(place.path)}, "region": region},
         "logicalLocations": [{"name": entry.name, "kind": "model"}],
     }
 

@@ -64,8 +64,5 @@ def _details(result: Result) -> list[tuple[str, str]]:
             f"{model.family}, degree {model.degree}, {model.subnetworks} subnetworks, {model.parameters} parameters",
         ),
         ("data", f"{data.samples} samples, {data.inputs} inputs, {data.outputs} outputs"),
-        (
-            "seconds",
-            ", ".join(f"{name} {getattr(seconds, name):.2f}" for name in ("load", "bound", "verify", "total")),
-        ),
+        ("seconds", ", ".join(f"{name} {getattr(seconds, name):.2f}" for name in ("load", "bound", "verify", "total"))),
     ]

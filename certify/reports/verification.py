@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from certify.reports.result_json import finite
@@ -55,18 +56,28 @@ def verdict_lines(verdict: Verdict, path: str) -> list[str]:
     relative, absolute = verdict.tolerance or (0.0, 0.0)
     within = "within" if verdict.certified else "NOT within"
     compared = [name for name, done in (("model", verdict.model_linked), ("data", verdict.data_linked)) if done]
+    kinds = ", ".join(dict.fromkeys(verdict.kind.split(", ")))
     found = f"compared with the {' and '.join(compared)} file" if compared else ""
     return [
         f"{path}: valid" + ("" if verdict.certified else ", but the gap it proves is NOT within the tolerance"),
-        f"  problem  {verdict.problem}",
+        *_problem_lines(verdict.problem),
         f"  objective of the network        ≤ {verdict.upper!r}",
         f"  every network of every width    ≥ {verdict.lower!r}",
         f"  gap  {verdict.gap:.6g} absolute, {verdict.relative_gap:.6g} relative: {within} the tolerance "
         f"(relative {relative:g}, absolute {absolute:g})",
-        f"  proof  {verdict.kind}, {ARITHMETIC[verdict.arithmetic]}{_chance(verdict)}",
+        f"  proof  {kinds}, {ARITHMETIC[verdict.arithmetic]}{_chance(verdict)}",
         *([f"  {found}"] if found else []),
         *([f"  note: {verdict.message}"] if verdict.message else []),
     ]
+
+
+def _problem_lines(problem: str) -> list[str]:
+    """One line for each part of the model, equal ones counted, and one for loss and data."""
+    model, rest = problem.split("; ", 1)
+    parts = Counter(model.split(" + "))
+    shown = [part if count == 1 else f"{count} × {part}" for part, count in parts.items()]
+    first, *others = shown
+    return [f"  problem  {first}", *(f"           + {part}" for part in others), f"           {rest}"]
 
 
 def _chance(verdict: Verdict) -> str:

@@ -11,8 +11,8 @@ import math
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from certify.verify.reals import Arrays
 from certify.verify.rejection import refuse
 
 MAGIC = b"certify certificate 2\n"
@@ -21,8 +21,6 @@ LARGEST_HEADER = 2**20
 # Above this, sums and products on the way to a claim could overflow.
 LARGEST_MAGNITUDE = 2.0**200
 ITEM_SIZES = {"<f8": 8, "|u1": 1}
-
-Arrays = dict[str, npt.NDArray[Any]]
 
 
 def read_container(data: bytes) -> tuple[dict[str, Any], Arrays]:
@@ -71,7 +69,7 @@ def _no_number(text: str) -> float:
 def _arrays(table: object, data: bytes) -> Arrays:
     if not isinstance(table, list):
         refuse("array-table", "missing")
-    arrays: Arrays = {}
+    arrays: dict[str, Any] = {}
     end = 0
     for entry in table:
         name, item, shape = _entry(entry)

@@ -69,12 +69,8 @@ class Enclosure(Reals):
     def high(self) -> Array:
         return np.nextafter(self.mid + self.rad, np.inf)
 
-    @property
-    def T(self) -> Enclosure:  # noqa: N802
-        return Enclosure(self.mid.T, self.rad.T)
-
-    def __getitem__(self, index: Any) -> Enclosure:  # noqa: ANN401
-        return Enclosure(self.mid[index], self.rad[index])
+    def _moved(self, move: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]) -> Enclosure:
+        return Enclosure(move(self.mid), move(self.rad))
 
     def __neg__(self) -> Enclosure:
         return Enclosure(-self.mid, self.rad)
@@ -83,9 +79,6 @@ class Enclosure(Reals):
         other = enclosed(other)
         mid = self.mid + other.mid
         return Enclosure(mid, (self.rad + other.rad + ROUNDOFF * np.abs(mid)) * GROW)
-
-    def __sub__(self, other: Number) -> Enclosure:
-        return self + (-other)
 
     def __mul__(self, other: Number) -> Enclosure:
         other = enclosed(other)
@@ -122,9 +115,6 @@ class Enclosure(Reals):
 
     def only(self, mask: Mask) -> Enclosure:
         return Enclosure(np.where(mask, self.mid, 0.0), np.where(mask, self.rad, 0.0))
-
-    def reshape(self, *shape: int) -> Enclosure:
-        return Enclosure(self.mid.reshape(shape), self.rad.reshape(shape))
 
     def absolute(self) -> Enclosure:
         return Enclosure(np.abs(self.mid), self.rad)

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
-import numpy.typing as npt
 
 from certify.verify.floating_point import FLOATING_POINT
 from certify.verify.forms.form import form_of
 from certify.verify.proofs.norm_products import total_length
 from certify.verify.proofs.polar import polar_upper
-from certify.verify.reals import Arithmetic
+from certify.verify.reals import Arithmetic, Arrays
 from certify.verify.statement.certificate import Certificate, read_certificate
 from certify.verify.statement.dual_point import DualPoint, dual_point
 from certify.verify.statement.duality import dual_value, require_dual_point, require_supported
@@ -21,22 +20,6 @@ from certify.verify.statement.losses import bind_loss
 from certify.verify.statement.objective import objective
 
 Interval = tuple[float, float]
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Ends:
-    """Both ends of a claim, without the polars.
-
-    Attributes:
-        objective: proven interval of the network's objective.
-        dual_value: proven interval of the dual value at s A'.
-        point: A'.
-    """
-
-    objective: Interval
-    dual_value: Interval
-    point: DualPoint
 
 
 @final
@@ -60,13 +43,7 @@ class MeasuredPolar:
 @final
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What the checker finds.
-
-    Attributes:
-        objective: proven interval of the network's objective.
-        dual_value: proven interval of the dual value at s A'.
-        polars: of every branch.
-    """
+    """Proven intervals of the network's objective and of the dual value at s A', and the polar of every branch."""
 
     objective: Interval
     dual_value: Interval
@@ -74,38 +51,27 @@ class Measured:
 
 
 def measure(
-    header: Mapping[str, Any],
-    arrays: Mapping[str, npt.NDArray[Any]],
-    arithmetic: Arithmetic = FLOATING_POINT,
-    *,
-    proofs: bool = True,
+    header: Mapping[str, Any], arrays: Arrays, arithmetic: Arithmetic = FLOATING_POINT, *, proofs: bool = True
 ) -> Measured:
-    """The numbers of a certificate whose claim is still to be settled; its claim is not looked at.
+    """The numbers of a certificate whose claim is still to be settled; the proofs of the polars run if asked for.
 
-    Args:
-        header: as in the file; the table of arrays in it is not looked at.
-        arrays: by name.
-        arithmetic: how to compute.
-        proofs: whether to run the proofs of the polars, too.
+    Neither the claim nor the table of arrays in the header is looked at.
 
     Raises:
         Rejection: what it says is no certificate, or its dual point is not feasible.
     """
     with np.errstate(all="ignore"):
         certificate = read_certificate(header, arrays)
-        ends = ends_of(certificate, arithmetic)
+        value, dual, point = ends_of(certificate, arithmetic)
         shown = shown_polars(certificate, arithmetic) if proofs else [None] * len(certificate.proofs)
-        changed = changed_polars(certificate, ends.point, arithmetic)
-    branches = certificate.problem.branches
-    polars = (
-        MeasuredPolar(upper, total, scaled, branch.penalty.strength(arithmetic.real))
-        for branch, upper, (total, scaled) in zip(branches, shown, changed, strict=True)
-    )
-    return Measured(ends.objective, ends.dual_value, tuple(polars))
+        changed = changed_polars(certificate, point, arithmetic)
+    strengths = (branch.penalty.strength(arithmetic.real) for branch in certificate.problem.branches)
+    polars = (MeasuredPolar(s, *ends, level) for s, ends, level in zip(shown, changed, strengths, strict=True))
+    return Measured(value, dual, tuple(polars))
 
 
-def ends_of(certificate: Certificate, arithmetic: Arithmetic) -> Ends:
-    """The network's objective, and what the dual point is worth if the polars allow it.
+def ends_of(certificate: Certificate, arithmetic: Arithmetic) -> tuple[Interval, Interval, DualPoint]:
+    """Proven intervals of the network's objective and of the dual value at s A' if the polars allow it, and A'.
 
     Raises:
         Rejection: the problem is none that the theory covers, or the dual point is not feasible.
@@ -115,7 +81,7 @@ def ends_of(certificate: Certificate, arithmetic: Arithmetic) -> Ends:
     point = dual_point(certificate, loss, arithmetic)
     require_dual_point(certificate, loss, point)
     value, dual = objective(certificate, loss), dual_value(certificate, loss, point)
-    return Ends((float(value.low), float(value.high)), (float(dual.low), float(dual.high)), point)
+    return (float(value.low), float(value.high)), (float(dual.low), float(dual.high)), point
 
 
 def shown_polars(certificate: Certificate, arithmetic: Arithmetic) -> list[float]:

@@ -6,10 +6,11 @@ FLINT's arbitrary-precision balls. Every operation encloses the exact result; co
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias, final
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from certify.verify.proofs.proof import Proof
 
 Array = npt.NDArray[np.float64]
+Arrays = Mapping[str, npt.NDArray[Any]]
 Mask = npt.NDArray[np.bool_]
 Number: TypeAlias = "Reals | Array | float"
 Real: TypeAlias = "Callable[[npt.ArrayLike], Reals]"
@@ -42,18 +44,15 @@ class Reals(ABC):
 
     @property
     @abstractmethod
-    def shape(self) -> tuple[int, ...]:
-        """Extents."""
+    def shape(self) -> tuple[int, ...]: ...
 
     @property
     @abstractmethod
-    def low(self) -> Array:
-        """Lower bounds."""
+    def low(self) -> Array: ...
 
     @property
     @abstractmethod
-    def high(self) -> Array:
-        """Upper bounds."""
+    def high(self) -> Array: ...
 
     @property
     @abstractmethod
@@ -65,14 +64,19 @@ class Reals(ABC):
     def is_zero(self) -> Mask:
         """Which entries are known to be exactly 0."""
 
-    @property
     @abstractmethod
-    def T(self) -> Reals:  # noqa: N802
-        """Transpose."""
+    def _moved(self, move: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]) -> Self:
+        """The entries in another order or shape, some left out or repeated."""
 
-    @abstractmethod
-    def __getitem__(self, index: Any) -> Reals:  # noqa: ANN401
-        ...
+    @property
+    def T(self) -> Self:  # noqa: N802
+        return self._moved(np.transpose)
+
+    def __getitem__(self, index: Any) -> Self:  # noqa: ANN401
+        return self._moved(lambda values: values[index])
+
+    def reshape(self, *shape: int) -> Self:
+        return self._moved(lambda values: values.reshape(shape))
 
     @abstractmethod
     def __neg__(self) -> Reals: ...
@@ -105,24 +109,17 @@ class Reals(ABC):
         """Exact zero where the mask is False."""
 
     @abstractmethod
-    def reshape(self, *shape: int) -> Reals:
-        """The same entries in another shape."""
+    def absolute(self) -> Reals: ...
 
     @abstractmethod
-    def absolute(self) -> Reals:
-        """|x|."""
-
-    @abstractmethod
-    def maximum(self, other: Number) -> Reals:
-        """max(x, y)."""
+    def maximum(self, other: Number) -> Reals: ...
 
     @abstractmethod
     def square_root(self) -> Reals:
         """√x of quantities known to be nonnegative."""
 
     @abstractmethod
-    def exponential(self) -> Reals:
-        """Exp x."""
+    def exponential(self) -> Reals: ...
 
     @abstractmethod
     def logarithm(self) -> Reals:
@@ -137,8 +134,8 @@ class Reals(ABC):
         """X log x of quantities known to be nonnegative, 0 log 0 = 0."""
 
     def row_norms(self) -> Reals:
-        """Euclidean norm of each row."""
-        return (self * self).sum(1).square_root()
+        """Euclidean norms along the last axis."""
+        return (self * self).sum(-1).square_root()
 
 
 @final
@@ -163,12 +160,9 @@ class Arithmetic:
 
     def dominates(self, level: Reals, matrix: Reals) -> bool:
         """Whether t I − M is proven positive semidefinite, for t and symmetric M (n, n)."""
-        identity: Array = np.eye(matrix.shape[0])
-        return self.proves_semidefinite(level * identity - matrix)
+        return self.proves_semidefinite(level * np.eye(matrix.shape[0]) - matrix)
 
 
 def sums_to_zero(values: Sequence[float]) -> bool:
-    """Whether finite floats sum to zero, exactly: they are integers over powers of two."""
-    ratios = [value.as_integer_ratio() for value in values]
-    common = max((denominator for _, denominator in ratios), default=1)
-    return sum(numerator * (common // denominator) for numerator, denominator in ratios) == 0
+    """Whether finite floats sum to zero, exactly: their sum is a multiple of 2⁻¹⁰⁷⁴, which `fsum` does not lose."""
+    return math.fsum(values) == 0

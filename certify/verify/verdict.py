@@ -12,10 +12,11 @@ from certify.verify.container import read_container
 from certify.verify.floating_point import FLOATING_POINT
 from certify.verify.links.data_link import require_data
 from certify.verify.links.model_link import require_model
-from certify.verify.measure import Ends, changed_polars, ends_of, shown_polars
+from certify.verify.measure import Interval, changed_polars, ends_of, shown_polars
 from certify.verify.reals import Arithmetic
 from certify.verify.rejection import Rejection, require
 from certify.verify.statement.certificate import Certificate, read_certificate
+from certify.verify.statement.dual_point import DualPoint
 
 LINKED_TO_NOTHING = "only the claim about the arrays inside the certificate was checked, not where they came from"
 
@@ -34,7 +35,6 @@ class Verdict:
     Attributes:
         status: `valid`; `invalid`: a rule does not hold; `refused`: not a certificate.
         rule: name of the rule that does not hold, or empty.
-        message: why, with numbers.
         upper: claimed bound on the objective.
         lower: claimed bound on the optimum over all widths.
         objective: proven interval of the network's objective.
@@ -42,9 +42,7 @@ class Verdict:
         polar_upper: bound on the polar of each branch that its proof shows; +inf where it shows none.
         certified: whether valid and a − b is within the tolerance of the certificate.
         tolerance: largest a − b that the certificate calls optimal, relative and absolute.
-        kind: of the proofs.
         failure_probability: bound on the probability that this check accepts a false claim; None if it is not random.
-        problem: the problem that the claim is about, in words.
         model_linked: whether the weights were compared with the model file.
         data_linked: whether the data were compared with the data file.
         arithmetic: `floating-point`, rounding counted, or `exact`, integers and balls.
@@ -56,8 +54,8 @@ class Verdict:
     message: str = ""
     upper: float | None = None
     lower: float | None = None
-    objective: tuple[float, float] | None = None
-    dual_value: tuple[float, float] | None = None
+    objective: Interval | None = None
+    dual_value: Interval | None = None
     polar_upper: tuple[float, ...] | None = None
     certified: bool = False
     tolerance: tuple[float, float] | None = None
@@ -81,10 +79,7 @@ class Verdict:
 
 
 def verify_bytes(
-    data: bytes,
-    model: bytes | None = None,
-    files: tuple[bytes, ...] = (),
-    arithmetic: Arithmetic = FLOATING_POINT,
+    data: bytes, model: bytes | None = None, files: tuple[bytes, ...] = (), arithmetic: Arithmetic = FLOATING_POINT
 ) -> Verdict:
     """Check a certificate.
 
@@ -105,29 +100,25 @@ def verify_bytes(
             upper=certificate.upper,
             lower=certificate.lower,
             tolerance=(problem.relative, problem.absolute),
-            kind=certificate.kind,
+            kind=", ".join(proof.kind for proof in certificate.proofs),
             failure_probability=certificate.failure_probability,
             problem=problem.describe(*certificate.arrays["Y"].shape),
             arithmetic=arithmetic.name,
             features=problem.features,
         )
-        return _checked(certificate, verdict, arithmetic, (model, files))
+        return _checked(certificate, verdict, arithmetic, model, files)
 
 
 def _checked(
-    certificate: Certificate,
-    verdict: Verdict,
-    arithmetic: Arithmetic,
-    linked_to: tuple[bytes | None, tuple[bytes, ...]],
+    certificate: Certificate, verdict: Verdict, arithmetic: Arithmetic, model: bytes | None, files: tuple[bytes, ...]
 ) -> Verdict:
     try:
-        ends = ends_of(certificate, arithmetic)
-        verdict = replace(verdict, objective=ends.objective, dual_value=ends.dual_value)
+        objective, dual_value, point = ends_of(certificate, arithmetic)
+        verdict = replace(verdict, objective=objective, dual_value=dual_value)
         proven = shown_polars(certificate, arithmetic)
         verdict = replace(verdict, polar_upper=tuple(proven))
-        _require_polars(certificate, proven, ends, arithmetic)
-        _require_claim(certificate, ends)
-        model, files = linked_to
+        _require_polars(certificate, proven, point, arithmetic)
+        _require_claim(certificate, objective[1], dual_value[0])
         if model is not None:
             require_model(certificate, model)
             verdict = replace(verdict, model_linked=True)
@@ -136,31 +127,27 @@ def _checked(
             verdict = replace(verdict, data_linked=True)
     except Rejection as found:
         return _failed(verdict, found)
-    linked = verdict.model_linked and verdict.data_linked
-    notes = [] if linked else [LINKED_TO_NOTHING]
+    notes = [] if verdict.model_linked and verdict.data_linked else [LINKED_TO_NOTHING]
     notes += [] if certificate.problem.features is None else [FEATURES_NOT_COMPARED]
     notes += [OFFSET_NOT_COMPARED] if certificate.problem.offset == "array" else []
     return replace(verdict, status="valid", certified=certificate.within_tolerance, message="; ".join(notes))
 
 
-def _require_polars(certificate: Certificate, proven: list[float], ends: Ends, arithmetic: Arithmetic) -> None:
+def _require_polars(certificate: Certificate, proven: list[float], point: DualPoint, arithmetic: Arithmetic) -> None:
     """Each proof shows its claim, and s A' satisfies the polar constraint of its branch."""
     for proof, shown in zip(certificate.proofs, proven, strict=True):
         fits = 0 <= shown <= proof.upper
         require(fits, "polar", f"'{proof.kind}' shows the polar ≤ {shown!r}, the claim is {proof.upper!r}")
-    changed = changed_polars(certificate, ends.point, arithmetic)
+    changed = changed_polars(certificate, point, arithmetic)
     for branch, (_, scaled) in zip(certificate.problem.branches, changed, strict=True):
         strength = branch.penalty.strength(arithmetic.real)
         require(scaled <= strength, "polar-scale", f"s Ω° ≤ {scaled!r}, needs λ ≥ {strength!r}")
 
 
-def _require_claim(certificate: Certificate, ends: Ends) -> None:
-    """The claim is no better than the numbers, and the numbers do not refute each other."""
-    top, bottom = ends.objective[1], ends.dual_value[0]
-    possible = not top < bottom
-    require(
-        possible, "objective-below-bound", f"the network's objective is at most {top!r}, below the bound {bottom!r}"
-    )
+def _require_claim(certificate: Certificate, top: float, bottom: float) -> None:
+    """The claim is no better than the proven ends, and these do not refute each other."""
+    message = f"the network's objective is at most {top!r}, below the bound {bottom!r}"
+    require(not top < bottom, "objective-below-bound", message)
     require(top <= certificate.upper, "objective", f"is up to {top!r}, the claim is {certificate.upper!r}")
     require(certificate.lower <= bottom, "dual-value", f"is from {bottom!r}, the claim is {certificate.lower!r}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -13,7 +13,7 @@ from certify.audits.cache import CachePlace
 from certify.audits.digests import DigestIndex, absolute
 from certify.audits.plan import Plan
 from certify.audits.results_file import ResultsFile
-from certify.certificates.audit_result import AuditItem, AuditResult
+from certify.certificates.audit_result import AuditResult
 from certify.certificates.gravity import gravest
 from certify.errors import ExitCode
 from certify.workflows.audit_memory import Memory
@@ -48,13 +48,7 @@ class AuditOptions:
 
 
 def run_audit(plan: Plan, options: AuditOptions, listener: AuditListener, pool: Pool | None = None) -> AuditResult:
-    """Run a plan; an interrupt ends it early with what is finished.
-
-    Args:
-        plan: what to check.
-        options: how.
-        listener: told of progress.
-        pool: where items run; by default on this machine.
+    """Run a plan, by default on this machine; an interrupt ends it early with what is finished.
 
     Raises:
         UsageError: the cache or the baseline cannot be read or written.
@@ -65,7 +59,9 @@ def run_audit(plan: Plan, options: AuditOptions, listener: AuditListener, pool: 
     items, notes = run.finished, list(run.notes)
     codes = [item.counted_code for item in items]
     if options.update_baseline and options.baseline is not None and not interrupted:
-        notes.append(_updated(options.baseline, {} if plan.whole else before, items))
+        others = {} if plan.whole else before
+        save_baseline(options.baseline, {**others, **{item.name: standing_of(item.result) for item in items}})
+        notes.append(f"{options.baseline}: baseline written; nothing counts against it")
         codes = []
     done = {item.name for item in items}
     return AuditResult(
@@ -115,9 +111,3 @@ def _standings(options: AuditOptions) -> dict[str, Standing]:
     if options.baseline is None or (options.update_baseline and not options.baseline.exists()):
         return {}
     return load_baseline(options.baseline)
-
-
-def _updated(path: Path, others: Mapping[str, Standing], items: Sequence[AuditItem]) -> str:
-    """Write the baseline: the items of this audit, and the others."""
-    save_baseline(path, {**others, **{item.name: standing_of(item.result) for item in items}})
-    return f"{path}: baseline written; nothing counts against it"

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, final
 
 from certify.audits.digests import absolute
 from certify.audits.keys import PAIR
-from certify.audits.workers import Job
+from certify.audits.workers import Ended, Job
 from certify.errors import UsageError
 from certify.workflows import audit_pool
-from certify.workflows.audit_pool import CHECK_MODULES, CPU, Finished, LocalPool, Settings, Task
+from certify.workflows.audit_pool import CHECK_MODULES, CPU, LocalPool, Settings, Task
 
 # What `distributed` is named where it is missing.
 MISSING = "--cluster needs the extra 'cluster': pip install 'certify-optimality[cluster]'"
@@ -39,11 +38,9 @@ class ClusterPool:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._local.__exit__(kind, error, trace)
-        self._cluster.__exit__(kind, error, trace)
+    def __exit__(self, *error: object) -> None:
+        self._local.__exit__()
+        self._cluster.__exit__()
 
     def room(self, devices: tuple[str, ...]) -> str | None:
         # Which GPU is the worker's affair; it sees those that it was given.
@@ -63,10 +60,10 @@ class ClusterPool:
     def busy(self) -> bool:
         return bool(self._tasks) or self._local.busy
 
-    def wait(self, seconds: float) -> list[Finished]:
+    def wait(self, seconds: float) -> list[tuple[Task, Ended]]:
         local = self._local.wait(0 if self._tasks else seconds) if self._local.busy else []
         ended = self._cluster.wait(0 if local or self._local.busy else seconds)
-        return local + [Finished(self._tasks.pop(end.id), end.outcome, end.certificate, end.seconds) for end in ended]
+        return local + [(self._tasks.pop(end.id), end) for end in ended]
 
 
 def _absolute(content: dict[str, Any]) -> dict[str, Any]:

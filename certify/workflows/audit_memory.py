@@ -20,15 +20,10 @@ from certify.models.spec.problem_file import ProblemSpec
 @final
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A problem that has been read, with the digests of its files.
+    """A problem that has been read; `inputs` are absolute path and SHA-256 of every file that it was made from.
 
-    Attributes:
-        spec: the problem.
-        key: what its result depends on.
-        model_sha256: of the model file.
-        data_sha256: of the data, as a result states it.
-        asked: digest of what the plan knew.
-        inputs: absolute path and digest of every file.
+    `key` is the digest of all that its result depends on, `asked` that of what the plan knew, `data_sha256` that of
+    the data, as a result states it.
     """
 
     spec: ProblemSpec
@@ -37,16 +32,6 @@ class Prepared:
     data_sha256: str
     asked: str
     inputs: tuple[tuple[str, str], ...]
-
-    @property
-    def content(self) -> dict[str, Any]:
-        """The problem as plain data."""
-        return self.spec.model_dump(mode="json", by_alias=True, exclude_none=True)
-
-    @property
-    def data(self) -> list[str]:
-        """Paths of the data files."""
-        return [str(path) for path in data_files(self.spec).values()]
 
 
 @final
@@ -62,15 +47,7 @@ class Memory:
         *,
         use_cache: bool,
     ) -> None:
-        """Nothing is read yet.
-
-        Args:
-            place: of certificates.
-            results: the results file.
-            digests: of files.
-            resumed: what an interrupted audit had finished, by key.
-            use_cache: answer from all earlier audits.
-        """
+        """Answers from what an interrupted audit had finished, by key, and with `use_cache` from all earlier audits."""
         self._place, self._results, self._digests = place, results, digests
         self._resumed, self._use_cache = resumed, use_cache
 

@@ -14,7 +14,7 @@ from certify.audits.digests import DigestIndex, signature
 from certify.audits.keys import asked_digest, result_key
 from certify.audits.plan import Plan, PlannedItem
 from certify.audits.results_file import Record, ResultsFile
-from certify.certificates.audit_plan import AuditForecast, PlannedAnswer
+from certify.certificates.audit_plan import PlannedAnswer
 from certify.errors import CertifyError
 from certify.workflows.audit import AuditOptions
 
@@ -22,12 +22,8 @@ from certify.workflows.audit import AuditOptions
 MOST_PROBLEMS = 100
 
 
-def forecast(plan: Plan, options: AuditOptions) -> AuditForecast:
-    """What is expected of every item."""
-    return AuditForecast(str(plan.path), tuple(_answers(plan, options)))
-
-
-def _answers(plan: Plan, options: AuditOptions) -> list[PlannedAnswer]:
+def forecast(plan: Plan, options: AuditOptions) -> list[PlannedAnswer]:
+    """What is expected of every item, in the order of the plan."""
     if not options.cache.results.exists():
         return [_answer(item, None, {}) for item in plan.items]
     digests = DigestIndex(options.cache.digests)
@@ -76,8 +72,8 @@ def _answer(item: PlannedItem, verdict: str | None, before: Mapping[str, Record]
         model=str(item.model),
         line=item.line,
         expect=item.expect,
-        expected="cached" if verdict else "run" if signature(item.model) is not None else "missing",
+        answer="cached" if verdict else "run" if signature(item.model) is not None else "missing",
         verdict=verdict,
-        seconds=None if last is None else last.seconds,
-        budget=item.budget_seconds,
+        last_seconds=None if last is None else last.seconds,
+        budget_seconds=item.budget_seconds,
     )

@@ -9,13 +9,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Protocol, Self, final
 
-from certify.audits.job_folder import certificate_in
-from certify.audits.limits import physical_memory
 from certify.audits.workers import Ended, Job, Workers
-from certify.errors import CertifyError
 
 CHECK = "certify.workflows.audit_jobs:check_item"
 RECHECK = "certify.workflows.audit_recheck:recheck_item"
@@ -33,13 +29,9 @@ def available_cores() -> int:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How items are run.
+    """How items are run: so many jobs at a time on the CPU; the devices are for items that name none.
 
-    Attributes:
-        jobs: items at a time on the CPU.
-        devices: for items that name none.
-        seed: of all randomness.
-        threads: of each item; None for the cores divided by the jobs, and fewer for small problems.
+    The threads are those of each item; None for the cores divided by the jobs, and fewer for small problems.
     """
 
     jobs: int
@@ -51,15 +43,9 @@ class Settings:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """A check to run, or a cached certificate to check again.
+    """A check to run, or with `recheck` a cached certificate to check again, for the item of this index in the plan.
 
-    Attributes:
-        index: of the item in the plan.
-        recheck: whether it is the latter.
-        arguments: of the function.
-        seconds: hard limit.
-        memory: hard limit in bytes.
-        device: where it runs.
+    Its limits are `seconds` of wall clock and `memory` in bytes.
     """
 
     index: int
@@ -70,32 +56,12 @@ class Task:
     device: str = CPU
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A task that has ended.
-
-    Attributes:
-        task: which.
-        outcome: what its function returned, or the error that stands for it.
-        certificate: the certificate that a check wrote, or None.
-        seconds: wall clock.
-    """
-
-    task: Task
-    outcome: Mapping[str, Any] | CertifyError
-    certificate: bytes | None
-    seconds: float
-
-
 class Pool(Protocol):
     """Runs tasks somewhere."""
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    def __exit__(self, *error: object) -> None: ...
 
     def room(self, devices: tuple[str, ...]) -> str | None:
         """One of the devices that takes another task now, or None."""
@@ -107,8 +73,8 @@ class Pool(Protocol):
     def busy(self) -> bool:
         """Whether any task runs."""
 
-    def wait(self, seconds: float) -> list[Finished]:
-        """The tasks that have ended, after at most so many seconds."""
+    def wait(self, seconds: float) -> list[tuple[Task, Ended]]:
+        """The tasks that have ended, and how, after at most so many seconds."""
 
 
 @final
@@ -126,9 +92,7 @@ class LocalPool:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._open.close()
 
     def room(self, devices: tuple[str, ...]) -> str | None:
@@ -149,24 +113,14 @@ class LocalPool:
     def busy(self) -> bool:
         return bool(self._tasks)
 
-    def wait(self, seconds: float) -> list[Finished]:
+    def wait(self, seconds: float) -> list[tuple[Task, Ended]]:
         channels = [workers.channel for workers in (self._checks, self._rechecks) if workers.channel]
-        deadlines = [workers.deadline() for workers in (self._checks, self._rechecks)]
-        nearest = min((deadline for deadline in deadlines if deadline is not None), default=None)
-        patience = seconds if nearest is None else min(seconds, max(0.0, nearest - time.monotonic()))
+        nearest = min(self._checks.deadline(), self._rechecks.deadline())
+        patience = min(seconds, max(0.0, nearest - time.monotonic()))
         if channels:
             select.select(channels, [], [], patience)
         return [
-            self._finished(ended, recheck=recheck)
+            (self._tasks.pop((recheck, ended.id)), ended)
             for recheck, workers in ((False, self._checks), (True, self._rechecks))
             for ended in workers.wait(0)
         ]
-
-    def _finished(self, ended: Ended, *, recheck: bool) -> Finished:
-        certificate = None if isinstance(ended.outcome, CertifyError) else certificate_in(ended.folder)
-        return Finished(self._tasks.pop((recheck, ended.id)), ended.outcome, certificate, ended.seconds)
-
-
-def memory_of(gib: float | None) -> int:
-    """A limit in bytes; by default the memory of the machine."""
-    return int(gib * 2**30) if gib else physical_memory()

@@ -13,6 +13,7 @@ from certify.verify.container import read_container
 
 # Rules that fail where the checker cannot read a format that the prover can; digests then stand for the comparison.
 UNREADABLE = ("model-file", "data-file")
+ROLES = ("inputs", "targets", "sample_weights", "mask")
 # How certificates write a weight decay of 0.
 _FREE = (0.0).hex()
 
@@ -31,20 +32,18 @@ def recheck_item(
         certified: whether the cached verdict is `certified`.
 
     Returns:
-        `accepted`, and `why` not.
+        `why` it is not accepted; empty if it is.
     """
     try:
         found = Path(certificate).read_bytes()
         model, files = Path(content["model"]["path"]).read_bytes(), tuple(Path(path).read_bytes() for path in data)
     except OSError as error:
-        return {"accepted": False, "why": f"cannot read {error.filename}: {error.strerror}"}
+        return {"why": f"cannot read {error.filename}: {error.strerror}"}
     verdict = verify_bytes(found, model, files)
     if verdict.status == "invalid" and verdict.rule in UNREADABLE:
         verdict = verify_bytes(found)
-    why = _objection(verdict, claim, certified=certified) or _other_problem(
-        read_container(found)[0]["statement"], content
-    )
-    return {"accepted": not why, "why": why}
+    objection = _objection(verdict, claim, certified=certified)
+    return {"why": objection or _other_problem(read_container(found)[0]["statement"], content)}
 
 
 def _objection(verdict: Verdict, claim: list[float], *, certified: bool) -> str:
@@ -60,14 +59,11 @@ def _objection(verdict: Verdict, claim: list[float], *, certified: bool) -> str:
 def _other_problem(statement: dict[str, Any], content: dict[str, Any]) -> str:
     """Where a certificate states another problem than the one asked; empty if nowhere that shows without the model."""
     loss, tolerance, data = content["loss"], content["tolerance"], content["data"]
-    names = {role: _listed(data.get(role)) for role in ("inputs", "targets", "sample_weights", "mask")}
+    gaps = {"relative": tolerance["relative_gap"], "absolute": tolerance["absolute_gap"]}
     asked = {
         "loss": {"name": loss["name"], "reduction": loss["reduction"], "scale": float(loss["scale"]).hex()},
-        "tolerance": {
-            "relative": float(tolerance["relative_gap"]).hex(),
-            "absolute": float(tolerance["absolute_gap"]).hex(),
-        },
-        "data names": names,
+        "tolerance": {name: float(gap).hex() for name, gap in gaps.items()},
+        "data names": {role: data.get(role) for role in ROLES},
         "scope": content.get("scope", "model"),
     }
     found = {
@@ -100,7 +96,3 @@ def _same_biases(statement: dict[str, Any], biases: dict[str, Any], skip: str | 
     blocks = [(policies[block["features"]], block["decay"] == _FREE) for block in statement["outside"]]
     same = all(policy is None or (policy == "free") == free for policy, free in blocks)
     return same and (biases.get("hidden") is None or hidden <= {biases["hidden"]})
-
-
-def _listed(names: Any) -> Any:  # noqa: ANN401
-    return list(names) if isinstance(names, tuple) else names

@@ -4,36 +4,41 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, final
+from typing import Any, final
 
 from certify.audits.baseline import Standing
 from certify.audits.judgement import code_of, failure_of
+from certify.audits.keys import data_files
+from certify.audits.limits import physical_memory
 from certify.audits.plan import Plan, PlannedItem, hard_limit
 from certify.audits.results_file import Record
+from certify.audits.workers import Ended
 from certify.certificates.audit_result import AuditItem, Origin
 from certify.certificates.gravity import gravest
 from certify.errors import CertifyError, UsageError
 from certify.reports.result_json import error_object
 from certify.workflows.audit_memory import Memory, Prepared
-from certify.workflows.audit_pool import CPU, Finished, Pool, Settings, Task, memory_of
+from certify.workflows.audit_pool import CPU, Pool, Settings, Task
 
 # Longest time without a look at the clock.
-TICK_SECONDS = 0.25
+WAIT_SECONDS = 0.25
 
 
-class AuditListener(Protocol):
-    """Is told what happens; must not fail."""
+@final
+@dataclass(frozen=True, slots=True)
+class AuditListener:
+    """Is told what happens; by default says nothing. Must not fail.
 
-    def started(self, item: PlannedItem, folder: Path | None) -> None:
-        """An item's process was started; it leaves its progress in the folder, if that can be seen."""
+    Attributes:
+        started: an item's process was started; it leaves its progress in the folder, if that can be seen.
+        ended: an item is finished.
+    """
 
-    def ended(self, item: AuditItem) -> None:
-        """An item is finished."""
-
-    def tick(self) -> None:
-        """A moment passed."""
+    started: Callable[[PlannedItem, Path | None], None] = lambda item, folder: None
+    ended: Callable[[AuditItem], None] = lambda item: None
 
 
 @final
@@ -41,22 +46,9 @@ class AuditRun:
     """The state of a pass: what waits, what runs, what is finished."""
 
     def __init__(
-        self,
-        plan: Plan,
-        settings: Settings,
-        memory: Memory,
-        baseline: Mapping[str, Standing],
-        listener: AuditListener,
+        self, plan: Plan, settings: Settings, memory: Memory, baseline: Mapping[str, Standing], listener: AuditListener
     ) -> None:
-        """Nothing is started yet.
-
-        Args:
-            plan: the items.
-            settings: how they are run.
-            memory: what is known from before.
-            baseline: what to compare with; empty without one.
-            listener: told of progress.
-        """
+        """Nothing is started yet; the baseline is empty where there is none."""
         self._plan, self._settings, self._memory = plan, settings, memory
         self._baseline, self._listener = baseline, listener
         self._finished: dict[int, AuditItem] = {}
@@ -75,19 +67,19 @@ class AuditRun:
     def through(self, pool: Pool, *, fail_fast: bool, fail_on: Collection[str]) -> None:
         """Until everything is finished, or with `fail_fast` until something counts."""
         while any(self._waiting.values()) or pool.busy:
-            for devices, queue in self._waiting.items():
-                while queue and (device := pool.room(devices)) is not None:
-                    self._begin(pool, queue.popleft(), device)
-                    if self._stops(fail_fast=fail_fast, fail_on=fail_on):
-                        return
-            for finished in pool.wait(TICK_SECONDS):
-                self._take(pool, finished)
-                if self._stops(fail_fast=fail_fast, fail_on=fail_on):
+            for _ in self._steps(pool):
+                if fail_fast and gravest((item.counted_code for item in self._finished.values()), fail_on):
                     return
-            self._listener.tick()
 
-    def _stops(self, *, fail_fast: bool, fail_on: Collection[str]) -> bool:
-        return fail_fast and gravest((item.counted_code for item in self._finished.values()), fail_on) != 0
+    def _steps(self, pool: Pool) -> Iterator[None]:
+        """Begin what there is room for and take what has ended, item by item."""
+        for devices, queue in self._waiting.items():
+            while queue and (device := pool.room(devices)) is not None:
+                self._begin(pool, queue.popleft(), device)
+                yield
+        for task, ended in pool.wait(WAIT_SECONDS):
+            self._take(pool, task.index, ended)
+            yield
 
     def _begin(self, pool: Pool, index: int, device: str) -> None:
         """Answer an item, or start the process that does."""
@@ -107,66 +99,52 @@ class AuditRun:
             self._recheck(pool, index, answer[0])
 
     def _check(self, pool: Pool, index: int, device: str) -> None:
-        item, prepared = self._plan.items[index], self._prepared[index][0]
-        arguments = {
-            "content": prepared.content,
-            "device": device,
-            "seed": self._settings.seed,
-            "threads": self._settings.threads,
-        }
-        self._listener.started(item, pool.start(self._task(index, arguments, recheck=False, device=device)))
+        run = {"device": device, "seed": self._settings.seed, "threads": self._settings.threads}
+        folder = pool.start(self._task(index, run, recheck=False, device=device))
+        self._listener.started(self._plan.items[index], folder)
 
     def _recheck(self, pool: Pool, index: int, record: Record) -> None:
         """Have the independent checker look at the certificate that a known result rests on."""
-        prepared = self._prepared[index][0]
         result = record.result
         arguments = {
             "certificate": self._memory.certificate_path(record),
-            "content": prepared.content,
-            "data": prepared.data,
+            "data": [str(path) for path in data_files(self._prepared[index][0].spec).values()],
             "claim": [result["objective"], result["lower_bound"]],
             "certified": result["verdict"] == "certified",
         }
         pool.start(self._task(index, arguments, recheck=True, device=CPU))
 
     def _task(self, index: int, arguments: Mapping[str, Any], *, recheck: bool, device: str) -> Task:
-        item, prepared = self._plan.items[index], self._prepared[index][0]
+        item, spec = self._plan.items[index], self._prepared[index][0].spec
         return Task(
             index=index,
             recheck=recheck,
-            arguments=arguments,
-            seconds=hard_limit(item, prepared.spec.budget.seconds),
-            memory=memory_of(item.memory_gib),
+            arguments={"content": spec.model_dump(mode="json", by_alias=True, exclude_none=True), **arguments},
+            seconds=hard_limit(item, spec.budget.seconds),
+            memory=int(item.memory_gib * 2**30) if item.memory_gib else physical_memory(),
             device=device,
         )
 
     def _known(self, item: PlannedItem, record: Record) -> dict[str, Any]:
         """A result from before, naming the files of this audit."""
-        result = dict(record.result)
-        if record.certificate is not None:
-            result["certificate"] = self._memory.certificate_path(record)
-        return {**result, "model": {**result["model"], "path": str(item.model)}}
+        result = _renamed(record.result, item)
+        return {**result, "certificate": self._memory.certificate_path(record)} if record.certificate else result
 
-    def _take(self, pool: Pool, finished: Finished) -> None:
-        index = finished.task.index
+    def _take(self, pool: Pool, index: int, ended: Ended) -> None:
         prepared, answer = self._prepared[index]
-        item = self._plan.items[index]
+        item, outcome = self._plan.items[index], ended.outcome
         if answer is None:
-            result = finished.outcome
-            if isinstance(result, CertifyError):
-                result = _error(item, result)
             # A worker elsewhere names the model by another path.
-            result = {**result, "model": {**result["model"], "path": str(item.model)}}
-            kept = self._memory.keep(item.name, prepared, result, finished.certificate, finished.seconds)
+            result = _error(item, outcome) if isinstance(outcome, CertifyError) else _renamed(outcome, item)
+            kept = self._memory.keep(item.name, prepared, result, ended.certificate, ended.seconds)
             if kept is None:
                 self.notes.append(f"{item.name}: a file changed while it was checked; the result was not kept")
-            self._end(index, kept or result, "run", finished.seconds)
+            self._end(index, kept or result, "run", ended.seconds)
             return
         record, origin = answer
-        outcome = finished.outcome
         why = str(outcome) if isinstance(outcome, CertifyError) else outcome["why"]
         if not why:
-            self._end(index, self._known(item, record), origin, finished.seconds)
+            self._end(index, self._known(item, record), origin, ended.seconds)
             return
         self.notes.append(f"{item.name}: the cached certificate does not hold and was not used: {why}")
         self._prepared[index] = (prepared, None)
@@ -192,6 +170,10 @@ class AuditRun:
             result=result,
         )
         self._listener.ended(self._finished[index])
+
+
+def _renamed(result: Mapping[str, Any], item: PlannedItem) -> dict[str, Any]:
+    return {**result, "model": {**result["model"], "path": str(item.model)}}
 
 
 def _error(item: PlannedItem, error: CertifyError) -> dict[str, Any]:

@@ -137,9 +137,8 @@ def _settled(content: CertificateContent) -> CertificateContent:
     """
     try:
         found = measure(content.header(), content.arrays, proofs=False)
-        scale = min([content.scale, *map(_largest_scale, found.polars)])
-        if scale < content.scale:
-            content = replace(content, scale=scale)
+        if any(polar.scaled > polar.strength for polar in found.polars):
+            content = replace(content, scale=min(map(_largest_scale, found.polars)))
             found = measure(content.header(), content.arrays, proofs=False)
     except Rejection:
         return content

@@ -22,13 +22,7 @@ LOADERS: dict[str, Callable[[Path], object]] = {PROBLEM_SCHEMA: load_problem_fil
 
 
 def validate(path: str | Path) -> str:
-    """Check a problem file or an audit file against its schema.
-
-    Args:
-        path: the file; its key `schema` says what it is.
-
-    Returns:
-        The schema.
+    """Check a problem file or an audit file against the schema that its key `schema` names, and return that name.
 
     Raises:
         UsageError: the file is missing, not YAML, of an unknown schema, or breaks it; with line and column.

@@ -16,13 +16,9 @@ INSTALL_EXACT = "pip install 'certify-optimality[exact]'"
 def verify(
     certificate: str | Path, model: str | Path | None = None, data: Sequence[str | Path] = (), *, exact: bool = False
 ) -> Verdict:
-    """Check a certificate file.
+    """Check a certificate file, and compare it with a model file and a data file, or a `.npy` pair, where given.
 
-    Args:
-        certificate: the file.
-        model: the model file to compare the weights with, or None.
-        data: the data file, or the files of a `.npy` pair, to compare the data with; may be empty.
-        exact: whether to compute in integers and rigorous balls, with python-flint.
+    With `exact` it is computed in integers and rigorous balls, with python-flint.
 
     Raises:
         UsageError: a file is missing or unreadable, or python-flint is not installed.

@@ -1,4 +1,7 @@
-"""All benchmarks, one after the other: `python -m tests.benchmarks`."""
+"""Benchmarks, one after the other: `python -m tests.benchmarks [NAME]…`; all of them where none is named."""
+
+import argparse
+import sys
 
 from tests.benchmarks import (
     bench_audit,
@@ -10,14 +13,24 @@ from tests.benchmarks import (
     bench_surrogate,
 )
 
-for benchmark in (
-    bench_commands,
-    bench_inspect,
-    bench_cones,
-    bench_large_matrices,
-    bench_surrogate,
-    bench_growth,
-    bench_audit,
-):
-    print(f"\n== {benchmark.__doc__.splitlines()[0]}", flush=True)
-    benchmark.main()
+BENCHMARKS = {
+    "commands": bench_commands,
+    "inspect": bench_inspect,
+    "cones": bench_cones,
+    "large-matrices": bench_large_matrices,
+    "surrogate": bench_surrogate,
+    "growth": bench_growth,
+    "audit": bench_audit,
+}
+
+parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+names = parser.parse_args().names
+unknown = [name for name in names if name not in BENCHMARKS]
+if unknown:
+    parser.error(f"no benchmark is named {unknown[0]}; there are {', '.join(BENCHMARKS)}")
+# The benchmarks read arguments of their own.
+del sys.argv[1:]
+for name in names or BENCHMARKS:
+    print(f"\n== {BENCHMARKS[name].__doc__.splitlines()[0]}", flush=True)
+    BENCHMARKS[name].main()

@@ -11,13 +11,14 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from certify.verify.power_test import PowerTest, plan_test, random_starts
 
 from certify.bounds.bilinear.spectral import cholesky_seconds_estimate, spectral_search
 from certify.bounds.eigenvalue import gram_norm_upper
 from certify.bounds.polar import PolarTask
-from certify.problem import SUBNETWORKS, ConvexPart, LossSpec, Objective, WeightDecay
+from certify.problem import Branch, ConvexPart, LossSpec, Objective, View, WeightDecay
+from certify.problem.kinds.linear import Linear
 from certify.verify.enclosure import Enclosure
+from certify.verify.proofs.power_test import PowerTest, plan_test, random_starts
 from certify.verify.verdict import FLOATING_POINT
 
 SIZES = ((1500, 1200), (3000, 2500), (6000, 5000))
@@ -36,8 +37,9 @@ def search(matrix: torch.Tensor) -> float:
     convex = ConvexPart(matrix.new_zeros(rows, 0), matrix.new_zeros(0))
     loss = LossSpec("mse").bind(torch.zeros_like(matrix), matrix.shape[1])
     identity = torch.eye(rows, dtype=matrix.dtype)
-    objective = Objective(SUBNETWORKS["linear"], identity, 0, convex, loss, WeightDecay(1.0))
-    return spectral_search(PolarTask(objective, matrix, 0.0, np.inf, objective.empty_network().factors)).lower
+    objective = Objective((Branch(Linear(), View(identity), WeightDecay((1.0, 1.0))),), convex, loss)
+    (nothing,) = objective.empty_stacks()
+    return spectral_search(PolarTask(objective, 0, matrix, 0.0, np.inf, nothing)).value
 
 
 def cholesky_check(matrix: np.ndarray, upper: float) -> bool:

@@ -12,11 +12,22 @@ import numpy as np
 import torch
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 
-from certify.bounds.rows.relaxations.first_order import first_order_surrogate
+from certify.bounds.polar import PolarTask
+from certify.bounds.rows.relaxations.first_order import first_order_majorant, first_order_surrogate
 from certify.bounds.rows.relaxations.surrogate import joint_surrogate
 from certify.bounds.rows.relaxations.surrogate_outcome import SurrogateOutcome
-from certify.problem import SUBNETWORKS, ConvexPart, Evaluation, LossSpec, Objective, ParallelNetwork, WeightDecay
+from certify.problem import (
+    Branch,
+    ConvexPart,
+    Evaluation,
+    LossSpec,
+    Objective,
+    ParallelNetwork,
+    View,
+    WeightDecay,
+)
 from certify.problem.dual import best_scale
+from certify.problem.kinds.relu import ReLU
 
 CASES = {
     "breast cancer": (load_breast_cancer, LossSpec("binary-cross-entropy"), (0.1, 0.03, 0.01)),
@@ -37,43 +48,45 @@ def make_objective(name: str, decay: float) -> Objective:
         targets = (targets - targets.mean()) / targets.std(correction=0)
     outputs = 10 if name == "digits" else 1
     convex = ConvexPart(inputs[:, :0], inputs.new_zeros(0))
-    return Objective(SUBNETWORKS["relu"], inputs, 0, convex, spec.bind(targets, outputs), WeightDecay(decay))
+    branch = Branch(ReLU(), View(inputs), WeightDecay((decay, decay)))
+    return Objective((branch,), convex, spec.bind(targets, outputs))
 
 
 def trained(objective: Objective, seeds: int = 2, width: int = 30) -> Evaluation:
     """The best of a few trainings by L-BFGS."""
-    found = []
+    found, (branch,) = [], objective.branches
+    rows = branch.view.rows
     for seed in range(seeds):
         generator = torch.Generator().manual_seed(seed)
-        shapes = ((width, objective.inputs.shape[1]), (width, objective.outputs))
+        shapes = ((width, rows.shape[1]), (width, objective.outputs))
         weights = [torch.randn(*s, generator=generator, dtype=torch.float64) / s[1] ** 0.5 for s in shapes]
         weights = [w.requires_grad_() for w in weights]
         optimizer = torch.optim.LBFGS(weights, max_iter=300, history_size=30, line_search_fn="strong_wolfe")
 
         def closure(weights=weights, optimizer=optimizer) -> torch.Tensor:
             optimizer.zero_grad()
-            outputs = (objective.inputs @ weights[0].T).relu() @ weights[1]
-            norms = tuple(w.norm(dim=1) for w in weights)
-            penalty = objective.penalty.per_subnetwork(tuple(weights), norms).sum()
+            outputs = (rows @ weights[0].T).relu() @ weights[1]
+            penalty = branch.penalty.per_subnetwork(tuple(weights), branch.norms(tuple(weights))).sum()
             total = objective.loss.value_terms(outputs).sum() + penalty
             total.backward()
             return total
 
         optimizer.step(closure)
         factors = (weights[0].detach(), weights[1].detach())
-        found.append(objective.evaluate(ParallelNetwork(factors, objective.empty_network().coefficients)))
+        found.append(objective.evaluate(ParallelNetwork((factors,), objective.empty_network().coefficients)))
     return min(found, key=lambda evaluation: evaluation.objective)
 
 
 def report(name: str, objective: Objective, best: Evaluation, method: str, outcome: SurrogateOutcome | None) -> None:
+    strength = objective.branches[0].strength
     if outcome is None:
-        print(f"{name:14} {objective.strength:5g}  {method:12}  -")
+        print(f"{name:14} {strength:5g}  {method:12}  -")
         return
-    lower = best_scale(objective, outcome.dual, objective.strength / outcome.upper).value
+    lower = best_scale(objective, outcome.dual, strength / outcome.upper).value
     gap = (best.objective - lower) / best.objective
-    ratio = outcome.upper / objective.strength
+    ratio = outcome.upper / strength
     values = f"{best.objective:10.6f} {lower:10.6f} {100 * gap:7.2f}% {ratio:7.3f} {outcome.seconds:7.1f}"
-    print(f"{name:14} {objective.strength:5g}  {method:12} {values}", flush=True)
+    print(f"{name:14} {strength:5g}  {method:12} {values}", flush=True)
 
 
 def main(seconds: float = 60.0) -> None:
@@ -83,13 +96,17 @@ def main(seconds: float = 60.0) -> None:
         for decay in decays:
             objective = make_objective(name, decay)
             best = trained(objective, seeds=1 if name == "digits" else 2)
-            scaled = first_order_surrogate(
-                objective, best.gradient, time.perf_counter() + seconds / 3, 10**6, move_dual=False
-            )
+            scaled = first_order_majorant(_task(objective, best, seconds / 3), steps=10**6)
             report(name, objective, best, "scaling only", scaled)
-            report(name, objective, best, "joint", joint_surrogate(objective, seconds))
-            first = first_order_surrogate(objective, best.gradient, time.perf_counter() + seconds, 10**6)
+            joint = joint_surrogate(_task(objective, best, seconds), seconds)
+            report(name, objective, best, "joint", joint)
+            first = first_order_surrogate(_task(objective, best, seconds), steps=10**6)
             report(name, objective, best, "first order", first)
+
+
+def _task(objective: Objective, best: Evaluation, seconds: float) -> PolarTask:
+    (nothing,) = objective.empty_stacks()
+    return PolarTask(objective, 0, best.gradient, 0.0, time.perf_counter() + seconds, nothing)
 
 
 if __name__ == "__main__":

@@ -78,9 +78,13 @@ def objective_of(branches, dual: torch.Tensor) -> Objective:
 
 
 def task_of(branch: Branch, dual: torch.Tensor, seconds: float = 20.0) -> PolarTask:
-    objective = objective_of([branch], dual)
-    starts = branch.empty(dual.shape[1])
-    return PolarTask(objective, 0, dual, 0.0, time.perf_counter() + seconds, starts)
+    return task_at(objective_of([branch], dual), dual, seconds)
+
+
+def task_at(objective: Objective, dual: torch.Tensor, seconds: float = 20.0, **changes) -> PolarTask:
+    """The task of the first branch of an objective at a dual point or a candidate for one."""
+    starts = objective.empty_stacks()[0]
+    return PolarTask(objective, 0, dual, 0.0, time.perf_counter() + seconds, starts, **changes)
 
 
 def task_for(kind: str, rows: torch.Tensor, dual: torch.Tensor, free: int = 0, weights=None) -> PolarTask:

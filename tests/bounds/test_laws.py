@@ -32,7 +32,7 @@ def readout_of(name, n, outputs, rng):
     return 3, outputs, torch.from_numpy(rng.random(shape) * (rng.random(shape) < 0.8))
 
 
-def task_at(kind, readout, outputs, seed, free=0):
+def law_task(kind, readout, outputs, seed, free=0):
     rng = np.random.default_rng(seed)
     dual = instance(seed, free, outputs=outputs)[1]
     positions, outputs, weights = readout_of(readout, len(dual), outputs, rng)
@@ -52,15 +52,15 @@ def scale_of(task):
 @pytest.mark.parametrize("readout", READOUTS)
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_no_method_proves_less_than_brute_force_finds(kind, readout, outputs):
-    for seed in range(3):
-        check_methods(task_at(kind, readout, outputs, seed))
+    for seed in range(2):
+        check_methods(law_task(kind, readout, outputs, seed))
 
 
 @pytest.mark.parametrize("outputs", [1, 2])
 @pytest.mark.parametrize("kind", sorted(RECTIFIERS))
 def test_no_method_proves_less_than_brute_force_finds_with_a_free_bias(kind, outputs):
-    for seed in range(4):
-        check_methods(task_at(kind, "plain", outputs, seed, free=1))
+    for seed in range(3):
+        check_methods(law_task(kind, "plain", outputs, seed, free=1))
 
 
 def check_methods(task):
@@ -71,7 +71,7 @@ def check_methods(task):
         # Some methods run only where the dual point is shared.
         for several in branches:
             own = replace(task, objective=replace(task.objective, branches=several))
-            own = replace(own, deadline=time.perf_counter() + 0.5)
+            own = replace(own, deadline=time.perf_counter() + 0.2)
             if not method.serves(own):
                 continue
             for dual, polar in method.run(own):
@@ -101,7 +101,7 @@ def assert_attained(task, lower, witness):
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_searches_attain_what_brute_force_finds(kind, readout, outputs):
     for seed in range(2):
-        task = task_at(kind, readout, outputs, seed)
+        task = law_task(kind, readout, outputs, seed)
         found = SEARCHES[type(task.form)](task)
         assert_attained(task, found.value, found.witness)
         assert found.value >= best_found(task) * (1 - 1e-3)
@@ -111,7 +111,7 @@ def test_searches_attain_what_brute_force_finds(kind, readout, outputs):
 @pytest.mark.parametrize("kind", sorted(RECTIFIERS))
 def test_searches_attain_what_brute_force_finds_with_a_free_bias(kind, outputs):
     for seed in range(4):
-        task = task_at(kind, "plain", outputs, seed, free=1)
+        task = law_task(kind, "plain", outputs, seed, free=1)
         found = SEARCHES[type(task.form)](task)
         assert_attained(task, found.value, found.witness)
         assert found.value >= best_found(task) * (1 - 1e-3) - ROUNDING * scale_of(task)
@@ -130,10 +130,10 @@ def random_network(objective, rng, width, size):
 def test_the_lower_bound_is_below_every_random_network(kind, readout):
     rng = np.random.default_rng(7)
     for seed in range(2):
-        task = task_at(kind, readout, 1, seed)
+        task = law_task(kind, readout, 1, seed)
         objective = task.objective
         dual = feasible_dual(objective, objective.loss.gradient(objective.forward(objective.empty_network())))
-        bound = climb(objective, dual, objective.empty_stacks(), np.inf, time.perf_counter() + 0.5)
+        bound = climb(objective, dual, objective.empty_stacks(), np.inf, time.perf_counter() + 0.2)
         networks = [random_network(objective, rng, 3, size) for size in (1e-3, 0.1, 1.0) for _ in range(5)]
         best = min(objective.evaluate(network).objective for network in (*networks, objective.empty_network()))
         assert bound.value <= best + 1e-12 * abs(best)

@@ -1,76 +1,93 @@
-"""Polar bounds: upper ≥ lower, lower attained by its witness, and both right where the polar is known."""
+"""Searches and closed forms of the polar of rows where it is known."""
 
+import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from certify.bounds.methods import METHODS, SEARCHES
-from certify.bounds.polar import PolarTask
-from certify.bounds.rows.ascent import relu_ascent
-from certify.problem import SUBNETWORKS, ConvexPart, LossSpec, Objective, ParallelNetwork, ProductOfNorms, WeightDecay
+from certify.bounds.methods import METHODS
+from certify.bounds.rows.ascent import ascent
+from certify.bounds.rows.cones.cone_method import cones
+from certify.bounds.rows.scaled_norms import scaled_norms
+from certify.bounds.score_rounding import with_score_rounding
 
-# Methods that choose their own dual point; they have tests of their own.
-MOVING = ("surrogate", "first-order surrogate", "sorted program")
-
-
-def task_for(kind, inputs, dual, free=0):
-    n, c = dual.shape
-    convex = ConvexPart(torch.zeros(n, 0, dtype=torch.float64), torch.zeros(0, dtype=torch.float64))
-    penalty = ProductOfNorms(0.1, (2, 1)) if kind == "quadratic" else WeightDecay(0.1)
-    loss = LossSpec("mse").bind(torch.zeros(n, c, dtype=torch.float64), c)
-    objective = Objective(SUBNETWORKS[kind], inputs, free, convex, loss, penalty)
-    return PolarTask(objective, dual, 0.0, time.perf_counter() + 20, (inputs[:0], dual[:0]))
+from .objectives import KINDS, RECTIFIERS, branch_of, instance, task_for, task_of
 
 
-def instance(seed, free=0):
-    rng = np.random.default_rng(seed)
-    n, d, c = int(rng.integers(2, 12)), int(rng.integers(1, 4)), int(rng.integers(1, 4))
-    inputs = rng.standard_normal((n, d)) * 10 ** rng.uniform(-3, 3)
-    if rng.random() < 0.3:
-        inputs[n // 2 :] = inputs[: n - n // 2]  # duplicated samples
-    if rng.random() < 0.2:
-        inputs[:, -1] = 0  # rank-deficient
-    dual = rng.integers(-20, 21, size=(n, c)) / 16
-    if free:
-        inputs[:, -1] = 1
-        dual[-1] -= dual.sum(0)
-    return torch.from_numpy(inputs), torch.from_numpy(dual)
+def circle_sweep(task, count=200_001):
+    """Values on a dense circle of directions, in two dimensions."""
+    slopes, rows = task.branch.kind.slopes, task.branch.view.rows.numpy()
+    angles = np.linspace(0, 2 * np.pi, count)
+    hidden = rows @ np.stack([np.cos(angles), np.sin(angles)])
+    hidden = slopes.positive * np.maximum(hidden, 0) + slopes.negative * np.minimum(hidden, 0)
+    return float(np.linalg.norm(task.scores.numpy().T @ hidden, axis=0).max())
 
 
-@pytest.mark.parametrize("kind", sorted(METHODS))
-@pytest.mark.parametrize("seed", range(25))
-def test_every_method_brackets_the_polar_with_an_attained_lower_end(kind, seed):
-    free = int(kind == "relu" and seed % 3 == 0)
-    task = task_for(kind, *instance(seed, free), free)
-    found = SEARCHES[kind](task)
-    witness = tuple(f[:1] for f in found.witness)
-    if found.lower > 0:
-        attained = -task.objective.kind.pairing(task.objective.inputs, task.dual, witness)
-        network = ParallelNetwork(witness, torch.zeros(0, task.dual.shape[1], dtype=torch.float64))
-        assert float(attained[0]) == pytest.approx(found.lower, rel=1e-10)
-        assert float(task.objective.matched_products(network)[0]) == pytest.approx(1, rel=1e-12)
-    for method in METHODS[kind]:
-        if method.applies(task) and method.name not in MOVING:
-            for _, polar in method.run(task):
-                assert polar.upper >= found.lower * (1 - 1e-12), method.name
-
-
-@pytest.mark.parametrize("seed", range(10))
-def test_ascent_matches_a_dense_sweep_in_two_dimensions(seed):
-    rng = np.random.default_rng(seed)
-    inputs, dual = torch.from_numpy(rng.standard_normal((30, 2))), torch.from_numpy(rng.standard_normal((30, 2)))
-    angles = torch.linspace(0, 2 * torch.pi, 200_001, dtype=torch.float64)
-    directions = torch.stack([angles.cos(), angles.sin()])
-    sweep = torch.linalg.vector_norm(dual.T @ (inputs @ directions).clamp_min(0), dim=0).max()
-    assert float(sweep) * (1 - 1e-12) <= relu_ascent(task_for("relu", inputs, dual)).lower <= float(sweep) * (1 + 5e-5)
+@pytest.mark.parametrize("outputs", [1, 2])
+@pytest.mark.parametrize("kind", sorted(RECTIFIERS))
+def test_ascent_and_cones_match_a_dense_sweep_in_two_dimensions(kind, outputs):
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        rows, dual = (
+            torch.from_numpy(rng.standard_normal((20, 2))),
+            torch.from_numpy(rng.standard_normal((20, outputs))),
+        )
+        task = task_for(kind, rows, dual)
+        sweep = circle_sweep(task)
+        assert sweep * (1 - 1e-12) <= ascent(task).value <= sweep * (1 + 5e-5)
+        bound = cones(task)
+        assert sweep * (1 - 1e-12) <= bound.upper <= sweep * (1 + 1e-3)
+        assert bound.lower == pytest.approx(sweep, rel=1e-3)
 
 
 def test_ascent_never_returns_less_than_its_own_starts():
-    inputs, dual = instance(3)
-    task = task_for("relu", inputs, dual)
-    first = torch.nn.functional.normalize(torch.randn(5, inputs.shape[1], dtype=torch.float64), dim=1)
-    task = PolarTask(task.objective, dual, 0.0, time.perf_counter() - 1, (first, torch.zeros(5, dual.shape[1])))
-    starts = torch.linalg.vector_norm(dual.T @ (inputs @ first.T).clamp_min(0), dim=0)
-    assert relu_ascent(task).lower >= float(starts.max()) * (1 - 1e-12)
+    rows, dual = instance(3)
+    first = torch.nn.functional.normalize(torch.randn(5, rows.shape[1], dtype=torch.float64), dim=1)
+    starts = (first, torch.zeros(5, dual.shape[1], dtype=torch.float64))
+    task = replace(task_for("relu", rows, dual), deadline=time.perf_counter() - 1, starts=starts)
+    values = torch.linalg.vector_norm(dual.T @ (rows @ first.T).clamp_min(0), dim=0)
+    # Q = −A, and |·| does not tell them apart.
+    assert ascent(task).value >= float(values.max()) * (1 - 1e-12)
+
+
+@pytest.mark.parametrize("kind", sorted(RECTIFIERS))
+def test_scaled_norms_are_exact_for_orthogonal_rows(kind):
+    """Directions may choose every t_i freely, so that the polar is |D γ|, γ_i = max(s₊q_i, −s₋q_i, 0)."""
+    slopes = KINDS[kind].slopes
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        lengths = 10 ** rng.uniform(-2, 2, 5)
+        rows = np.linalg.qr(rng.standard_normal((7, 7)))[0][:5] * lengths[:, None]
+        q = rng.standard_normal(5)
+        exact = max(
+            np.linalg.norm(lengths * np.maximum(0, np.maximum(slopes.positive * s, -slopes.negative * s)))
+            for s in (q, -q)
+        )
+        task = task_for(kind, torch.from_numpy(rows), torch.from_numpy(-q[:, None]))
+        assert exact * (1 - 1e-12) <= scaled_norms(task).upper <= exact * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("weights", [[[[0.1], [0.2], [0.7]]], [[[1.0, 0.0], [0.0, -1.0], [0.0, 0.0]]]])
+def test_rounded_scores_are_paid_for_and_picked_ones_are_not(weights):
+    """Against the sum of what every rounded score may hide, in extended precision."""
+    weights = torch.tensor(weights, dtype=torch.float64)
+    rng = np.random.default_rng(0)
+    rows, dual = torch.from_numpy(rng.standard_normal((12, 2))), torch.from_numpy(rng.standard_normal((4, 1)))
+    task = task_of(branch_of(KINDS["leaky 1.7"], rows, weights=weights), dual)
+    exact = -np.einsum("no,opk->npk", dual.numpy().astype(np.longdouble), weights.numpy().astype(np.longdouble))
+    missed = np.abs(exact.reshape(12, -1) - task.scores.numpy())
+    hidden = 1.7 * float(np.linalg.norm(missed, axis=1) @ np.linalg.norm(rows.numpy(), axis=1))
+    bound = METHODS[type(task.form)][2].proves(task)[0][1]
+    assert bound.upper + hidden <= with_score_rounding(task.branch, dual, bound).upper <= bound.upper * (1 + 1e-13)
+    assert (hidden == 0) == bool((weights.abs() == 1).any())
+
+
+def test_a_free_bias_beside_rounded_scores_is_bounded_by_nothing():
+    rows, dual = instance(1, free=1, outputs=1)
+    weights = torch.full((1, 1, 1), 0.3, dtype=torch.float64)
+    task = task_of(branch_of(KINDS["relu"], rows, 1, weights), dual)
+    bound = METHODS[type(task.form)][2].proves(task)[0][1]
+    assert with_score_rounding(task.branch, dual, bound).upper == math.inf

@@ -12,17 +12,23 @@ from certify.bounds.methods import METHODS
 from certify.bounds.polar import PolarTask
 from certify.bounds.rows.sorted_program import sorted_program
 from certify.bounds.rows.sorting import sorting_applies, sorting_bound
+from certify.problem import ConvexPart, LossSpec, Objective, Rows
 from certify.problem.dual import feasible_dual
 
-from ..verify.cases import make_case
-from .test_polar_methods import task_for
+from .objectives import KINDS, RECTIFIERS, branch_of, task_for
 
 ROUNDING = 1e-13
+DECAY = 0.05
 
 
-def task_of(positions, dual):
+def task_of(positions, dual, kind="relu"):
     inputs = np.stack([positions, np.ones_like(positions)], 1)
-    return task_for("relu", torch.from_numpy(inputs), torch.from_numpy(dual), free=1)
+    return task_for(kind, torch.from_numpy(inputs), torch.from_numpy(dual), free=1)
+
+
+def neuron(kind, values):
+    slopes = KINDS[kind].slopes
+    return slopes.positive * np.maximum(values, 0) + slopes.negative * np.minimum(values, 0)
 
 
 def random_task(rng):
@@ -35,20 +41,21 @@ def random_task(rng):
     return positions, dual
 
 
-def brute_force(positions, dual):
+def brute_force(positions, dual, kind="relu"):
     """The polar on a fine grid of breakpoints, the samples and far points."""
     reach = np.abs(positions).max() + 1
     grid = np.concatenate([positions, np.linspace(-2 * reach, 2 * reach, 1001)])
-    sides = [np.maximum(sign * (positions[:, None] - grid), 0).T @ dual for sign in (1, -1)]
-    return max(np.linalg.norm(side, axis=1).max() for side in sides), ROUNDING * reach * np.abs(dual).sum()
+    sides = [neuron(kind, sign * (positions[:, None] - grid)).T @ dual for sign in (1, -1)]
+    return max(np.linalg.norm(side, axis=1).max() for side in sides), 4 * ROUNDING * reach * np.abs(dual).sum()
 
 
-def test_both_ends_are_the_brute_force_polar():
+@pytest.mark.parametrize("kind", sorted(RECTIFIERS))
+def test_both_ends_are_the_brute_force_polar(kind):
     rng = np.random.default_rng(0)
-    for _ in range(500):
+    for _ in range(150):
         positions, dual = random_task(rng)
-        expected, slack = brute_force(positions, dual)
-        bound = sorting_bound(task_of(positions, dual))
+        expected, slack = brute_force(positions, dual, kind)
+        bound = sorting_bound(task_of(positions, dual, kind))
         assert bound.lower <= bound.upper
         assert bound.upper == pytest.approx(expected, rel=1e-12, abs=slack)
         assert bound.lower == pytest.approx(expected, rel=1e-12, abs=slack)
@@ -81,15 +88,33 @@ def test_it_serves_one_input_with_a_free_bias_alone():
     assert not sorting_applies(task_for("relu", inputs, torch.from_numpy(dual)))
     wider = torch.cat([inputs[:, :1], inputs], 1)
     assert not sorting_applies(task_for("relu", wider, torch.from_numpy(dual), free=1))
-    serving = [method.name for method in METHODS["relu"] if method.applies(task_of(positions, dual))]
+    serving = [method.name for method in METHODS[Rows] if method.applies(task_of(positions, dual))]
     assert serving == ["sorting", "sorted program"]
 
 
-def convex_optimum(case):
+def random_objective(kind, name, outputs, seed):
+    """Scaled so that the optimum is not flat: an unpenalized hidden bias and output bias."""
+    rng = np.random.default_rng(seed)
+    n = 12
+    rows = np.stack([np.sort(rng.standard_normal(n)), np.ones(n)], 1)
+    draw = torch.from_numpy(np.sin(2 * rows[:, :1]) + 0.3 * rng.standard_normal((n, outputs)))
+    targets = {
+        "soft-margin": torch.where(draw > 0, 1.0, -1.0).double(),
+        "squared-hinge": torch.where(draw > 0, 1.0, -1.0).double(),
+        "binary-cross-entropy": (draw > 0).double(),
+        "poisson": draw.abs().round(),
+        "cross-entropy": draw.argmax(1),
+    }.get(name, draw)
+    loss = LossSpec(name).bind(targets, outputs)
+    convex = ConvexPart(torch.ones(n, 1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64))
+    branch = branch_of(KINDS[kind], torch.from_numpy(rows), 1, strength=DECAY)
+    return Objective((branch,), convex, loss)
+
+
+def convex_optimum(objective, kind, name):
     """Group lasso over all breakpoints and both signs, its network's objective evaluated by cvxpy."""
-    objective, decay = case.problem.objective, 0.05
-    x, y = objective.inputs[:, 0].numpy(), objective.loss.targets.numpy()
-    features = np.concatenate([np.maximum(sign * (x[:, None] - x), 0) for sign in (1, -1)], 1)
+    x, y = objective.branches[0].view.rows[:, 0].numpy(), objective.loss.targets.numpy()
+    features = np.concatenate([neuron(kind, sign * (x[:, None] - x)) for sign in (1, -1)], 1)
     coefficients, bias = cp.Variable((features.shape[1], y.shape[1])), cp.Variable((1, y.shape[1]))
     z = features @ coefficients + np.ones((len(x), 1)) @ bias
     terms = {
@@ -100,31 +125,30 @@ def convex_optimum(case):
         "squared-hinge": lambda: cp.sum_squares(cp.pos(1 - cp.multiply(y, z))) / y.size,
         "poisson": lambda: cp.sum(cp.exp(z) - cp.multiply(y, z)) / y.size,
         "cross-entropy": lambda: (cp.sum(cp.log_sum_exp(z, axis=1)) - cp.sum(cp.multiply(y, z))) / len(y),
-    }[case.terms.loss.name]()
-    problem = cp.Problem(cp.Minimize(terms + decay * cp.sum(cp.norm(coefficients, axis=1))))
+    }[name]()
+    problem = cp.Problem(cp.Minimize(terms + DECAY * cp.sum(cp.norm(coefficients, axis=1))))
     problem.solve(solver=cp.CLARABEL)
     return problem.value
 
 
 @pytest.mark.parametrize(
-    ("loss", "outputs"),
+    ("loss", "outputs", "kind"),
     [
-        ("mse", 1),
-        ("mse", 3),
-        ("huber", 2),
-        ("soft-margin", 1),
-        ("binary-cross-entropy", 2),
-        ("squared-hinge", 2),
-        ("poisson", 1),
-        ("cross-entropy", 3),
+        ("mse", 1, "relu"),
+        ("mse", 3, "relu"),
+        ("huber", 2, "relu"),
+        ("soft-margin", 1, "relu"),
+        ("binary-cross-entropy", 2, "relu"),
+        ("squared-hinge", 2, "relu"),
+        ("poisson", 1, "relu"),
+        ("cross-entropy", 3, "relu"),
+        *(("mse", 2, kind) for kind in sorted(RECTIFIERS)),
     ],
 )
-def test_the_sorted_program_attains_the_optimum_of_the_group_lasso(loss, outputs):
+def test_the_sorted_program_attains_the_optimum_of_the_group_lasso(loss, outputs, kind):
     for seed in (2, 3, 4):
-        case = make_case("relu", loss, hidden="free", output="free", outputs=outputs, inputs=1, seed=seed)
-        objective = case.problem.objective
-        start = feasible_dual(objective, objective.evaluate(case.problem.network).gradient)
-        blank = objective.empty_network().factors
-        task = PolarTask(objective, start, 0.0, time.perf_counter() + 20, blank)
-        (dual, polar), optimum = sorted_program(task)[0], convex_optimum(case)
-        assert scaled(objective, dual, polar).value == pytest.approx(optimum, rel=1e-5)
+        objective = random_objective(kind, loss, outputs, seed)
+        start = feasible_dual(objective, objective.evaluate(objective.empty_network()).gradient)
+        task = PolarTask(objective, 0, start, 0.0, time.perf_counter() + 20, objective.empty_stacks()[0])
+        (dual, polar), optimum = sorted_program(task)[0], convex_optimum(objective, kind, loss)
+        assert scaled(objective, dual, (polar,)).value == pytest.approx(optimum, rel=1e-5)

@@ -1,40 +1,19 @@
-"""Large linear models: the Krylov guess, the Gram proof and the randomized proof, against singular values by LAPACK."""
+"""Large bilinear forms: the Krylov guess, the Gram proof and the randomized one, against singular values by LAPACK."""
 
-import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from rich.console import Console
 
 import certify.bounds.bilinear.spectral as spectral
-from certify.bounds.bilinear.spectral import spectral_search
+from certify.bounds.bilinear.spectral import spectral_bound, spectral_search
 from certify.bounds.eigenvalue import gram_norm_upper
-from certify.reports.result_json import result_object
-from certify.reports.result_text import print_result
-from certify.reports.verification import verdict_lines, verdict_object
-from certify.verify import verify_bytes
-from certify.workflows.check import CheckOptions, run_check
-from tests.verify.test_accepted import soft_thresholded
+from certify.bounds.proof import PowerTest, Recomputed
 
-from .test_polar_methods import task_for
+from .objectives import task_for
 
 ROWS, COLUMNS = 450, 420
-
-
-@pytest.fixture(scope="module")
-def planted():
-    generator = torch.Generator().manual_seed(0)
-    factors = [torch.randn(size, 6, dtype=torch.float64, generator=generator) for size in (ROWS, COLUMNS)]
-    noise = torch.randn(ROWS, COLUMNS, dtype=torch.float64, generator=generator)
-    case, optimum = soft_thresholded(factors[0] @ factors[1].T + 0.3 * noise, 20.0)
-    return case.problem, optimum
-
-
-@pytest.fixture
-def little_memory(monkeypatch):
-    """The rigorous proof needs more memory than any machine has."""
-    monkeypatch.setattr(spectral, "MATRICES_HELD", 10**12)
 
 
 def test_the_search_finds_multiple_leading_values():
@@ -44,8 +23,8 @@ def test_the_search_finds_multiple_leading_values():
     dual = torch.from_numpy((left * values) @ right.T)
     task = task_for("linear", torch.eye(ROWS, dtype=torch.float64), dual)
     found = spectral_search(task)
-    attained = -task.objective.kind.pairing(task.objective.inputs, dual, found.witness)
-    assert found.lower == pytest.approx(1, rel=1e-9)
+    attained = task.branch.pairing(dual, found.witness)
+    assert found.value == pytest.approx(1, rel=1e-9)
     assert attained.numpy() == pytest.approx(np.ones(len(attained)), rel=1e-6)
 
 
@@ -59,32 +38,16 @@ def test_the_gram_proof_is_just_above_the_largest_value():
             assert largest <= upper <= largest * (1 + 1e-4)
 
 
-def test_rigorous_proofs_are_preferred(planted):
-    problem, optimum = planted
-    outcome = run_check(problem, CheckOptions())
-    assert outcome.result.proof == "rigorous"
-    assert outcome.result.failure_probability is None
-    assert outcome.result.verdict == "certified"
-    assert outcome.result.lower_bound <= optimum * (1 + 1e-12)
-
-
-def test_a_randomized_proof_says_so_everywhere(planted, little_memory):
-    problem, optimum = planted
-    outcome = run_check(problem, CheckOptions())
-    result = outcome.result
-    assert (result.verdict, result.proof, result.polar.method) == ("certified", "randomized", "randomized")
-    assert 0 < result.failure_probability <= 1e-12
-    assert result.lower_bound <= optimum * (1 + 1e-12)
-    assert result.gap <= 1e-3 * result.objective
-    assert result_object(result)["failure_probability"] == result.failure_probability
-    console = Console(width=200, record=True, file=io.StringIO())
-    print_result(console, result)
-    assert "randomized: wrong with a probability of at most 1e-12" in console.export_text()
-    verdict = verify_bytes(outcome.certificate)
-    assert verdict.status == "valid"
-    assert "probability at most 2.5e-13" in "\n".join(verdict_lines(verdict, "c"))
-    assert verdict_object(verdict, "c")["failure_probability"] == verdict.failure_probability == 2.5e-13
-
-
-def test_randomized_proofs_can_be_ruled_out(planted, little_memory):
-    assert run_check(planted[0], CheckOptions(failure_probability=0.0)).result.proof == "rigorous"
+def test_a_proof_that_fits_is_rigorous_and_one_that_does_not_is_tested_at_random(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    dual = torch.randn(ROWS, COLUMNS, generator=generator, dtype=torch.float64)
+    largest = float(torch.linalg.matrix_norm(dual, 2))
+    task = replace(task_for("linear", torch.eye(ROWS, dtype=torch.float64), dual, 0), failure_probability=1e-12)
+    rigorous = spectral_bound(task)
+    assert rigorous.proof == Recomputed("spectral")
+    assert largest <= rigorous.upper <= largest * (1 + 1e-4)
+    monkeypatch.setattr(spectral, "MATRICES_HELD", 10**12)
+    tested = spectral_bound(task)
+    assert isinstance(tested.proof, PowerTest)
+    assert largest <= tested.proof.edge * (1 + 1e-9) <= tested.upper <= largest * (1 + 1e-3)
+    assert spectral_bound(replace(task, failure_probability=0.0)).proof == Recomputed("spectral")

@@ -18,18 +18,20 @@ import pytest
 
 from certify.certificates.growth_report import GrowthRound
 from certify.cli.growth_view import MOST_ROWS, growth_view, sparkline
+from certify.progress import Progress
 
 # Shows rounds of gap 2⁻ᵏ, each after a word on stdin, and says on stdout when it is ready for the next one.
 SHOW = """
 import math, sys
 from certify.certificates.growth_report import GrowthRound
 from certify.cli.growth_view import growth_view
+from certify.progress import Progress
 
 with growth_view("[b]net.pt", quiet=sys.argv[1] == "quiet", color=sys.argv[1] == "color") as view:
     for k, word in enumerate(sys.stdin):
         bound = 1 - 2.0**-k if k else -math.inf
         view.round(GrowthRound(k, 2 + k, 1.0, bound, None if k == 0 else 2.0**-k, 0.5 * k))
-        view.progress("bounding", 1.0, bound, "cones")
+        view.progress(Progress("bounding", objective=1.0, lower_bound=bound, method="cones"))
         print("shown", k, flush=True)
 """
 PATIENCE_SECONDS = 60.0
@@ -62,8 +64,8 @@ class Terminal:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not shown("\n".join(self.screen.display)):
             ready, _, _ = select.select([self.master], [], [], max(deadline - time.monotonic(), 0))
-            assert ready, f"never shown; the screen is\n{chr(10).join(self.screen.display)}"
-            self._read()
+            going_on = bool(ready) and self._read() != b""
+            assert going_on, f"never shown; the screen is\n{chr(10).join(self.screen.display)}"
 
     def end(self):
         """Close stdin, wait, and read what is left; returns exit code and stdout."""
@@ -186,7 +188,7 @@ def rows():
 def test_off_a_terminal_there_is_a_line_of_headings_and_one_aligned_line_per_round(capsys):
     with growth_view("net.pt", quiet=False, color=True) as view:
         for row in rows():
-            view.progress("bounding", row.objective, row.lower_bound, "cones")
+            view.progress(Progress("bounding", objective=row.objective, lower_bound=row.lower_bound, method="cones"))
             view.round(row)
     captured = capsys.readouterr()
     assert captured.out == ""

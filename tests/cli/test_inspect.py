@@ -8,9 +8,9 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from certify.bounds.costs import COSTS
+from certify.bounds.costs import expected_bounds
 from certify.bounds.methods import METHODS
-from certify.models.model_shapes import SMALL
+from certify.models.model_file import SMALL
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +45,8 @@ def test_subnetworks_without_a_bound_are_shown_with_what_to_do(certify):
 @pytest.mark.parametrize(
     ("layers", "code", "words"),
     [
-        ((nn.Linear(6, 4), nn.LeakyReLU(), nn.Linear(4, 2)), "no-bound-yet", "4 parallel leaky-relu subnetworks"),
+        ((nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 2, bias=False), nn.ReLU()), "no-bound-yet",
+         "linear-relu-linear-relu"),
         ((nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 4, bias=False), nn.ReLU(), nn.Linear(4, 2)), "degree-mismatch",
          "have degree 3, but weight decay has degree 2"),
         ((nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2)), "deep-bias", "'2.bias'"),
@@ -106,8 +107,11 @@ def test_bounds_and_their_cost_are_shown(certify):
     assert applying(6, 1) - applying(6, 2) == {"scaled-norms", "surrogate"}
 
 
-def test_every_method_has_a_cost():
-    assert {method.name for methods in METHODS.values() for method in methods} == set(COSTS)
+@pytest.mark.parametrize("form", METHODS, ids=lambda form: form.__name__)
+def test_every_method_of_a_form_is_expected_with_its_cost(form):
+    found = expected_bounds(form, ("any",), (2, 1), alone=True)
+    assert {bound.method for bound in found} == {method.name for method in METHODS[form]}
+    assert all(bound.applies and bound.cost for bound in found)
 
 
 def test_the_degree_of_the_outputs_in_a_weight_is_shown_where_it_is_not_one(certify, folder):

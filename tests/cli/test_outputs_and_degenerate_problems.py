@@ -49,4 +49,5 @@ def test_verification_names_the_problem(certify, folder):
     certify("check", "edge.pt", "--data", "edge.npz", "--loss", "huber", "--weight-decay", "7", "--certificate", "c")
     run = certify("verify", "c", "--model", "edge.pt", "--data", "edge.npz")
     assert run.code == 0
-    assert "huber (mean, scale 1), weight-decay 7" in run.out
+    assert "[linear, relu, linear], weight-decay 7, " in run.out
+    assert "huber (mean, scale 1), " in run.out

@@ -65,6 +65,13 @@ def test_branches_may_have_a_hidden_bias(hidden):
     assert_grown(objective_of(*branches, targets=drawn(N, 1, seed=103)))
 
 
+@pytest.mark.parametrize("kind", [ReLU(), Absolute(), Linear()], ids=lambda kind: kind.name)
+def test_a_constant_costs_next_to_nothing_where_the_hidden_bias_is_free(kind):
+    branch = Branch(kind, view_of(drawn(N, 2, seed=3), "free"), EVEN)
+    objective = objective_of(branch, targets=torch.full((N, 1), 3.0, dtype=torch.float64))
+    assert improve(objective, objective.empty_network(), SearchSettings(10.0, 1e-6)).best.objective < 1e-2
+
+
 @pytest.mark.parametrize("kinds", [(ReLU(),), (ReLU(), Linear()), (Absolute(), ReLU())], ids=str)
 def test_growth_reaches_the_optimum_through_pooling(kinds):
     pooled = View(drawn(6 * 2, 2, seed=4), 0, Readout(torch.full((1, 2, 1), 0.5, dtype=torch.float64)))

@@ -5,8 +5,9 @@ import torch
 from torch.nn import functional
 
 from certify.errors import UsageError
-from certify.models import Problem, load_problem_file
+from certify.models.loading import Problem
 from certify.models.lowering.layer_inference import layers_needed
+from certify.models.spec.problem_file import load_problem_file
 from certify.problem.kinds import Absolute, LeakyReLU, Linear, Quadratic, ReLU
 from tests.models.writers.widened import widened, written
 

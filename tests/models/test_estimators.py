@@ -12,8 +12,9 @@ from sklearn.preprocessing import LabelBinarizer, StandardScaler
 from skops import io as skops
 
 from certify.errors import CertifyError, RefusedError, UnsupportedError, UsageError
-from certify.models import Problem, load_problem_file
+from certify.models.loading import Problem
 from certify.models.model_file import read_model_file
+from certify.models.spec.problem_file import load_problem_file
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 3))

@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from certify.errors import CertifyError, RefusedError, UnsupportedError, UsageError
-from certify.models import Overrides, Problem, load_problem_file
+from certify.models.loading import Problem
+from certify.models.spec.overrides import Overrides
+from certify.models.spec.problem_file import load_problem_file
 from certify.models.theory import standing
 from certify.problem.kinds import Linear
 

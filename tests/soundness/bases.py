@@ -1,26 +1,33 @@
-"""Valid certificates to forge: every kind of proof, with one and several outputs, biases, and other losses."""
+"""Valid certificates to forge: every kind of proof, with any outputs, biases, losses, slopes, readouts and branches."""
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from certify.bounds.ladder import scaled, trivial_bound
 from certify.bounds.polar import PolarTask
-from certify.bounds.rows.relaxations.relu_surrogate import first_order, joint_surrogate
+from certify.bounds.score_rounding import with_score_rounding
 from certify.models.loading import Problem
 from certify.problem.dual import feasible_dual
 from certify.workflows.certificate_of import settled_certificate
 
-from ..verify.cases import PROVERS, unpacked
+from ..verify.packing import unpacked
+from .ceilings import parameters_of
+from .closed_forms import quadratics_with_two_outputs
 from .enumerated import enumerated_instance
-from .planted import INSTANCES, Array, Planted, quadratic_instance
+from .planted import INSTANCES, Array
+from .provers import MOVING, PROVERS
+from .sketches import SKETCHES
+from .sums import planted_sum
+from .torch_sums import problem_of
 
 SECONDS = 0.3
-SURROGATES = {"joint": joint_surrogate, "first-order": first_order}
 
 
 @dataclass(frozen=True)
@@ -29,70 +36,42 @@ class Base:
 
     Attributes:
         header: its header.
-        arrays: its arrays.
-        known: parameters of a network that is optimal, or good.
-        planted: whether the optimum is known in closed form for these inputs, other targets, scales and λ.
+        arrays: its arrays; the network in them is optimal, or good.
+        family: with an optimum in closed form for these inputs and any targets, scale and λ; empty for none.
     """
 
     header: dict
     arrays: dict[str, Array]
-    known: tuple[Array, Array, Array, Array]
-    planted: bool
+    family: str = ""
 
     @property
-    def family(self) -> str:
-        """Of subnetworks."""
-        return self.header["problem"]["family"]
+    def known(self) -> dict[str, Array]:
+        """Parameters of the network."""
+        return parameters_of(self.arrays)
 
 
-def closed_form(header: dict, arrays: dict[str, Array], family: str) -> float:
-    """The optimum of a planted problem with other targets, scale or λ (see `planted`)."""
-    kappa = 2 * float.fromhex(header["problem"]["scale"])
-    if header["problem"]["reduction"] == "mean":
-        kappa /= arrays["Y"].size
-    strength, y = float.fromhex(header["problem"]["strength"]) / kappa, arrays["Y"]
-    if family == "linear":
-        sizes = np.linalg.svd(y, compute_uv=False)
-    elif family == "quadratic":
-        sizes = np.abs(y[:, 0])
-    else:
-        sizes = np.array([np.linalg.norm(np.maximum(y, 0)), np.linalg.norm(np.maximum(-y, 0))])
-    kept = np.maximum(sizes - strength, 0)
-    return kappa * float((np.minimum(sizes, strength) ** 2).sum() / 2 + strength * kept.sum())
-
-
-def certified(problem: Problem, kind: str) -> tuple[dict, dict[str, Array]]:
-    """Header and arrays of a certificate by one kind of proof, at the gradient of the network."""
+def certified(problem: Problem, *kinds: str) -> tuple[dict, dict[str, Array]]:
+    """Header and arrays of a certificate by one kind of proof for each branch, at the gradient of the network."""
     objective = problem.objective
-    if kind == "zero":
-        return unpacked(settled_certificate(problem, problem.terms, trivial_bound(objective)).data)
+    if "zero" in kinds:
+        return unpacked(settled_certificate(problem, trivial_bound(objective)).data)
     dual = feasible_dual(objective, objective.evaluate(problem.network).gradient)
-    task = PolarTask(objective, dual, 0.0, time.perf_counter() + SECONDS, objective.empty_network().factors)
-    found = SURROGATES[kind](task) if kind in SURROGATES else [(dual, PROVERS[kind](task))]
-    return unpacked(settled_certificate(problem, problem.terms, scaled(objective, *found[0])).data)
+    stacks, until = objective.empty_stacks(), time.perf_counter() + SECONDS
+    tasks = [PolarTask(objective, index, dual, 0.0, until, stack) for index, stack in enumerate(stacks)]
+    if kinds and kinds[0] in MOVING:
+        dual, polar = MOVING[kinds[0]](tasks[0])[0]
+        polars = [polar]
+    else:
+        polars = [PROVERS[kind](task) for kind, task in zip(kinds, tasks, strict=True)]
+    pairs = zip(objective.branches, polars, strict=True)
+    bound = scaled(objective, dual, tuple(with_score_rounding(branch, dual, polar) for branch, polar in pairs))
+    return unpacked(settled_certificate(problem, bound).data)
 
 
 def planted_base(kind: str, family: str, seed: int) -> Base:
     """A problem with an optimum in closed form."""
     made = INSTANCES[family](np.random.default_rng([40, seed]))
-    return _planted(made, kind, planted=True)
-
-
-def two_squares(seed: int) -> Base:
-    """The quadratic family with two outputs; the optimum is not known."""
-    rng = np.random.default_rng([42, seed])
-    one = quadratic_instance(rng)
-    targets = np.column_stack([one.targets, rng.standard_normal(len(one.targets))])
-    sizes = np.linalg.norm(targets, axis=1)
-    root = np.maximum(sizes - one.strength, 1e-3) ** (1 / 3)
-    second = targets / sizes[:, None] * root[:, None]
-    made = Planted("quadratic", one.inputs, targets, one.strength, np.nan, one.inputs * root[:, None], second)
-    return _planted(made, "quadratic-form", planted=False)
-
-
-def _planted(made: Planted, kind: str, *, planted: bool) -> Base:
-    known = made.first, np.zeros(len(made.first)), made.second.T, np.zeros(made.second.shape[1])
-    return Base(*certified(made.problem(made.first, made.second), kind), known, planted)
+    return Base(*certified(made.problem(made.first, made.second), kind), family)
 
 
 def enumerated_base(kind: str, seed: int, loss: str = "mse", biases: str = "absent", outputs: int = 1) -> Base:
@@ -100,11 +79,29 @@ def enumerated_base(kind: str, seed: int, loss: str = "mse", biases: str = "abse
     rng = np.random.default_rng([43, seed])
     while True:
         made = enumerated_instance(rng, loss, biases, biases, outputs)
-        if biases != "free" or made.problem.inputs.shape[1] == 1:
-            break
-    weights = made.weights
-    known = weights.first, weights.hidden, weights.second.T, weights.output
-    return Base(*certified(made.problem.problem(weights), kind), known, planted=False)
+        if kind != "sorting" or made.problem.inputs.shape[1] == 1:
+            return Base(*certified(made.problem.problem(made.weights), kind))
+
+
+def sum_base(sketch: str, seed: int, *kinds: str, loss: str = "mse") -> Base:
+    """A sum of branches, planted; a kind of proof for each branch, by turns."""
+    made = planted_sum(np.random.default_rng([45, seed]), SKETCHES[sketch](), loss)
+    problem = problem_of(made, made.parameters)
+    count = len(problem.objective.branches)
+    return Base(*certified(problem, *(kinds[at % len(kinds)] for at in range(count))))
+
+
+def single_layer(seed: int) -> Base:
+    """No branches: ridge regression with a penalized bias."""
+    rng = np.random.default_rng([46, seed])
+    inputs, targets = rng.standard_normal((5, 2)), rng.standard_normal((5, 2))
+    extended = np.column_stack([inputs, np.ones(5)])
+    best = np.linalg.solve(2 * extended.T @ extended + 0.3 * np.eye(3), 2 * extended.T @ targets)
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2)).double()
+    with torch.no_grad():
+        model[0].weight.copy_(torch.from_numpy(best[:2].T.copy()))
+        model[0].bias.copy_(torch.from_numpy(best[2]))
+    return Base(*certified(Problem.from_torch(model, inputs, targets, reduction="sum", weight_decay=0.3)))
 
 
 BASES: dict[str, Callable[[int], Base]] = {
@@ -112,7 +109,7 @@ BASES: dict[str, Callable[[int], Base]] = {
     "spectral": lambda seed: planted_base("spectral", "linear", seed),
     "randomized": lambda seed: planted_base("randomized", "linear", seed),
     "quadratic-form": lambda seed: planted_base("quadratic-form", "quadratic", seed),
-    "quadratic-form, two outputs": two_squares,
+    "quadratic-form, two outputs": lambda seed: Base(*certified(quadratics_with_two_outputs(seed), "quadratic-form")),
     "norm-products": lambda seed: planted_base("norm-products", "relu", seed),
     "norm-products, free biases": lambda seed: enumerated_base("norm-products", seed, biases="free"),
     "sorting": lambda seed: enumerated_base("sorting", seed, biases="free"),
@@ -132,4 +129,39 @@ BASES: dict[str, Callable[[int], Base]] = {
     "vector-majorant": lambda seed: enumerated_base("first-order", seed, outputs=2),
     "vector-majorant, given multipliers": lambda seed: enumerated_base("majorant", seed, outputs=2),
     "vector-majorant, free biases": lambda seed: enumerated_base("first-order", seed, biases="free", outputs=2),
+    "no branches": single_layer,
+    "cone-tree, leaky relu": lambda seed: sum_base("leaky relu, -0.3", seed, "cone-tree"),
+    "norm-products, leaky relu": lambda seed: sum_base("leaky relu, 1.7", seed, "norm-products"),
+    "majorant, leaky relu": lambda seed: sum_base("leaky relu, 0.1", seed, "majorant"),
+    "majorant, absolute value": lambda seed: sum_base("absolute value", seed, "first-order majorant", loss="huber"),
+    "sorting, absolute value": lambda seed: sum_base("free absolute value", seed, "sorting"),
+    "relu + absolute value": lambda seed: sum_base("relu + absolute value", seed, "cone-tree", "majorant"),
+    "relu + linear": lambda seed: sum_base("relu + linear", seed, "cone-tree", "spectral"),
+    "relu + linear, randomized": lambda seed: sum_base("relu + linear", seed, "norm-products", "randomized"),
+    "three slopes": lambda seed: sum_base("three slopes", seed, "cone-tree", "norm-products", loss="poisson"),
+    "neural additive": lambda seed: sum_base("neural additive", seed, "cone-tree"),
+    "two output biases": lambda seed: sum_base("two output biases", seed, "cone-tree"),
+    "two convolutions": lambda seed: sum_base("two convolutions", seed, "cone-tree", "spectral"),
+    "convolution, averaged": lambda seed: sum_base("convolution, averaged", seed, "cone-tree"),
+    "convolution, a weight for each position": lambda seed: sum_base(
+        "convolution, a weight for each position", seed, "majorant"
+    ),
+    "convolution, padded": lambda seed: sum_base("convolution, padded", seed, "cone-tree", loss="binary-cross-entropy"),
+    "convolution of images": lambda seed: sum_base("convolution of images", seed, "majorant"),
+    "convolution, pooled over padding": lambda seed: sum_base("convolution, pooled over padding", seed, "cone-tree"),
+    "convolution, then convolution": lambda seed: sum_base("convolution, then convolution", seed, "norm-products"),
+    "linear convolution": lambda seed: sum_base("linear convolution", seed, "spectral"),
+    "bilinear form": lambda seed: sum_base("bilinear form", seed, "spectral"),
+    "bilinear form, randomized": lambda seed: sum_base("bilinear form", seed, "randomized"),
+    "identity skip": lambda seed: sum_base("identity skip", seed, "cone-tree"),
+    "linear skip": lambda seed: sum_base("linear skip", seed, "cone-tree"),
+    "identity skip beside two branches": lambda seed: sum_base(
+        "identity skip beside two branches", seed, "cone-tree", "spectral", loss="cross-entropy"
+    ),
 }
+
+
+@functools.cache
+def base_of(name: str, seed: int) -> Base:
+    """One of them, made once; nobody changes it."""
+    return BASES[name](seed)

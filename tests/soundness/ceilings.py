@@ -1,120 +1,207 @@
 """What a certificate states, evaluated without certify: the objective of its network, and upper bounds on its optimum.
 
 A ceiling is the objective of some network, so that no true lower bound exceeds it: the network in the certificate, the
-zero network, known networks at many sizes, and for the squared error a fit of many neurons by group coordinate descent.
+zero network, known networks at many sizes, and for the squared error a fit of many neurons by proximal descent.
 """
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
+from .layers import Layers, number
 from .two_layers import loss_terms
 
-SIZES = 2.0 ** np.arange(-12, 13, 0.5)
-NEURONS, SWEEPS = 20, 30
+SIZES = 2.0 ** np.arange(-12, 13)
+NEURONS, SWEEPS = 12, 20
+
+
+class Branch:
+    """One branch as stated; first weights (r, h), biases (r) and second weights (r, m) are taken as arguments."""
+
+    def __init__(self, entry, shape, kind):
+        self.layers, self.bias, penalty = Layers(entry["layers"], shape), entry["bias"], entry["penalty"]
+        self.product = penalty["name"] == "product-of-norms"
+        strengths = [penalty["strength"]] * 2 if self.product else penalty["strengths"]
+        self.strengths = [kind(number(strength)) for strength in strengths]
+        own = self.strengths[0] if self.product or penalty["bias"] is None else kind(number(penalty["bias"]))
+        self.decay = own if self.bias == "penalized" else kind(0)
+
+    @property
+    def strength(self):
+        """λ of the product of norms."""
+        return np.sqrt(self.strengths[0] * self.strengths[1])
+
+    @property
+    def column(self):
+        """What a penalized bias reads where it weighs as much as the inputs."""
+        return np.sqrt(self.strengths[0] / self.decay)
+
+    def penalty(self, first, bias, second):
+        """The penalty."""
+        squares, outer = (first**2).sum(1), (second**2).sum(1)
+        if self.product:
+            inner = squares + (bias**2 if self.bias == "penalized" else 0)
+            return self.strength * ((inner if self.layers.square else np.sqrt(inner)) * np.sqrt(outer)).sum()
+        return (self.strengths[0] * squares + self.decay * bias**2 + self.strengths[1] * outer).sum() / 2
+
+    def unit(self, direction):
+        """First weight and bias (1, ·) of a direction in which a bias weighs as much as the inputs."""
+        if self.bias == "absent":
+            return direction[None], np.zeros(1)
+        return direction[None, :-1], direction[-1:] * (self.column if self.bias == "penalized" else 1)
+
+    def balanced(self, unit, second):
+        """The cheapest neuron of a unit first weight with bias, and a second weight, that computes the same."""
+        size = np.sqrt(np.linalg.norm(second) * np.sqrt(self.strengths[1] / self.strengths[0]))
+        size = 1.0 if self.product or size == 0 else size
+        return unit[0] * size, unit[1] * size, second / size
 
 
 class Stated:
-    """The problem that a header and arrays state; W1 (r, d), b1 (r), W2 (c, r), b2 (c) are taken as arguments."""
+    """The problem that a statement and arrays state; parameters are arrays by their names in a certificate."""
 
-    def __init__(self, header, arrays, kind=np.float64):
-        problem, self.kind = header["problem"], kind
-        self.family, self.loss = problem["family"], problem["loss"]
-        self.strength, scale = (kind(float.fromhex(problem[key])) for key in ("strength", "scale"))
-        self.hidden, self.output = problem["hidden_bias"], problem["output_bias"]
-        self.product = problem["penalty"] == "product-of-norms"
+    def __init__(self, statement, arrays, kind=np.float64):
+        self.kind, self.arrays, loss = kind, arrays, statement["loss"]
+        self.loss = loss["name"]
+        self.branches = [Branch(entry, statement["inputs"], kind) for entry in statement["branches"]]
         self.inputs, self.targets = arrays["X"].astype(kind), arrays["Y"].astype(kind)
+        self.outside = [(block["features"], kind(number(block["decay"]))) for block in statement["outside"]]
+        offset = {"inputs": "X", "array": "offset"}.get(statement["offset"])
+        self.offset = np.zeros_like(self.targets) if offset is None else arrays[offset].astype(kind)
         observed = arrays.get("mask", np.ones(self.targets.shape)).astype(kind)
-        rows = len(observed) if self.loss == "cross-entropy" else observed.sum()
+        count = len(observed) if self.loss == "cross-entropy" else observed.sum()
         weights = arrays.get("sample_weights", np.ones(len(observed))).astype(kind)
-        self.omega = observed * (weights[:, None] * (scale / (rows if problem["reduction"] == "mean" else 1)))
+        scale = kind(number(loss["scale"])) / (count if loss["reduction"] == "mean" else 1)
+        self.omega = observed * (weights[:, None] * scale)
 
-    def activations(self, first, bias):
-        """σ(X W1ᵀ + b1), (n, r)."""
-        t = self.inputs @ first.T + bias
-        return {"linear": t, "relu": np.maximum(t, 0), "quadratic": t * t}[self.family]
+    def features(self, index):
+        """E of one block outside the branches."""
+        return np.ones((len(self.inputs), 1), self.kind) if self.outside[index][0] == "ones" else self.inputs
 
-    def penalty(self, first, bias, second, output):
-        """The penalty."""
-        squares = (first**2).sum(1) + (bias**2 if self.hidden == "penalized" else 0)
-        if self.product:
-            powers = squares if self.family == "quadratic" else np.sqrt(squares)
-            return self.strength * (powers * np.sqrt((second**2).sum(0))).sum()
-        outside = (output**2).sum() if self.output == "penalized" else 0
-        return self.strength / 2 * (squares.sum() + (second**2).sum() + outside)
+    def neurons(self, parameters, index):
+        """First weights, biases and second weights of a branch."""
+        first, second = (parameters[f"F{index}.{role}"].astype(self.kind) for role in "01")
+        return first, parameters.get(f"F{index}.bias", np.zeros(len(first))).astype(self.kind), second
 
-    def objective(self, first, bias, second, output):
+    def outputs(self, parameters):
+        """Z."""
+        z = self.offset
+        for index, branch in enumerate(self.branches):
+            z = z + branch.layers.forward(self.inputs, *self.neurons(parameters, index))
+        for index in range(len(self.outside)):
+            z = z + self.features(index) @ parameters[f"C{index}"].astype(self.kind)
+        return z
+
+    def objective(self, parameters):
         """Loss and penalty."""
         omega = self.omega[:, :1] if self.loss == "cross-entropy" else self.omega
         with np.errstate(all="ignore"):
-            z = self.activations(first, bias) @ second.T + output
-            loss = (omega * loss_terms(self.loss, z, self.targets)).sum()
-            return loss + self.penalty(first, bias, second, output)
+            value = (omega * loss_terms(self.loss, self.outputs(parameters), self.targets)).sum()
+            for index, branch in enumerate(self.branches):
+                value = value + branch.penalty(*self.neurons(parameters, index))
+            for index, (_, decay) in enumerate(self.outside):
+                value = value + decay / 2 * (parameters[f"C{index}"].astype(self.kind) ** 2).sum()
+            return value
 
 
-def parameters(arrays, kind=np.float64):
-    """W1, b1, W2 and b2 of a certificate, zeros where there are none."""
-    first, second = arrays["W1"].astype(kind), arrays["W2"].astype(kind)
-    bias, output = arrays.get("b1", np.zeros(len(first))), arrays.get("b2", np.zeros(len(second)))
-    return first, bias.astype(kind), second, output.astype(kind)
+def parameters_of(arrays):
+    """The parameters of a certificate."""
+    return {name: values for name, values in arrays.items() if name[0] in "FC"}
 
 
-def ceiling(header, arrays, known):
+def scaled(parameters, inner, outer):
+    """First weights and biases times one constant, second ones times another."""
+    return {
+        name: values * (1.0 if name[0] == "C" else outer if name.endswith(".1") else inner)
+        for name, values in parameters.items()
+    }
+
+
+def ceiling(statement, arrays, known):
     """An upper bound on the optimum of what is stated.
 
     Args:
-        header: of a certificate.
+        statement: of a certificate.
         arrays: of a certificate.
         known: parameters of a network that was optimal before the certificate was forged.
     """
-    stated = Stated(header, arrays)
-    own, (first, bias, second, output) = parameters(arrays), known
-    candidates = [own, tuple(0 * value for value in own), (*(0 * v for v in known[:3]), output)]
-    candidates += [(size * first, size * bias, other * second, output) for size in SIZES for other in (1.0, size)]
-    best = np.nanmin([stated.objective(*candidate) for candidate in candidates])
-    if stated.loss == "mse" and (stated.hidden != "free" or stated.inputs.shape[1] == 1):
+    stated, own = Stated(statement, arrays), parameters_of(arrays)
+    fits = {name for name in own if name in known and known[name].shape == own[name].shape}
+    known = known if fits == set(own) else own
+    candidates = [own, {name: 0 * values for name, values in own.items()}, scaled(known, 0.0, 0.0)]
+    candidates += [scaled(known, size, other) for size in SIZES for other in (1.0, size)]
+    best = np.nanmin([stated.objective(candidate) for candidate in candidates])
+    if stated.loss == "mse":
         with np.errstate(all="ignore"):
             best = np.fmin(best, _fitted(stated, known))
     return float(best)
 
 
 def _fitted(stated, known):
-    """Group coordinate descent on many unit neurons: min Σ ω |Φ C + b − Y|² + λ Σ |C_k|."""
-    first, bias = _neurons(stated, known)
-    phi, c = stated.activations(first, bias), stated.targets.shape[1]
-    output, out, row = np.zeros(c), np.zeros((len(first), c)), stated.omega.mean(1, keepdims=True)
-    if not np.allclose(row, stated.omega, rtol=1e-15, atol=0):
-        return np.inf
-    residual = stated.targets.copy()
-    squares = (phi * row * phi).sum(0)
-    ridge = {"absent": np.inf, "penalized": stated.strength / 2, "free": 0.0}[stated.output]
+    """Block proximal descent on many unit neurons: min Σ ω |Z − Y|² + Σ λ |v_k|, then the parts outside exactly."""
+    units = [(index, unit) for index in range(len(stated.branches)) for unit in _units(stated, known, index)]
+    found = {f"C{place}": np.zeros_like(known[f"C{place}"]) for place in range(len(stated.outside))}
+    blocks = [_response(stated, known, index, unit) for index, unit in units]
+    weights = [np.zeros(block.shape[-1]) for block in blocks]
+    roots = np.sqrt(stated.omega)[..., None]
+    steps = [2 * np.linalg.norm((roots * block).reshape(-1, block.shape[-1]), 2) ** 2 for block in blocks]
+    residual = stated.targets - stated.offset
     for _ in range(SWEEPS):
-        for k in np.flatnonzero(squares > 0):
-            pull = (phi[:, k : k + 1] * row * residual).sum(0) + squares[k] * out[k]
+        for k, (block, step) in enumerate(zip(blocks, steps, strict=True)):
+            if not 0 < step < np.inf:
+                continue
+            pull = weights[k] + np.einsum("nc,ncm->m", 2 * stated.omega * residual, block) / step
             size = np.linalg.norm(pull)
-            new = pull * max(0.0, 1 - stated.strength / 2 / size) / squares[k] if size > 0 else 0 * pull
-            residual -= phi[:, k : k + 1] * (new - out[k])
-            out[k] = new
-        new = (row * (residual + output)).sum(0) / (row.sum() + ridge)
-        residual, output = residual - (new - output), new
-    sizes = np.linalg.norm(out, axis=1)
-    inner = sizes ** (1 / 3 if stated.family == "quadratic" else 1 / 2)
-    second = np.where(inner > 0, out.T / inner ** (2 if stated.family == "quadratic" else 1), 0.0)
-    return stated.objective(first * inner[:, None], bias * inner, second, output)
+            threshold = stated.branches[units[k][0]].strength / step
+            new = pull * (max(0.0, 1 - threshold / size) if size > 0 else 0.0)
+            residual = residual - block @ (new - weights[k])
+            weights[k] = new
+        for place, (_, decay) in enumerate(stated.outside):
+            features, before = stated.features(place), found[f"C{place}"]
+            after = _ridge(features, residual + features @ before, stated.omega, decay)
+            residual, found[f"C{place}"] = residual - features @ (after - before), after
+    for index, branch in enumerate(stated.branches):
+        neurons = [
+            branch.balanced(unit, v[None]) for (own, unit), v in zip(units, weights, strict=True) if own == index
+        ]
+        first, bias, second = (np.concatenate(part) for part in zip(*neurons, strict=True))
+        found |= {f"F{index}.0": first, f"F{index}.bias": bias, f"F{index}.1": second}
+    return stated.objective(found)
 
 
-def _neurons(stated, known):
-    """Unit directions: known ones, samples, right singular vectors and random ones; kinks at samples if free."""
-    rng, d = np.random.default_rng(0), stated.inputs.shape[1]
-    if stated.hidden == "free":
-        slopes = np.repeat([[1.0], [-1.0]], len(stated.inputs), 0)
-        return slopes, -slopes[:, 0] * np.tile(stated.inputs[:, 0], 2)
-    own, inputs = known[0], stated.inputs
-    biased = stated.hidden == "penalized"
-    if biased:
-        own, inputs = np.column_stack([own, known[1]]), np.column_stack([inputs, np.ones(len(inputs))])
-    principal = np.linalg.svd(inputs.T @ stated.targets)[0].T
-    rows = np.concatenate([own, inputs, -inputs, principal, -principal, rng.standard_normal((NEURONS, d + biased))])
-    sizes = np.linalg.norm(rows, axis=1)
-    rows = rows[sizes > 0] / sizes[sizes > 0, None]
-    return (rows[:, :-1], rows[:, -1]) if biased else (rows, np.zeros(len(rows)))
+def _ridge(features, goal, omega, decay):
+    """argmin Σ ω |E C − goal|² + decay/2 |C|², a tiny ridge added."""
+    columns = []
+    for weights, own in zip(omega.T, goal.T, strict=True):
+        gram = 2 * features.T @ (weights[:, None] * features)
+        gram = gram + (decay + 1e-14 * np.trace(gram) + 1e-300) * np.eye(len(gram))
+        columns.append(np.linalg.lstsq(gram, 2 * features.T @ (weights * own), rcond=None)[0])
+    return np.stack(columns, 1)
+
+
+def _response(stated, known, index, unit):
+    """Outputs (n, c, m) of a unit neuron at every unit second weight."""
+    size = known[f"F{index}.1"].shape[1]
+    layers = stated.branches[index].layers
+    return np.stack([layers.forward(stated.inputs, *unit, row[None]) for row in np.eye(size)], -1)
+
+
+def _units(stated, known, index):
+    """Unit first weights with biases: known ones, rows, singular vectors and random ones; free ones bend at samples."""
+    branch, rng = stated.branches[index], np.random.default_rng(0)
+    first, bias, second = stated.neurons(known, index)
+    rows, scores = branch.layers.form(stated.inputs, stated.targets, second.shape[1])
+    if branch.bias == "free":
+        slopes = np.concatenate([rng.standard_normal((NEURONS, rows.shape[1])), first])
+        slopes = slopes / np.maximum(np.linalg.norm(slopes, axis=1, keepdims=True), 1e-300)
+        return [(slope[None], np.array([-slope @ row])) for slope, row in itertools.product(slopes, rows)]
+    if branch.bias == "penalized":
+        first = np.column_stack([first, bias / branch.column])
+        rows = np.column_stack([rows, np.full(len(rows), branch.column)])
+    principal = np.linalg.svd(rows.T @ scores)[0].T if np.isfinite(rows.T @ scores).all() else rows[:0]
+    found = np.concatenate([first, rows, -rows, principal, -principal, rng.standard_normal((NEURONS, rows.shape[1]))])
+    sizes = np.linalg.norm(found, axis=1)
+    good = (sizes > 0) & np.isfinite(sizes)
+    return [branch.unit(row) for row in found[good] / sizes[good, None]]

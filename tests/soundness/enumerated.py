@@ -1,8 +1,9 @@
 """ReLU problems of any number of outputs with planted optimum: the polar at the dual point is found by enumeration.
 
-A maximizer of |Qᵀrelu(Xu)| over |u| ≤ 1 lies inside a face, a flat {x_i·u = 0, i in S} with one sign pattern. There the
-objective is a quadratic form, and the maximizer is a top singular direction of Qᵀ D X restricted to the flat. All S and
-all patterns are tried, so no cell can be missed; what is kept has the signs that it should have, and is attained.
+A maximizer of |Qᵀσ(Xu)| over |u| ≤ 1, σ with two slopes, lies inside a face, a flat {x_i·u = 0, i in S} with one sign
+pattern. There the objective is a quadratic form, and the maximizer is a top singular direction of Qᵀ D X restricted to
+the flat. All S and all patterns are tried, so no cell can be missed; what is kept has the signs that it should have,
+and is attained.
 
 With a free bias some kink may be put at a sample s without loss (the norm is convex along the bias and constant far
 out), and the polar is the largest one of the inputs x_i − x_s without a bias.
@@ -35,11 +36,12 @@ class Enumerated:
     optimum: float
 
 
-def polar_by_faces(inputs: Array, scores: Array) -> tuple[float, Array]:
-    """max |Qᵀrelu(Xu)|₂ over |u| ≤ 1, and a maximizer."""
+def polar_by_faces(inputs: Array, scores: Array, slopes: tuple[float, float] = (1.0, 0.0)) -> tuple[float, Array]:
+    """max |Qᵀσ(Xu)|₂ over |u| ≤ 1, and a maximizer; slopes of σ above and below 0."""
     (n, d), best = inputs.shape, (0.0, np.eye(inputs.shape[1])[0])
     sizes = np.linalg.norm(inputs, axis=1)
     patterns = np.array(list(itertools.product((0.0, 1.0), repeat=n)))
+    steep = np.where(patterns == 1, *slopes)
     for count in range(d):
         for chosen in itertools.combinations(range(n), count):
             basis = np.eye(d)
@@ -50,7 +52,7 @@ def polar_by_faces(inputs: Array, scores: Array) -> tuple[float, Array]:
                 basis = right[count:].T
             rows = inputs @ basis
             rows[list(chosen)] = 0.0
-            _, values, right = np.linalg.svd(np.einsum("nc,pn,nm->pcm", scores, patterns, rows))
+            _, values, right = np.linalg.svd(np.einsum("nc,pn,nm->pcm", scores, steep, rows))
             top = right[:, 0] if right.shape[1] else np.zeros((len(patterns), basis.shape[1]))
             for sign in (1.0, -1.0):
                 signed = sign * (2 * patterns - 1) * (top @ rows.T)
@@ -61,14 +63,16 @@ def polar_by_faces(inputs: Array, scores: Array) -> tuple[float, Array]:
     return best
 
 
-def polar_with_bias(inputs: Array, scores: Array, hidden: str) -> tuple[float, Array, float]:
+def polar_with_bias(
+    inputs: Array, scores: Array, hidden: str, slopes: tuple[float, float] = (1.0, 0.0)
+) -> tuple[float, Array, float]:
     """The polar under a policy of the hidden bias, with a maximizing weight and bias."""
     if hidden == "absent":
-        return *polar_by_faces(inputs, scores), 0.0
+        return *polar_by_faces(inputs, scores, slopes), 0.0
     if hidden == "penalized":
-        value, both = polar_by_faces(np.column_stack([inputs, np.ones(len(inputs))]), scores)
+        value, both = polar_by_faces(np.column_stack([inputs, np.ones(len(inputs))]), scores, slopes)
         return value, both[:-1], float(both[-1])
-    found = [(*polar_by_faces(inputs - kink, scores), kink) for kink in inputs]
+    found = [(*polar_by_faces(inputs - kink, scores, slopes), kink) for kink in inputs]
     value, slope, kink = max(found, key=lambda item: item[0])
     return value, slope, -float(kink @ slope)
 
@@ -142,22 +146,19 @@ def _output_bias(rng: Generator, policy: str, scores: Array, strength: float) ->
 
 def _with_targets(rng: Generator, frame: TwoLayers, scores: Array, value: float, weights: Weights) -> Enumerated:
     """Targets with ∇l = −t Q at the weights, and λ = t Ω°(Q), t as large as the loss allows or less."""
-    z, slopes = frame.outputs(weights), scores / frame.omega()
-    room = {
-        "mse": lambda: np.inf,
-        "huber": lambda: 1 / np.abs(slopes).max(),
-        "binary-cross-entropy": lambda: _room(targets_with_gradient(frame.loss, z, 0 * z), slopes, 1.0),
-        "poisson": lambda: _room(np.exp(z), slopes, np.inf),
-        "cross-entropy": lambda: _room(targets_with_gradient(frame.loss, z, 0 * z), slopes, np.inf),
-    }[frame.loss]()
-    size = min(room * rng.uniform(0.1, 0.999), 10 ** rng.uniform(-2, 1))
-    targets = targets_with_gradient(frame.loss, z, size * slopes)
+    size, targets = targets_at(rng, frame.loss, frame.outputs(weights), scores / frame.omega())
     problem = replace(frame, targets=targets, strength=size * value)
     return Enumerated(problem, weights, problem.objective(weights))
 
 
-def _room(start: Array, slopes: Array, top: float) -> float:
-    """Largest t with 0 ≤ start + t slopes ≤ top."""
-    with np.errstate(divide="ignore"):
-        limits = np.where(slopes < 0, -start / slopes, np.where(slopes > 0, (top - start) / slopes, np.inf))
-    return float(limits.min())
+def targets_at(rng: Generator, loss: str, z: Array, slopes: Array) -> tuple[float, Array]:
+    """A random t, and targets with ∂l0/∂z = −t slopes at z."""
+    if loss in ("mse", "huber"):
+        room = np.inf if loss == "mse" else 1 / np.abs(slopes).max()
+    else:
+        start, top = targets_with_gradient(loss, z, 0 * z), 1.0 if loss == "binary-cross-entropy" else np.inf
+        with np.errstate(divide="ignore"):
+            limits = np.where(slopes < 0, -start / slopes, np.where(slopes > 0, (top - start) / slopes, np.inf))
+        room = float(limits.min())
+    size = float(min(room * rng.uniform(0.1, 0.999), 10 ** rng.uniform(-2, 1)))
+    return size, targets_with_gradient(loss, z, size * slopes)

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
 
-EDGES = (0.0, -0.0, 1.0, -1.0, 2.0**-1074, 2.0**-600, 2.0**-199, 2.0**199, -(2.0**199), 1e-16, 1e16)
-NUMBERS = (("claim", "upper"), ("claim", "lower"), ("dual", "scale"), ("proof", "upper"))
-# Relative room for the roundings of s U ≤ λ; a cone tree shows a bound of its own.
-ROOM, TREE_ROOM = 2.0**-50, 2.0**-39
+from .edges import EDGES, changed_number
+from .layers import number
+from .statement_mutants import change_layers, change_statement, swap_proofs
 
-
-def changed_number(rng, text):
-    value = float.fromhex(text)
-    match rng.integers(6):
-        case 0:
-            value = math.nextafter(value, rng.choice([-math.inf, math.inf]))
-        case 1:
-            value *= 1 + rng.choice([-1, 1]) * 10 ** rng.uniform(-16, 0)
-        case 2:
-            value = float(rng.choice(EDGES))
-        case 3:
-            value = -value
-        case 4:
-            value *= 2.0 ** rng.integers(-40, 40)
-        case _:
-            value += 10 ** rng.uniform(-16, 2) * rng.choice([-1, 1])
-    return float(value).hex()
+NUMBERS = (("claim", "upper"), ("claim", "lower"), ("dual", "scale"))
+# Relative room for the roundings of s U ≤ λ and of a root in λ; a cone tree shows a bound of its own.
+ROOM, ROOT_ROOM, TREE_ROOM = 2.0**-50, 2.0**-44, 2.0**-39
 
 
 def change_array(rng, arrays, name):
@@ -80,46 +66,81 @@ def change_bytes(rng, arrays, name):
             values[:] = values[::-1].copy()
 
 
+def numbers_of(value):
+    """Every place of a number in text inside a value: the container and the key."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        if isinstance(inner, str) and "0x" in inner:
+            yield value, key
+        yield from numbers_of(inner)
+
+
 def mutant(rng, header, arrays):
-    header = {key: dict(value) if isinstance(value, dict) else value for key, value in header.items()}
+    """One to four changes of a certificate."""
+    header = copy.deepcopy(header)
     arrays = {name: values.copy() for name, values in arrays.items()}
     for _ in range(int(rng.choice([1, 1, 2, 4]))):
-        match rng.integers(5):
+        match rng.integers(9):
             case 0:
                 section, key = NUMBERS[rng.integers(len(NUMBERS))]
                 header[section][key] = changed_number(rng, header[section][key])
-            case 1:
-                key = ("strength", "scale")[rng.integers(2)]
-                header["problem"][key] = changed_number(rng, header["problem"][key])
-                if rng.random() < 0.9:
-                    header["problem"]["lambda"] = header["problem"]["strength"]
+            case 1 if header["proofs"]:
+                proof = header["proofs"][rng.integers(len(header["proofs"]))]
+                proof["upper"] = changed_number(rng, proof["upper"])
+            case 2:
+                stated = {key: value for key, value in header["statement"].items() if key != "tolerance"}
+                places = list(numbers_of(stated))
+                holder, key = places[rng.integers(len(places))]
+                holder[key] = changed_number(rng, holder[key])
+            case 3:
+                change_layers(rng, header["statement"])
+            case 4:
+                change_statement(rng, header, arrays)
+            case 5:
+                swap_proofs(rng, header, arrays)
             case _:
-                change_array(rng, arrays, rng.choice(list(arrays)))
+                filled = [name for name, values in arrays.items() if values.size]
+                change_array(rng, arrays, rng.choice(filled))
     return header, arrays
 
 
+def strengths(header):
+    """λ of every branch, a little less where it is a root."""
+    for branch in header["statement"]["branches"]:
+        penalty = branch["penalty"]
+        own = penalty.get("strengths") or [penalty["strength"]] * 2
+        first, second = number(own[0]), number(own[1])
+        yield first if first == second else math.sqrt(abs(first * second)) * (1 - ROOT_ROOM)
+
+
 def strongest(header, verdict):
-    """The same proof with the best claim that the checker's own numbers support, or None."""
+    """The same proofs with the best claim that the checker's own numbers support, or None."""
     if verdict.objective is None or verdict.dual_value is None or verdict.polar_upper is None:
         return None
-    if not math.isfinite(verdict.polar_upper):
+    if not all(math.isfinite(upper) for upper in verdict.polar_upper):
         return None
-    header = {key: dict(value) if isinstance(value, dict) else value for key, value in header.items()}
-    strength, shown = float.fromhex(header["problem"]["strength"]), verdict.polar_upper
-    if shown > 0:
-        tree = header["proof"]["kind"] == "cone-tree"
-        header["proof"]["upper"] = (shown * (1 + TREE_ROOM / 2) if tree else shown).hex()
-        header["dual"]["scale"] = (strength / shown * (1 - (TREE_ROOM if tree else ROOM))).hex()
+    header = copy.deepcopy(header)
+    scales = []
+    for proof, shown, strength in zip(header["proofs"], verdict.polar_upper, strengths(header), strict=True):
+        if shown > 0:
+            tree = proof["kind"] == "cone-tree"
+            proof["upper"] = (shown * (1 + TREE_ROOM / 2) if tree else shown).hex()
+            scales.append(strength / shown * (1 - (TREE_ROOM if tree else ROOM)))
+    if scales:
+        header["dual"]["scale"] = min(scales).hex()
     header["claim"] |= {"upper": verdict.objective[1].hex(), "lower": verdict.dual_value[0].hex()}
     return header
 
 
 def tightened(header, verdict):
-    """A claim that the polar is smaller by a tenth, with the scale that this would allow."""
-    if verdict.polar_upper is None or not 0 < verdict.polar_upper < math.inf:
+    """A claim that the polar of the branch that limits the scale is smaller by a tenth, with the scale this allows."""
+    shown = verdict.polar_upper
+    if shown is None or not all(0 <= upper < math.inf for upper in shown) or not any(shown):
         return None
-    header = {key: dict(value) if isinstance(value, dict) else value for key, value in header.items()}
-    upper = 0.9 * verdict.polar_upper
-    header["proof"]["upper"] = upper.hex()
-    header["dual"]["scale"] = (float.fromhex(header["problem"]["strength"]) / upper * (1 - ROOM)).hex()
+    header = copy.deepcopy(header)
+    claimed = [strength / max(upper, 1e-300) for upper, strength in zip(shown, strengths(header), strict=True)]
+    place = claimed.index(min(claimed))
+    header["proofs"][place]["upper"] = (0.9 * shown[place]).hex()
+    claimed[place] /= 0.9
+    header["dual"]["scale"] = (min(claimed) * (1 - ROOM)).hex()
     return header

@@ -54,7 +54,7 @@ def test_near_misses_are_never_certified_below_their_excess(family, excess):
     for _ in range(10):
         planted = INSTANCES[family](rng)
         bump = 1 + np.sqrt(excess)
-        problem = planted.problem(planted.first * bump, planted.second * bump)
+        problem = planted.problem(planted.first * bump, planted.second * bump, seconds=2.0)
         true_gap = problem.objective.evaluate(problem.network).objective - planted.optimum
         result = check(problem)
         assert result.lower_bound <= planted.optimum * (1 + CLOSED_FORM_ERROR)

@@ -103,6 +103,22 @@ def make_case(
     return Case(problem)
 
 
+def soft_thresholded(y, strength):
+    """X = I, ½|Z − Y|² + λ |Z|_* at the soft-thresholded singular value decomposition, and its optimum there."""
+    left, values, right = torch.linalg.svd(y, full_matrices=False)
+    kept = (values - strength).clamp_min(0)
+    model = torch.nn.Sequential(
+        torch.nn.Linear(y.shape[0], len(kept), bias=False), torch.nn.Linear(len(kept), y.shape[1], bias=False)
+    ).double()
+    with torch.no_grad():
+        model[0].weight.copy_((left * kept.sqrt()).T)
+        model[1].weight.copy_((kept.sqrt()[:, None] * right).T)
+    identity = torch.eye(y.shape[0], dtype=torch.float64)
+    problem = Problem.from_torch(model, identity, y, weight_decay=strength, reduction="sum", scale=0.5)
+    removed = values - kept
+    return Case(problem), float((removed**2).sum() / 2 + strength * kept.sum())
+
+
 def targets_for(loss, n, c, generator):
     real = torch.randn(n, c, dtype=torch.float64, generator=generator)
     match loss:

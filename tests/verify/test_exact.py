@@ -63,7 +63,7 @@ def hard(template, generator):
         for name in {"F0.0", "F0.bias"} & set(arrays):
             arrays[name][0::2] = sign * arrays[name][1::2]
         arrays["F0.1"][0::2] = -sign * arrays["F0.1"][1::2] * (1 + generator.choice([0.0, 2.0**-50, 2.0**-40]))
-    omega = bind_loss(certificate).omega.near
+    omega = bind_loss(certificate, Enclosure).omega.near
     share, y = generator.random(arrays["Y"].shape) ** 3, arrays["Y"]
     inside = {
         "mse": wild(y.shape),
@@ -139,7 +139,7 @@ def require_safe(template, seed):
     for _ in range(40):
         certificate = hard(template, generator)
         with np.errstate(all="ignore"):
-            floats, exact = bind_loss(certificate), bind_loss(certificate, Balls.of)
+            floats, exact = bind_loss(certificate, Enclosure), bind_loss(certificate, Balls.of)
             pairs = (
                 (objective(certificate, floats), objective(certificate, exact)),
                 (valued(certificate, floats, FLOATING_POINT), valued(certificate, exact, EXACT)),

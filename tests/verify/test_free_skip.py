@@ -166,7 +166,7 @@ def test_the_enclosed_dual_point_holds_the_exact_one_which_is_orthogonal(loss, s
         kept = raw - inputs @ np.linalg.lstsq(inputs, raw, rcond=None)[0]
         dual = np.where(raw == 0, 0.0, kept + size * raw)
         moved = replace(certificate, arrays=certificate.arrays | {"A": dual, "X": inputs})
-        wide = dual_point(moved, bind_loss(moved), FLOATING_POINT)
+        wide = dual_point(moved, bind_loss(moved, FLOATING_POINT.real), FLOATING_POINT)
         with ctx.workprec(400):
             tight = dual_point(moved, bind_loss(moved, EXACT.real), EXACT)
             assert (wide.values.low <= tight.values.low).all()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from certify.errors import RefusedError, UsageError
+from certify.models.readers.exact_weights import digest_of, require_finite
 
 # Integers beyond this are not all float64.
 LARGEST_EXACT_INTEGER = 2**53
@@ -63,9 +63,10 @@ def arrays_from(found: Mapping[str, object], sha256: str, path: Path | None) -> 
     hidden = None if mask is None else ~mask & ~torch.isfinite(targets)
     targets = targets if hidden is None else torch.where(hidden, 1.0, targets)
     for role, tensor in (("inputs", inputs), ("targets", targets), ("sample_weights", weights)):
-        _require_finite(tensor, f"{where}: {role}")
+        if tensor is not None:
+            require_finite(tensor, f"{where}: {role} hold")
     _require_shapes(inputs, targets, where)
-    return Arrays(inputs, targets, weights, mask, sha256 or _digest(tensors), path)
+    return Arrays(inputs, targets, weights, mask, sha256 or digest_of(tensors), path)
 
 
 def _float64(value: object, where: str) -> Tensor:
@@ -89,26 +90,13 @@ def _float64(value: object, where: str) -> Tensor:
 def _mask(mask: Tensor, targets: Tensor, where: str) -> Tensor:
     if not bool(((mask == 0) | (mask == 1)).all()):
         raise UsageError(f"{where}: mask must hold booleans (1 where a target is observed)", code="mask")
-    if mask.ndim == 1:
-        mask = mask[:, None]
+    mask = mask[:, None] if mask.ndim == 1 else mask
     shape = targets.shape if targets.ndim != 1 else (*targets.shape, 1)
     if mask.shape != shape:
         raise UsageError(
             f"{where}: mask has shape {tuple(mask.shape)}, targets have {tuple(targets.shape)}", code="shape-mismatch"
         )
     return mask != 0
-
-
-def _require_finite(tensor: Tensor | None, where: str) -> None:
-    if tensor is None:
-        return
-    wrong = ~torch.isfinite(tensor)
-    if bool(wrong.any()):
-        first = tuple(wrong.nonzero()[0].tolist())
-        raise RefusedError(
-            f"{where} hold {int(wrong.sum())} non-finite of {tensor.numel()} values, the first at index {first}",
-            code="non-finite",
-        )
 
 
 def _require_shapes(inputs: Tensor, targets: Tensor, where: str) -> None:
@@ -122,11 +110,3 @@ def _require_shapes(inputs: Tensor, targets: Tensor, where: str) -> None:
         raise UsageError(f"{where}: {len(inputs)} inputs but {len(targets)} targets", code="shape-mismatch")
     if inputs.numel() == 0:
         raise UsageError(f"{where}: inputs of shape {tuple(inputs.shape)} hold no data", code="shape-mismatch")
-
-
-def _digest(tensors: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for role, tensor in tensors.items():
-        digest.update(f"{role} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.numpy().tobytes())
-    return digest.hexdigest()

@@ -6,16 +6,10 @@ import hashlib
 from pathlib import Path
 
 from certify.errors import RefusedError, UnsupportedError, UsageError
-from certify.models.data.array_readers import NpyReader, NpzReader, SafetensorsDataReader
 from certify.models.data.arrays import Arrays, arrays_from
-from certify.models.data.data_reader import ROLES, DataReader
-from certify.models.data.table_reader import CsvReader
-from certify.models.readers.array_file import read_npy
+from certify.models.data.data_readers import DATA_READERS, NPY, ROLES, DataReader, read_one_array
 from certify.models.readers.input_file import InputFile, open_input
-from certify.models.spec.problem_file import DataSpec
-
-# In the order tried: the first that takes a file reads it. A new format joins by a line here.
-DATA_READERS: tuple[DataReader, ...] = (NpzReader(), NpyReader(), SafetensorsDataReader(), CsvReader())
+from certify.models.spec.problem_sections import DataSpec
 
 
 def load_arrays(spec: DataSpec) -> Arrays:
@@ -69,8 +63,8 @@ def _load_pair(spec: DataSpec) -> Arrays:
         if name is None:
             continue
         with open_input(Path(name), f"data file of the {role}") as file:
-            if not isinstance(data_reader_of(file), NpyReader):
+            if data_reader_of(file) is not NPY:
                 raise UsageError(f"{name}: not a .npy file; data.{role} needs one", code="usage")
-            found[role] = read_npy(file)
+            found[role] = read_one_array(file)
             digests.append(file.sha256 + "\n")
     return arrays_from(found, hashlib.sha256("".join(digests).encode()).hexdigest(), Path(spec.inputs))

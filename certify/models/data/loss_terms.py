@@ -35,8 +35,7 @@ class LossTerms:
     @classmethod
     def of(cls, spec: ProblemSpec, data: Arrays) -> Self:
         """The terms of a problem file and its data."""
-        roles = ("inputs", "targets", "sample_weights", "mask")
-        names = {role: getattr(spec.data, role) for role in roles}
+        names = spec.data.model_dump(exclude={"path"})
         listed = {role: list(name) if isinstance(name, tuple) else name for role, name in names.items()}
         loss = LossSpec(spec.loss.name, spec.loss.reduction, spec.loss.scale)
         return cls(loss, data.sample_weights, data.mask, None if data.path is None else listed)

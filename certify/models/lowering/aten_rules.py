@@ -33,31 +33,33 @@ class Rule:
 
 
 _AFFINE = ("weight", "bias")
-_CONVOLUTION = ("stride", "padding", "dilation", "groups")
+CONVOLUTION = ("stride", "padding", "dilation", "groups")
 _WINDOW = ("kernel_size", "stride", "padding")
-_MAX_WINDOW = (*_WINDOW, "dilation", "ceil_mode")
-_MEAN_WINDOW = (*_WINDOW, "ceil_mode", "count_include_pad")
+MAX_WINDOW = (*_WINDOW, "dilation", "ceil_mode")
+MEAN_WINDOW = (*_WINDOW, "ceil_mode", "count_include_pad")
 _STATISTICS = ("running_mean", "running_var")
 
+_PLAIN = (
+    *("relu", "abs", "square", "sigmoid", "tanh", "silu", "mish", "selu", "relu6", "hardswish", "hardsigmoid"),
+    *("exp", "sin", "cos"),
+)
 RULES: dict[str, Rule] = {
     "linear": Rule("linear", "input", _AFFINE),
-    "conv1d": Rule("conv1d", "input", _AFFINE, _CONVOLUTION),
-    "conv2d": Rule("conv2d", "input", _AFFINE, _CONVOLUTION),
+    "conv1d": Rule("conv1d", "input", _AFFINE, CONVOLUTION),
+    "conv2d": Rule("conv2d", "input", _AFFINE, CONVOLUTION),
     "embedding": Rule(
         "embedding", "indices", ("weight",), ignored=("padding_idx",), demanded=(("scale_grad_by_freq", False),)
     ),
-    "relu": Rule("relu"),
+    **{name: Rule(name) for name in _PLAIN},
     "leaky_relu": Rule("leaky_relu", attributes=("negative_slope",)),
     "prelu": Rule("prelu", parameters=("weight",)),
     "_prelu_kernel": Rule("prelu", parameters=("weight",)),
-    "abs": Rule("abs"),
     "gt": Rule("gt", demanded=(("other", 0),)),
-    "square": Rule("square"),
-    "max_pool1d": Rule("max_pool1d", attributes=_MAX_WINDOW),
-    "max_pool2d": Rule("max_pool2d", attributes=_MAX_WINDOW),
-    "max_pool2d_with_indices": Rule("max_pool2d", attributes=_MAX_WINDOW),
-    "avg_pool1d": Rule("avg_pool1d", attributes=_MEAN_WINDOW),
-    "avg_pool2d": Rule("avg_pool2d", attributes=(*_MEAN_WINDOW, "divisor_override")),
+    "max_pool1d": Rule("max_pool1d", attributes=MAX_WINDOW),
+    "max_pool2d": Rule("max_pool2d", attributes=MAX_WINDOW),
+    "max_pool2d_with_indices": Rule("max_pool2d", attributes=MAX_WINDOW),
+    "avg_pool1d": Rule("avg_pool1d", attributes=MEAN_WINDOW),
+    "avg_pool2d": Rule("avg_pool2d", attributes=(*MEAN_WINDOW, "divisor_override")),
     "adaptive_avg_pool1d": Rule("adaptive_avg_pool1d", attributes=("output_size",)),
     "adaptive_avg_pool2d": Rule("adaptive_avg_pool2d", attributes=("output_size",)),
     "_adaptive_avg_pool2d": Rule("adaptive_avg_pool2d", attributes=("output_size",)),
@@ -87,13 +89,8 @@ RULES: dict[str, Rule] = {
     "layer_norm": Rule("layer_norm", "input", _AFFINE, ("normalized_shape", "eps"), ignored=("cudnn_enable",)),
     "native_layer_norm": Rule("layer_norm", "input", _AFFINE, ("normalized_shape", "eps")),
     "group_norm": Rule("group_norm", "input", _AFFINE, ("num_groups", "eps"), ignored=("cudnn_enabled",)),
-    "sigmoid": Rule("sigmoid"),
-    "tanh": Rule("tanh"),
     "gelu": Rule("gelu", attributes=("approximate",)),
-    "silu": Rule("silu"),
-    "mish": Rule("mish"),
     "elu": Rule("elu", attributes=("alpha",), demanded=(("scale", 1), ("input_scale", 1))),
-    "selu": Rule("selu"),
     "celu": Rule("celu", attributes=("alpha",)),
     "softplus": Rule("softplus", attributes=("beta", "threshold")),
     "softmax": Rule("softmax", attributes=("dim",)),
@@ -101,12 +98,6 @@ RULES: dict[str, Rule] = {
     "log_softmax": Rule("log_softmax", attributes=("dim",)),
     "_log_softmax": Rule("log_softmax", attributes=("dim",), demanded=(("half_to_float", False),)),
     "hardtanh": Rule("hardtanh", attributes=("min_val", "max_val")),
-    "relu6": Rule("relu6"),
-    "hardswish": Rule("hardswish"),
-    "hardsigmoid": Rule("hardsigmoid"),
-    "exp": Rule("exp"),
-    "sin": Rule("sin"),
-    "cos": Rule("cos"),
 }
 # Operations that return their operand as it is.
 ALIASES = frozenset(("alias", "clone", "contiguous", "detach", "identity", "lift_fresh_copy", "lift_fresh"))

@@ -36,20 +36,8 @@ def build_graph(weights: WeightFile, entries: tuple[LayerEntry, ...] | None) -> 
         raise UsageError(f"{where}: model.layers: at most one skip layer, found {len(skips)}", code="layers-needed")
     _require_all_used(layers, weights, where)
     chain = [layer for layer in layers if layer not in skips and layer.op != "identity"]
-    return replace(bare_graph(weights), layers=_connected(chain, skips), notes=notes)
-
-
-def bare_graph(weights: WeightFile) -> LayerGraph:
-    """The parameters, without any layer."""
-    return LayerGraph(
-        layers=(),
-        parameters=weights.parameters,
-        prefix=weights.prefix,
-        format=weights.format,
-        path=weights.path,
-        sha256=weights.sha256,
-        notes=weights.notes,
-    )
+    origin = (weights.format, weights.path, weights.sha256, notes)
+    return LayerGraph(_connected(chain, skips), weights.parameters, weights.prefix, *origin)
 
 
 def _connected(chain: list[Layer], skips: list[Layer]) -> tuple[Layer, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 from torch import Tensor
@@ -13,13 +13,10 @@ from certify.models.graph.graph_builder import Origin
 from certify.models.graph.layers import INPUT, Layer, LayerGraph
 from certify.models.graph.operations import Attribute
 from certify.models.graph.parameter_shapes import require_parameter_shapes
+from certify.models.lowering.aten_rules import CONVOLUTION, MAX_WINDOW, MEAN_WINDOW
 from certify.models.readers.exact_weights import digest_of, exact_parameters
 from certify.models.readers.torch_files.module_tree import MODULES, ModuleNode
-
-_CONVOLUTION = ("stride", "padding", "dilation", "groups")
-_WINDOW = ("kernel_size", "stride", "padding")
-_MAX_WINDOW = (*_WINDOW, "dilation", "ceil_mode")
-_MEAN_WINDOW = (*_WINDOW, "ceil_mode", "count_include_pad")
+from certify.models.readers.weight_file import COUNTER
 
 
 @final
@@ -32,40 +29,29 @@ class _Kind:
     fixed: tuple[tuple[str, object], ...] = ()
 
 
+_PLAIN = ("ReLU", "PReLU", "Sigmoid", "Tanh", "SiLU", "Mish", "SELU", "Softsign", "ReLU6", "Hardswish", "Hardsigmoid")
 _SEQUENTIAL = f"{MODULES}container.Sequential"
 _KINDS: dict[str, _Kind] = {
     "linear.Linear": _Kind("linear"),
     "linear.Identity": _Kind("identity"),
-    "conv.Conv1d": _Kind("conv1d", _CONVOLUTION, (("padding_mode", "zeros"),)),
-    "conv.Conv2d": _Kind("conv2d", _CONVOLUTION, (("padding_mode", "zeros"),)),
+    "conv.Conv1d": _Kind("conv1d", CONVOLUTION, (("padding_mode", "zeros"),)),
+    "conv.Conv2d": _Kind("conv2d", CONVOLUTION, (("padding_mode", "zeros"),)),
     "sparse.Embedding": _Kind("embedding", (), (("max_norm", None),)),
     "flatten.Flatten": _Kind("flatten", ("start_dim", "end_dim")),
-    "dropout.Dropout": _Kind("dropout"),
-    "dropout.Dropout1d": _Kind("dropout"),
-    "dropout.Dropout2d": _Kind("dropout"),
-    "activation.ReLU": _Kind("relu"),
+    **{f"dropout.{name}": _Kind("dropout") for name in ("Dropout", "Dropout1d", "Dropout2d")},
+    **{f"activation.{name}": _Kind(name.lower()) for name in _PLAIN},
     "activation.LeakyReLU": _Kind("leaky_relu", ("negative_slope",)),
-    "activation.PReLU": _Kind("prelu"),
-    "activation.Sigmoid": _Kind("sigmoid"),
-    "activation.Tanh": _Kind("tanh"),
     "activation.GELU": _Kind("gelu", ("approximate",)),
-    "activation.SiLU": _Kind("silu"),
-    "activation.Mish": _Kind("mish"),
     "activation.ELU": _Kind("elu", ("alpha",)),
-    "activation.SELU": _Kind("selu"),
     "activation.CELU": _Kind("celu", ("alpha",)),
     "activation.Softplus": _Kind("softplus", ("beta", "threshold")),
-    "activation.Softsign": _Kind("softsign"),
     "activation.Softmax": _Kind("softmax", ("dim",)),
     "activation.LogSoftmax": _Kind("log_softmax", ("dim",)),
     "activation.Hardtanh": _Kind("hardtanh", ("min_val", "max_val")),
-    "activation.ReLU6": _Kind("relu6"),
-    "activation.Hardswish": _Kind("hardswish"),
-    "activation.Hardsigmoid": _Kind("hardsigmoid"),
-    "pooling.MaxPool1d": _Kind("max_pool1d", _MAX_WINDOW, (("return_indices", False),)),
-    "pooling.MaxPool2d": _Kind("max_pool2d", _MAX_WINDOW, (("return_indices", False),)),
-    "pooling.AvgPool1d": _Kind("avg_pool1d", _MEAN_WINDOW),
-    "pooling.AvgPool2d": _Kind("avg_pool2d", (*_MEAN_WINDOW, "divisor_override")),
+    "pooling.MaxPool1d": _Kind("max_pool1d", MAX_WINDOW, (("return_indices", False),)),
+    "pooling.MaxPool2d": _Kind("max_pool2d", MAX_WINDOW, (("return_indices", False),)),
+    "pooling.AvgPool1d": _Kind("avg_pool1d", MEAN_WINDOW),
+    "pooling.AvgPool2d": _Kind("avg_pool2d", (*MEAN_WINDOW, "divisor_override")),
     "pooling.AdaptiveMaxPool1d": _Kind("adaptive_max_pool1d", ("output_size",), (("return_indices", False),)),
     "pooling.AdaptiveMaxPool2d": _Kind("adaptive_max_pool2d", ("output_size",), (("return_indices", False),)),
     "pooling.AdaptiveAvgPool1d": _Kind("adaptive_avg_pool1d", ("output_size",)),
@@ -75,8 +61,6 @@ _KINDS: dict[str, _Kind] = {
     "normalization.LayerNorm": _Kind("layer_norm", ("normalized_shape", "eps")),
     "normalization.GroupNorm": _Kind("group_norm", ("num_groups", "eps")),
 }
-# Buffers that no operation reads.
-_COUNTERS = ("num_batches_tracked",)
 
 
 def is_chain(tree: ModuleNode) -> bool:
@@ -109,11 +93,11 @@ def graph_of_chain(tree: ModuleNode, tensors: Mapping[str, Tensor], origin: Orig
 
 
 def _chain_layers(tree: ModuleNode, where: str) -> tuple[Layer, ...]:
-    layers: list[Layer] = []
-    for name, node in _leaves(tree, ""):
-        before = layers[-1].name if layers else INPUT
-        layers.append(_layer(name, node, before, where))
-    return tuple(_without_identities(layers))
+    """The chain without layers that do nothing; where nothing else is left, the last of them stays."""
+    layers = [_layer(name, node, where) for name, node in _leaves(tree, "")]
+    kept = [layer for layer in layers if layer.op != "identity"] or layers[-1:]
+    before = (INPUT, *(layer.name for layer in kept[:-1]))
+    return tuple(replace(layer, inputs=(name,)) for layer, name in zip(kept, before, strict=False))
 
 
 def _leaves(tree: ModuleNode, name: str) -> Iterator[tuple[str, ModuleNode]]:
@@ -123,15 +107,15 @@ def _leaves(tree: ModuleNode, name: str) -> Iterator[tuple[str, ModuleNode]]:
         yield from _leaves(child, f"{name}.{key}" if name else key)
 
 
-def _layer(name: str, node: ModuleNode, before: str, where: str) -> Layer:
+def _layer(name: str, node: ModuleNode, where: str) -> Layer:
     short = node.kind.removeprefix(MODULES)
     kind = _KINDS.get(short)
     fits = kind is not None and all(node.settings.get(key, value) == value for key, value in kind.fixed)
     op = kind.op if kind is not None and fits else short.rpartition(".")[2]
-    parameters = {role: f"{name}.{role}" if name else role for role in node.tensors if role not in _COUNTERS}
+    parameters = {role: f"{name}.{role}" if name else role for role in node.tensors if role != COUNTER}
     at = f"{where}: layer '{name}'"
     attributes = _attributes(node.settings, kind.attributes, at) if kind is not None and fits else {}
-    return Layer(op, name or op, (before,), parameters, attributes)
+    return Layer(op, name or op, parameters=parameters, attributes=attributes)
 
 
 def _attributes(settings: Mapping[str, object], names: tuple[str, ...], at: str) -> dict[str, Attribute]:
@@ -152,12 +136,3 @@ def _attributes(settings: Mapping[str, object], names: tuple[str, ...], at: str)
 
 def _is_small(value: object) -> bool:
     return isinstance(value, int) and abs(value) < 2**31
-
-
-def _without_identities(layers: list[Layer]) -> Iterator[Layer]:
-    """The chain without layers that do nothing; where nothing else is left, the last of them stays."""
-    before = INPUT
-    kept = [layer for layer in layers if layer.op != "identity"] or layers[-1:]
-    for layer in kept:
-        yield Layer(layer.op, layer.name, (before,), layer.parameters, layer.attributes)
-        before = layer.name

@@ -21,20 +21,11 @@ from certify.models.readers.onnx_files.onnx_file import OnnxProgram
 
 # Attributes are float32; so is the default slope.
 _HUNDREDTH = float(np.float32(0.01))
+_PLAIN = ("Relu", "Abs", "Sigmoid", "Tanh", "Exp", "Sin", "Cos", "Softplus", "Softsign", "Mish", "HardSwish")
 # Operators of one value that are a layer as they stand, with their attributes and ONNX's defaults.
 _POINTWISE: dict[str, tuple[str, dict[str, tuple[str, float]]]] = {
-    "Relu": ("relu", {}),
+    **{name: (name.lower(), {}) for name in _PLAIN},
     "LeakyRelu": ("leaky_relu", {"negative_slope": ("alpha", _HUNDREDTH)}),
-    "Abs": ("abs", {}),
-    "Sigmoid": ("sigmoid", {}),
-    "Tanh": ("tanh", {}),
-    "Exp": ("exp", {}),
-    "Sin": ("sin", {}),
-    "Cos": ("cos", {}),
-    "Softplus": ("softplus", {}),
-    "Softsign": ("softsign", {}),
-    "Mish": ("mish", {}),
-    "HardSwish": ("hardswish", {}),
     "Elu": ("elu", {"alpha": ("alpha", 1.0)}),
     "Celu": ("celu", {"alpha": ("alpha", 1.0)}),
     "Softmax": ("softmax", {"dim": ("axis", -1)}),
@@ -121,10 +112,9 @@ def _gemm(view: NodeView) -> Value | None:
     plain = view.setting("alpha", 1.0) == view.setting("beta", 1.0) == 1 and not view.setting("transA", 0)
     if operand is None or weight is None or weight.tensor.ndim != 2 or not plain or (bias is None and view.value(2)):
         return None
-    weight = weight if view.setting("transB", 0) else weight.transposed
-    constants = {"weight": weight}
+    constants = {"weight": weight if view.setting("transB", 0) else weight.transposed}
     if bias is not None:
-        if bias.tensor.numel() != weight.tensor.shape[0]:
+        if bias.tensor.numel() != len(constants["weight"].tensor):
             return None
         constants["bias"] = replace(bias, tensor=bias.tensor.reshape(-1))
     return view.layer("linear", [operand], constants, rank=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from certify.models.graph.graph_builder import Value
 from certify.models.graph.operations import Attribute
@@ -54,30 +55,24 @@ def _gather(view: NodeView) -> Value | None:
     return view.layer("embedding", [indices], {"weight": weight}, rank=None if rank is None else rank + 1)
 
 
-def _reduction(op: str) -> Callable[[NodeView], Value | None]:
-    def lower(view: NodeView) -> Value | None:
-        operand, axes, keep = view.output(0), view.axes(1), bool(view.setting("keepdims", 1))
-        if operand is None or not axes:
-            return None
-        rank = view.rank(operand)
-        left = rank if rank is None or keep else rank - len(axes)
-        made = view.layer(op, [operand], attributes={"dim": axes, "keepdim": keep}, rank=left)
-        if left is None:
-            view.ranks.pop(made.layer, None)
-        return made
-
-    return lower
+def _reduction(op: str, view: NodeView) -> Value | None:
+    operand, axes, keep = view.output(0), view.axes(1), bool(view.setting("keepdims", 1))
+    if operand is None or not axes:
+        return None
+    rank = view.rank(operand)
+    left = rank if rank is None or keep else rank - len(axes)
+    made = view.layer(op, [operand], attributes={"dim": axes, "keepdim": keep}, rank=left)
+    if left is None:
+        view.ranks.pop(made.layer, None)
+    return made
 
 
-def _one_axis(op: str, change: int) -> Callable[[NodeView], Value | None]:
-    def lower(view: NodeView) -> Value | None:
-        operand, axes = view.output(0), view.axes(1)
-        if operand is None or axes is None or len(axes) != 1:
-            return None
-        rank = view.rank(operand)
-        return view.layer(op, [operand], attributes={"dim": axes[0]}, rank=None if rank is None else rank + change)
-
-    return lower
+def _one_axis(op: str, change: int, view: NodeView) -> Value | None:
+    operand, axes = view.output(0), view.axes(1)
+    if operand is None or axes is None or len(axes) != 1:
+        return None
+    rank = view.rank(operand)
+    return view.layer(op, [operand], attributes={"dim": axes[0]}, rank=None if rank is None else rank + change)
 
 
 def _slice(view: NodeView) -> Value | None:
@@ -95,10 +90,10 @@ SHAPES: dict[str, Callable[[NodeView], Value | None]] = {
     "Transpose": _transpose,
     "Concat": _concatenate,
     "Gather": _gather,
-    "ReduceMean": _reduction("mean"),
-    "ReduceMax": _reduction("amax"),
-    "ReduceSum": _reduction("sum"),
-    "Squeeze": _one_axis("squeeze", -1),
-    "Unsqueeze": _one_axis("unsqueeze", 1),
+    "ReduceMean": partial(_reduction, "mean"),
+    "ReduceMax": partial(_reduction, "amax"),
+    "ReduceSum": partial(_reduction, "sum"),
+    "Squeeze": partial(_one_axis, "squeeze", -1),
+    "Unsqueeze": partial(_one_axis, "unsqueeze", 1),
     "Slice": _slice,
 }

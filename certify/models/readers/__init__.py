@@ -1,1 +1,1 @@
-"""Model files: `registry` lists the formats, `NAME_file` parses one, `NAME_reader` makes a graph or weights of it."""
+"""Model files: `NAME_file` parses a format, `registry` makes a graph or weights of each."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import struct
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from io import BufferedReader
 from typing import cast, final
 
 from certify.errors import RefusedError
+from certify.models.readers.damage import DamageAsRefusal
 from certify.models.readers.input_file import InputFile, require_bytes
 
 # Largest directory read, in bytes; some 50,000 entries.
@@ -19,18 +18,6 @@ MAX_DIRECTORY = 4 * 2**20
 # Largest entry that is parsed as text or as a pickle, in bytes: names, shapes and layers, but no weights.
 MAX_DOCUMENT = 64 * 2**20
 
-# What zipfile raises on damaged bytes; found by truncating and flipping files.
-_DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    EOFError,
-    OSError,
-    ValueError,
-    LookupError,
-    RuntimeError,
-    NotImplementedError,
-)
 _ENCRYPTED = 1
 _LOCAL_HEADER = 30
 
@@ -100,7 +87,7 @@ class Archive:
             RefusedError: missing or damaged.
         """
         member = self._member(name)
-        with _damage_as_refusal(f"{self.where}: entry {name!r:.80}"):
+        with DamageAsRefusal(f"{self.where}: entry {name!r:.80}"):
             content = self.source.read(member)
             if len(content) != member.file_size:
                 raise ValueError(f"{len(content)} bytes, declared {member.file_size}")
@@ -120,7 +107,7 @@ def open_archive(file: InputFile) -> Iterator[Archive]:
         RefusedError: damaged, encrypted, over a limit, or with entries that overlap, repeat or leave their folder.
     """
     where = str(file.path)
-    with _damage_as_refusal(where):
+    with DamageAsRefusal(where):
         source = zipfile.ZipFile(cast("BufferedReader", _Metered(file.stream)))
     members = source.infolist()
     _require_disjoint(members, file.size, where)
@@ -134,15 +121,6 @@ def open_archive(file: InputFile) -> Iterator[Archive]:
     source.fp = file.stream
     with source:
         yield Archive(where, by_name, source)
-
-
-@contextmanager
-def _damage_as_refusal(where: str) -> Iterator[None]:
-    try:
-        yield
-    except _DAMAGE as error:
-        reason = " ".join(str(error).split())[:120]
-        raise RefusedError(f"{where}: truncated or corrupt ({reason})", code="corrupt-file") from error
 
 
 def _require_plain(member: zipfile.ZipInfo, where: str) -> None:

@@ -14,11 +14,7 @@ Scalar = int | float | bool | str | None
 @final
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A value that the program computed before, an input or a constant.
-
-    Attributes:
-        name: of the value.
-    """
+    """A value that the program computed before, an input or a constant, by its name."""
 
     name: str
 

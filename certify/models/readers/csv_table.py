@@ -12,7 +12,7 @@ from typing import final
 import numpy as np
 
 from certify.errors import RefusedError
-from certify.models.readers.array_file import Array, missing_name
+from certify.models.readers.array_file import Array, require_names
 from certify.models.readers.input_file import InputFile, require_bytes
 
 
@@ -35,9 +35,7 @@ class Table:
         Raises:
             UsageError: a name that the table does not have.
         """
-        for name in names:
-            if name not in self.names:
-                raise missing_name(where, name, self.names)
+        require_names(names, self.names, where)
         return self.values[:, [self.names.index(name) for name in names]]
 
 

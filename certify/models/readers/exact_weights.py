@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
@@ -27,12 +26,13 @@ def exact_parameters(found: Mapping[str, Tensor], where: str) -> tuple[dict[str,
         UnsupportedError: two names share one tensor.
     """
     for name, tensor in found.items():
-        _require_plain(name, tensor, where)
+        if (sort := _unfit(tensor)) is not None:
+            raise unfit_weight(sort, name, where)
     require_bytes(sum(8 * tensor.numel() for tensor in found.values()), where)
     _require_untied(found, where)
     exact = {name: tensor.detach().to("cpu", torch.float64, copy=True).contiguous() for name, tensor in found.items()}
     for name, tensor in exact.items():
-        _require_finite(name, tensor, where)
+        require_finite(tensor, f"{where}: parameter '{name}' has")
     narrow = sorted({str(t.dtype).removeprefix("torch.") for t in found.values() if t.dtype != torch.float64})
     note = f"weights stored as {', '.join(narrow)}, converted exactly to float64"
     return exact, (note,) if narrow else ()
@@ -61,18 +61,27 @@ def require_plain_names(names: Iterable[str], where: str) -> None:
             )
 
 
+def require_finite(tensor: Tensor, subject: str) -> None:
+    """Refuse values that are not finite; `subject` and a verb open the message.
+
+    Raises:
+        RefusedError: says how many there are, and where the first is.
+    """
+    wrong = ~torch.isfinite(tensor)
+    if bool(wrong.any()):
+        first = tuple(wrong.nonzero()[0].tolist())
+        raise RefusedError(
+            f"{subject} {int(wrong.sum())} non-finite of {tensor.numel()} values, the first at index {first}",
+            code="non-finite",
+        )
+
+
 def unfit_weight(sort: str, name: str, where: str) -> RefusedError:
     """The error for a tensor that is no weight: `sort` completes the sentence `parameter 'x' is …`."""
     return RefusedError(
         f"{where}: parameter '{name}' is {sort}; weights must be dense float16, bfloat16, float32 or float64",
         code="weight-type",
     )
-
-
-def _require_plain(name: str, tensor: Tensor, where: str) -> None:
-    sort = _unfit(tensor)
-    if sort is not None:
-        raise unfit_weight(sort, name, where)
 
 
 def _unfit(tensor: Tensor) -> str | None:
@@ -101,14 +110,3 @@ def _require_untied(found: Mapping[str, Tensor], where: str) -> None:
                 "problem (weight decay counts them once). If they are not tied, save clones",
                 code="tied-weights",
             )
-
-
-def _require_finite(name: str, tensor: Tensor, where: str) -> None:
-    wrong = ~torch.isfinite(tensor)
-    if bool(wrong.any()):
-        first = tuple(wrong.nonzero()[0].tolist())
-        raise RefusedError(
-            f"{where}: parameter '{name}' has {int(wrong.sum())} non-finite of {math.prod(tensor.shape)} values, "
-            f"the first at index {first}",
-            code="non-finite",
-        )

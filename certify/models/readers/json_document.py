@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from certify.errors import RefusedError
+from certify.models.readers.damage import DamageAsRefusal
 
 
 def parse_json(content: bytes, where: str) -> Any:  # noqa: ANN401
@@ -14,11 +14,8 @@ def parse_json(content: bytes, where: str) -> Any:  # noqa: ANN401
     Raises:
         RefusedError: not JSON, nested too deep, or with numbers that are not finite.
     """
-    try:
+    with DamageAsRefusal(where, "JSON", (ValueError, RecursionError)):
         return json.loads(content, parse_constant=_refused)
-    except (ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise RefusedError(f"{where}: truncated or corrupt JSON ({reason})", code="corrupt-file") from error
 
 
 def _refused(name: str) -> float:

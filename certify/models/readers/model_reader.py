@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,32 +47,23 @@ class OpenedModel:
         return self.unpacked
 
 
-class ModelReader(ABC):
-    """One model format; it joins by a line in `registry`."""
+@final
+@dataclass(frozen=True, slots=True)
+class ModelReader:
+    """One model format; it joins by a line in `registry`.
 
-    @abstractmethod
-    def sniff(self, opened: OpenedModel) -> bool:
-        """Whether the content has the marks of this format: the first bytes, or the names of entries."""
+    Attributes:
+        sniff: whether the content has the marks of this format: the first bytes, or the names of entries.
+        read: gives the graph where the format holds one, else the weights; runs no code of the file, and raises
+            UsageError where a package is not installed or the file holds no fitted model, RefusedError for what is
+            corrupt, unsafe, non-finite or over a limit, and UnsupportedError for layers that no graph can say.
+        shapes: gives what `read` does; the tensors may be on the meta device, their values not looked at, where a
+            format tells shapes without values.
+    """
 
-    @abstractmethod
-    def read(self, opened: OpenedModel) -> WeightFile | LayerGraph:
-        """The graph where the format holds one, else the weights; no code of the file is run.
-
-        Raises:
-            UsageError: a package that the format needs is not installed, or the file holds no fitted model.
-            RefusedError: corrupt, unsafe, non-finite or over a limit.
-            UnsupportedError: what the layers of the file say cannot be said by a graph.
-        """
-
-    @abstractmethod
-    def shapes(self, opened: OpenedModel) -> WeightFile | LayerGraph:
-        """What `read` gives; the tensors may be on the meta device, where a format tells shapes without values.
-
-        Raises:
-            UsageError: as `read`.
-            RefusedError: as `read`, but for values that are not finite.
-            UnsupportedError: as `read`.
-        """
+    sniff: Callable[[OpenedModel], bool]
+    read: Callable[[OpenedModel], WeightFile | LayerGraph]
+    shapes: Callable[[OpenedModel], WeightFile | LayerGraph]
 
 
 @contextmanager

@@ -17,7 +17,8 @@ from certify.models.readers.archive import Archive
 from certify.models.readers.aten_program import Argument, Call, Constant, Extents, Opaque, Program, Reference
 from certify.models.readers.exact_weights import require_plain_names, unfit_weight
 from certify.models.readers.json_document import parse_json
-from certify.models.readers.torch_files.torch_tensors import Storages, StoredTensor, read_tensors
+from certify.models.readers.torch_files.torch_storages import ZipStorages
+from certify.models.readers.torch_files.torch_tensors import StoredTensor, read_tensors
 
 # The version of torch's export schema that this reader follows; a file of another major version is refused.
 SCHEMA_MAJOR = 8
@@ -29,20 +30,6 @@ _TYPES = {
     **{12: torch.bool, 13: torch.bfloat16, 28: torch.uint16, 29: torch.float8_e4m3fn, 30: torch.float8_e5m2},
 }
 _MISSHAPEN = (KeyError, TypeError, ValueError, AttributeError, IndexError)
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class _Entries(Storages):
-    """Entries of a folder of the archive, each the storage of a tensor."""
-
-    archive: Archive
-
-    def size(self, key: str) -> int:
-        return self.archive.size(key)
-
-    def read(self, key: str) -> bytes:
-        return self.archive.read(key)
 
 
 def looks_like_pt2(members: Collection[str]) -> bool:
@@ -82,7 +69,7 @@ class _ProgramTensors:
     def constants(self, named: Mapping[str, tuple[str, bool]]) -> dict[str, Constant]:
         """Constants by value name; `named` holds name and whether it is a parameter."""
         wanted = {name: self.stored[name] for name, _ in named.values()}
-        tensors = read_tensors(wanted, _Entries(self.archive), self.archive.where)
+        tensors = read_tensors(wanted, ZipStorages(self.archive), self.archive.where)
         return {value: Constant(name, tensors[name], trained) for value, (name, trained) in named.items()}
 
 

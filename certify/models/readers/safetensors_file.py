@@ -10,10 +10,11 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from certify.errors import RefusedError
+from certify.models.readers.damage import DamageAsRefusal
 from certify.models.readers.exact_weights import require_plain_names
 from certify.models.readers.input_file import InputFile
 
+_DAMAGE = (safetensors.SafetensorError, ValueError, TypeError, LookupError, RuntimeError, OverflowError)
 _NUMBERS = re.compile(r"(\d+)")
 # Types of weights; any other is none.
 _TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
@@ -30,11 +31,8 @@ def read_safetensors(file: InputFile) -> dict[str, Tensor]:
     Raises:
         RefusedError: truncated, corrupt, or a type that torch does not hold.
     """
-    try:
+    with DamageAsRefusal(str(file.path), "safetensors", _DAMAGE):
         found: dict[str, Tensor] = safetensors.torch.load(file.stream.read())
-    except (safetensors.SafetensorError, ValueError, TypeError, LookupError, RuntimeError, OverflowError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise RefusedError(f"{file.path}: truncated or corrupt safetensors ({reason})", code="corrupt-file") from error
     require_plain_names(found, str(file.path))
     return {name: found[name] for name in sorted(found, key=natural_key)}
 

@@ -6,13 +6,14 @@ Nothing is imported or built, so that the types in the file need no trust. Forma
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import torch
 
 from certify.errors import RefusedError, UnsupportedError
 from certify.models.readers.archive import Archive
-from certify.models.readers.array_file import npy_array
+from certify.models.readers.array_file import read_npy
 from certify.models.readers.exact_weights import unfit_weight
 from certify.models.readers.json_document import parse_json
 from certify.models.readers.perceptron import CLASSES, MODULE, Perceptron, perceptron_of
@@ -73,7 +74,8 @@ def _value(node: Any, name: str, archive: Archive) -> Any:  # noqa: ANN401
 def _array(node: Any, name: str, archive: Archive) -> torch.Tensor:  # noqa: ANN401
     if node["__loader__"] != "NdArrayNode" or node["type"] != "numpy":
         raise ValueError(name)
-    array = npy_array(archive.read(str(node["file"])), f"{archive.where}: array '{name}'")
+    content = archive.read(str(node["file"]))
+    array = read_npy(io.BytesIO(content), len(content), f"{archive.where}: array '{name}'")
     if array.dtype.kind != "f" or array.dtype.itemsize > 8:
         raise unfit_weight(str(array.dtype), name, archive.where)
     return torch.from_numpy(array.astype(array.dtype.newbyteorder("=")))

@@ -19,7 +19,7 @@ WRAPPERS = ("module.", "_orig_mod.", "model.")
 SHAPES_NOTE = "the file is large: its names, shapes and types were read, its values were not"
 
 # Batch norm counts its batches in an integer that nothing reads.
-_COUNTER = ".num_batches_tracked"
+COUNTER = "num_batches_tracked"
 
 
 @final
@@ -79,4 +79,4 @@ def strip_wrappers(parameters: Mapping[str, Tensor]) -> tuple[str, dict[str, Ten
 
 
 def _without_counters(found: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor for name, tensor in found.items() if not name.endswith(_COUNTER)}
+    return {name: tensor for name, tensor in found.items() if not name.endswith(f".{COUNTER}")}

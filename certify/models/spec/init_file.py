@@ -75,7 +75,7 @@ def _data_lines(data: str | Path | None, folder: Path) -> list[str]:
     if data is None:
         return ["data: {path: train.npz, inputs: X, targets: y}   # CHANGE: .npz, .safetensors or .csv"]
     shapes = data_shapes(Path(data))
-    path = _scalar(_relative(Path(data), folder))
+    path = _scalar(os.path.relpath(data, folder))
     if list(shapes) == [str(data)]:
         return [f"data: {{inputs: {path}, targets: y.npy}}   # CHANGE: the .npy file of the targets"]
     known = ", ".join(f"{name} {shape}" if shape else name for name, shape in list(shapes.items())[:20])
@@ -111,10 +111,6 @@ def _bias_lines(found: Inspection) -> list[str]:
 
 def _guess(usual: Iterable[str], found: dict[str, tuple[int, ...]]) -> str:
     return next((name for name in usual if name in found), next(iter(usual)))
-
-
-def _relative(path: Path, folder: Path) -> str:
-    return os.path.relpath(path, folder)
 
 
 def _one_line(text: str) -> str:

@@ -8,6 +8,10 @@ from typing import Any, final
 from certify.models.spec.yaml_document import Location
 
 
+def _flag(flag: str, *at: str) -> Any:  # noqa: ANN401
+    return field(default=None, metadata={"flag": flag, "at": at})
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class Overrides:
@@ -30,28 +34,20 @@ class Overrides:
         scope: `model` or `head`.
     """
 
-    model: str | None = field(default=None, metadata={"at": ("model", "path"), "flag": "model"})
-    data: str | None = field(default=None, metadata={"at": ("data", "path"), "flag": "--data"})
-    inputs: str | tuple[str, ...] | None = field(default=None, metadata={"at": ("data", "inputs"), "flag": "--inputs"})
-    targets: str | tuple[str, ...] | None = field(
-        default=None, metadata={"at": ("data", "targets"), "flag": "--targets"}
-    )
-    loss: str | None = field(default=None, metadata={"at": ("loss", "name"), "flag": "--loss"})
-    reduction: str | None = field(default=None, metadata={"at": ("loss", "reduction"), "flag": "--reduction"})
-    scale: float | None = field(default=None, metadata={"at": ("loss", "scale"), "flag": "--scale"})
-    weight_decay: float | None = field(
-        default=None, metadata={"at": ("penalty", "weight_decay"), "flag": "--weight-decay"}
-    )
-    hidden_bias: str | None = field(default=None, metadata={"at": ("biases", "hidden"), "flag": "--hidden-bias"})
-    output_bias: str | None = field(default=None, metadata={"at": ("biases", "output"), "flag": "--output-bias"})
-    relative_gap: float | None = field(
-        default=None, metadata={"at": ("tolerance", "relative_gap"), "flag": "--relative-gap"}
-    )
-    absolute_gap: float | None = field(
-        default=None, metadata={"at": ("tolerance", "absolute_gap"), "flag": "--absolute-gap"}
-    )
-    budget_seconds: float | None = field(default=None, metadata={"at": ("budget", "seconds"), "flag": "--budget"})
-    scope: str | None = field(default=None, metadata={"at": ("scope",), "flag": "--scope"})
+    model: str | None = _flag("model", "model", "path")
+    data: str | None = _flag("--data", "data", "path")
+    inputs: str | tuple[str, ...] | None = _flag("--inputs", "data", "inputs")
+    targets: str | tuple[str, ...] | None = _flag("--targets", "data", "targets")
+    loss: str | None = _flag("--loss", "loss", "name")
+    reduction: str | None = _flag("--reduction", "loss", "reduction")
+    scale: float | None = _flag("--scale", "loss", "scale")
+    weight_decay: float | None = _flag("--weight-decay", "penalty", "weight_decay")
+    hidden_bias: str | None = _flag("--hidden-bias", "biases", "hidden")
+    output_bias: str | None = _flag("--output-bias", "biases", "output")
+    relative_gap: float | None = _flag("--relative-gap", "tolerance", "relative_gap")
+    absolute_gap: float | None = _flag("--absolute-gap", "tolerance", "absolute_gap")
+    budget_seconds: float | None = _flag("--budget", "budget", "seconds")
+    scope: str | None = _flag("--scope", "scope")
 
 
 OVERRIDE_FLAGS: dict[Location, str] = {

@@ -2,271 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, final
+from typing import Any, Literal, final
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainValidator,
-    TypeAdapter,
-    ValidationInfo,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import Field
 
 from certify.errors import UnsupportedError
-from certify.models.spec.layer_list import LayerEntry, parse_layer, parse_layers
-from certify.models.spec.loss_names import LOSS_NAMES
 from certify.models.spec.overrides import OVERRIDE_FLAGS, Overrides, merged
-from certify.models.spec.problem_validation import Place, did_you_mean, validated
+from certify.models.spec.problem_sections import (
+    BiasSpec,
+    BudgetSpec,
+    DataSpec,
+    LossSection,
+    ModelSpec,
+    PenaltySpec,
+    Section,
+    ToleranceSpec,
+)
+from certify.models.spec.problem_validation import Place, validated
 from certify.models.spec.yaml_document import Location, load_yaml
 
 SCHEMA = "certify.problem/1"
-Policy = Literal["penalized", "free", "absent"]
-Scope = Literal["model", "head"]
-
-
-def _joined(value: object, info: ValidationInfo) -> Path:
-    if not isinstance(value, str | Path) or not str(value).strip() or "\0" in str(value):
-        raise ValueError("must be a path")
-    folder: Path = (info.context or {}).get("folder", Path())
-    return folder / value
-
-
-def _positive_strength(value: float) -> float:
-    if value == 0:
-        raise ValueError("is 0: no certificate without a penalty; give the weight decay that training used")
-    if value < 0:
-        raise ValueError(f"must be positive, found {value:g}")
-    return value
-
-
-def _known_loss(value: str) -> str:
-    if value not in LOSS_NAMES:
-        raise ValueError(f"unknown loss '{value}'" + did_you_mean(value, LOSS_NAMES))
-    return value
-
-
-def _readable_layer(value: object) -> object:
-    parse_layer(value)
-    return value
-
-
-File = Annotated[Path, BeforeValidator(_joined)]
-Strength = Annotated[
-    float,
-    Field(allow_inf_nan=False),
-    AfterValidator(_positive_strength),
-    WithJsonSchema({"type": "number", "exclusiveMinimum": 0}),
-]
-
-
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Nonnegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-_DECAY, _DECAYS = TypeAdapter(Strength), TypeAdapter(dict[str, Nonnegative])
-
-
-def _decay(value: object) -> float | dict[str, float]:
-    """One weight decay for all parameters, or one for each name or pattern."""
-    if not isinstance(value, dict):
-        return _DECAY.validate_python(value, strict=True)
-    found = _DECAYS.validate_python(value, strict=True)
-    if not any(found.values()):
-        raise ValueError("is 0 for all parameters: no certificate without a penalty")
-    return found
-
-
-_NUMBER = {"type": "number", "exclusiveMinimum": 0}
-_NUMBERS = {"type": "object", "additionalProperties": {"type": "number", "minimum": 0}, "minProperties": 1}
-Decay = Annotated[float | dict[str, float], PlainValidator(_decay), WithJsonSchema({"anyOf": [_NUMBER, _NUMBERS]})]
-Names = Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
-
-
-def _name_or_names(value: object) -> object:
-    if isinstance(value, str) and value:
-        return value
-    if isinstance(value, list | tuple) and value and all(isinstance(name, str) and name for name in value):
-        return tuple(value)
-    raise ValueError(f"must be a name or a list of names, found {value!r}")
-
-
-_NAME = {"type": "string", "minLength": 1}
-Selection = Annotated[
-    Any,
-    AfterValidator(_name_or_names),
-    WithJsonSchema({"anyOf": [_NAME, {"type": "array", "items": _NAME, "minItems": 1}]}),
-]
-Layer = Annotated[
-    Any,
-    AfterValidator(_readable_layer),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "minLength": 1},
-                {
-                    "type": "object",
-                    "additionalProperties": {"type": ["string", "number"]},
-                    "minProperties": 1,
-                    "maxProperties": 1,
-                },
-            ]
-        }
-    ),
-]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 @final
-class ModelSpec(_Section):
-    """`model:` — the file, and its layers where the file holds weights and no graph.
-
-    Attributes:
-        path: the model file, relative to this file; told by content.
-        layers: the chain in the order in which it runs: `linear: NAME`, `relu`, `leaky_relu: SLOPE`, `abs`,
-            `square`; at most one `skip: NAME`.
-    """
-
-    path: File
-    layers: Annotated[tuple[Layer, ...], Field(strict=False)] | None = None
-
-    @property
-    def entries(self) -> tuple[LayerEntry, ...] | None:
-        """The layers, parsed."""
-        return None if self.layers is None else parse_layers(self.layers)
-
-
-@final
-class DataSpec(_Section):
-    """`data:` — a file and the arrays in it, or no `path` and two `.npy` files as `inputs` and `targets`.
-
-    Attributes:
-        path: `.npz`, `.safetensors` or `.csv`; None for a `.npy` pair. A `.npz` with `rows`, `cols`, `values` and
-            `shape`, and no names given here, is a matrix to complete.
-        inputs: name of the inputs; a list of columns for `.csv`. By default `X`, or all other columns.
-        targets: name of the targets (or list of columns); by default `y`.
-        sample_weights: name of the weights (n,), if any.
-        mask: name of the mask (n, c), if any.
-    """
-
-    path: File | None = None
-    inputs: Selection = None
-    targets: Selection = None
-    sample_weights: str | None = None
-    mask: str | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _pair(cls, content: Any, info: ValidationInfo) -> Any:  # noqa: ANN401
-        if not isinstance(content, dict) or content.get("path") is not None:
-            return content
-        pair = {key: content.get(key) for key in ("inputs", "targets")}
-        if not all(isinstance(name, str) and name.endswith(".npy") for name in pair.values()):
-            raise ValueError("give 'path', or a pair of .npy files as 'inputs' and 'targets'")
-        weights = {key: content[key] for key in ("sample_weights", "mask") if isinstance(content.get(key), str)}
-        return {**content, **{key: str(_joined(name, info)) for key, name in {**pair, **weights}.items()}}
-
-
-@final
-class LossSection(_Section):
-    """`loss:` — a loss of `torch.nn.functional`.
-
-    Attributes:
-        name: of the loss.
-        reduction: as in torch; `mean` divides by what torch divides by.
-        scale: factor on the loss; 0.5 with `mse` is the half square.
-    """
-
-    name: Annotated[str, AfterValidator(_known_loss), WithJsonSchema({"enum": list(LOSS_NAMES)})] = "mse"
-    reduction: Literal["mean", "sum"] = "mean"
-    scale: Positive = 1.0
-
-
-@final
-class ProductOfNormsSpec(_Section):
-    """`product_of_norms:` — λ Σ Π ‖W‖^power.
-
-    Attributes:
-        strength: λ.
-        norms: of each factor.
-        powers: of each norm.
-    """
-
-    strength: Strength
-    norms: Annotated[tuple[int, ...], Field(strict=False, min_length=1, max_length=64)] = (2, 2)
-    powers: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=64)], ...], Field(strict=False, min_length=1, max_length=64)
-    ] = (1, 1)
-
-
-@final
-class PenaltySpec(_Section):
-    """`penalty:` — exactly one of its keys.
-
-    Attributes:
-        weight_decay: wd > 0, coupled as in SGD and Adam: (wd/2) Σ‖p‖² over penalized parameters; or a mapping from
-            names of parameters, or patterns such as `fc1.*`, to their own wd: the first that matches, 0 for not
-            penalized.
-        product_of_norms: λ Σ Π ‖W‖^power over subnetworks.
-    """
-
-    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
-
-    weight_decay: Decay | None = None
-    product_of_norms: ProductOfNormsSpec | None = None
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> PenaltySpec:
-        if (self.weight_decay is None) == (self.product_of_norms is None):
-            raise ValueError("give exactly one of 'weight_decay' and 'product_of_norms'")
-        return self
-
-
-@final
-class BiasSpec(_Section):
-    """`biases:` — by default penalized where the layer has a bias.
-
-    Attributes:
-        hidden: of the hidden layer.
-        output: of the output layer.
-    """
-
-    hidden: Policy | None = None
-    output: Policy | None = None
-
-
-@final
-class ToleranceSpec(_Section):
-    """`tolerance:` — certified means gap ≤ max(absolute_gap, relative_gap · |objective|).
-
-    Attributes:
-        relative_gap: share of |objective|.
-        absolute_gap: in units of the objective.
-    """
-
-    relative_gap: Nonnegative = 1e-3
-    absolute_gap: Nonnegative = 0.0
-
-
-@final
-class BudgetSpec(_Section):
-    """`budget:` — how long to search and bound.
-
-    Attributes:
-        seconds: wall clock; a solver may overrun it by its last step.
-    """
-
-    seconds: Positive = 60.0
-
-
-@final
-class ProblemSpec(_Section):
+class ProblemSpec(Section):
     """A whole problem file; paths are relative to it.
 
     Attributes:
@@ -289,7 +50,7 @@ class ProblemSpec(_Section):
     penalty: PenaltySpec
     biases: BiasSpec = BiasSpec()
     skip: Literal["penalized", "free"] | None = None
-    scope: Scope = "model"
+    scope: Literal["model", "head"] = "model"
     tolerance: ToleranceSpec = ToleranceSpec()
     budget: BudgetSpec = BudgetSpec()
 
@@ -325,6 +86,32 @@ def spec_from_flags(model: str | Path, overrides: Overrides) -> ProblemSpec:
         UsageError: names the flag that is missing or does not serve.
     """
     return spec_from_content(merged({"schema": SCHEMA, "model": {"path": str(model)}}, overrides), Path(), _flag)
+
+
+def spec_from_arguments(
+    caller: str, content: Mapping[str, Any], gaps: tuple[float, float], seconds: float
+) -> ProblemSpec:
+    """The problem of a live model and arrays.
+
+    Args:
+        caller: the function whose arguments they are, for messages.
+        content: the other sections, as in a problem file.
+        gaps: relative and absolute tolerance.
+        seconds: wall clock.
+
+    Raises:
+        UsageError: an argument that does not serve.
+    """
+    relative, absolute = gaps
+    whole = {
+        **content,
+        "schema": SCHEMA,
+        "model": {"path": "live"},
+        "data": {"path": "live"},
+        "tolerance": {"relative_gap": relative, "absolute_gap": absolute},
+        "budget": {"seconds": seconds},
+    }
+    return validated(ProblemSpec, whole, Path(), lambda _location, _of_key: caller, code="problem-file")
 
 
 def spec_from_content(

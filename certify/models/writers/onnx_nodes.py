@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -63,14 +64,6 @@ def _linear(named: NamedLayer) -> list[NodeProto] | None:
     return [named.node("Gemm", transB=1)] if named.rank == 2 else None
 
 
-def _pointwise(operator: str) -> Callable[[NamedLayer], list[NodeProto]]:
-    return lambda named: [named.node(operator)]
-
-
-def _square(named: NamedLayer) -> list[NodeProto]:
-    return [named.node("Mul", named.inputs * 2)]
-
-
 def _leaky_relu(named: NamedLayer) -> list[NodeProto]:
     """Attributes of ONNX are float32; a slope that is none is a float64 constant of PRelu."""
     slope: Any = named.layer.attributes.get("negative_slope", DEFAULT_SLOPE)
@@ -84,57 +77,44 @@ def _scale(named: NamedLayer) -> list[NodeProto]:
     return named.with_constants("Mul", float(factor))
 
 
-def _of_two(operator: str) -> Callable[[NamedLayer], list[NodeProto]]:
+def _of_two(operator: str, named: NamedLayer) -> list[NodeProto]:
     """Of any number of values, two at a time."""
+    from onnx import helper  # noqa: PLC0415
 
-    def write(named: NamedLayer) -> list[NodeProto]:
-        from onnx import helper  # noqa: PLC0415
-
-        last, *others = named.inputs
-        nodes = []
-        for place, other in enumerate(others):
-            made = named.output if place == len(others) - 1 else f"{named.output}{named.mark}{place}"
-            nodes.append(helper.make_node(operator, [last, other], [made], made))
-            last = made
-        return nodes
-
-    return write
+    last, *others = named.inputs
+    nodes = []
+    for place, other in enumerate(others):
+        made = named.output if place == len(others) - 1 else f"{named.output}{named.mark}{place}"
+        nodes.append(helper.make_node(operator, [last, other], [made], made))
+        last = made
+    return nodes
 
 
-def _convolution(axes: int) -> Callable[[NamedLayer], list[NodeProto] | None]:
-    def write(named: NamedLayer) -> list[NodeProto] | None:
-        given = named.layer.attributes
-        strides, dilations = _sizes(given.get("stride", 1), axes), _sizes(given.get("dilation", 1), axes)
-        padding = _sizes(given.get("padding", 0), axes)
-        if strides is None or dilations is None or padding is None:
-            return None
-        group = given.get("groups", 1)
-        return [named.node("Conv", strides=strides, dilations=dilations, pads=padding * 2, group=group)]
-
-    return write
+def _convolution(axes: int, named: NamedLayer) -> list[NodeProto] | None:
+    given = named.layer.attributes
+    strides, dilations = _sizes(given.get("stride", 1), axes), _sizes(given.get("dilation", 1), axes)
+    padding = _sizes(given.get("padding", 0), axes)
+    if strides is None or dilations is None or padding is None:
+        return None
+    group = given.get("groups", 1)
+    return [named.node("Conv", strides=strides, dilations=dilations, pads=padding * 2, group=group)]
 
 
-def _average_pool(axes: int) -> Callable[[NamedLayer], list[NodeProto] | None]:
-    def write(named: NamedLayer) -> list[NodeProto] | None:
-        given = named.layer.attributes
-        kernel, padding = _sizes(given["kernel_size"], axes), _sizes(given.get("padding", 0), axes)
-        strides = kernel if given.get("stride") in (None, ()) else _sizes(given["stride"], axes)
-        unusual = given.get("ceil_mode") or given.get("divisor_override") is not None
-        if kernel is None or padding is None or strides is None or unusual:
-            return None
-        counted = int(bool(given.get("count_include_pad", True)))
-        pads = padding * 2
-        return [named.node("AveragePool", kernel_shape=kernel, strides=strides, pads=pads, count_include_pad=counted)]
-
-    return write
+def _average_pool(axes: int, named: NamedLayer) -> list[NodeProto] | None:
+    given = named.layer.attributes
+    kernel, padding = _sizes(given["kernel_size"], axes), _sizes(given.get("padding", 0), axes)
+    strides = kernel if given.get("stride") in (None, ()) else _sizes(given["stride"], axes)
+    unusual = given.get("ceil_mode") or given.get("divisor_override") is not None
+    if kernel is None or padding is None or strides is None or unusual:
+        return None
+    counted = int(bool(given.get("count_include_pad", True)))
+    pads = padding * 2
+    return [named.node("AveragePool", kernel_shape=kernel, strides=strides, pads=pads, count_include_pad=counted)]
 
 
-def _global_average(axes: int) -> Callable[[NamedLayer], list[NodeProto] | None]:
-    def write(named: NamedLayer) -> list[NodeProto] | None:
-        everywhere = _sizes(named.layer.attributes.get("output_size"), axes) == (1,) * axes
-        return [named.node("GlobalAveragePool")] if everywhere else None
-
-    return write
+def _global_average(axes: int, named: NamedLayer) -> list[NodeProto] | None:
+    everywhere = _sizes(named.layer.attributes.get("output_size"), axes) == (1,) * axes
+    return [named.node("GlobalAveragePool")] if everywhere else None
 
 
 def _mean(named: NamedLayer) -> list[NodeProto] | None:
@@ -153,22 +133,15 @@ def _flatten(named: NamedLayer) -> list[NodeProto] | None:
     return [named.node("Flatten", axis=1)] if start == 1 and end in (-1, named.rank - 1) else None
 
 
-def _cat(named: NamedLayer) -> list[NodeProto]:
-    return [named.node("Concat", axis=named.layer.attributes.get("dim", 0))]
-
-
 def _slice(named: NamedLayer) -> list[NodeProto]:
     given = named.layer.attributes
     parts = (given.get("start", 0), given.get("end", 2**62), given.get("dim", 0), given.get("step", 1))
     return named.with_constants("Slice", *(_whole((part,)) for part in parts))
 
 
-def _one_axis(operator: str) -> Callable[[NamedLayer], list[NodeProto] | None]:
-    def write(named: NamedLayer) -> list[NodeProto] | None:
-        axes = _axes(named)
-        return None if axes is None or len(axes) != 1 else named.with_constants(operator, _whole(axes))
-
-    return write
+def _one_axis(operator: str, named: NamedLayer) -> list[NodeProto] | None:
+    axes = _axes(named)
+    return None if axes is None or len(axes) != 1 else named.with_constants(operator, _whole(axes))
 
 
 def _axes(named: NamedLayer) -> tuple[int, ...] | None:
@@ -189,24 +162,24 @@ def _whole(values: Sequence[Any]) -> np.ndarray[Any, np.dtype[np.int64]]:
 
 _TABLE: dict[str, Callable[[NamedLayer], list[NodeProto] | None]] = {
     "linear": _linear,
-    "conv1d": _convolution(1),
-    "conv2d": _convolution(2),
-    "relu": _pointwise("Relu"),
+    "conv1d": partial(_convolution, 1),
+    "conv2d": partial(_convolution, 2),
+    "relu": lambda named: [named.node("Relu")],
     "leaky_relu": _leaky_relu,
-    "abs": _pointwise("Abs"),
-    "square": _square,
+    "abs": lambda named: [named.node("Abs")],
+    "square": lambda named: [named.node("Mul", named.inputs * 2)],
     "scale": _scale,
-    "add": _of_two("Add"),
-    "mul": _of_two("Mul"),
-    "avg_pool1d": _average_pool(1),
-    "avg_pool2d": _average_pool(2),
-    "adaptive_avg_pool1d": _global_average(1),
-    "adaptive_avg_pool2d": _global_average(2),
+    "add": partial(_of_two, "Add"),
+    "mul": partial(_of_two, "Mul"),
+    "avg_pool1d": partial(_average_pool, 1),
+    "avg_pool2d": partial(_average_pool, 2),
+    "adaptive_avg_pool1d": partial(_global_average, 1),
+    "adaptive_avg_pool2d": partial(_global_average, 2),
     "mean": _mean,
     "sum": _sum,
     "flatten": _flatten,
-    "cat": _cat,
+    "cat": lambda named: [named.node("Concat", axis=named.layer.attributes.get("dim", 0))],
     "slice": _slice,
-    "squeeze": _one_axis("Squeeze"),
-    "unsqueeze": _one_axis("Unsqueeze"),
+    "squeeze": partial(_one_axis, "Squeeze"),
+    "unsqueeze": partial(_one_axis, "Unsqueeze"),
 }

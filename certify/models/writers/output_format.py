@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from certify.errors import UsageError
 from certify.models.graph.layers import LayerGraph
-from certify.models.readers.formats import Format
 from certify.models.writers.onnx_graph import require_onnx_layers
 
 OutputFormat = Literal["pt", "safetensors", "ckpt", "onnx", "pt2", "skops"]
@@ -18,27 +17,8 @@ WITH_LAYERS = ("onnx", "pt2", "skops")
 # Of these, formats whose layers are built anew; they have no place for frozen layers before a head.
 _REBUILT = ("onnx", "pt2")
 
-_SUFFIXES: dict[str, OutputFormat] = {
-    ".pt": "pt",
-    ".pth": "pt",
-    ".safetensors": "safetensors",
-    ".ckpt": "ckpt",
-    ".onnx": "onnx",
-    ".pt2": "pt2",
-    ".skops": "skops",
-}
-_OF_SOURCE: dict[Format, OutputFormat] = {
-    "pt": "pt",
-    "safetensors": "safetensors",
-    "ckpt": "ckpt",
-    "onnx": "onnx",
-    "pt2": "pt2",
-    "skops": "skops",
-    # Never a pickle of code.
-    "module": "pt",
-    "live": "pt",
-    "sklearn": "pt",
-}
+_NAMED: dict[str, OutputFormat] = {name: name for name in get_args(OutputFormat)}
+_SUFFIXES = {f".{name}": found for name, found in _NAMED.items()} | {".pth": "pt"}
 
 
 def output_format(path: str | Path, graph: LayerGraph, *, headed: bool = False) -> OutputFormat:
@@ -53,7 +33,8 @@ def output_format(path: str | Path, graph: LayerGraph, *, headed: bool = False) 
         UsageError: the format cannot hold the network, or needs a package that is not installed.
     """
     named = _SUFFIXES.get(Path(path).suffix.lower())
-    found = named or _OF_SOURCE[graph.format]
+    # What came live, or as a pickle of code, goes back as weights alone.
+    found = named or _NAMED.get(graph.format, "pt")
     if headed and found in _REBUILT:
         if named is not None:
             raise UsageError(

@@ -7,10 +7,11 @@ with the old weights (the optimizer, and copies of the best weights) is left out
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import zipfile
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from torch import Tensor
@@ -22,6 +23,7 @@ from certify.models.readers.input_file import open_input
 from certify.models.readers.json_document import parse_json
 from certify.models.readers.skops_file import SCHEMA
 
+_T = TypeVar("_T")
 _OF_FIT = ("_optimizer", "_best_coefs", "_best_intercepts", "_coef_indptr", "_intercept_indptr")
 
 
@@ -82,33 +84,17 @@ def _replaced(schema: Any, graph: LayerGraph) -> dict[str, bytes]:  # noqa: ANN4
 
 def _unused(node: Any) -> Iterator[int]:  # noqa: ANN401
     """Numbers that no node of the schema has."""
-    number = max(_numbers(node), default=0)
-    while True:
-        number += 1
-        yield number
+    return itertools.count(1 + max(_named(node, "__id__", int), default=0))
 
 
-def _numbers(node: Any) -> Iterator[int]:  # noqa: ANN401
+def _named(node: Any, key: str, kind: type[_T]) -> Iterator[_T]:  # noqa: ANN401
+    """What the schema, at any depth, has under a key, if it is of a kind."""
     if isinstance(node, dict):
-        if isinstance(node.get("__id__"), int):
-            yield node["__id__"]
-        for value in node.values():
-            yield from _numbers(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _numbers(value)
-
-
-def _files(node: Any) -> Iterator[str]:  # noqa: ANN401
-    """Entries of the archive that the schema names."""
-    if isinstance(node, dict):
-        if isinstance(node.get("file"), str):
-            yield node["file"]
-        for value in node.values():
-            yield from _files(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _files(value)
+        if isinstance(node.get(key), kind):
+            yield node[key]
+        node = list(node.values())
+    for value in node if isinstance(node, list) else ():
+        yield from _named(value, key, kind)
 
 
 def _npy(tensor: Tensor) -> bytes:
@@ -120,7 +106,8 @@ def _npy(tensor: Tensor) -> bytes:
 def _archive(source: Archive, schema: Any, arrays: dict[str, bytes]) -> bytes:  # noqa: ANN401
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as target:
-        for name in sorted(set(_files(schema))):
+        # The entries that the schema names.
+        for name in sorted(set(_named(schema, "file", str))):
             target.writestr(zipfile.ZipInfo(name), arrays[name] if name in arrays else source.read(name))
         target.writestr(zipfile.ZipInfo(SCHEMA), json.dumps(schema, indent=2))
     return stream.getvalue()

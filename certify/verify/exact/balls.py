@@ -31,17 +31,13 @@ class Balls(Reals):
     __slots__ = ("values",)
 
     def __init__(self, values: Objects | arb) -> None:
-        if isinstance(values, np.ndarray):
-            self.values: Objects = values
-        else:
-            self.values = np.empty((), object)
-            self.values[()] = values
+        self.values: Objects = np.asarray(values, object)
 
     @staticmethod
     def of(values: npt.ArrayLike) -> Balls:
         floats = np.asarray(values, np.float64)
         require_small(floats.size)
-        return Balls(_objects([arb(value) for value in floats.ravel().tolist()], floats.shape))
+        return Balls(objects([arb(value) for value in floats.ravel().tolist()], floats.shape))
 
     @staticmethod
     def joined(parts: Sequence[Reals], axis: int) -> Balls:
@@ -67,13 +63,10 @@ class Balls(Reals):
     def is_zero(self) -> Mask:
         return self._floats(lambda x: float(x.is_zero())) > 0
 
-    @property
-    def T(self) -> Balls:  # noqa: N802
-        return Balls(self.values.T)
-
-    def __getitem__(self, index: Any) -> Balls:  # noqa: ANN401
-        found = self.values[index]
-        require_small(np.size(found))
+    def _moved(self, move: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]) -> Balls:
+        found = move(self.values)
+        if np.size(found) > self.values.size:
+            require_small(np.size(found))
         return Balls(found)
 
     def __neg__(self) -> Balls:
@@ -96,7 +89,7 @@ class Balls(Reals):
         if m * k * n > LARGEST_PRODUCT:
             refuse("too-large-for-exact", f"a product of {m} × {k} and {k} × {n}; check without --exact")
         require_small(m * n)
-        return Balls(_objects((matrix(self.values) * matrix(other.values)).entries(), (m, n)))
+        return Balls(objects((matrix(self.values) * matrix(other.values)).entries(), (m, n)))
 
     def sum(self, axis: int | None = None) -> Balls:
         return Balls(np.add.reduce(self.values, axis=axis, initial=ZERO))
@@ -106,9 +99,6 @@ class Balls(Reals):
 
     def only(self, mask: Mask) -> Balls:
         return Balls(np.where(mask, self.values, Balls(ZERO).values))
-
-    def reshape(self, *shape: int) -> Balls:
-        return Balls(self.values.reshape(shape))
 
     def absolute(self) -> Balls:
         return Balls(abs(self.values))
@@ -163,10 +153,9 @@ def require_small(entries: int) -> None:
         refuse("too-large-for-exact", f"an array of {entries} numbers, at most {LARGEST_ARRAY}; check without --exact")
 
 
-def _objects(values: list[arb], shape: tuple[int, ...]) -> Objects:
-    found = np.empty(len(values), object)
-    found[:] = values
-    return found.reshape(shape)
+def objects(values: list[arb], shape: tuple[int, ...]) -> Objects:
+    """Entries in row-major order as an array."""
+    return np.array(values, object).reshape(shape)
 
 
 def _float_below(x: arb) -> float:

@@ -16,18 +16,11 @@ from certify.verify.enclosure import TINY
 from certify.verify.exact.balls import ZERO, Balls, Objects, balls
 from certify.verify.forms.form import Form
 from certify.verify.forms.projection import Projection, project
-from certify.verify.proofs.cone_tree import (
-    THRESHOLD_MARGIN,
-    directions_of,
-    normalized,
-    on_axis,
-    require_leaves,
-    within,
-)
+from certify.verify.proofs.cone_tree import THRESHOLD_MARGIN, directions_of, normalized, on_axis, require_leaves, within
 from certify.verify.proofs.cone_walk import Cones, leaves
 from certify.verify.proofs.least_norms import least_norms
 from certify.verify.proofs.proof import Proof
-from certify.verify.reals import Array, Reals
+from certify.verify.reals import Array
 from certify.verify.rejection import refuse
 
 # Samples times nodes; some 10⁶ a second.
@@ -38,14 +31,7 @@ BLOCK = 2**18
 @final
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """Qᵀ σ(G a) = Wᵀ relu(G a) + below (GᵀQ)ᵀ a, Q = −S~, W = (above − below) Q, in balls.
-
-    Attributes:
-        rows: G with the free column, (N, k).
-        weights: W⁺ and W⁻, (N, 2m).
-        linear: below GᵀQ, (k, m).
-        free: whether the last coordinate is outside the norm.
-    """
+    """The sum of `proofs.cone_tree` in units of its own: G (N, k), W⁺ and W⁻ (N, 2m), and below GᵀQ (k, m) in balls."""
 
     rows: Array
     weights: Balls
@@ -78,12 +64,9 @@ def cone_tree_upper(form: Form, proof: Proof) -> float:
     splits, tangents = proof.arrays["splits"], proof.arrays["tangents"]
     ranks = require_leaves(proof)
     projection = project(form, proof)
-    work = len(splits) * len(projection.rows)
-    if work > LARGEST_TREE:
-        refuse(
-            "too-large-for-exact",
-            f"{len(splits)} cones times {len(projection.rows)} rows, at most {LARGEST_TREE}; check without --exact",
-        )
+    if len(splits) * len(projection.rows) > LARGEST_TREE:
+        sizes = f"{len(splits)} cones times {len(projection.rows)} rows"
+        refuse("too-large-for-exact", f"{sizes}, at most {LARGEST_TREE}; check without --exact")
     own, unit = _sum(projection), normalized(projection)[2]
     room = proof.upper - float(projection.rest.high)
     threshold = room / max(float(projection.gain.high) * unit, TINY) * THRESHOLD_MARGIN
@@ -102,8 +85,7 @@ def _sum(projection: Projection) -> Sum:
     scores, activation = Balls.of(-projection.scores), projection.activation
     bent = activation.gap(scores)
     weights = Balls.joined([bent.maximum(0.0), (-bent).maximum(0.0)], 1)
-    linear = Balls.of(projection.rows.T) @ scores * activation.below
-    return Sum(projection.rows, weights, linear, projection.free)
+    return Sum(projection.rows, weights, Balls.of(projection.rows.T) @ scores * activation.below, projection.free)
 
 
 def _values(own: Sum, cones: Cones, sign: int, weights: Array) -> Balls:
@@ -119,13 +101,8 @@ def _values(own: Sum, cones: Cones, sign: int, weights: Array) -> Balls:
         values = balls(sums[:, :, sign] - linear[:, :, 0] + exact[:, :, 0] * (1.0 - 2 * sign))
     else:
         above, below = sums[:, :, :c] - linear[:, :, c:] + exact, linear[:, :, :c] - sums[:, :, c:] + exact
-        values = balls((_norms(above + below) + _norms(above - below)) * 0.5)
+        values = balls(((above + below).row_norms() + (above - below).row_norms()) * 0.5)
     return values.only(~on_axis(cones.vertices)) if own.free else values
-
-
-def _norms(x: Reals) -> Reals:
-    """Euclidean norms along the last axis."""
-    return (x * x).sum(2).square_root()
 
 
 def _proven_norm(directions: Array, values: Balls, guesses: Array) -> arb:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from certify.verify.exact.balls import Balls, balls, matrix
+from certify.verify.exact.balls import Balls, balls, matrix, objects
 from certify.verify.reals import Array, Reals
 from certify.verify.statement.dual_point import require_independent
 
@@ -19,9 +19,8 @@ def change_to_kernel(features: Array, dual: Array) -> Reals:
         return Balls.of(np.zeros_like(dual))
     transposed = Balls.of(features.T)
     gram, moments = transposed @ features, transposed @ dual
-    solved = np.empty(moments.shape, object)
     try:
-        solved.reshape(-1)[:] = matrix(gram.values).solve(matrix(moments.values)).entries()
+        solved = matrix(gram.values).solve(matrix(moments.values)).entries()
     except ZeroDivisionError:
         require_independent(False)
-    return balls(-(Balls.of(features) @ Balls(solved)))
+    return balls(-(Balls.of(features) @ Balls(objects(solved, moments.shape))))

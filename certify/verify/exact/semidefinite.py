@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from certify.verify.exact.balls import Objects, balls, matrix
+from certify.verify.exact.balls import Objects, balls, matrix, objects
 from certify.verify.reals import Reals
 
 
@@ -33,6 +33,4 @@ def _positive(values: Objects) -> bool:
         removed = matrix(across) * matrix(first).solve(matrix(across.T))
     except ZeroDivisionError:  # not shown to be regular
         return False
-    rest = np.empty((n - half, n - half), object)
-    rest.reshape(-1)[:] = removed.entries()
-    return _positive(lower[half:, half:] - rest)
+    return _positive(lower[half:, half:] - objects(removed.entries(), (n - half, n - half)))

@@ -23,14 +23,7 @@ COMPARISONS = ("free-skip-rank", "dual-domain", "polar", "polar-scale", "objecti
 
 
 def verify_bytes_exactly(data: bytes, model: bytes | None = None, files: tuple[bytes, ...] = ()) -> Verdict:
-    """Check a certificate; like `verify_bytes`, in exact arithmetic.
-
-    Args:
-        data: the certificate.
-        model: the model file that the weights must come from, if it is to be compared.
-        files: the data file, or a `.npy` pair, that the data must come from.
-    """
-    verdict = Verdict("invalid")
+    """Check a certificate; like `verify_bytes`, in exact arithmetic."""
     for bits in PRECISIONS:
         with ctx.workprec(bits):
             verdict = verify_bytes(data, model, files, EXACT)

@@ -19,14 +19,7 @@ from certify.verify.statement.problem import Branch
 @final
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A maximization.
-
-    Attributes:
-        rows: H, (N, h).
-        scores: S, (N, m).
-        activation: σ.
-        free: whether a constant 1 outside the norm stands beside the rows.
-    """
+    """Rows H (N, h), scores S (N, m), σ, and whether a constant 1 outside the norm stands beside the rows."""
 
     rows: Reals
     scores: Reals
@@ -35,14 +28,7 @@ class Form:
 
 
 def form_of(branch: Branch, inputs: Array, dual: Reals, real: Real) -> Form:
-    """The form of the polar of a branch at −A.
-
-    Args:
-        branch: it.
-        inputs: X, (n, d).
-        dual: A, (n, c).
-        real: the arithmetic.
-    """
+    """The form of the polar of a branch at −A, from X (n, d) and A (n, c)."""
     neuron = branch.neuron
     rows = real(neuron.rows(inputs))
     if branch.bias == "penalized":

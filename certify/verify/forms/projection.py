@@ -23,15 +23,12 @@ from certify.verify.statement.activations import Kink, Square
 @final
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """The smaller form, in floats, and what its polar says of the larger one: P ≤ gain · P' + rest.
+    """The smaller form, in floats, and what its polar says of the larger one: P ≤ gain · P' + rest, gain = φ.
 
     Attributes:
         rows: G, (N, k), with the free column κ appended where there is one.
         scores: S~, (N, m).
-        activation: σ.
         free: whether the last coordinate is outside the norm.
-        gain: φ.
-        rest: upper bound.
     """
 
     rows: Array

@@ -9,14 +9,13 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import zipfile
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from certify.verify.links.model_file import DAMAGE, read_safetensors
+from certify.verify.links.model_file import DAMAGE, opened_archive, read_safetensors
 from certify.verify.reals import Array
 from certify.verify.rejection import refuse, refuse_proof, require
 from certify.verify.statement.certificate import Certificate
@@ -24,7 +23,6 @@ from certify.verify.statement.losses import LOSSES
 from certify.verify.statement.problem import ROLES
 
 Found = dict[str, npt.NDArray[Any]]
-LARGEST_UNPACKED = 8 * 2**30
 
 
 def require_data(certificate: Certificate, files: tuple[bytes, ...]) -> None:
@@ -48,31 +46,24 @@ def require_data(certificate: Certificate, files: tuple[bytes, ...]) -> None:
     except DAMAGE as error:
         refuse("data-file", f"cannot be read: {type(error).__name__}: {error}")
     for name in ("X", "Y", "sample_weights", "mask")[certificate.problem.features is not None :]:
-        there, here = expected.get(name), certificate.arrays.get(name)
-        same = there is None and here is None if there is None or here is None else identical(here, there)
+        same = identical(certificate.arrays.get(name), expected.get(name))
         require(same, "data-link", f"array '{name}' is not that of the data file")
 
 
-def identical(one: npt.NDArray[Any], other: npt.NDArray[Any] | None) -> bool:
-    """Whether two arrays are the same bit by bit; nothing is the same as None."""
-    if other is None:
-        return False
+def identical(one: npt.NDArray[Any] | None, other: npt.NDArray[Any] | None) -> bool:
+    """Whether two arrays are the same bit by bit, or neither is there."""
+    if one is None or other is None:
+        return one is other
     return one.shape == other.shape and one.dtype == other.dtype and one.tobytes() == other.tobytes()
 
 
 def _read(files: tuple[bytes, ...], names: Mapping[str, Any]) -> dict[str, Any]:
-    data = files[0]
+    data, chosen = files[0], {role: names[role] for role in ROLES if names[role] is not None}
     if data.startswith(b"\x93NUMPY"):
-        given = [role for role in ROLES if names[role] is not None]
         loaded = [np.load(io.BytesIO(file), allow_pickle=False) for file in files]
-        return dict(zip(given, loaded, strict=True))
-    chosen = {role: names[role] for role in ROLES if names[role] is not None}
+        return dict(zip(chosen, loaded, strict=True))
     if data.startswith(b"PK"):
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if sum(member.file_size for member in archive.infolist()) > LARGEST_UNPACKED:
-                refuse("size-limit", "the data file unpacks to too much")
-            if len(set(archive.namelist())) != len(archive.namelist()):
-                refuse("data-file", "two members of the archive have the same name")
+        opened_archive(data, "data").close()
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             if not chosen and {"rows", "cols", "values", "shape"} <= set(archive.files):
                 return _completion(archive)
@@ -122,14 +113,16 @@ def _exact(role: str, values: npt.NDArray[Any]) -> Array:
 def _arranged(certificate: Certificate, arrays: Found) -> Found:
     """X, Y, sample weights and mask as a certificate holds them: matrices, class indices as unit vectors."""
     inputs, targets, c = arrays["inputs"], arrays["targets"], certificate.arrays["Y"].shape[1]
-    inputs = _flattened(inputs, certificate.problem.inputs)
+    flat, shape = inputs.reshape(len(inputs), -1), certificate.problem.inputs
+    fits = inputs.shape[1:] in (shape, flat.shape[1:], ())
+    require(fits, "data-link", f"samples of shape {inputs.shape[1:]}, stated are {shape}")
     indices = LOSSES[certificate.problem.loss.name].couples and (targets.ndim == 1 or targets.shape[1:] == (1,))
     if indices:
-        flat = targets.reshape(-1)
-        require(bool(np.isin(flat, np.arange(c)).all()), "data-link", f"class indices are not below {c}")
-        targets = np.eye(c)[flat.astype(np.int64)]
+        classes = targets.reshape(-1)
+        require(bool(np.isin(classes, np.arange(c)).all()), "data-link", f"class indices are not below {c}")
+        targets = np.eye(c)[classes.astype(np.int64)]
     targets = targets.reshape(len(targets), -1)
-    found: Found = {"X": inputs, "Y": targets}
+    found: Found = {"X": flat, "Y": targets}
     if "mask" in arrays:
         mask = arrays["mask"].reshape(targets.shape)
         require(bool(np.isin(mask, (0, 1)).all()), "data-link", "the mask is not 0 or 1")
@@ -139,11 +132,3 @@ def _arranged(certificate: Certificate, arrays: Found) -> Found:
     if "sample_weights" in arrays:
         found["sample_weights"] = arrays["sample_weights"]
     return found
-
-
-def _flattened(inputs: Array, shape: tuple[int, ...]) -> Array:
-    """X, (n, d), of samples that have the stated shape, or are flat already."""
-    flat = inputs.reshape(len(inputs), -1)
-    fits = inputs.shape[1:] in (shape, flat.shape[1:], ())
-    require(fits, "data-link", f"samples of shape {inputs.shape[1:]}, stated are {shape}")
-    return flat

@@ -18,12 +18,14 @@ import numpy.typing as npt
 from certify.verify.reals import Array
 from certify.verify.rejection import refuse
 
+LARGEST_UNPACKED = 8 * 2**30
 # What damaged files raise.
 DAMAGE = (
     *(ValueError, LookupError, TypeError, AttributeError, EOFError, OSError, ArithmeticError, MemoryError),
     *(pickle.UnpicklingError, zipfile.BadZipFile, zlib.error, struct.error, csv.Error, RuntimeError, SyntaxError),
 )
 TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "bf16", "I64": "<i8", "I32": "<i4", "U8": "|u1"}
+Extents = tuple[int, ...]
 STORAGES = {"DoubleStorage": "<f8", "FloatStorage": "<f4", "HalfStorage": "<f2", "BFloat16Storage": "bf16"}
 
 
@@ -100,38 +102,33 @@ class _Reader(pickle.Unpickler):
             refuse("model-file", f"storage {key!r:.20} is of two types")
         return _Storage(item, str(key))
 
-    def _tensor(  # noqa: PLR0913
-        self,
-        storage: _Storage,
-        offset: int,
-        size: tuple[int, ...],
-        stride: tuple[int, ...],
-        requires_grad: bool = False,
-        hooks: object = None,
-        metadata: object = None,
-    ) -> Array:
-        if metadata:
-            refuse("model-file", f"a tensor with metadata {metadata!r:.60}, such as a negated view")
+    def _tensor(self, storage: _Storage, offset: int, size: Extents, stride: Extents, *options: object) -> Array:
+        # Whether a gradient is taken, and hooks, do not matter.
+        if len(options) > 3 or any(options[2:]):
+            refuse("model-file", f"a tensor with metadata {options[2:]!r:.60}, such as a negated view")
         flat = _decoded(self._archive.read(f"{self._folder}data/{storage.key}"), storage.item)
         if math.prod(size) > flat.size:
             refuse("model-file", "a tensor is larger than its storage")
-        places = np.full(size, int(offset))
-        for axis, (extent, step) in enumerate(zip(size, stride, strict=True)):
-            shape = [1] * len(size)
-            shape[axis] = extent
-            places = places + (np.arange(extent) * int(step)).reshape(shape)
+        steps = zip(np.indices(size, sparse=True), stride, strict=True)
+        places = sum((index * int(step) for index, step in steps), np.full(size, int(offset)))
         if places.size and (int(places.min()) < 0 or int(places.max()) >= flat.size):
             refuse("model-file", "a tensor reaches beyond its storage")
         tensor: Array = flat[places].astype(np.float64)
         return tensor
 
 
+def opened_archive(data: bytes, file: str) -> zipfile.ZipFile:
+    """The zip archive of a `model` or a `data` file, of distinct members that fit in memory."""
+    archive = zipfile.ZipFile(io.BytesIO(data))
+    if sum(member.file_size for member in archive.infolist()) > LARGEST_UNPACKED:
+        refuse("size-limit", f"the {file} file unpacks to too much")
+    if len(set(archive.namelist())) != len(archive.namelist()):
+        refuse(f"{file}-file", "two members of the archive have the same name")
+    return archive
+
+
 def _read_torch(data: bytes) -> dict[str, Array]:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        if sum(member.file_size for member in archive.infolist()) > 2**33:
-            refuse("size-limit", "the model file unpacks to too much")
-        if len(set(archive.namelist())) != len(archive.namelist()):
-            refuse("model-file", "two members of the archive have the same name")
+    with opened_archive(data, "model") as archive:
         names = [name for name in archive.namelist() if name.endswith("/data.pkl") or name == "data.pkl"]
         if len(names) != 1:
             refuse("model-file", "not a torch zip archive")

@@ -20,12 +20,7 @@ from typing import final
 
 import numpy as np
 
-from certify.verify.enclosure import (
-    GROW,
-    SQUARES_UNDERFLOW,
-    TINY,
-    gamma,
-)
+from certify.verify.enclosure import GROW, SQUARES_UNDERFLOW, TINY, gamma
 from certify.verify.forms.form import Form
 from certify.verify.forms.projection import Projection, project
 from certify.verify.proofs.cone_walk import Cones, Integers, leaves
@@ -130,9 +125,8 @@ def normalized(projection: Projection) -> tuple[Array, Array, float]:
     Raises:
         Rejection: the free column is not positive.
     """
-    rows, scores = projection.rows, -projection.scores
-    units = [_power_of_two(rows), _power_of_two(scores)]
-    rows, scores = rows / units[0], scores / units[1]
+    units = [_power_of_two(projection.rows), _power_of_two(projection.scores)]
+    rows, scores = projection.rows / units[0], -projection.scores / units[1]
     if projection.free:
         # Were it to vanish in these units, no sample would count as active on the positive free axis.
         positive, found = bool((rows[:, -1] > 0).all()), float(projection.rows[0, -1])
@@ -151,8 +145,7 @@ def _normalized_sum(projection: Projection) -> tuple[Sum, float]:
     error = (8 * gamma(terms) * slopes * magnitude + SQUARES_UNDERFLOW) * GROW
     bent = scores * gap
     weights = np.concatenate([np.maximum(bent, 0.0), np.maximum(-bent, 0.0)], 1)
-    linear = activation.below * (rows.T @ scores)
-    return Sum(rows, weights, linear, error, projection.free), unit
+    return Sum(rows, weights, activation.below * (rows.T @ scores), error, projection.free), unit
 
 
 def _power_of_two(values: Array) -> float:

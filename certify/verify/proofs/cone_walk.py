@@ -21,6 +21,8 @@ DEPTH_LIMIT = 200
 CHUNK = 4096
 
 Integers = npt.NDArray[np.int64]
+Nodes = npt.NDArray[np.uint8]
+Evaluate = Callable[[Array], npt.NDArray[Any]]
 
 
 @final
@@ -44,7 +46,7 @@ class Cones:
         return Cones(*(getattr(self, field.name)[index] for field in fields(self)))
 
 
-def second_children(splits: npt.NDArray[np.uint8], roots: int) -> tuple[Integers, Integers]:
+def second_children(splits: Nodes, roots: int) -> tuple[Integers, Integers]:
     """Positions of the roots, and of the second child of every split (the first child follows its parent).
 
     A split raises the count of open subtrees by one, a leaf lowers it. The second child of a node stands where the
@@ -65,9 +67,7 @@ def second_children(splits: npt.NDArray[np.uint8], roots: int) -> tuple[Integers
     return positions, following
 
 
-def leaves(
-    splits: npt.NDArray[np.uint8], dimension: int, evaluate: Callable[[Array], npt.NDArray[Any]], signs: int
-) -> Iterator[tuple[int, Cones]]:
+def leaves(splits: Nodes, dimension: int, evaluate: Evaluate, signs: int) -> Iterator[tuple[int, Cones]]:
     """All leaves, in batches, each with the index of its sign.
 
     Args:
@@ -100,22 +100,15 @@ def leaves(
                 work.append(_children(cones[~is_leaf], splits, second, pairs, evaluate))
 
 
-def _orthants(starts: Integers, dimension: int, evaluate: Callable[[Array], npt.NDArray[Any]]) -> Cones:
-    count = 1 << dimension
-    negative = (np.arange(count)[:, None] >> np.arange(dimension)) & 1
+def _orthants(starts: Integers, dimension: int, evaluate: Evaluate) -> Cones:
+    negative = (np.arange(1 << dimension)[:, None] >> np.arange(dimension)) & 1
     vertices = np.eye(dimension) * (1.0 - 2.0 * negative)[:, :, None]
     at_axes = evaluate(np.concatenate([np.eye(dimension), -np.eye(dimension)]))
     sums = at_axes[np.arange(dimension) + dimension * negative]
-    return Cones(starts, np.zeros(count, np.int64), vertices, sums)
+    return Cones(starts, np.zeros_like(starts), vertices, sums)
 
 
-def _children(
-    cones: Cones,
-    splits: npt.NDArray[np.uint8],
-    second: Integers,
-    pairs: Integers,
-    evaluate: Callable[[Array], npt.NDArray[Any]],
-) -> Cones:
+def _children(cones: Cones, splits: Nodes, second: Integers, pairs: Integers, evaluate: Evaluate) -> Cones:
     require(int(cones.depths.max()) < DEPTH_LIMIT, "cone-tree-depth", f"deeper than {DEPTH_LIMIT} splits")
     rows = np.arange(len(cones.nodes))
     i, j = pairs[splits[cones.nodes] - 1].T

@@ -31,31 +31,15 @@ class _Region(NamedTuple):
     activation: Kink
 
 
-class _Multipliers(NamedTuple):
-    """p, g and c, (N,) each."""
-
-    curvatures: Array
-    slopes: Array
-    caps: Array
-
-
-class _Majorant(NamedTuple):
-    """Lin (D,), M (D, D) and k."""
-
-    linear: Reals
-    quadratic: Reals
-    constant: Reals
-
-
 def scalar_majorant_holds(form: Form, proof: Proof, arithmetic: Arithmetic) -> bool:
     """For both signs of q: [[τ I − M, −lin/2], [−linᵀ/2, U − k − ρ τ]] ⪰ 0, which bounds the maximum by U."""
     arrays, real = proof.arrays, arithmetic.real
     require(form.scores.shape[1] == 1, "majorant-outputs", "a scalar majorant serves one output")
     require(bool((arrays["levels"] >= 0).all()), "majorant-levels", "τ must be nonnegative")
-    for index in range(2):
+    for index, scores in enumerate((-form.scores[:, 0], form.scores[:, 0])):
         region = _region(form, proof, index)
-        own = _Multipliers(*(arrays[name][index] for name in ("curvatures", "slopes", "caps")))
-        linear, quadratic, constant = _majorant(region, _signed(form, 0, index), own)
+        curvatures, slopes, caps = (arrays[name][index] for name in ("curvatures", "slopes", "caps"))
+        linear, quadratic, constant = _majorant(region, scores, curvatures, slopes, caps)
         level = float(arrays["levels"][index])
         rest = real(proof.upper) - constant - region.radius * level
         if not arithmetic.proves_semidefinite(_bordered(real(level), quadratic, linear * 0.5, rest)):
@@ -74,24 +58,16 @@ def vector_majorant_holds(form: Form, proof: Proof, arithmetic: Arithmetic) -> b
     total = real(np.zeros_like(arrays["envelopes"][0]))
     for j, envelope in enumerate(arrays["envelopes"]):
         symmetric = np.tril(envelope) + np.tril(envelope, -1).T
-        for index in range(2):
+        for index, scores in enumerate((-form.scores[:, j], form.scores[:, j])):
             curvatures, slopes = arrays["curvatures"][index, :, j], arrays["slopes"][index, :, j]
-            own = _Multipliers(curvatures, slopes, np.zeros_like(slopes))
-            linear, quadratic, constant = _majorant(region, _signed(form, j, index), own)
+            linear, quadratic, constant = _majorant(region, scores, curvatures, slopes, np.zeros_like(slopes))
             mixing = real(arrays["mixings"][index, j])
             outer = linear[:, None] * linear[None, :] * (real(1.0) / mixing + 1.0)
-            if not arithmetic.proves_semidefinite(
-                real(symmetric) - outer - quadratic * (constant * (mixing + 1.0) * 4.0)
-            ):
+            rest = real(symmetric) - outer - quadratic * (constant * (mixing + 1.0) * 4.0)
+            if not arithmetic.proves_semidefinite(rest):
                 return False
         total = total + symmetric
     return arithmetic.dominates(real(proof.upper) * proof.upper, total * region.radius)
-
-
-def _signed(form: Form, output: int, index: int) -> Reals:
-    """Scores of one output, with the sign of index 0 or 1."""
-    scores = form.scores[:, output]
-    return -scores if index == 0 else scores
 
 
 def _region(form: Form, proof: Proof, index: int) -> _Region:
@@ -109,33 +85,34 @@ def _region(form: Form, proof: Proof, index: int) -> _Region:
     return _Region(with_column(centered, norms.of(column)), norms + reach, share * share + 1.0, activation)
 
 
-def _majorant(region: _Region, scores: Reals, own: _Multipliers) -> _Majorant:
-    """Lin, M and k; rows with x̃ = 0 contribute nothing."""
+def _majorant(
+    region: _Region, scores: Reals, curvatures: Array, slopes: Array, caps: Array
+) -> tuple[Reals, Reals, Reals]:
+    """Lin (D,), M (D, D) and k from p, g and c, (N,) each; rows with x̃ = 0 contribute nothing."""
     inputs, reach = region.inputs, region.reach
-    require(bool((own.caps >= 0).all()), "majorant-caps", "c must be nonnegative")
-    require(bool((own.curvatures >= 0).all()), "majorant-curvatures", "p must be nonnegative")
+    require(bool((caps >= 0).all()), "majorant-caps", "c must be nonnegative")
+    require(bool((curvatures >= 0).all()), "majorant-curvatures", "p must be nonnegative")
     real = inputs.of
     live: Mask = np.asarray(~inputs.is_zero.all(1))
     bent = region.activation.gap(scores)
     # a = q + max(−q, |g| + R c).
-    convex = (bent + real(own.slopes).absolute() + reach * own.caps).maximum(0.0).only(live)
+    convex = (bent + real(slopes).absolute() + reach * caps).maximum(0.0).only(live)
     # Any p > 0 will do; where none is given, the one that touches a|t|/2 at R. None is needed where a = 0.
     touching = convex.high / (4 * reach.high) + 2.0**-200
     curved = live & ~convex.is_zero
-    used = np.where(curved, np.where(own.curvatures > 0, own.curvatures, touching), 0.0)
+    used = np.where(curved, np.where(curvatures > 0, curvatures, touching), 0.0)
     safe = np.where(curved, used, 1.0)
     constant = (convex * convex / (real(safe) * 16.0)).sum()
-    weights = (bent - own.slopes) * 0.5
+    weights = (bent - slopes) * 0.5
     if region.activation.below != 0.0:
         weights = weights + scores * region.activation.below
     linear = inputs.T @ weights.only(live)
-    bends = (real(used) - real(own.caps) * 0.5).only(live)
-    return _Majorant(linear, inputs.T @ (bends[:, None] * inputs), constant)
+    bends = (real(used) - real(caps) * 0.5).only(live)
+    return linear, inputs.T @ (bends[:, None] * inputs), constant
 
 
 def _bordered(level: Reals, quadratic: Reals, half: Reals, corner: Reals) -> Reals:
     """[[τ I − M, −half], [−halfᵀ, corner]]."""
-    identity: Array = np.eye(half.shape[0])
-    top = level.joined([level * identity - quadratic, -half[:, None]], 1)
+    top = level.joined([level * np.eye(half.shape[0]) - quadratic, -half[:, None]], 1)
     bottom = level.joined([-half[None, :], corner.reshape(1, 1)], 1)
     return level.joined([top, bottom], 0)

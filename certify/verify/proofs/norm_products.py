@@ -21,11 +21,8 @@ def total_length(form: Form) -> Reals:
     lengths = form.rows.row_norms()
     if form.free:
         lengths = lengths + float(lengths.high.max())
-    return _steepened(form, (form.scores.row_norms() * _powers(form, lengths)).sum())
-
-
-def _powers(form: Form, lengths: Reals) -> Reals:
-    return lengths * lengths if isinstance(form.activation, Square) else lengths
+    powers = lengths * lengths if isinstance(form.activation, Square) else lengths
+    return _steepened(form, (form.scores.row_norms() * powers).sum())
 
 
 def _steepened(form: Form, total: Reals) -> Reals:

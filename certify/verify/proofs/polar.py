@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from certify.verify.forms.form import Form
 from certify.verify.proofs.majorants import scalar_majorant_holds, vector_majorant_holds
 from certify.verify.proofs.norm_products import norm_products_hold
+from certify.verify.proofs.power_test import power_test_holds
 from certify.verify.proofs.proof import Proof
 from certify.verify.proofs.quadratic_form import quadratic_form_holds
-from certify.verify.proofs.randomized import power_test_holds
 from certify.verify.proofs.sorting import sorting_holds
 from certify.verify.proofs.spectral import spectral_holds
 from certify.verify.reals import Arithmetic

@@ -25,8 +25,12 @@ from typing import final
 
 import numpy as np
 
-from certify.verify.enclosure import TINY, gamma
-from certify.verify.reals import Array
+from certify.verify.enclosure import GROW, SQUARES_UNDERFLOW, TINY, gamma
+from certify.verify.forms.form import Form
+from certify.verify.proofs.proof import Proof
+from certify.verify.proofs.spectral import moments_of
+from certify.verify.reals import Arithmetic, Array
+from certify.verify.rejection import refuse_proof
 
 # Independent starting vectors, multiplied together as columns of one matrix.
 STARTS = 8
@@ -40,18 +44,16 @@ _SLACK = 1 + 2.0**-20
 _SMALLEST = 2.0**-100
 # Least b − 1: its own rounding stays far below.
 _LEAST_EXCESS = 2.0**-30
+# A check may be repeated at this many precisions; the probabilities that it errs add up.
+MOST_RUNS = 3
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class PowerTest:
-    """What a test of one matrix will do; fixed before any random number is drawn.
+    """What a test of one matrix will do, by G, c, R and k; fixed before any random number is drawn.
 
-    Attributes:
-        matrix: G, (m, N), N ≤ m, largest entry in [1/2, 1).
-        factor: c.
-        length: R.
-        degree: k.
+    G (m, N) has N ≤ m, and its largest entry is in [1/2, 1).
     """
 
     matrix: Array
@@ -68,6 +70,26 @@ class PowerTest:
             if not bool((np.linalg.norm(now, axis=0) <= self.length).all()):
                 return False
         return bool((np.linalg.norm(starts, axis=0) <= self.length).all())
+
+
+def power_test_holds(form: Form, proof: Proof, arithmetic: Arithmetic) -> bool:  # noqa: ARG001
+    """Whether a test accepts σ_max(G) ≤ U, G = HᵀS; if that is false, with at most the claimed probability.
+
+    Only the distance of G from floats is taken from U.
+
+    Raises:
+        Rejection: no test is that certain.
+    """
+    moments = moments_of(form)
+    matrix = moments.near
+    radii = np.maximum(moments.high - matrix, matrix - moments.low) * GROW
+    radius = float(np.linalg.norm(radii)) * (1 + gamma(radii.size + 16)) + SQUARES_UNDERFLOW
+    upper = (proof.upper - radius) / GROW
+    edge, probability = float(proof.arrays["edge"][0]), proof.failure_probability or 0.0
+    test = plan_test(matrix, upper, edge, probability / MOST_RUNS)
+    if isinstance(test, str):
+        refuse_proof("randomized-test", f"no test of failure probability {probability!r}: {test}")
+    return test.passes(random_starts(test.matrix.shape[1]))
 
 
 def plan_test(matrix: Array, upper: float, edge: float, probability: float) -> PowerTest | str:

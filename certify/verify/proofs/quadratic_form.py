@@ -14,9 +14,7 @@ def quadratic_form_holds(form: Form, proof: Proof, arithmetic: Arithmetic) -> bo
     forms = [rows.T @ (scores[:, j][:, None] * rows) for j in range(scores.shape[1])]
     if len(forms) == 1:
         return arithmetic.dominates(upper, forms[0]) and arithmetic.dominates(upper, -forms[0])
-    total = forms[0].T @ forms[0]
-    for matrix in forms[1:]:
-        total = total + matrix.T @ matrix
+    total = sum((matrix.T @ matrix for matrix in forms[1:]), forms[0].T @ forms[0])
     if arithmetic.dominates(upper * upper, total):
         return True
     flat = upper.joined([matrix.reshape(1, -1) for matrix in forms], 0)

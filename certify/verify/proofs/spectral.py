@@ -6,7 +6,7 @@ import numpy as np
 
 from certify.verify.forms.form import Form
 from certify.verify.proofs.proof import Proof
-from certify.verify.reals import Arithmetic, Array, Reals
+from certify.verify.reals import Arithmetic, Reals
 
 
 def moments_of(form: Form) -> Reals:
@@ -17,10 +17,7 @@ def moments_of(form: Form) -> Reals:
 
 def _is_identity(rows: Reals) -> bool:
     n, d = rows.shape
-    if n != d or np.count_nonzero(rows.near) != n:
-        return False
-    identity: Array = np.eye(n)
-    return bool((rows - identity).is_zero.all())
+    return n == d and np.count_nonzero(rows.near) == n and bool((rows - np.eye(n)).is_zero.all())
 
 
 def spectral_holds(form: Form, proof: Proof, arithmetic: Arithmetic) -> bool:

@@ -10,27 +10,20 @@ from fractions import Fraction
 from typing import Any, final
 
 import numpy as np
-import numpy.typing as npt
 
 from certify.verify.container import canonical
 from certify.verify.proofs.proof import Proof
+from certify.verify.reals import Arrays
 from certify.verify.rejection import refuse, require
 from certify.verify.statement.fields import choice, digest, integer, listed, number, section, text
 from certify.verify.statement.problem import Problem, read_problem
 from certify.verify.statement.tables import require_shapes
 
 SCHEMA = "certify.certificate/2"
-# Kind of proof, and the steps before it.
-KINDS: Mapping[str, tuple[str, ...]] = {
-    "zero": (),
-    "spectral": (),
-    "randomized": (),
-    "quadratic-form": (),
-    "norm-products": (),
-    "sorting": (),
-    "cone-tree": ("project",),
-    "scalar-majorant": (),
-    "vector-majorant": (),
+# Kinds of proofs, and the steps before them.
+KINDS: Mapping[str, list[str]] = {
+    **dict.fromkeys(("zero", "spectral", "randomized", "quadratic-form", "norm-products", "sorting"), []),
+    **{"cone-tree": ["project"], "scalar-majorant": [], "vector-majorant": []},
 }
 # Largest probability of accepting a false claim that a certificate may ask for.
 LARGEST_FAILURE_PROBABILITY = 0.01
@@ -61,15 +54,12 @@ class Certificate:
     """A well-formed certificate; nothing about it has been checked yet.
 
     Attributes:
-        problem: what the claim is about.
         upper: claimed: the network's objective is at most this.
         lower: claimed: no network of any width has a smaller objective.
         failure_probability: with which a checker may accept a false claim; None for proofs without randomness.
         dual_scale: s; the dual point is the real matrix s A.
         proofs: of the polars, one for each branch.
-        model_sha256: of the model file.
         parameters: how each parameter is put together from the model file, or None.
-        arrays: all arrays by name.
     """
 
     problem: Problem
@@ -80,12 +70,7 @@ class Certificate:
     proofs: tuple[Proof, ...]
     model_sha256: str
     parameters: Recipes | None
-    arrays: Mapping[str, npt.NDArray[Any]]
-
-    @property
-    def kind(self) -> str:
-        """Kinds of the proofs."""
-        return ", ".join(proof.kind for proof in self.proofs)
+    arrays: Arrays
 
     @property
     def within_tolerance(self) -> bool:
@@ -97,7 +82,7 @@ class Certificate:
         return relative >= 0 and absolute >= 0 and gap <= max(absolute, relative * abs(Fraction(self.upper)))
 
 
-def read_certificate(header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Certificate:
+def read_certificate(header: Mapping[str, Any], arrays: Arrays) -> Certificate:
     """The certificate that a header and arrays make.
 
     Raises:
@@ -112,8 +97,9 @@ def read_certificate(header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray
     entries = [_proof_entry(entry) for entry in listed(header["proofs"], "proofs")]
     if len(entries) != len(problem.branches):
         refuse("schema", f"proofs: {len(entries)} for {len(problem.branches)} branches")
-    chance = _failure_probability(claim["failure_probability"], [entry["kind"] for entry in entries])
-    require_shapes(problem, [entry["kind"] for entry in entries], arrays)
+    kinds = [kind for kind, _ in entries]
+    chance = _failure_probability(claim["failure_probability"], kinds)
+    require_shapes(problem, kinds, arrays)
     certificate = Certificate(
         problem=problem,
         upper=number(claim["upper"], "claim.upper"),
@@ -129,13 +115,13 @@ def read_certificate(header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray
     return certificate
 
 
-def _proof_entry(value: object) -> dict[str, Any]:
+def _proof_entry(value: object) -> tuple[str, float]:
+    """Kind and claimed bound."""
     entry = section(value, "proofs", ("steps", "kind", "upper"))
     kind = choice(entry["kind"], "proofs.kind", tuple(KINDS))
-    if entry["steps"] != list(KINDS[kind]):
-        refuse("schema", f"proofs.steps: '{kind}' comes after the steps {list(KINDS[kind])}")
-    number(entry["upper"], "proofs.upper")
-    return entry
+    if entry["steps"] != KINDS[kind]:
+        refuse("schema", f"proofs.steps: '{kind}' comes after the steps {KINDS[kind]}")
+    return kind, number(entry["upper"], "proofs.upper")
 
 
 def _failure_probability(value: object, kinds: list[str]) -> float | None:
@@ -149,18 +135,15 @@ def _failure_probability(value: object, kinds: list[str]) -> float | None:
     return chance
 
 
-def _proofs(
-    entries: list[dict[str, Any]], chance: float | None, arrays: Mapping[str, npt.NDArray[Any]]
-) -> tuple[Proof, ...]:
+def _proofs(entries: list[tuple[str, float]], chance: float | None, arrays: Arrays) -> tuple[Proof, ...]:
     """Randomized proofs share the probability that the certificate admits."""
-    count = sum(entry["kind"] == "randomized" for entry in entries)
+    count = sum(kind == "randomized" for kind, _ in entries)
     found = []
-    for index, entry in enumerate(entries):
+    for index, (kind, upper) in enumerate(entries):
         prefix = f"P{index}."
         own = {name.removeprefix(prefix): values for name, values in arrays.items() if name.startswith(prefix)}
-        share = chance / count if chance is not None and entry["kind"] == "randomized" else None
-        upper = number(entry["upper"], "proofs.upper")
-        found.append(Proof(tuple(entry["steps"]), entry["kind"], upper, share, own))
+        share = chance / count if chance is not None and kind == "randomized" else None
+        found.append(Proof(kind, upper, share, own))
     return tuple(found)
 
 
@@ -178,7 +161,7 @@ def _part(value: object, name: str) -> Part:
     return Part(text(part["name"], place), axis, integer(part["group"], place, 1))
 
 
-def _require_digests(header: Mapping[str, Any], problem: Problem, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+def _require_digests(header: Mapping[str, Any], problem: Problem, arrays: Arrays) -> None:
     stated = digest(header["sources"]["statement"], "sources.statement")
     found = hashlib.sha256(canonical(header["statement"])).hexdigest()
     require(stated == found, "statement-digest", f"the statement has SHA-256 {found}")

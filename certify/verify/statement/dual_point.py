@@ -27,12 +27,7 @@ EIGENVALUE_SHARES = (0.9, 0.5, 0.1)
 @final
 @dataclass(frozen=True, slots=True)
 class DualPoint:
-    """What the proof speaks of, up to the factor s.
-
-    Attributes:
-        values: A', (n, c); A unless a linear part of the inputs is free.
-        change: A' − A, (n, c).
-    """
+    """A', (n, c), of which the proof speaks up to the factor s, and A' − A, 0 unless a part of the inputs is free."""
 
     values: Reals
     change: Reals

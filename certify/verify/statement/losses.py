@@ -12,12 +12,15 @@ from typing import Any, final
 
 import numpy as np
 
-from certify.verify.enclosure import Enclosure
 from certify.verify.reals import Array, Mask, Real, Reals
 from certify.verify.rejection import require
 from certify.verify.statement.certificate import Certificate
 
 Terms = Callable[[Reals, Array, Reals], Reals]
+
+
+def _unlimited(low: bool, high: bool) -> Callable[[Array], tuple[Mask, Mask]]:
+    return lambda y: (np.full(y.shape, low), np.full(y.shape, high))
 
 
 @final
@@ -38,24 +41,12 @@ class Loss:
     value: Terms
     conjugate: Terms
     domain: Callable[[Reals], tuple[Reals, Reals]]
-    unlimited: Callable[[Array], tuple[Mask, Mask]]
+    unlimited: Callable[[Array], tuple[Mask, Mask]] = _unlimited(False, False)
     couples: bool = False
 
 
 def _ends(low: float, high: float) -> Callable[[Reals], tuple[Reals, Reals]]:
     return lambda y: (y.of(np.full(y.shape, low)), y.of(np.full(y.shape, high)))
-
-
-def _everywhere(y: Array) -> tuple[Mask, Mask]:
-    return np.ones(y.shape, bool), np.ones(y.shape, bool)
-
-
-def _nowhere(y: Array) -> tuple[Mask, Mask]:
-    return np.zeros(y.shape, bool), np.zeros(y.shape, bool)
-
-
-def _above(y: Array) -> tuple[Mask, Mask]:
-    return np.zeros(y.shape, bool), np.ones(y.shape, bool)
 
 
 def _huber(z: Reals, y: Array, omega: Reals) -> Reals:
@@ -85,9 +76,7 @@ def _cross_entropy(z: Reals, y: Array, omega: Reals) -> Reals:
     top = z.near.max(1, keepdims=True)
     lse: Reals = ((z - top).exponential().sum(1).logarithm() + top[:, 0])[:, None]
     total = omega.of(y).sum(1)[:, None]
-    row = total * lse - (z * y).sum(1)[:, None]
-    weighted: Reals = omega[:, :1] * row
-    return weighted
+    return omega[:, :1] * (total * lse - (z * y).sum(1)[:, None])
 
 
 def _cross_entropy_conjugate(dual: Reals, y: Array, omega: Reals) -> Reals:
@@ -107,28 +96,25 @@ LOSSES = {
         value=lambda z, y, omega: omega * ((z - y) * (z - y)),
         conjugate=lambda dual, y, omega: dual * dual / (omega * 4.0) + dual * y,
         domain=_ends(0.0, 0.0),
-        unlimited=_everywhere,
+        unlimited=_unlimited(True, True),
     ),
     "huber": Loss(
         targets=np.isfinite,
         value=_huber,
         conjugate=lambda dual, y, omega: dual * dual / (omega * 2.0) + dual * y,
         domain=_ends(1.0, 1.0),
-        unlimited=_nowhere,
     ),
     "binary-cross-entropy": Loss(
         targets=lambda y: (y >= 0) & (y <= 1),
         value=lambda z, y, omega: omega * (z.softplus() - z * y),
         conjugate=lambda dual, y, omega: _binary_entropy(dual + omega * y, omega),
         domain=lambda y: (y, -y + 1.0),
-        unlimited=_nowhere,
     ),
     "soft-margin": Loss(
         targets=_signs,
         value=lambda z, y, omega: omega * (-(z * y)).softplus(),
         conjugate=lambda dual, y, omega: _binary_entropy(-(dual * y), omega),
         domain=lambda y: (y.maximum(0.0), (-y).maximum(0.0)),
-        unlimited=_nowhere,
     ),
     "squared-hinge": Loss(
         targets=_signs,
@@ -142,14 +128,14 @@ LOSSES = {
         value=lambda z, y, omega: omega * (z.exponential() - z * y),
         conjugate=_poisson_conjugate,
         domain=lambda y: (y, y.of(np.zeros(y.shape))),
-        unlimited=_above,
+        unlimited=_unlimited(False, True),
     ),
     "cross-entropy": Loss(
         targets=lambda y: (y >= 0) & (y.shape[1] >= 2),
         value=_cross_entropy,
         conjugate=_cross_entropy_conjugate,
         domain=lambda y: (y, y.of(np.zeros(y.shape))),
-        unlimited=_above,
+        unlimited=_unlimited(False, True),
         couples=True,
     ),
 }
@@ -193,12 +179,8 @@ class BoundLoss:
         require(bool(inside.all()), "dual-domain", f"s A leaves the domain of the conjugate loss in {found}")
 
 
-def bind_loss(certificate: Certificate, real: Real = Enclosure) -> BoundLoss:
+def bind_loss(certificate: Certificate, real: Real) -> BoundLoss:
     """The loss of a certificate, ω = observed · scale / denominator · sample weight.
-
-    Args:
-        certificate: it.
-        real: the arithmetic.
 
     Raises:
         Rejection: unknown loss, or targets, weights or mask out of range.

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-import operator
-from collections.abc import Mapping
-
 import numpy as np
 
-from certify.verify.reals import Array, Real, Reals
+from certify.verify.reals import Real, Reals
 from certify.verify.statement.certificate import Certificate
 from certify.verify.statement.losses import BoundLoss
-from certify.verify.statement.problem import Branch
 
 
 def objective(certificate: Certificate, loss: BoundLoss) -> Reals:
@@ -29,7 +24,7 @@ def _outputs(certificate: Certificate, real: Real) -> Reals:
         weights = arrays[f"C{index}"]
         ones = np.zeros_like(arrays["Y"])
         parts.append(real(ones + weights) if block.features == "ones" else real(arrays["X"]) @ weights)
-    return functools.reduce(operator.add, parts) if parts else real(np.zeros_like(arrays["Y"]))
+    return sum(parts[1:], parts[0]) if parts else real(np.zeros_like(arrays["Y"]))
 
 
 def _branch_outputs(certificate: Certificate, index: int, real: Real) -> Reals:
@@ -44,14 +39,10 @@ def _branch_outputs(certificate: Certificate, index: int, real: Real) -> Reals:
 def _penalty(certificate: Certificate, real: Real) -> Reals:
     arrays, total = certificate.arrays, real(0.0)
     for index, branch in enumerate(certificate.problem.branches):
-        total = total + _branch_penalty(branch, arrays, index, real)
+        first, second = arrays[f"F{index}.0"], arrays[f"F{index}.1"]
+        total = total + branch.penalty.value(first, arrays.get(f"F{index}.bias"), second, real)
     for index, block in enumerate(certificate.problem.outside):
         if block.decay:
             weights = real(arrays[f"C{index}"])
             total = total + (weights * weights).sum() * block.decay * 0.5
     return total
-
-
-def _branch_penalty(branch: Branch, arrays: Mapping[str, Array], index: int, real: Real) -> Reals:
-    first, second = arrays[f"F{index}.0"], arrays[f"F{index}.1"]
-    return branch.penalty.value(first, arrays.get(f"F{index}.bias"), second, real)

@@ -18,12 +18,7 @@ from certify.verify.statement.fields import choice, integers, listed, number, se
 @final
 @dataclass(frozen=True, slots=True)
 class WeightDecay:
-    """(s₀ |u|² + s_b b² + s₁ |v|²)/2.
-
-    Attributes:
-        strengths: s₀ and s₁.
-        bias: s_b of a penalized bias; None if there is none.
-    """
+    """(s₀ |u|² + s_b b² + s₁ |v|²)/2: strengths s₀ and s₁, and s_b of a penalized bias, None if there is none."""
 
     strengths: tuple[float, float]
     bias: float | None
@@ -64,13 +59,7 @@ class WeightDecay:
 @final
 @dataclass(frozen=True, slots=True)
 class ProductOfNorms:
-    """λ |u|^p₀ |v|^p₁, with a penalized bias as one more entry of u.
-
-    Attributes:
-        level: λ.
-        powers: p₀ and p₁.
-        with_bias: whether a bias is penalized.
-    """
+    """λ |u|^p₀ |v|^p₁: level λ, powers p₀ and p₁, and whether a bias is penalized, as one more entry of u."""
 
     level: float
     powers: tuple[int, ...]
@@ -109,12 +98,7 @@ Penalty: TypeAlias = WeightDecay | ProductOfNorms
 
 
 def read_penalty(value: object, place: str, with_bias: bool) -> Penalty:
-    """The penalty of a branch.
-
-    Args:
-        value: its object.
-        place: where it stands in the header.
-        with_bias: whether the hidden bias is penalized.
+    """The penalty of a branch at a place of the header, whose hidden bias is penalized or not.
 
     Raises:
         Rejection: refused.

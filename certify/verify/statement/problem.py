@@ -29,13 +29,7 @@ _KEYS = (
 @final
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """Subnetworks of one kind.
-
-    Attributes:
-        neuron: their layers.
-        bias: whether the first weight also reads a constant 1, and whether that is penalized.
-        penalty: of each.
-    """
+    """Subnetworks of one kind; `bias`: whether the first weight also reads a constant 1, and if that is penalized."""
 
     neuron: Neuron
     bias: str
@@ -50,12 +44,7 @@ class Branch:
 @final
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """A linear part E C outside the subnetworks, penalized by decay/2 |C|².
-
-    Attributes:
-        features: `ones`: E is a column of ones; `inputs`: E = X.
-        decay: 0 where C is free.
-    """
+    """A linear part E C outside the subnetworks, penalized by decay/2 |C|²; E is a column of `ones` or the `inputs`."""
 
     features: str
     decay: float
@@ -64,15 +53,7 @@ class Outside:
 @final
 @dataclass(frozen=True, slots=True)
 class LossTerms:
-    """How the loss is named.
-
-    Attributes:
-        name: of the loss.
-        reduction: `mean` or `sum`.
-        scale: factor.
-        weighted: whether samples have weights.
-        masked: whether a mask hides targets.
-    """
+    """Name of the loss, `mean` or `sum`, its factor, and whether samples have weights, or a mask hides targets."""
 
     name: str
     reduction: str
@@ -89,11 +70,8 @@ class Problem:
     Attributes:
         inputs: shape of one sample.
         branches: subnetworks; none for a linear model.
-        outside: the convex part.
         offset: `inputs`, `array`, or None.
-        loss: its terms.
         features: digest of X where it holds features that frozen layers computed; None where it holds the inputs.
-        data_sha256: of the data file.
         data_names: name in the data file of every role, or None.
         relative: tolerance relative to the objective.
         absolute: tolerance in units of the objective.
@@ -135,15 +113,10 @@ class Problem:
         """The problem in words."""
         loss = f"{self.loss.name} ({self.loss.reduction}, scale {self.loss.scale:g})"
         part = "" if self.features is None else f"head on {math.prod(self.inputs)} features of frozen layers: "
-        branches = [
-            f"subnetworks [{branch.neuron.wording}], {branch.penalty}, hidden bias {branch.bias}"
-            for branch in self.branches
-        ]
+        branches = [f"subnetworks [{b.neuron.wording}], {b.penalty}, hidden bias {b.bias}" for b in self.branches]
         names = {"ones": "output bias", "inputs": "linear skip"}
-        outside = [
-            f"{names[block.features]} {f'with weight decay {block.decay:g}' if block.decay else 'free'}"
-            for block in self.outside
-        ]
+        costs = (f"with weight decay {block.decay:g}" if block.decay else "free" for block in self.outside)
+        outside = [f"{names[block.features]} {cost}" for block, cost in zip(self.outside, costs, strict=True)]
         offset = {None: [], "inputs": ["the inputs added to the outputs"], "array": ["a fixed offset"]}[self.offset]
         parts = [*branches, *outside, *offset] or ["no parameters"]
         return f"{part}{' + '.join(parts)}; {loss}, {samples} samples, {outputs} outputs"
@@ -201,18 +174,16 @@ def _branch(value: object, inputs: tuple[int, ...]) -> Branch:
 
 def _outside(value: object) -> Outside:
     entry = section(value, "statement.outside", ("features", "decay"))
-    return Outside(
-        choice(entry["features"], "outside.features", ("ones", "inputs")), number(entry["decay"], "outside.decay")
-    )
+    features = choice(entry["features"], "outside.features", ("ones", "inputs"))
+    return Outside(features, number(entry["decay"], "outside.decay"))
 
 
 def _data_names(value: object) -> Mapping[str, Any] | None:
     if value is None:
         return None
-    names = section(value, "statement.data.names", ROLES)
+    place = "statement.data.names"
+    names = section(value, place, ROLES)
     for name in names.values():
-        if name is not None and not isinstance(name, str):
-            columns = [text(entry, "statement.data.names") for entry in listed(name, "statement.data.names")]
-            if not columns:
-                refuse("schema", "statement.data.names: a list of columns is empty")
+        if not (name is None or isinstance(name, str) or [text(entry, place) for entry in listed(name, place)]):
+            refuse("schema", f"{place}: a list of columns is empty")
     return names

@@ -37,15 +37,7 @@ class Readout:
         return self.counts.shape == (1, 1, 1) and self.counts[0, 0, 0] == self.unit and not self.times_inputs
 
     def scores(self, dual: Reals, inputs: Array) -> Reals:
-        """S.
-
-        Args:
-            dual: A, (n, c), c a multiple of O.
-            inputs: X, (n, d).
-
-        Returns:
-            (n P, c/O·K), or (n, c/O·K) where positions carry inputs.
-        """
+        """S, (n P, c/O·K), or (n, c/O·K) where positions carry inputs, from A (n, c) and X (n, d)."""
         if self.is_plain:
             return dual
         (o, p, k), (n, c) = self.counts.shape, dual.shape

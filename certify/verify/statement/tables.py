@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from certify.verify.reals import Arrays
 from certify.verify.rejection import refuse
 from certify.verify.statement.activations import IDENTITY
 from certify.verify.statement.problem import Branch, Problem
@@ -18,17 +17,11 @@ CONE_DIMENSIONS = range(1, 15)
 LARGEST_DERIVED = 2**28
 BYTES = ("mask", "splits", "tangents")
 
-Arrays = Mapping[str, npt.NDArray[Any]]
 Shapes = dict[str, tuple[int, ...]]
 
 
 def require_shapes(problem: Problem, kinds: Sequence[str], arrays: Arrays) -> None:
-    """Every array that must be there is, in this order, with the shape that follows; no other.
-
-    Args:
-        problem: the statement.
-        kinds: of the proofs.
-        arrays: what is there.
+    """Every array that the statement and the kinds of proofs need is there, in this order and shape; no other.
 
     Raises:
         Rejection: refused; not so, or what is computed from them would not fit in memory.

@@ -27,14 +27,7 @@ LARGEST_COUNT = 2**50
 @final
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A window, with one entry for each axis of the grid.
-
-    Attributes:
-        kernel: extents.
-        stride: steps from one window to the next.
-        padding: zeros before and after the grid.
-        dilation: steps between the entries of one window.
-    """
+    """A window: along each axis its extent, steps to the next, zeros around the grid, and steps between entries."""
 
     kernel: Grid
     stride: Grid
@@ -79,12 +72,7 @@ class Window:
 @final
 @dataclass(frozen=True, slots=True)
 class Pooling:
-    """Averages: weights of (o, q) are counts / unit.
-
-    Attributes:
-        counts: integers, (windows, positions).
-        unit: common denominator.
-    """
+    """Averages: weights of (o, q) are counts / unit, with integer counts (windows, positions)."""
 
     counts: Array
     unit: int

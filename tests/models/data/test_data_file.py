@@ -9,7 +9,7 @@ import torch
 from certify.errors import CertifyError, ExitCode, RefusedError, UnsupportedError, UsageError
 from certify.models.data.data_file import data_shapes, load_arrays
 from certify.models.readers import input_file
-from certify.models.spec.problem_file import DataSpec
+from certify.models.spec.problem_sections import DataSpec
 
 
 def spec(**sections):

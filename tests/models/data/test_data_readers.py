@@ -6,7 +6,7 @@ import safetensors.numpy
 
 from certify.models.data.data_file import DATA_READERS, data_reader_of
 from certify.models.readers.input_file import open_input
-from certify.models.spec.problem_file import DataSpec
+from certify.models.spec.problem_sections import DataSpec
 
 X, Y = np.arange(6.0).reshape(3, 2), np.arange(3.0)
 SAMPLES = {

@@ -3,9 +3,11 @@ import pytest
 import torch
 
 from certify.errors import RefusedError, UsageError
-from certify.models import Problem, draft_problem_file, load_problem_file
 from certify.models.data.data_file import load_arrays
-from certify.models.spec.problem_file import DataSpec
+from certify.models.loading import Problem
+from certify.models.spec.init_file import draft_problem_file
+from certify.models.spec.problem_file import load_problem_file
+from certify.models.spec.problem_sections import DataSpec
 
 ENTRIES = {
     "rows": np.array([0, 1, 3]),

@@ -3,7 +3,7 @@ import safetensors.torch
 import torch
 
 from certify.errors import ExitCode, UnsupportedError, UsageError
-from certify.models import inspect_model
+from certify.models.inspect import inspect_model
 from certify.models.lowering.listed_layers import build_graph
 from certify.models.model_file import read_model_file as read_weights
 from certify.models.spec.layer_list import parse_layers

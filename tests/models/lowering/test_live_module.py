@@ -5,7 +5,8 @@ from torch import nn
 
 import certify
 from certify.errors import CertifyError, RefusedError, UnsupportedError, UsageError
-from certify.models import Problem, load_problem_file
+from certify.models.loading import Problem
+from certify.models.spec.problem_file import load_problem_file
 
 
 class Named(nn.Module):

@@ -11,8 +11,9 @@ from onnx.reference import ReferenceEvaluator
 from torch import nn
 
 from certify.errors import RefusedError, UnsupportedError
-from certify.models import Problem, load_problem_file
+from certify.models.loading import Problem
 from certify.models.model_file import read_model_file
+from certify.models.spec.problem_file import load_problem_file
 from tests.models.readers.test_pt2_files import Decomposed, SameModuleTwice, TwoOutputs, Vision
 
 

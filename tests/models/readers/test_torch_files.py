@@ -13,10 +13,11 @@ import torch
 from torch import nn
 
 from certify.errors import RefusedError, UnsupportedError, UsageError
-from certify.models import Problem, load_problem_file
 from certify.models.graph.layers import LayerGraph
+from certify.models.loading import Problem
 from certify.models.model_file import graph_of_file, read_model_file
 from certify.models.spec.layer_list import parse_layers
+from certify.models.spec.problem_file import load_problem_file
 
 CHAIN = nn.Sequential(
     nn.Conv2d(1, 3, 3, padding=1, stride=2),

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from certify.errors import ExitCode, UnsupportedError, UsageError
-from certify.models import Overrides, find_problem_file, load_problem_file, problem_file_beside, spec_from_flags
 from certify.models.spec.layer_list import LayerEntry
 from certify.models.spec.loss_names import LOSS_NAMES
+from certify.models.spec.overrides import Overrides
+from certify.models.spec.problem_file import find_problem_file, load_problem_file, problem_file_beside, spec_from_flags
 from certify.problem import LOSSES
 
 FULL = """\
@@ -215,7 +216,7 @@ def test_the_names_of_losses_are_those_of_the_registry():
 def test_problem_files_are_read_without_torch(tmp_path):
     (tmp_path / "p.yaml").write_text(FULL)
     program = (
-        "import sys; from certify.models import load_problem_file; load_problem_file(sys.argv[1]); "
+        "import sys; from certify.models.spec.problem_file import load_problem_file; load_problem_file(sys.argv[1]); "
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program, tmp_path / "p.yaml"], check=False).returncode == 0

@@ -3,7 +3,8 @@
 import pytest
 
 from certify.errors import UsageError
-from certify.models import Overrides, load_problem_file
+from certify.models.spec.overrides import Overrides
+from certify.models.spec.problem_file import load_problem_file
 
 TEXT = "schema: certify.problem/1\nmodel: {path: m}\ndata: {path: d}\npenalty: {weight_decay: %s}\n"
 

@@ -10,7 +10,8 @@ from torch import nn
 from torch.nn import functional
 
 from certify.errors import UnsupportedError, UsageError
-from certify.models import Problem, load_problem_file
+from certify.models.loading import Problem
+from certify.models.spec.problem_file import load_problem_file
 from certify.models.theory.decays import Decays
 from certify.problem import WeightDecay
 from tests.models.writers.widened import widened, written

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from certify import Problem, check
-from certify.models import Overrides, spec_from_flags
+from certify.models.spec.overrides import Overrides
+from certify.models.spec.problem_file import spec_from_flags
 from tests.models.zoo import ZOO, Pairs
 
 DECAY = 0.8

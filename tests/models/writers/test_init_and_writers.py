@@ -7,8 +7,11 @@ import pytest
 import torch
 
 from certify.errors import CertifyError, UsageError
-from certify.models import Problem, draft_problem_file, ensure_writable, load_problem_file, problem_file_beside
+from certify.models.loading import Problem
+from certify.models.spec.init_file import draft_problem_file
 from certify.models.spec.layer_list import LayerEntry
+from certify.models.spec.problem_file import load_problem_file, problem_file_beside
+from certify.models.writers.network_file import ensure_writable
 from tests.models.zoo import Apply, Branches, mlp
 
 

@@ -13,7 +13,8 @@ from skops import io as skops
 from torch import nn
 
 from certify.errors import UsageError
-from certify.models import Problem, load_problem_file
+from certify.models.loading import Problem
+from certify.models.spec.problem_file import load_problem_file
 from certify.models.writers import write_problem_file
 from tests.models.readers.test_torch_files import LIGHTNING
 from tests.models.writers.widened import SAMPLES, outputs, widened, written

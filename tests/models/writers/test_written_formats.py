@@ -10,7 +10,8 @@ from onnx.reference import ReferenceEvaluator
 from torch import nn
 
 from certify.errors import UsageError
-from certify.models import Problem, load_problem_file
+from certify.models.loading import Problem
+from certify.models.spec.problem_file import load_problem_file
 from certify.models.writers import output_format, output_notes
 from certify.problem import ParallelNetwork
 from tests.models.writers.widened import SAMPLES, outputs, widened, written

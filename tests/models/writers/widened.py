@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from certify.models import Problem, load_problem_file
+from certify.models.loading import Problem
+from certify.models.spec.problem_file import load_problem_file
 from certify.models.writers import write_problem_file
 from certify.problem import ParallelNetwork
 

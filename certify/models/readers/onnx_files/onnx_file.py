@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, final
 from torch import Tensor
 
 from certify.errors import RefusedError, UsageError
+from certify.models.readers.damage import DamageAsRefusal
 from certify.models.readers.exact_weights import unfit_weight
 from certify.models.readers.input_file import InputFile, require_bytes
 from certify.models.readers.onnx_files.onnx_tensors import TensorReader, count_of, text_of
@@ -87,11 +88,8 @@ def read_onnx(file: InputFile) -> OnnxProgram:
     require_bounded_structure(memoryview(content), where)
     model = _parsed(content, where)
     _require_versions(model, where)
-    try:
+    with DamageAsRefusal(where, "ONNX file", (ValueError, OverflowError)):
         return _program(model.graph, file.path)
-    except (UnicodeDecodeError, ValueError, OverflowError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise RefusedError(f"{where}: truncated or corrupt ONNX file ({reason})", code="corrupt-file") from error
 
 
 def _parsed(content: bytes, where: str) -> ModelProto:

@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from certify.errors import RefusedError
+from certify.models.readers.damage import DamageAsRefusal
 
 # Most bytes of nodes, names and shapes that are parsed.
 MAX_STRUCTURE = 4 * 2**20
 
-_GRAPH, _INITIALIZER = 7, 5
+_MODEL, _GRAPH, _TENSOR = "model", "graph", "tensor"
+# Messages that are looked into, by the message and the number of the field that holds them.
+_INNER = {(_MODEL, 7): _GRAPH, (_GRAPH, 5): _TENSOR}
 # float_data, raw_data and double_data of a tensor.
 _VALUES = (4, 9, 10)
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -26,33 +29,19 @@ def require_bounded_structure(content: memoryview, where: str) -> None:
     Raises:
         RefusedError: over the limit, or not the wire format.
     """
-    structure = 0
-    try:
-        for number, start, end in _fields(content, 0, len(content)):
-            inner = _graph_structure(content, start, end) if number == _GRAPH else end - start
-            structure += inner + 2
-            if structure > MAX_STRUCTURE:
-                raise RefusedError(
-                    f"{where}: has over {MAX_STRUCTURE} bytes of nodes and names, the limit", code="over-limit"
-                )
-    except (ValueError, IndexError) as error:
-        raise RefusedError(f"{where}: truncated or corrupt ONNX file ({error})", code="corrupt-file") from error
+    with DamageAsRefusal(where, "ONNX file", (ValueError, IndexError)):
+        structure = _structure(content, _MODEL, 0, len(content))
+    if structure > MAX_STRUCTURE:
+        raise RefusedError(f"{where}: has over {MAX_STRUCTURE} bytes of nodes and names, the limit", code="over-limit")
 
 
-def _graph_structure(content: memoryview, start: int, end: int) -> int:
+def _structure(content: memoryview, kind: str, start: int, end: int) -> int:
+    """Bytes of a message besides values; counting ends where there are too many."""
     structure = 0
     for number, begin, stop in _fields(content, start, end):
-        structure += 2 + (_tensor_structure(content, begin, stop) if number == _INITIALIZER else stop - begin)
-        if structure > MAX_STRUCTURE:
-            break
-    return structure
-
-
-def _tensor_structure(content: memoryview, start: int, end: int) -> int:
-    structure = 0
-    for number, begin, stop in _fields(content, start, end):
-        packed = number in _VALUES and stop - begin > 8
-        structure += 2 + (0 if packed else stop - begin)
+        inner = _INNER.get((kind, number))
+        packed = kind == _TENSOR and number in _VALUES and stop - begin > 8
+        structure += 2 + (_structure(content, inner, begin, stop) if inner else 0 if packed else stop - begin)
         if structure > MAX_STRUCTURE:
             break
     return structure

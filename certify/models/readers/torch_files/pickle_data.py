@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import final
 
 from certify.errors import RefusedError
+from certify.models.readers.damage import DamageAsRefusal
 from certify.models.readers.torch_files.pickle_machine import Machine
 from certify.models.readers.torch_files.pickle_values import Persistent
 
@@ -49,7 +50,7 @@ def read_pickle(content: bytes, where: str, start: int = 0) -> Pickle:
     stream = io.BytesIO(content)
     stream.seek(start)
     machine = Machine()
-    try:
+    with DamageAsRefusal(where, "pickle", (ValueError, LookupError, TypeError, OverflowError)):
         with warnings.catch_warnings():
             # Of escapes in text that are none.
             warnings.simplefilter("ignore")
@@ -58,7 +59,4 @@ def read_pickle(content: bytes, where: str, start: int = 0) -> Pickle:
                     raise RefusedError(f"{where}: its pickle has over {MAX_OPERATIONS} operations", code="over-limit")
                 machine.step(opcode.name, argument)
         (value,) = machine.stack
-    except (ValueError, LookupError, TypeError, OverflowError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise RefusedError(f"{where}: truncated or corrupt pickle ({reason})", code="corrupt-file") from error
     return Pickle(value, tuple(machine.called), tuple(machine.imported), tuple(machine.left), stream.tell())

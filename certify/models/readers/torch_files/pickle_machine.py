@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -14,17 +14,12 @@ class _Mark:
 
 
 _MARK = _Mark()
-_CONSTANTS: dict[str, bool | None] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
-_EMPTY: dict[str, Callable[[], Any]] = {"EMPTY_LIST": list, "EMPTY_TUPLE": tuple, "EMPTY_DICT": dict, "EMPTY_SET": list}
-_LITERALS = frozenset(
-    (
-        *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "STRING", "BINSTRING"),
-        *("SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE"),
-        *("BINUNICODE8", "BYTEARRAY8"),
-    )
+# Opcodes whose argument is a value.
+_LITERALS = (
+    *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "STRING", "BINSTRING"),
+    *("SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE"),
+    "BINUNICODE8",
 )
-_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
-_PUTS, _GETS = ("PUT", "BINPUT", "LONG_BINPUT"), ("GET", "BINGET", "LONG_BINGET")
 
 
 @final
@@ -54,97 +49,49 @@ class Machine:
             LookupError: what is not on the stack, or under no number.
             TypeError: values of a kind that the opcode does not take.
         """
-        if name in _LITERALS:
-            self.stack.append(bytes(argument) if isinstance(argument, bytearray) else argument)
-        elif name in _CONSTANTS:
-            self.stack.append(_CONSTANTS[name])
-        elif name in _EMPTY:
-            self.stack.append(_EMPTY[name]())
-        elif name in _PUTS:
-            self.memo[argument] = self.stack[-1]
-        elif name in _GETS:
-            self.stack.append(self.memo[argument])
-        elif name in _TUPLES:
-            self._tuple(_TUPLES[name])
-        elif name not in ("PROTO", "FRAME", "STOP"):
-            handler = _HANDLERS.get(name)
-            if handler is None:
-                raise ValueError(f"opcode {name}")
-            handler(self, argument)
-
-    def mark(self, _: object) -> None:
-        self.stack.append(_MARK)
-
-    def pop(self, _: object) -> None:
-        self.stack.pop()
-
-    def pop_mark(self, _: object) -> None:
-        self.marked()
-
-    def duplicate(self, _: object) -> None:
-        self.stack.append(self.stack[-1])
-
-    def memoize(self, _: object) -> None:
-        self.memo[len(self.memo)] = self.stack[-1]
-
-    def make_tuple(self, _: object) -> None:
-        self.stack.append(tuple(self.marked()))
-
-    def make_list(self, _: object) -> None:
-        self.stack.append(self.marked())
+        handler = _HANDLERS.get(name)
+        if handler is None:
+            raise ValueError(f"opcode {name}")
+        handler(self, argument)
 
     def make_dict(self, _: object) -> None:
         values = self.marked()
         self.stack.append({})
-        self._set(values)
-
-    def append(self, _: object) -> None:
-        self._extend([self._value()])
-
-    def appends(self, _: object) -> None:
-        self._extend(self.marked())
-
-    def set_item(self, _: object) -> None:
-        value, key = self._value(), self._value()
-        self._set([key, value])
-
-    def set_items(self, _: object) -> None:
-        self._set(self.marked())
+        self.set_items(values)
 
     def named(self, argument: str) -> None:
         self._global(argument.replace(" ", "."))
 
     def stack_global(self, _: object) -> None:
-        name, module = self._value(), self._value()
+        module, name = self.last(2)
         if not isinstance(name, str) or not isinstance(module, str):
             raise TypeError("a name that is no text")
         self._global(f"{module}.{name}")
 
     def reduce(self, _: object) -> None:
-        arguments, callee = self._value(), self._value()
-        self._call(callee, arguments)
+        self._call(*self.last(2))
 
     def new_with_keywords(self, _: object) -> None:
-        keywords, arguments, callee = self._value(), self._value(), self._value()
+        callee, arguments, keywords = self.last(3)
         self._call(callee, (arguments, keywords))
 
     def instance(self, argument: str) -> None:
         arguments = tuple(self.marked())
         self._global(argument.replace(" ", "."))
-        self._call(self._value(), arguments)
+        self._call(self.stack.pop(), arguments)
 
     def make_object(self, _: object) -> None:
         callee, *arguments = self.marked()
         self._call(callee, tuple(arguments))
 
     def build(self, _: object) -> None:
-        state, target = self._value(), self.stack[-1]
+        (state,), target = self.last(1), self.stack[-1]
         if not isinstance(target, Call):
             raise TypeError("a state for what is no object")
         target.state = state
 
     def persistent(self, argument: str | None) -> None:
-        key = self._value() if argument is None else argument
+        key = self.last(1)[0] if argument is None else argument
         match key:
             # How torch, before its zip format, wrote the class of a module, with its source.
             case ("module", Global() as named, *_):
@@ -160,14 +107,12 @@ class Machine:
             values.append(value)
         return values[::-1]
 
-    def _value(self) -> Any:  # noqa: ANN401
-        value = self.stack.pop()
-        if value is _MARK:
+    def last(self, count: int) -> tuple[Any, ...]:
+        """The last values, taken off, in the order in which they were put."""
+        values = [self.stack.pop() for _ in range(count)]
+        if _MARK in values:
             raise ValueError("a mark where a value is due")
-        return value
-
-    def _tuple(self, length: int) -> None:
-        self.stack.append(tuple(reversed([self._value() for _ in range(length)])))
+        return tuple(reversed(values))
 
     def _global(self, path: str) -> None:
         self.imported[path] = None
@@ -179,7 +124,7 @@ class Machine:
         self.called[callee.path if isinstance(callee, Global) else "?"] = None
         self.stack.append(Call(callee, arguments))
 
-    def _extend(self, values: list[object]) -> None:
+    def extend(self, values: Iterable[object]) -> None:
         target = self.stack[-1]
         if isinstance(target, Call):
             target.elements.extend(values)
@@ -188,7 +133,7 @@ class Machine:
         else:
             raise TypeError("elements for what is no list")
 
-    def _set(self, values: list[object]) -> None:
+    def set_items(self, values: Sequence[object]) -> None:
         target = self.stack[-1]
         items = target.items if isinstance(target, Call) else target
         if not isinstance(items, dict):
@@ -199,29 +144,39 @@ class Machine:
                 items[key] = value
 
 
-_HANDLERS: dict[str, Callable[[Machine, Any], None]] = {
-    "MARK": Machine.mark,
-    "POP": Machine.pop,
-    "POP_MARK": Machine.pop_mark,
-    "DUP": Machine.duplicate,
-    "MEMOIZE": Machine.memoize,
-    "TUPLE": Machine.make_tuple,
-    "LIST": Machine.make_list,
-    "FROZENSET": Machine.make_list,
+_HANDLERS: dict[str, Callable[[Machine, Any], object]] = {
+    **dict.fromkeys(("PROTO", "FRAME", "STOP"), lambda machine, _: None),
+    **dict.fromkeys(_LITERALS, lambda machine, argument: machine.stack.append(argument)),
+    "BYTEARRAY8": lambda machine, argument: machine.stack.append(bytes(argument)),
+    "NONE": lambda machine, _: machine.stack.append(None),
+    "NEWTRUE": lambda machine, _: machine.stack.append(True),
+    "NEWFALSE": lambda machine, _: machine.stack.append(False),
+    "EMPTY_TUPLE": lambda machine, _: machine.stack.append(()),
+    "EMPTY_DICT": lambda machine, _: machine.stack.append({}),
+    **dict.fromkeys(("EMPTY_LIST", "EMPTY_SET"), lambda machine, _: machine.stack.append([])),
+    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), lambda machine, n: machine.memo.update({n: machine.stack[-1]})),
+    "MEMOIZE": lambda machine, _: machine.memo.update({len(machine.memo): machine.stack[-1]}),
+    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), lambda machine, n: machine.stack.append(machine.memo[n])),
+    "MARK": lambda machine, _: machine.stack.append(_MARK),
+    "POP": lambda machine, _: machine.stack.pop(),
+    "POP_MARK": lambda machine, _: machine.marked(),
+    "DUP": lambda machine, _: machine.stack.append(machine.stack[-1]),
+    "TUPLE1": lambda machine, _: machine.stack.append(machine.last(1)),
+    "TUPLE2": lambda machine, _: machine.stack.append(machine.last(2)),
+    "TUPLE3": lambda machine, _: machine.stack.append(machine.last(3)),
+    "TUPLE": lambda machine, _: machine.stack.append(tuple(machine.marked())),
+    **dict.fromkeys(("LIST", "FROZENSET"), lambda machine, _: machine.stack.append(machine.marked())),
     "DICT": Machine.make_dict,
-    "APPEND": Machine.append,
-    "APPENDS": Machine.appends,
-    "ADDITEMS": Machine.appends,
-    "SETITEM": Machine.set_item,
-    "SETITEMS": Machine.set_items,
+    "APPEND": lambda machine, _: machine.extend(machine.last(1)),
+    **dict.fromkeys(("APPENDS", "ADDITEMS"), lambda machine, _: machine.extend(machine.marked())),
+    "SETITEM": lambda machine, _: machine.set_items(machine.last(2)),
+    "SETITEMS": lambda machine, _: machine.set_items(machine.marked()),
     "GLOBAL": Machine.named,
     "STACK_GLOBAL": Machine.stack_global,
-    "REDUCE": Machine.reduce,
-    "NEWOBJ": Machine.reduce,
+    **dict.fromkeys(("REDUCE", "NEWOBJ"), Machine.reduce),
     "NEWOBJ_EX": Machine.new_with_keywords,
     "INST": Machine.instance,
     "OBJ": Machine.make_object,
     "BUILD": Machine.build,
-    "PERSID": Machine.persistent,
-    "BINPERSID": Machine.persistent,
+    **dict.fromkeys(("PERSID", "BINPERSID"), Machine.persistent),
 }

@@ -79,11 +79,6 @@ def looks_like_torch_zip(members: Collection[str]) -> bool:
     return named and not any(name.endswith(".npy") for name in members)
 
 
-def looks_like_pickle(file: InputFile) -> bool:
-    """Whether the content is a pickle, as of torch before its zip format."""
-    return file.head.startswith(b"\x80")
-
-
 def read_torch_zip(archive: Archive, read: ReadTensors = read_tensors) -> TorchContent:
     """What a zip archive of torch holds.
 
@@ -117,20 +112,16 @@ def _content(pickle: Pickle, storages: Storages, where: str, read: ReadTensors) 
     notes: tuple[str, ...] = ()
     source: Format = "pt"
     items = entries(value)
-    nest = _nest(items, where) if items is not None else None
-    if items is not None and nest is not None:
+    if items is not None and (nest := _nest(items, where)) is not None:
         source = "ckpt"
         others = [f"'{_shown(key, 40)}'" for key in items if isinstance(key, str) and key != nest]
         notes = (f"weights read from '{nest}'; left aside: {_some(others)}",) if others else ()
         value = items[nest]
-    if is_module(value):
-        module = pickled_module(value, where)
-        require_plain_names((name for name, _ in module.all_tensors()), where)
-        stored = {name: stored_tensor(tensor, name, where) for name, tensor in module.all_tensors()}
-        return TorchContent(read(stored, storages, where), module, "module", notes)
-    found = _named_tensors(value, where)
+    module = pickled_module(value, where) if is_module(value) else None
+    found = _named_tensors(value, where) if module is None else dict(module.all_tensors())
+    require_plain_names(found, where)
     stored = {name: stored_tensor(tensor, name, where) for name, tensor in found.items()}
-    return TorchContent(read(stored, storages, where), None, source, notes)
+    return TorchContent(read(stored, storages, where), module, source if module is None else "module", notes)
 
 
 def entries(value: object) -> Mapping[str | int, object] | None:
@@ -177,7 +168,6 @@ def _named_tensors(value: object, where: str) -> dict[str, object]:
                 code="not-a-state-dict",
             )
         named[name] = tensor
-    require_plain_names(named, where)
     return named
 
 

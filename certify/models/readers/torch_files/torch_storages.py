@@ -24,17 +24,17 @@ class ZipStorages(Storages):
 
     Attributes:
         archive: the archive.
-        folder: what stands before every name, with a slash.
+        folder: what stands before the key in the name of an entry, with a slash.
     """
 
     archive: Archive
-    folder: str
+    folder: str = ""
 
     def size(self, key: str) -> int:
-        return self.archive.size(f"{self.folder}data/{key}")
+        return self.archive.size(self.folder + key)
 
     def read(self, key: str) -> bytes:
-        return self.archive.read(f"{self.folder}data/{key}")
+        return self.archive.read(self.folder + key)
 
 
 @final
@@ -76,7 +76,7 @@ def zip_content(archive: Archive) -> tuple[Pickle, Storages]:
             f"{archive.where}: written on a big-endian machine; save it again on a little-endian one",
             code="weight-type",
         )
-    return read_pickle(archive.document(found[0]), archive.where), ZipStorages(archive, folder)
+    return read_pickle(archive.document(found[0]), archive.where), ZipStorages(archive, f"{folder}data/")
 
 
 def legacy_content(file: InputFile) -> tuple[Pickle, Storages]:

@@ -16,20 +16,12 @@ from certify.models.readers.exact_weights import unfit_weight
 from certify.models.readers.input_file import require_bytes
 from certify.models.readers.torch_files.pickle_values import Call, Global, Persistent
 
-STORAGES: dict[str, torch.dtype] = {
-    "torch.DoubleStorage": torch.float64,
-    "torch.FloatStorage": torch.float32,
-    "torch.HalfStorage": torch.float16,
-    "torch.BFloat16Storage": torch.bfloat16,
-    "torch.LongStorage": torch.int64,
-    "torch.IntStorage": torch.int32,
-    "torch.ShortStorage": torch.int16,
-    "torch.CharStorage": torch.int8,
-    "torch.ByteStorage": torch.uint8,
-    "torch.BoolStorage": torch.bool,
-    "torch.ComplexFloatStorage": torch.complex64,
-    "torch.ComplexDoubleStorage": torch.complex128,
+_STORED = {
+    **{"Double": torch.float64, "Float": torch.float32, "Half": torch.float16, "BFloat16": torch.bfloat16},
+    **{"Long": torch.int64, "Int": torch.int32, "Short": torch.int16, "Char": torch.int8, "Byte": torch.uint8},
+    **{"Bool": torch.bool, "ComplexFloat": torch.complex64, "ComplexDouble": torch.complex128},
 }
+STORAGES: dict[str, torch.dtype] = {f"torch.{name}Storage": dtype for name, dtype in _STORED.items()}
 _REBUILD = "torch._utils._rebuild_"
 _PLAIN = (f"{_REBUILD}tensor", f"{_REBUILD}tensor_v2")
 _WRAPPED = (f"{_REBUILD}parameter", f"{_REBUILD}parameter_with_state")
@@ -121,7 +113,7 @@ def stored_tensor(value: object, name: str, where: str) -> StoredTensor:
         elif path == _ATTRIBUTED and len(arguments) == 4:
             value = _without_attributes(arguments, name, where)
         elif path in _PLAIN and len(arguments) >= 4:
-            return _placed(arguments, _storage_type(arguments[0]), at, arguments[6:])
+            return _placed(arguments, at)
         elif path == f"{_REBUILD}tensor_v3" and len(arguments) >= 7:
             dtype = arguments[6].path.removeprefix("torch.") if isinstance(arguments[6], Global) else "unknown"
             raise unfit_weight(f"{dtype:.40}", name, where)
@@ -176,30 +168,17 @@ def _without_attributes(arguments: tuple[object, ...], name: str, where: str) ->
     return Call(function, inner)
 
 
-def _storage_type(storage: object) -> torch.dtype | None:
-    match storage:
-        case Persistent(key=("storage", Global(path=path), *_)):
-            return STORAGES.get(path)
-    return None
-
-
-def _placed(
-    arguments: tuple[object, ...], dtype: torch.dtype | None, at: str, metadata: tuple[object, ...]
-) -> StoredTensor:
+def _placed(arguments: tuple[object, ...], at: str) -> StoredTensor:
     match arguments[:4]:
-        case (Persistent(key=("storage", _, str(key), *_)), int(offset), tuple(size), tuple(stride)):
-            fits = dtype is not None and len(size) == len(stride) <= _MAX_DIMENSIONS and not any(metadata)
-            if fits and dtype is not None and all(_is_count(value) for value in (offset, *size, *stride)):
-                return StoredTensor(key, dtype, offset, _counts(size), _counts(stride))
+        case (
+            Persistent(key=("storage", Global(path=path), str(key), *_)),
+            int(offset),
+            tuple(size),
+            tuple(stride),
+        ) if path in STORAGES and len(size) == len(stride) <= _MAX_DIMENSIONS and not any(arguments[6:]):
+            if all(type(value) is int and 0 <= value < 2**63 for value in (offset, *size, *stride)):
+                return StoredTensor(key, STORAGES[path], offset, size, stride)
     raise _nonsense(at)
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
-
-
-def _counts(values: tuple[object, ...]) -> tuple[int, ...]:
-    return tuple(value for value in values if isinstance(value, int))
 
 
 def _nonsense(at: str) -> RefusedError:

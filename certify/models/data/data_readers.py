@@ -1,0 +1,122 @@
+"""The data formats that certify reads: how each is told, what a file holds, and which of it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+from torch import Tensor
+
+from certify.errors import UsageError
+from certify.models.readers.array_file import Array, npz_shapes, read_npy, read_npz, require_names
+from certify.models.readers.coordinate_matrix import KEYS, completion_arrays
+from certify.models.readers.csv_table import read_csv
+from certify.models.readers.input_file import InputFile
+from certify.models.readers.safetensors_file import looks_like_safetensors, read_safetensors
+from certify.models.spec.problem_sections import DataSpec
+
+ROLES = ("inputs", "targets", "sample_weights", "mask")
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class DataReader:
+    """One data format; it joins by a line in `DATA_READERS`.
+
+    Attributes:
+        sniff: whether the content is of this format; text is told by its suffix.
+        shapes: gives the shape of every array by name, empty for a column of a table; RefusedError where corrupt.
+        read: gives arrays by role, None for a role that nothing has; UsageError for a name that the file does not
+            hold, or roles that the format cannot serve, and RefusedError for what is corrupt, unsafe, not real
+            numbers, or over a limit.
+    """
+
+    sniff: Callable[[InputFile], bool]
+    shapes: Callable[[InputFile], Shapes]
+    read: Callable[[InputFile, DataSpec], Mapping[str, Any]]
+
+
+def read_one_array(file: InputFile) -> Array:
+    """The array of a `.npy` file.
+
+    Raises:
+        RefusedError: corrupt, unsafe, not real numbers, or over a limit.
+    """
+    return read_npy(file.stream, file.size, str(file.path))
+
+
+def _npz(file: InputFile, spec: DataSpec) -> Mapping[str, Array]:
+    """Arrays by name, or a matrix to complete where the file holds one and nothing else is asked of it."""
+    asked = any(getattr(spec, role) is not None for role in ROLES)
+    if not asked and set(KEYS) <= set(npz_shapes(file)):
+        return completion_arrays(dict(zip(KEYS, read_npz(file, KEYS), strict=True)), str(file.path))
+    names = _array_names(file, spec)
+    return dict(zip(names, read_npz(file, list(names.values())), strict=True))
+
+
+def _npy(file: InputFile, _: DataSpec) -> Mapping[str, Array]:
+    raise UsageError(
+        f"{file.path}: one .npy file holds one array; give the pair as data.inputs and data.targets, without path",
+        code="missing-array",
+    )
+
+
+def _safetensors(file: InputFile, spec: DataSpec) -> Mapping[str, Tensor]:
+    names, tensors = _array_names(file, spec), read_safetensors(file)
+    require_names(names.values(), tensors, file.path)
+    return {role: tensors[name] for role, name in names.items()}
+
+
+def _array_names(file: InputFile, spec: DataSpec) -> dict[str, str]:
+    """Name of the array of every role, for formats of named arrays."""
+    names = {"inputs": spec.inputs or "X", "targets": spec.targets or "y"}
+    names |= {role: getattr(spec, role) for role in ROLES[2:] if getattr(spec, role) is not None}
+    for role, name in names.items():
+        if not isinstance(name, str):
+            raise UsageError(f"{file.path}: data.{role}: a list of columns is for .csv; name one array", code="usage")
+    return names
+
+
+def _csv(file: InputFile, spec: DataSpec) -> Mapping[str, Any]:
+    if spec.mask is not None:
+        raise UsageError(f"{file.path}: data.mask: a .csv holds no mask; use .npz", code="mask")
+    table = read_csv(file)
+    targets = [spec.targets or "y"] if isinstance(spec.targets, str | None) else list(spec.targets)
+    weights = [spec.sample_weights] if spec.sample_weights else []
+    others = [name for name in table.names if name not in (*targets, *weights)]
+    inputs = [spec.inputs] if isinstance(spec.inputs, str) else list(spec.inputs or others)
+    shared = [name for name in inputs if name in targets]
+    if shared:
+        raise UsageError(f"{file.path}: column '{shared[0]}' is both an input and a target", code="usage")
+    columns = table.columns(targets, file.path)
+    return {
+        "inputs": table.columns(inputs, file.path),
+        "targets": columns[:, 0] if len(targets) == 1 else columns,
+        "sample_weights": table.columns(weights, file.path)[:, 0] if weights else None,
+    }
+
+
+def _npy_shapes(file: InputFile) -> Shapes:
+    return {str(file.path): read_one_array(file).shape}
+
+
+def _safetensors_shapes(file: InputFile) -> Shapes:
+    return {name: tuple(tensor.shape) for name, tensor in read_safetensors(file).items()}
+
+
+def _csv_shapes(file: InputFile) -> Shapes:
+    return dict.fromkeys(read_csv(file).names, ())
+
+
+# One array, which is a data set only together with another file.
+NPY = DataReader(lambda file: file.head.startswith(b"\x93NUMPY"), _npy_shapes, _npy)
+# In the order tried: the first that takes a file reads it. A new format joins by a line here.
+DATA_READERS = (
+    DataReader(lambda file: file.head.startswith(b"PK"), npz_shapes, _npz),
+    NPY,
+    DataReader(looks_like_safetensors, _safetensors_shapes, _safetensors),
+    DataReader(lambda file: file.path.suffix.lower() in (".csv", ".txt"), _csv_shapes, _csv),
+)

@@ -1,0 +1,83 @@
+"""A model, or its head, as a parallel network that the theory serves, before there are data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import final
+
+import torch
+from torch import Tensor
+
+from certify.models.data.arrays import Arrays
+from certify.models.graph.layers import LayerGraph
+from certify.models.source import HeadScope, Source
+from certify.models.spec.problem_file import ProblemSpec
+from certify.models.spec.problem_sections import PenaltySpec
+from certify.models.theory.bias_policy import Conventions
+from certify.models.theory.decays import Charge, Decays
+from certify.models.theory.decompose import Decomposition, decompose
+from certify.models.theory.head import Head, features_digest, head_of
+from certify.problem import ParallelNetwork, ProductOfNorms
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class JudgedModel:
+    """A model that the theory serves.
+
+    Attributes:
+        graph: simplified.
+        decomposition: as a parallel network.
+        head: what `graph` is the head of, None where it is the whole model.
+    """
+
+    graph: LayerGraph
+    decomposition: Decomposition
+    head: Head | None
+
+    def on(self, inputs: Tensor, device: torch.device) -> Decomposition:
+        """The parallel network for inputs (n, …), on a device."""
+        found = self.decomposition.on(inputs)
+        stacks = tuple(tuple(factor.to(device) for factor in stack) for stack in found.network.stacks)
+        return replace(found, network=ParallelNetwork(stacks, found.network.coefficients.to(device)))
+
+    def source(self, data: Arrays) -> Source:
+        """Where the problem of this model on `data`, whose inputs are what `graph` reads, came from."""
+        graph, decomposition, head, scope = self.graph, self.decomposition, self.head, None
+        if head is not None:
+            scope = HeadScope(head.layers, head.frozen_parameters, features_digest(data.inputs))
+        return Source(
+            model_path=graph.path,
+            model_sha256=graph.sha256,
+            family=decomposition.family,
+            degree=decomposition.degree,
+            width=decomposition.network.width,
+            parameters=graph.trained_scalars(graph.parameters),
+            data_path=data.path,
+            data_sha256=data.sha256,
+            notes=(*graph.notes, *decomposition.layout.notes),
+            head=scope,
+            digest_complete=graph.digest_complete,
+        )
+
+
+def judged(spec: ProblemSpec, whole: LayerGraph) -> JudgedModel:
+    """The model, or the head that `spec` is about, with its biases and penalty.
+
+    Raises:
+        UsageError: biases that do not fit.
+        UnsupportedError: a model or penalty outside the theory.
+    """
+    head = head_of(whole) if spec.scope == "head" else None
+    conventions = Conventions(spec.biases.hidden, spec.biases.output, spec.skip)
+    decomposition = decompose(whole if head is None else head.graph, conventions, _charge(spec.penalty))
+    return JudgedModel(decomposition.layout.graph, decomposition, head)
+
+
+def _charge(spec: PenaltySpec) -> Charge:
+    if spec.weight_decay is not None:
+        return Decays(spec.weight_decay)
+    product = spec.product_of_norms
+    # The schema demands exactly one of the two.
+    assert product is not None
+    return ProductOfNorms(product.strength, product.powers)

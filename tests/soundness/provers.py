@@ -1,0 +1,66 @@
+"""Bounds on the polar of one branch by every kind of proof, at a given dual point; and those that choose the point."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from certify.bounds.bilinear.spectral import spectral_bound
+from certify.bounds.polar import PolarBound
+from certify.bounds.proof import PowerTest, ScalarMajorant, VectorMajorant
+from certify.bounds.rounding import norm_upper, product_error
+from certify.bounds.rows.cones.cone_method import cones
+from certify.bounds.rows.norm_products import norm_product_bound
+from certify.bounds.rows.relaxations.majorant import majorant_upper
+from certify.bounds.rows.relaxations.surrogate_methods import first_order, joint, majorant_alone
+from certify.bounds.rows.sorting import sorting_bound
+from certify.bounds.squares.quadratic_form import quadratic_form_bound
+
+
+def _majorant(task):
+    """Multipliers at random."""
+    view, slopes, scores = task.branch.view, task.form.slopes, task.scores
+    n, m = scores.shape
+    generator = torch.Generator().manual_seed(1)
+    free = view.free_inputs > 0
+    center = view.rows[:, :-1].mean(0) if free else torch.zeros(0, dtype=torch.float64)
+    q, sizes = slopes.bend * scores, torch.linalg.vector_norm(view.rows, dim=1) + 1e-300
+
+    def random(*shape):
+        return torch.rand(shape, dtype=torch.float64, generator=generator)
+
+    both = torch.stack([q, -q])
+    linear = (2 * random(2, n, m) - 1) * (-both).clamp_min(0) * 0.5
+    curvatures = (both.abs() + 1e-3) / (4 * sizes[:, None]) * (0.5 + random(2, n, m))
+    if m == 1:
+        caps = (0.3 * (-both).clamp_min(0) / sizes[:, None])[:, :, 0] * random(2, n)
+        proof = ScalarMajorant(curvatures[:, :, 0], linear[:, :, 0], caps, center, torch.ones(2, dtype=torch.float64))
+    else:
+        h = view.rows.shape[1]
+        envelopes = torch.zeros(m, h, h, dtype=torch.float64)
+        proof = VectorMajorant(curvatures, linear, 0.5 + random(2, m), envelopes, center, 1.0)
+    upper = majorant_upper(task.form, scores, proof)
+    assert math.isfinite(upper)
+    return PolarBound(0.0, task.nothing, upper, "surrogate", proof)
+
+
+def _randomized(task):
+    """The randomized test on a matrix that is not too large for anything else."""
+    rows, scores = task.branch.view.rows, task.scores
+    error = norm_upper(product_error(rows.T, scores))
+    edge = (float(torch.linalg.matrix_norm(rows.T @ scores, 2)) + error) * (1 + 1e-9)
+    return PolarBound(0.0, task.nothing, edge * (1 + 1e-7) + 2 * error, "randomized", PowerTest(edge))
+
+
+PROVERS = {
+    "randomized": _randomized,
+    "spectral": spectral_bound,
+    "quadratic-form": quadratic_form_bound,
+    "norm-products": norm_product_bound,
+    "cone-tree": cones,
+    "sorting": sorting_bound,
+    "majorant": _majorant,
+    "first-order majorant": majorant_alone,
+}
+MOVING = {"joint": joint, "first-order": first_order}
