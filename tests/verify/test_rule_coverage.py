@@ -101,6 +101,23 @@ def five():
     return cone_tree(d=5)
 
 
+def gated(weights=(1.0,), **settings):
+    """A gate that x = 1 passes: the polar is 1."""
+    gate = {"op": "gate", "weights": list(weights), "bias": 0.0}
+    return handmade(layers=[gate, LINEAR, LINEAR], **settings)
+
+
+def on_the_border(made):
+    """Samples whose x·g is positive by what no precision shows beside its terms, and too many to add them up."""
+    d = 2**9
+    sample = np.full(d, 2.0**-1074)
+    sample[[0, -1]] = 2.0**200, -(2.0**200)
+    weights = np.where(np.abs(sample) > 1, 2.0**200, sample)
+    signs = np.tile(SIGNS, (d // 2 + 1, 1))
+    arrays = {"X": np.tile(sample, (d + 2, 1)), "Y": signs, "A": -signs}
+    return packed(*gated(weights.tolist(), d=d, arrays=arrays))
+
+
 BRANCH = "statement.branches.0"
 LAYER = f"{BRANCH}.layers"
 
@@ -275,6 +292,7 @@ RULES = [
     (13, "layers", *entry(convolution, f"{LAYER}.0.kernel", [5])),
     (13, "layers", *entry(convolution, f"{LAYER}.1.padding", [2])),
     (13, "layers", *entry(selecting, f"{LAYER}.0.columns", [2])),
+    (14, "gate-sign", gated, on_the_border),
     (13, "schema", *entry(leaky, f"{LAYER}.1.slope", "-0.5")),
     (9, "schema", *entry(handmade, f"{BRANCH}.function", "square")),
     (9, "schema", *entry(cone_tree, "proofs.0.steps", [])),

@@ -197,8 +197,8 @@ def shared_out(
 ) -> Iterator[tuple[str, Part, Tensor]]:
     """The parameters that a stack of any width becomes: name, part, and its units in the shape of the parameter.
 
-    Frozen ones have a copy for each unit, where units have parts of them. The units fill the cuts in turn, each up to
-    its width; the last takes the rest.
+    The units fill the cuts in turn, each up to its width; the last takes the rest. A frozen parameter of which units
+    have parts has a copy for each unit, and for the one that stays.
 
     Args:
         branch: the branch.

@@ -99,6 +99,7 @@ def _chain(graph: LayerGraph) -> NeuronLayers | None:
         and all(set(layer.inputs) <= {one.name, *(x.name for x in pointwise)} for layer in pointwise)
         and _is_chain([*rest, other, *after], sigma_end)
         and other.bias is None
+        and graph.weight(one).shape[1] == 1
     ):
         return None
     kind = kind_of(tuple((layer.op, layer.attributes) for layer in pointwise))

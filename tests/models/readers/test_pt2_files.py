@@ -133,13 +133,13 @@ class Tied(Decomposed):
         return torch.relu(self.first(inputs)) @ self.first.weight
 
 
-class Fixed(Decomposed):
+class FixedInPart(Decomposed):
     def __init__(self):
         super().__init__()
         self.register_buffer("random", torch.randn(4, 3))
 
     def forward(self, inputs):
-        return self.second(torch.relu(nn.functional.linear(inputs, self.random)))
+        return self.second(torch.relu(nn.functional.linear(inputs, self.random, self.first.bias)))
 
 
 class TwoOutputs(Decomposed):
@@ -162,7 +162,7 @@ class SameModuleTwice(nn.Module):
     [
         (Tied, "tied-weights", "'first.weight' is used more than once"),
         (SameModuleTwice, "tied-weights", "'layer.weight' is used more than once"),
-        (Fixed, "unsupported-architecture", "'random', the weight of layer"),
+        (FixedInPart, "unsupported-architecture", "'random', the weight of layer"),
         (TwoOutputs, "unsupported-architecture", "returns 2 tensors"),
     ],
 )
