@@ -9,13 +9,14 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import zipfile
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from certify.verify.links.model_file import DAMAGE, opened_archive, read_safetensors
+from certify.verify.links.model_file import DAMAGE, LARGEST_UNPACKED, read_safetensors
 from certify.verify.reals import Array
 from certify.verify.rejection import refuse, refuse_proof, require
 from certify.verify.statement.certificate import Certificate
@@ -63,7 +64,11 @@ def _read(files: tuple[bytes, ...], names: Mapping[str, Any]) -> dict[str, Any]:
         loaded = [np.load(io.BytesIO(file), allow_pickle=False) for file in files]
         return dict(zip(chosen, loaded, strict=True))
     if data.startswith(b"PK"):
-        opened_archive(data, "data").close()
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(member.file_size for member in archive.infolist()) > LARGEST_UNPACKED:
+                refuse("size-limit", "the data file unpacks to too much")
+            if len(set(archive.namelist())) != len(archive.namelist()):
+                refuse("data-file", "two members of the archive have the same name")
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             if not chosen and {"rows", "cols", "values", "shape"} <= set(archive.files):
                 return _completion(archive)

@@ -117,18 +117,12 @@ class _Reader(pickle.Unpickler):
         return tensor
 
 
-def opened_archive(data: bytes, file: str) -> zipfile.ZipFile:
-    """The zip archive of a `model` or a `data` file, of distinct members that fit in memory."""
-    archive = zipfile.ZipFile(io.BytesIO(data))
-    if sum(member.file_size for member in archive.infolist()) > LARGEST_UNPACKED:
-        refuse("size-limit", f"the {file} file unpacks to too much")
-    if len(set(archive.namelist())) != len(archive.namelist()):
-        refuse(f"{file}-file", "two members of the archive have the same name")
-    return archive
-
-
 def _read_torch(data: bytes) -> dict[str, Array]:
-    with opened_archive(data, "model") as archive:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        if sum(member.file_size for member in archive.infolist()) > LARGEST_UNPACKED:
+            refuse("size-limit", "the model file unpacks to too much")
+        if len(set(archive.namelist())) != len(archive.namelist()):
+            refuse("model-file", "two members of the archive have the same name")
         names = [name for name in archive.namelist() if name.endswith("/data.pkl") or name == "data.pkl"]
         if len(names) != 1:
             refuse("model-file", "not a torch zip archive")
