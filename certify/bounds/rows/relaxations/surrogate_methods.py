@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 from torch import Tensor
@@ -15,26 +16,21 @@ from certify.errors import UnsupportedError
 from certify.problem.dual import InfeasibleDualError
 
 # Up to this many rows the semidefinite program takes a second or two; beyond the larger number, too long.
-SMALL_JOINT = 64
-LARGEST_JOINT = 4000
+SMALL, LARGE = range(65), range(65, 4001)
 # Share of the time that the joint program may take; if it fails, the first-order method has the rest.
 JOINT_SHARE = 0.9
 # The first-order method proves its last iterate after the deadline that it is given.
 FIRST_ORDER_SHARE = 0.9
 
 
-def small_joint_applies(task: PolarTask) -> bool:
-    """Whether the joint semidefinite program is so small that it comes before dearer methods."""
-    return _joint_applies(task) and len(task.branch.view.rows) <= SMALL_JOINT
+def joint_applies(rows: range) -> Callable[[PolarTask], bool]:
+    """Whether there is a joint semidefinite program, over a number of rows in the range."""
 
+    def applies(task: PolarTask) -> bool:
+        one_score = task.objective.outputs == 1 and task.scores.shape[1] == 1
+        return majorants_apply(task) and one_score and len(task.branch.view.rows) in rows
 
-def large_joint_applies(task: PolarTask) -> bool:
-    """Whether the joint semidefinite program is larger, but of a size that a solver finishes."""
-    return _joint_applies(task) and SMALL_JOINT < len(task.branch.view.rows) <= LARGEST_JOINT
-
-
-def _joint_applies(task: PolarTask) -> bool:
-    return majorants_apply(task) and task.objective.outputs == 1 and task.scores.shape[1] == 1
+    return applies
 
 
 def majorants_apply(task: PolarTask) -> bool:
