@@ -125,6 +125,8 @@ def _sides(rows: Tensor, first: Tensor) -> tuple[Tensor, Tensor]:
     """Every direction moved off its kinks, to one side and to the opposite one, (r, d) each."""
     walls = unit_rows(rows)
     units = torch.nn.functional.normalize(first, dim=1)
+    if not len(walls):
+        return units, units
     margins = (units @ walls.T).abs()
     clear = torch.where(margins > KINK, margins, 1.0).amin(1, keepdim=True)
     generator = torch.Generator().manual_seed(0)

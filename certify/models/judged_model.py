@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import final
+from typing import cast, final
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from certify.models.data.arrays import Arrays
 from certify.models.graph.layers import LayerGraph
 from certify.models.source import HeadScope, Source
 from certify.models.spec.problem_file import ProblemSpec
-from certify.models.spec.problem_sections import PenaltySpec
+from certify.models.spec.problem_sections import PenaltySpec, ProductOfNormsSpec
 from certify.models.theory.bias_policy import Conventions
 from certify.models.theory.decays import Charge, Decays
 from certify.models.theory.decompose import Decomposition, decompose
@@ -77,7 +77,6 @@ def judged(spec: ProblemSpec, whole: LayerGraph) -> JudgedModel:
 def _charge(spec: PenaltySpec) -> Charge:
     if spec.weight_decay is not None:
         return Decays(spec.weight_decay)
-    product = spec.product_of_norms
     # The schema demands exactly one of the two.
-    assert product is not None
+    product = cast("ProductOfNormsSpec", spec.product_of_norms)
     return ProductOfNorms(product.strength, product.powers)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import assert_never, final
+from typing import assert_never, cast, final
 
 import torch
 from torch import Tensor
@@ -122,10 +122,8 @@ class Architecture:
         weights, grid = _second(self.second, grid, maps)
         after = []
         for pooling in self.after:
-            resolved = _resolved(pooling, grid)
-            assert isinstance(resolved, AveragePool)
-            after.append(resolved)
-            matrix, grid = _averages(resolved, grid)
+            after.append(cast("AveragePool", _resolved(pooling, grid)))
+            matrix, grid = _averages(after[-1], grid)
             weights = torch.einsum("qo,opk->qpk", matrix, weights)
         known = replace(self, between=tuple(between), after=tuple(after))
         return Geometry(shape, known, window, weights)

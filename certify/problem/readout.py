@@ -42,15 +42,15 @@ class Readout:
         """Outputs of all subnetworks together, (n, c), for hidden responses (n P, r) and weights v (r, m)."""
         if self.weights is None:
             return hidden @ second
-        spread = self._spread(hidden)
-        channels = self._channels(second)
+        spread = _spread(self.weights, hidden)
+        channels = _channels(self.weights, second)
         return torch.einsum("nokr,rjk->njo", spread, channels).flatten(1)
 
     def each(self, hidden: Tensor, second: Tensor) -> Tensor:
         """Outputs of every subnetwork, (r, n, c)."""
         if self.weights is None:
             return torch.einsum("nr,rc->rnc", hidden, second)
-        return torch.einsum("nokr,rjk->rnjo", self._spread(hidden), self._channels(second)).flatten(2)
+        return torch.einsum("nokr,rjk->rnjo", _spread(self.weights, hidden), _channels(self.weights, second)).flatten(2)
 
     def scores(self, dual: Tensor) -> Tensor:
         """S (n P, m) for A (n, c); linear in A."""
@@ -64,15 +64,16 @@ class Readout:
         """The map of magnitudes."""
         return self if self.weights is None else Readout(self.weights.abs())
 
-    def _spread(self, hidden: Tensor) -> Tensor:
-        """Σ_p R_opk y_ip of every subnetwork, (n, O, k, r)."""
-        assert self.weights is not None
-        positioned = hidden.reshape(len(hidden) // self.positions, self.positions, hidden.shape[1])
-        pattern = "npr,opk->nokr" if self.weights.ndim == 3 else "npr,nopk->nokr"
-        spread: Tensor = torch.einsum(pattern, positioned, self.weights)
-        return spread
 
-    def _channels(self, second: Tensor) -> Tensor:
-        assert self.weights is not None
-        reach = self.weights.shape[-1]
-        return second.reshape(len(second), second.shape[1] // reach, reach)
+def _spread(weights: Tensor, hidden: Tensor) -> Tensor:
+    """Σ_p R_opk y_ip of every subnetwork, (n, O, k, r)."""
+    positions = weights.shape[-2]
+    positioned = hidden.reshape(len(hidden) // positions, positions, hidden.shape[1])
+    spread: Tensor = torch.einsum("npr,opk->nokr" if weights.ndim == 3 else "npr,nopk->nokr", positioned, weights)
+    return spread
+
+
+def _channels(weights: Tensor, second: Tensor) -> Tensor:
+    """Weights v (r, m) by output channel, (r, c/O, k)."""
+    reach = weights.shape[-1]
+    return second.reshape(len(second), second.shape[1] // reach, reach)

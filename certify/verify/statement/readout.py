@@ -41,6 +41,8 @@ class Readout:
         if self.is_plain:
             return dual
         (o, p, k), (n, c) = self.counts.shape, dual.shape
+        if bool(dual.is_zero.all()):
+            return dual.of(np.zeros((n * (1 if self.times_inputs else p), c // o * k)))
         found = _contracted(dual.reshape(n * (c // o), o), self.counts.reshape(o, p * k))
         found = _transposed(found, (n, c // o, p, k), (0, 2, 1, 3)).reshape(n * p, c // o * k)
         if self.times_inputs:

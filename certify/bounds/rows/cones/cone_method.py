@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch import Tensor
 from certify.bounds.polar import PolarBound, PolarTask
 from certify.bounds.proof import ConeCover
 from certify.bounds.rows.cones.cone_forecast import forecast_nodes
-from certify.bounds.rows.cones.cones import ConeSettings, cone_polar
+from certify.bounds.rows.cones.cones import ConeOutcome, ConeSettings, cone_polar
 from certify.bounds.rows.reduction import ReducedRows, reduce_rows, reduced_dimension
 from certify.bounds.rows.responses import attained
 from certify.bounds.rows.rows_form import rows_form
@@ -55,8 +56,7 @@ def cones(task: PolarTask) -> PolarBound:
         task.listener(Progress("bounding", polar=interval, detail=detail))
 
     forecast = forecast_nodes(reduced.rows, scores, settings, start)
-    outcome = forecast.pilot
-    assert outcome is not None  # few dimensions
+    outcome = cast("ConeOutcome", forecast.pilot)  # None beyond the dimensions in which the method applies
     told(outcome.lower, outcome.upper, f"expecting {forecast.sentence}")
     hopeless = forecast.seconds_estimate > HOPELESS * settings.seconds
     if not outcome.complete and not (hopeless and reduced.rows.shape[1] > COMFORTABLE_DIMENSION):
