@@ -67,8 +67,7 @@ def graph_of_perceptron(
     parameters, conversions = exact_parameters(tensors, where)
     require_parameter_shapes(layers, parameters, where)
     notes = (*conversions, *(() if path is None else (_objective_note(found),)))
-    digest = sha256 or digest_of(parameters)
-    return LayerGraph(tuple(layers), parameters, "", source, path, digest, notes)
+    return LayerGraph(tuple(layers), parameters, "", source, path, sha256 or digest_of(parameters), notes)
 
 
 def fitted_objective(
@@ -124,9 +123,8 @@ def _loss(found: Perceptron, classes: Array | None, targets: Array) -> tuple[dic
 
 
 def _notes(found: Perceptron, count: int) -> list[str]:
-    notes = []
-    if found.solver != "lbfgs" and found.penalized_samples(count, count) < count:
-        batch = int(found.penalized_samples(count, count))
+    notes, batch = [], int(found.penalized_samples(count, count))
+    if batch < count:
         notes.append(f"{found.solver} took batches of {batch}: the penalty is alpha/(2·{batch}), not alpha/(2n)")
     if found.early_stopping:
         notes.append("early_stopping held out part of the data: give X and y of the part that it trained on")

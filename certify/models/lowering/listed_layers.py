@@ -25,8 +25,7 @@ def build_graph(weights: WeightFile, entries: tuple[LayerEntry, ...] | None) -> 
     Raises:
         UsageError: the list and the weights do not fit, or the names do not tell the layers.
     """
-    where = str(weights.path or "model")
-    notes = weights.notes
+    where, notes = str(weights.path or "model"), weights.notes
     if entries is None:
         entries, assumed = infer_entries(weights.parameters, weights.format, where)
         notes = (*notes, *assumed)

@@ -47,8 +47,7 @@ def skops_bytes(graph: LayerGraph) -> bytes:
             )
         schema = parse_json(archive.document(SCHEMA), archive.where)
         try:
-            arrays = _replaced(schema, graph)
-            return _archive(archive, schema, arrays)
+            return _archive(archive, schema, _replaced(schema, graph))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RefusedError(
                 f"{archive.where}: corrupt: its schema is not that of skops ({type(error).__name__})",

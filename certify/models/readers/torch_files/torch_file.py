@@ -89,8 +89,7 @@ def read_torch_zip(archive: Archive, read: ReadTensors = read_tensors) -> TorchC
     Raises:
         RefusedError: damaged, holds code, or neither tensors by name nor a module of known layers.
     """
-    names = [name.rpartition("/")[2] for name in archive.members]
-    if _SCRIPT in names:
+    if any(name.rpartition("/")[2] == _SCRIPT for name in archive.members):
         raise RefusedError(f"{archive.where}: a TorchScript archive holds code. {_remedy()}", code="unsafe-file")
     return _content(*zip_content(archive), archive.where, read)
 

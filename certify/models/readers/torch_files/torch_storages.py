@@ -86,10 +86,9 @@ def legacy_content(file: InputFile) -> tuple[Pickle, Storages]:
         RefusedError: damaged, or written on a big-endian machine.
     """
     where, opening = str(file.path), file.stream.read(MAX_DOCUMENT)
-    end = 0
-    for _ in range(2):
-        end = read_pickle(opening, where, end).end
-    system = read_pickle(opening, where, end)
+    magic = read_pickle(opening, where)
+    protocol = read_pickle(opening, where, magic.end)
+    system = read_pickle(opening, where, protocol.end)
     if not isinstance(system.value, dict) or system.value.get("little_endian") is not True:
         raise _corrupt(file, "not written by a little-endian machine")
     content = read_pickle(opening, where, system.end)
