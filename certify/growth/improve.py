@@ -15,6 +15,7 @@ from certify.progress import Listener, Progress, silent
 PATIENCE = 3
 # A decrease below this share of the resolution is not useful.
 USEFUL_SHARE = 0.1
+MOST_ROUNDS = 30
 
 
 @final
@@ -25,13 +26,11 @@ class SearchSettings:
     Attributes:
         seconds: budget.
         resolution: absolute; the search ends when the best objective is within it of the best hope for a bound.
-        rounds: most growth rounds.
         seed: of all randomness.
     """
 
     seconds: float
     resolution: float
-    rounds: int = 30
     seed: int = 0
 
 
@@ -70,7 +69,7 @@ def continued(
     """
     deadline = time.perf_counter() + settings.seconds
     idle = 0
-    for number in range(settings.rounds):
+    for number in range(MOST_ROUNDS):
         settled = hints is None and found.hoped_gap <= settings.resolution
         if settled or found.latest is None or idle == PATIENCE or time.perf_counter() >= deadline:
             break

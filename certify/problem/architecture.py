@@ -111,21 +111,21 @@ class Architecture:
             UnsupportedError: windows that do not fit, or blocks that are not equal.
         """
         window, grid = _first_windows(self, shape)
-        positions = math.prod(grid)
-        maps, between = torch.eye(positions, dtype=torch.float64), []
+        maps, between = torch.eye(len(window), dtype=torch.float64), list[Between]()
         for layer in self.between:
-            resolved = _resolved(layer, grid)
-            between.append(resolved)
-            if isinstance(resolved, AveragePool):
-                matrix, grid = _averages(resolved, grid)
+            if isinstance(layer, TimesInputs):
+                if grid != (1,):
+                    refuse("a product with the inputs needs one hidden value")
+                between.append(layer)
+            else:
+                pool, matrix, grid = _averages(layer, grid)
+                between.append(pool)
                 maps = matrix @ maps
         weights, grid = _second(self.second, grid, maps)
         after = []
         for pooling in self.after:
-            resolved = _resolved(pooling, grid)
-            assert isinstance(resolved, AveragePool)
-            after.append(resolved)
-            matrix, grid = _averages(resolved, grid)
+            pool, matrix, grid = _averages(pooling, grid)
+            after.append(pool)
             weights = torch.einsum("qo,opk->qpk", matrix, weights)
         known = replace(self, between=tuple(between), after=tuple(after))
         return Geometry(shape, known, window, weights)
@@ -242,22 +242,15 @@ def _second(layer: Weight, grid: Extents, maps: Tensor) -> tuple[Tensor, Extents
             assert_never(other)
 
 
-def _resolved(layer: Between, grid: Extents) -> AveragePool | TimesInputs:
-    match layer:
-        case AverageTo():
-            size = layer.size if len(layer.size) == len(grid) else (1,) * len(grid)
-            if any(have % want for have, want in zip(grid, size, strict=True)):
-                refuse(f"averaging a grid of {grid} to {size} takes unequal blocks")
-            kernel = tuple(have // want for have, want in zip(grid, size, strict=True))
-            return AveragePool(kernel, kernel, (0,) * len(grid), True)
-        case TimesInputs() if grid != (1,):
-            refuse("a product with the inputs needs one hidden value")
-    return layer
-
-
-def _averages(pool: AveragePool, grid: Extents) -> tuple[Tensor, Extents]:
-    """The matrix of a pooling, (places, positions), and the grid of places."""
+def _averages(pool: Pooling, grid: Extents) -> tuple[AveragePool, Tensor, Extents]:
+    """A pooling with its sizes known, its matrix (places, positions), and the grid of places."""
+    if isinstance(pool, AverageTo):
+        size = pool.size if len(pool.size) == len(grid) else (1,) * len(grid)
+        if any(have % want for have, want in zip(grid, size, strict=True)):
+            refuse(f"averaging a grid of {grid} to {size} takes unequal blocks")
+        kernel = tuple(have // want for have, want in zip(grid, size, strict=True))
+        pool = AveragePool(kernel, kernel, (0,) * len(grid), True)
     if len(pool.kernel) != len(grid):
         refuse(f"pooling over {len(pool.kernel)} axes cannot read a grid of {len(grid)}")
     window, found = windows(grid, pool.kernel, pool.stride, pool.padding, (1,) * len(grid))
-    return average_matrix(window, math.prod(grid), counts_padding=pool.counts_padding), found
+    return pool, average_matrix(window, math.prod(grid), counts_padding=pool.counts_padding), found

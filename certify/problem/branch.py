@@ -6,12 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import final
 
-import torch
 from torch import Tensor
 
 from certify.problem.forms import PolarForm
 from certify.problem.kinds import Factors, Kind
-from certify.problem.penalties import Penalty, factor_norms, matched_strength
+from certify.problem.penalties import Penalty, factor_norms, matched_product, matched_strength
 from certify.problem.view import View
 
 
@@ -70,10 +69,7 @@ class Branch:
 
     def products(self, stack: Factors) -> Tensor:
         """t_i = Π_k |W_i^k|^{d_k} of every subnetwork, (r,)."""
-        product = torch.ones(len(stack[0]), dtype=torch.float64, device=self.view.rows.device)
-        for norm, degree in zip(self.norms(stack), self.kind.degrees, strict=True):
-            product = product * norm**degree
-        return product
+        return matched_product(self.norms(stack), self.kind.degrees)
 
     def empty(self, outputs: int) -> Factors:
         """The stack of width zero."""

@@ -79,6 +79,14 @@ def settled_certificate(
     raise NoCertificateError(f"the checker does not accept the bound: {verdict.rule}: {verdict.message}")
 
 
+def settled_or_refusal(problem: Problem, bound: LowerBound, failure_probability: float) -> tuple[Settled | None, str]:
+    """The certificate that the checker accepts, or none and why."""
+    try:
+        return settled_certificate(problem, bound, failure_probability), ""
+    except NoCertificateError as error:
+        return None, str(error)
+
+
 def certificate_content(
     problem: Problem,
     bound: LowerBound,
@@ -94,7 +102,7 @@ def certificate_content(
         failure_probability: of randomized proofs, shared among `CHECKS` runs of the checker.
     """
     dual, branches = bound.point.values, problem.objective.branches
-    proofs = [stated(*pair, margin) for pair in zip(branches, [dual] * len(branches), bound.polars, strict=True)]
+    proofs = [stated(branch, dual, polar, margin) for branch, polar in zip(branches, bound.polars, strict=True)]
     # Under a free skip the dual point is moved a little, see the checker.
     scale = bound.point.scale * (1 - (margin if problem.decomposition.policy.skip == "free" else DOMAIN_MARGIN))
     for branch, proof in zip(branches, proofs, strict=True):

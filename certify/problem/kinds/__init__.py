@@ -4,7 +4,6 @@ from certify.problem.kinds.absolute import Absolute
 from certify.problem.kinds.kind import Factors, Kind, Operation
 from certify.problem.kinds.leaky_relu import LeakyReLU
 from certify.problem.kinds.linear import Linear
-from certify.problem.kinds.neuron import Neuron
 from certify.problem.kinds.quadratic import Quadratic
 from certify.problem.kinds.rectifier import Rectifier
 from certify.problem.kinds.relu import ReLU
@@ -25,8 +24,6 @@ __all__ = [
     "Kind",
     "LeakyReLU",
     "Linear",
-    "Neuron",
-    "Operation",
     "Quadratic",
     "ReLU",
     "Rectifier",

@@ -68,6 +68,14 @@ def matched_strength(penalty: Penalty, kind: Kind) -> float:
     return gauge.coefficient
 
 
+def matched_product(norms: Factors, powers: tuple[int, ...]) -> Tensor:
+    """Π_k n_k^{p_k} of each subnetwork, (r,), for norms n_k (r,)."""
+    product = torch.ones_like(norms[0])
+    for norm, power in zip(norms, powers, strict=True):
+        product = product * norm**power
+    return product
+
+
 def factor_norms(factors: Factors, free_inputs: int) -> Factors:
     """Euclidean norm of each factor of each subnetwork, (r,) each.
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
-import torch
 from torch import Tensor
 
 from certify.errors import UnsupportedError, UsageError
 from certify.problem.kinds import Factors, Kind
-from certify.problem.penalties.penalty import Gauge, Penalty
+from certify.problem.penalties.penalty import Gauge, Penalty, matched_product
 
 
 @final
@@ -27,10 +26,7 @@ class ProductOfNorms(Penalty):
     powers: tuple[int, ...] = (1, 1)
 
     def per_subnetwork(self, factors: Factors, norms: Factors) -> Tensor:
-        total = torch.ones_like(norms[0])
-        for norm, power in zip(norms, self.powers, strict=True):
-            total = total * norm**power
-        return self.strength * total
+        return self.strength * matched_product(norms, self.powers)
 
     def gauge(self, kind: Kind) -> Gauge:
         if len(self.powers) != len(kind.degrees):

@@ -30,10 +30,8 @@ class WeightDecay(Penalty):
     strengths: tuple[float, ...]
 
     def per_subnetwork(self, factors: Factors, norms: Factors) -> Tensor:
-        total = torch.zeros_like(norms[0])
-        for norm, strength in zip(norms, self.strengths, strict=True):
-            total = total + strength / 2 * norm**2
-        return total
+        pairs = zip(norms, self.strengths, strict=True)
+        return sum((strength / 2 * norm**2 for norm, strength in pairs), torch.zeros_like(norms[0]))
 
     def gauge(self, kind: Kind) -> Gauge:
         if len(self.strengths) != len(kind.degrees):
