@@ -103,13 +103,7 @@ def cells_of(form: Rows, directions: Factors, scales: Tensor) -> Cells:
 
 
 def one_cell(form: Bilinear, directions: Factors, scales: Tensor) -> Cells:
-    """The same where responses are linear everywhere, so that there are no walls.
-
-    Args:
-        form: rows H, (n, d).
-        directions: u (r, d) and v (r, m) with θ = 1.
-        scales: α ≥ 0, (r,).
-    """
+    """The same where responses are linear everywhere, so that there are no walls."""
     rows, (first, second) = form.view.rows, directions
     return Cells(
         slopes=rows.new_ones(len(first), len(rows)),

@@ -37,14 +37,7 @@ class SearchSettings:
 def improve(
     objective: Objective, network: ParallelNetwork, settings: SearchSettings, listener: Listener = silent
 ) -> Improvement:
-    """The best network and the best dual candidate found from `network` within the settings.
-
-    Args:
-        objective: the function to minimize.
-        network: where to start.
-        settings: limits.
-        listener: told of every round.
-    """
+    """The best network and the best dual candidate found from `network` within the settings."""
     started = time.perf_counter()
     found = begin(objective, network, settings.seconds, settings.resolution, settings.seed)
     left = settings.seconds - (time.perf_counter() - started)
@@ -58,14 +51,9 @@ def continued(
     settings: SearchSettings,
     listener: Listener = silent,
 ) -> Improvement:
-    """Search on from an earlier search, first along further directions such as those left open by a bound.
+    """Search on from an earlier search, first along hints: directions such as those left open by a bound.
 
-    Args:
-        objective: the function to minimize.
-        found: the earlier search.
-        hints: of every branch, directions with θ = 1, stacked (s, ·), or None.
-        settings: limits of the continuation.
-        listener: as in `improve`.
+    They have θ = 1 and are stacked in every branch, (s, ·).
     """
     deadline = time.perf_counter() + settings.seconds
     idle = 0

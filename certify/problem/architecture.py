@@ -159,12 +159,9 @@ class Geometry:
         return math.prod(self.shape) if self._multiplies else self.weights.shape[2]
 
     def view(self, inputs: Tensor, bias: float | None, free: bool) -> View:
-        """What the subnetworks read.
+        """What the subnetworks read of flattened samples (n, d).
 
-        Args:
-            inputs: flattened samples (n, d).
-            bias: value of the constant input, None where there is no hidden bias.
-            free: whether its weight is not penalized.
+        The bias is the value of the constant input, None where there is no hidden bias; a free one is not penalized.
         """
         padded = torch.cat([inputs, inputs.new_zeros(len(inputs), 1)], 1)
         rows = inputs if self._reads_all else padded[:, self.window.to(inputs.device)].flatten(0, 1)

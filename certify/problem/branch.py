@@ -17,13 +17,7 @@ from certify.problem.view import View
 @final
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """Subnetworks that differ in their weights alone.
-
-    Attributes:
-        kind: φ.
-        view: what φ reads.
-        penalty: θ with its strength.
-    """
+    """Subnetworks φ that differ in their weights alone, what they read, and the penalty θ with its strength."""
 
     kind: Kind
     view: View

@@ -82,10 +82,7 @@ def feasible_dual(objective: Objective, candidate: Tensor) -> Tensor:
 def best_scale(objective: Objective, dual: Tensor, cap: float) -> DualPoint:
     """Maximize the dual value of s · A over s in [0, cap]; any s is valid, the search costs tightness only.
 
-    Args:
-        objective: what is bounded.
-        dual: A, feasible but for the polar.
-        cap: λ / U with U ≥ Ω°(−A).
+    A (n, c) is feasible but for the polar, and the cap is λ / U with U ≥ Ω°(−A).
     """
     top = min(cap, _domain_cap(objective, dual))
 

@@ -37,13 +37,7 @@ class CheckOptions:
 @final
 @dataclass(frozen=True, slots=True)
 class CheckOutcome:
-    """A result with the best network that was found on the way.
-
-    Attributes:
-        result: what to report.
-        best: the best network.
-        certificate: a file that the independent checker accepted, None if it accepted none.
-    """
+    """A result, the best network found on the way, and a file that the independent checker accepted, if any."""
 
     result: Result
     best: ParallelNetwork

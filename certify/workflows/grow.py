@@ -81,12 +81,8 @@ def concluded(
 ) -> GrowthResult:
     """The result of a grown network, with its certificate verified.
 
-    Args:
-        problem: that of the network handed back, read from its file where there is one.
-        growth: the end of the loop.
-        started: `time.perf_counter()` value at which growing began.
-        options: how it was grown.
-        load_seconds: spent on reading files before.
+    The problem is that of the network handed back, read from its file where there is one; growing started at a value of
+    `time.perf_counter()`, after so many seconds of reading files.
     """
     objective = problem.objective
     grown = time.perf_counter()

@@ -17,15 +17,4 @@ def kind_of(operations: tuple[Operation, ...]) -> Kind | None:
     return next((kind for kind in found if kind is not None), None)
 
 
-__all__ = [
-    "KINDS",
-    "Absolute",
-    "Factors",
-    "Kind",
-    "LeakyReLU",
-    "Linear",
-    "Quadratic",
-    "ReLU",
-    "Rectifier",
-    "kind_of",
-]
+__all__ = ["KINDS", "Absolute", "Factors", "Kind", "LeakyReLU", "Linear", "Quadratic", "ReLU", "Rectifier", "kind_of"]

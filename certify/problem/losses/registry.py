@@ -38,11 +38,7 @@ class LossSpec:
     scale: float = 1.0
 
     def bind(
-        self,
-        targets: Tensor,
-        outputs: int,
-        sample_weights: Tensor | None = None,
-        mask: Tensor | None = None,
+        self, targets: Tensor, outputs: int, sample_weights: Tensor | None = None, mask: Tensor | None = None
     ) -> Loss:
         """The loss of outputs (n, c) against `targets`.
 

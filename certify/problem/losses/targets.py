@@ -40,6 +40,5 @@ def require_range(targets: Tensor, allowed: Allowed, loss: str) -> None:
     if not bool(allows(targets).all()):
         low, high = float(targets.min()), float(targets.max())
         raise UsageError(
-            f"loss '{loss}' needs targets {words}; found values between {low:g} and {high:g}",
-            code="target-range",
+            f"loss '{loss}' needs targets {words}; found values between {low:g} and {high:g}", code="target-range"
         )
