@@ -46,11 +46,6 @@ class Cells:
     interior: Tensor
     start: Tensor
 
-    @property
-    def count(self) -> int:
-        """Number b of pairs."""
-        return self.slopes.shape[0]
-
 
 def unit_rows(rows: Tensor) -> Tensor:
     """The nonzero rows of H at norm 1, (n′, d): the walls of all cells."""

@@ -69,12 +69,11 @@ RoundListener = Callable[[GrowthState], None]
 @final
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """The end of a growth: what to hand back, the best lower bound, what happened, and whether the budget ended it."""
+    """The end of a growth: what to hand back, the best lower bound, and what happened."""
 
     network: ParallelNetwork
     bound: LowerBound
     report: GrowthReport
-    out_of_time: bool
 
 
 def grow_network(
@@ -115,7 +114,7 @@ def grow_network(
         objective_after=problem.objective.evaluate(network).objective,
         rounds=climb.history,
     )
-    return Growth(network, bound, report, climb.seconds_left() <= 0)
+    return Growth(network, bound, report)
 
 
 class _Climb:

@@ -78,10 +78,6 @@ class Loss(ABC):
         """l*(A), correctly rounded sum of the atoms; +inf outside the domain."""
         return math.fsum(self.conjugate_terms(dual).flatten().tolist())
 
-    def infimum(self) -> float:
-        """inf_Z l(Z) = −l*(0)."""
-        return -self.conjugate(torch.zeros_like(self.targets))
-
 
 @dataclass(frozen=True, slots=True)
 class EntrywiseLoss(Loss):
