@@ -46,11 +46,6 @@ class Cells:
     interior: Tensor
     start: Tensor
 
-    @property
-    def count(self) -> int:
-        """Number b of pairs."""
-        return self.slopes.shape[0]
-
 
 def unit_rows(rows: Tensor) -> Tensor:
     """The nonzero rows of H at norm 1, (n′, d): the walls of all cells."""
@@ -103,13 +98,7 @@ def cells_of(form: Rows, directions: Factors, scales: Tensor) -> Cells:
 
 
 def one_cell(form: Bilinear, directions: Factors, scales: Tensor) -> Cells:
-    """The same where responses are linear everywhere, so that there are no walls.
-
-    Args:
-        form: rows H, (n, d).
-        directions: u (r, d) and v (r, m) with θ = 1.
-        scales: α ≥ 0, (r,).
-    """
+    """The same where responses are linear everywhere, so that there are no walls."""
     rows, (first, second) = form.view.rows, directions
     return Cells(
         slopes=rows.new_ones(len(first), len(rows)),

@@ -29,13 +29,9 @@ BACKTRACKS = 40
 def corrected(
     objective: Objective, network: ParallelNetwork, directions: tuple[Factors, ...], deadline: float
 ) -> ParallelNetwork:
-    """The best rescaled combination of the network's own subnetworks and further directions.
+    """The best rescaled combination of the network's own subnetworks, at their scales first, and further directions.
 
-    Args:
-        objective: the function to minimize.
-        network: its subnetworks' directions are used, and its scales are the start.
-        directions: of every branch, more subnetworks with θ = 1, stacked (s, ·); s may be 0.
-        deadline: `time.perf_counter()` value at which to stop.
+    These have θ = 1, stacked in every branch, (s, ·); s may be 0. Stops at the deadline in `time.perf_counter()`.
     """
     atoms, starts = [], []
     for branch, stack, more in zip(objective.branches, network.stacks, directions, strict=True):

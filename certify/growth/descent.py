@@ -34,16 +34,12 @@ class _OutOfTimeError(Exception):
 def descend(objective: Objective, network: ParallelNetwork, deadline: float, iterations: int = 300) -> ParallelNetwork:
     """A network of the same width whose objective is not higher than that of `network`.
 
-    Args:
-        objective: the function to minimize; degrees of penalty and subnetwork must match.
-        network: where to start.
-        deadline: `time.perf_counter()` value at which to stop.
-        iterations: most quasi-Newton steps.
+    Takes at most so many quasi-Newton steps, until the deadline in `time.perf_counter()`.
     """
     even = _even(objective, network)
     layout = _Layout(even)
     search = _Search(_balanced_form(objective, layout), layout.flatten(even), deadline)
-    if layout.size:
+    if even.parameters:
         search.run(iterations)
     candidates = (network, balanced(objective, network), balanced(objective, layout.unflatten(search.best_point)))
     return min(candidates, key=lambda candidate: objective.evaluate(candidate).objective)
@@ -79,7 +75,6 @@ class _Layout:
         self.factors = [len(stack) for stack in network.stacks]
         self.shapes = [t.shape for t in _tensors(network)]
         self.device = network.coefficients.device
-        self.size = network.parameters
 
     def flatten(self, network: ParallelNetwork) -> Vector:
         """Network to vector."""

@@ -15,6 +15,7 @@ from certify.progress import Listener, Progress, silent
 PATIENCE = 3
 # A decrease below this share of the resolution is not useful.
 USEFUL_SHARE = 0.1
+MOST_ROUNDS = 30
 
 
 @final
@@ -25,27 +26,18 @@ class SearchSettings:
     Attributes:
         seconds: budget.
         resolution: absolute; the search ends when the best objective is within it of the best hope for a bound.
-        rounds: most growth rounds.
         seed: of all randomness.
     """
 
     seconds: float
     resolution: float
-    rounds: int = 30
     seed: int = 0
 
 
 def improve(
     objective: Objective, network: ParallelNetwork, settings: SearchSettings, listener: Listener = silent
 ) -> Improvement:
-    """The best network and the best dual candidate found from `network` within the settings.
-
-    Args:
-        objective: the function to minimize.
-        network: where to start.
-        settings: limits.
-        listener: told of every round.
-    """
+    """The best network and the best dual candidate found from `network` within the settings."""
     started = time.perf_counter()
     found = begin(objective, network, settings.seconds, settings.resolution, settings.seed)
     left = settings.seconds - (time.perf_counter() - started)
@@ -59,18 +51,13 @@ def continued(
     settings: SearchSettings,
     listener: Listener = silent,
 ) -> Improvement:
-    """Search on from an earlier search, first along further directions such as those left open by a bound.
+    """Search on from an earlier search, first along hints: directions such as those left open by a bound.
 
-    Args:
-        objective: the function to minimize.
-        found: the earlier search.
-        hints: of every branch, directions with θ = 1, stacked (s, ·), or None.
-        settings: limits of the continuation.
-        listener: as in `improve`.
+    They have θ = 1 and are stacked in every branch, (s, ·).
     """
     deadline = time.perf_counter() + settings.seconds
     idle = 0
-    for number in range(settings.rounds):
+    for number in range(MOST_ROUNDS):
         settled = hints is None and found.hoped_gap <= settings.resolution
         if settled or found.latest is None or idle == PATIENCE or time.perf_counter() >= deadline:
             break

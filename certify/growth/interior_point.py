@@ -44,12 +44,9 @@ class _Iterate:
 
 
 def minimize_blocks(program: BlockProgram, start: Tensor, deadline: float) -> Tensor:
-    """A point close to the program's minimum.
+    """A point (m,) close to the program's minimum, from a start (m,) strictly inside the walls.
 
-    Args:
-        program: what to minimize.
-        start: strictly inside the walls, (m,).
-        deadline: `time.perf_counter()` value at which to stop with the current point.
+    Stops with the current point at the deadline in `time.perf_counter()`.
     """
     slack = program.slack(start)
     constraints = slack.numel() + program.blocks

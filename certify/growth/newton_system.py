@@ -16,6 +16,9 @@ from torch import Tensor
 
 from certify.growth.block_program import BlockProgram
 
+# Largest number of columns, and of entries of all columns, for which Newton systems pay off.
+MOST_COLUMNS = 1500
+MOST_ENTRIES = 2e7
 # Relative damping of the dense matrix, against parallel columns.
 DAMPING = 1e-13
 # The outputs are the way to go with this many times more columns.

@@ -18,11 +18,9 @@ from certify.growth.cells import cells_of, one_cell
 from certify.growth.directions import directions_of, joined
 from certify.growth.interior_point import minimize_blocks
 from certify.growth.merge import merged
+from certify.growth.newton_system import MOST_COLUMNS, MOST_ENTRIES
 from certify.problem import Bilinear, Branch, Factors, Objective, ParallelNetwork, Rows, Squares
 
-# Largest number of columns, and of entries of all columns, for which Newton systems pay off.
-MOST_COLUMNS = 1500
-MOST_ENTRIES = 2e7
 # A new direction on kinks brings two cells to the restricted problem.
 CELLS_PER_DIRECTION = 2
 # The start moves into the interior of its cells by this share of the mean size of a subnetwork.
@@ -36,10 +34,7 @@ SMALLEST_START = 1e-3
 def polish_applies(objective: Objective, network: ParallelNetwork, directions: tuple[Factors, ...]) -> bool:
     """Whether there are kinks to polish, and the restricted problem is of a size for Newton's method.
 
-    Args:
-        objective: the function to minimize.
-        network: its subnetworks have one cell each.
-        directions: of every branch, more subnetworks; they may have two cells each.
+    The network's own subnetworks have one cell each; further directions of every branch may have two.
     """
     columns = entries = kinked = 0
     for branch, width, more in zip(objective.branches, network.widths, directions, strict=True):
@@ -57,11 +52,7 @@ def polished(
 ) -> ParallelNetwork:
     """The best network over the cells of the network's own subnetworks and of further directions.
 
-    Args:
-        objective: the function to minimize.
-        network: where to start.
-        directions: of every branch, more subnetworks with θ = 1, stacked (s, ·); s may be 0.
-        deadline: `time.perf_counter()` value at which to stop.
+    These have θ = 1, stacked in every branch, (s, ·); s may be 0. Stops at the deadline in `time.perf_counter()`.
     """
     triples = zip(objective.branches, network.stacks, directions, strict=True)
     groups, starts = zip(*(_in_cells(branch, stack, more) for branch, stack, more in triples), strict=True)

@@ -21,13 +21,8 @@ SINGLE_TRIES = 6
 def pruned(objective: Objective, network: ParallelNetwork, ceiling: float, deadline: float) -> ParallelNetwork:
     """A network with as few subnetworks as this search can do with.
 
-    The smallest half is dropped and the rest refit; where that costs too much, fewer.
-
-    Args:
-        objective: the function to minimize.
-        network: where to start; returned balanced if nothing can go.
-        ceiling: largest objective allowed.
-        deadline: `time.perf_counter()` value at which to stop.
+    The smallest half is dropped and the rest refit; where that costs more than the ceiling of the objective, fewer. If
+    nothing can go the network comes back balanced. Stops at the deadline in `time.perf_counter()`.
     """
     best = _if_allowed(objective, merged(objective, without_dead(objective, network)), ceiling) or network
     count = best.width // 2

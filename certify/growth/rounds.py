@@ -46,14 +46,9 @@ VIOLATION = 1e-9
 
 
 def begin(objective: Objective, network: ParallelNetwork, seconds: float, resolution: float, seed: int) -> Improvement:
-    """Balance and descend at the given width.
+    """Balance and descend at the given width, for half of the seconds at most.
 
-    Args:
-        objective: the function to minimize.
-        network: where to start.
-        seconds: budget; descent may take half of it.
-        resolution: absolute; where balancing alone comes this close to the hoped-for bound there is no descent.
-        seed: of all randomness.
+    There is no descent where balancing alone comes within the resolution, absolute, of the hoped-for bound.
     """
     started = time.perf_counter()
     start = stage_of(objective, network)
@@ -72,24 +67,17 @@ def begin(objective: Objective, network: ParallelNetwork, seconds: float, resolu
 def advance(
     objective: Objective, found: Improvement, hints: tuple[Factors, ...] | None, deadline: float, seed: int
 ) -> Improvement:
-    """One round of growth.
+    """One round of growth until the deadline, a value of `time.perf_counter()`.
 
-    Args:
-        objective: the function to minimize.
-        found: the search so far.
-        hints: of every branch, further directions with θ = 1 to add, stacked (s, ·), such as those that a bound left
-            open.
-        deadline: `time.perf_counter()` value at which to stop.
-        seed: of all randomness.
+    Hints are further directions with θ = 1 of every branch, stacked (s, ·), such as those that a bound left open.
     """
     if not objective.branches:
         better = found.best.better(stage_of(objective, refit_convex_part(objective, found.best.network, deadline)))
         latest = find_candidate(objective, better.network, deadline, seed)
         candidate = more_hopeful(found.candidate, latest)
         return replace(found, best=better, latest=latest, candidate=candidate, rounds=found.rounds + 1)
-    shifts = violating_shifts(objective, found.best.network)
-    violating = zip(_violating(objective, found.latest, hints), shifts, strict=True)
-    directions = tuple(joined(*pair) for pair in violating)
+    violating, shifts = _violating(objective, found.latest, hints), violating_shifts(objective, found.best.network)
+    directions = tuple(joined(*pair) for pair in zip(violating, shifts, strict=True))
     stage = trial = found.best
     far, solvable = _is_far(found), polish_applies(objective, stage.network, directions)
     if far or not solvable:
@@ -105,28 +93,18 @@ def advance(
     candidate = found.candidate
     if candidate is not None and hints is not None:
         candidate = sobered(objective, candidate, hints)
-    return replace(
-        found,
-        best=stage,
-        latest=latest,
-        candidate=more_hopeful(candidate, latest),
-        rounds=found.rounds + 1,
-    )
+    return replace(found, best=stage, latest=latest, candidate=more_hopeful(candidate, latest), rounds=found.rounds + 1)
 
 
 def _violating(
     objective: Objective, latest: Candidate | None, hints: tuple[Factors, ...] | None
 ) -> tuple[Factors, ...]:
     """Of every branch the most violating of all known directions, at most `MOST_DIRECTIONS`."""
+    given = objective.empty_stacks() if hints is None else hints
     if latest is None:
-        given = objective.empty_stacks() if hints is None else hints
         return tuple(tuple(f[:MOST_DIRECTIONS] for f in stack) for stack in given)
-    known = tuple(polar.witness for polar in latest.polars)
-    if hints is not None:
-        known = tuple(joined(*pair) for pair in zip(known, hints, strict=True))
-    return tuple(
-        _most_violating(branch, latest.dual, stack) for branch, stack in zip(objective.branches, known, strict=True)
-    )
+    triples = zip(objective.branches, latest.polars, given, strict=True)
+    return tuple(_most_violating(branch, latest.dual, joined(polar.witness, stack)) for branch, polar, stack in triples)
 
 
 def _most_violating(branch: Branch, dual: Tensor, known: Factors) -> Factors:

@@ -3,7 +3,7 @@
 from certify.problem.branch import Branch
 from certify.problem.forms import Bilinear, PolarForm, Rows, Slopes, Squares
 from certify.problem.kinds import KINDS, Factors, Kind, kind_of
-from certify.problem.losses import LOSSES, Loss, LossSpec
+from certify.problem.losses import LOSSES, LossSpec
 from certify.problem.objective import ConvexPart, Evaluation, Objective, ParallelNetwork
 from certify.problem.penalties import Penalty, ProductOfNorms, WeightDecay
 from certify.problem.readout import Readout
@@ -18,7 +18,6 @@ __all__ = [
     "Evaluation",
     "Factors",
     "Kind",
-    "Loss",
     "LossSpec",
     "Objective",
     "ParallelNetwork",

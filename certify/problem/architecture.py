@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import assert_never, cast, final
+from typing import assert_never, final
 
 import torch
 from torch import Tensor
@@ -111,19 +111,21 @@ class Architecture:
             UnsupportedError: windows that do not fit, or blocks that are not equal.
         """
         window, grid = _first_windows(self, shape)
-        positions = math.prod(grid)
-        maps, between = torch.eye(positions, dtype=torch.float64), []
+        maps, between = torch.eye(len(window), dtype=torch.float64), list[Between]()
         for layer in self.between:
-            resolved = _resolved(layer, grid)
-            between.append(resolved)
-            if isinstance(resolved, AveragePool):
-                matrix, grid = _averages(resolved, grid)
+            if isinstance(layer, TimesInputs):
+                if grid != (1,):
+                    refuse("a product with the inputs needs one hidden value")
+                between.append(layer)
+            else:
+                pool, matrix, grid = _averages(layer, grid)
+                between.append(pool)
                 maps = matrix @ maps
         weights, grid = _second(self.second, grid, maps)
         after = []
         for pooling in self.after:
-            after.append(cast("AveragePool", _resolved(pooling, grid)))
-            matrix, grid = _averages(after[-1], grid)
+            pool, matrix, grid = _averages(pooling, grid)
+            after.append(pool)
             weights = torch.einsum("qo,opk->qpk", matrix, weights)
         known = replace(self, between=tuple(between), after=tuple(after))
         return Geometry(shape, known, window, weights)
@@ -157,12 +159,9 @@ class Geometry:
         return math.prod(self.shape) if self._multiplies else self.weights.shape[2]
 
     def view(self, inputs: Tensor, bias: float | None, free: bool) -> View:
-        """What the subnetworks read.
+        """What the subnetworks read of flattened samples (n, d).
 
-        Args:
-            inputs: flattened samples (n, d).
-            bias: value of the constant input, None where there is no hidden bias.
-            free: whether its weight is not penalized.
+        The bias is the value of the constant input, None where there is no hidden bias; a free one is not penalized.
         """
         padded = torch.cat([inputs, inputs.new_zeros(len(inputs), 1)], 1)
         rows = inputs if self._reads_all else padded[:, self.window.to(inputs.device)].flatten(0, 1)
@@ -240,22 +239,15 @@ def _second(layer: Weight, grid: Extents, maps: Tensor) -> tuple[Tensor, Extents
             assert_never(other)
 
 
-def _resolved(layer: Between, grid: Extents) -> AveragePool | TimesInputs:
-    match layer:
-        case AverageTo():
-            size = layer.size if len(layer.size) == len(grid) else (1,) * len(grid)
-            if any(have % want for have, want in zip(grid, size, strict=True)):
-                refuse(f"averaging a grid of {grid} to {size} takes unequal blocks")
-            kernel = tuple(have // want for have, want in zip(grid, size, strict=True))
-            return AveragePool(kernel, kernel, (0,) * len(grid), True)
-        case TimesInputs() if grid != (1,):
-            refuse("a product with the inputs needs one hidden value")
-    return layer
-
-
-def _averages(pool: AveragePool, grid: Extents) -> tuple[Tensor, Extents]:
-    """The matrix of a pooling, (places, positions), and the grid of places."""
+def _averages(pool: Pooling, grid: Extents) -> tuple[AveragePool, Tensor, Extents]:
+    """A pooling with its sizes known, its matrix (places, positions), and the grid of places."""
+    if isinstance(pool, AverageTo):
+        size = pool.size if len(pool.size) == len(grid) else (1,) * len(grid)
+        if any(have % want for have, want in zip(grid, size, strict=True)):
+            refuse(f"averaging a grid of {grid} to {size} takes unequal blocks")
+        kernel = tuple(have // want for have, want in zip(grid, size, strict=True))
+        pool = AveragePool(kernel, kernel, (0,) * len(grid), True)
     if len(pool.kernel) != len(grid):
         refuse(f"pooling over {len(pool.kernel)} axes cannot read a grid of {len(grid)}")
     window, found = windows(grid, pool.kernel, pool.stride, pool.padding, (1,) * len(grid))
-    return average_matrix(window, math.prod(grid), counts_padding=pool.counts_padding), found
+    return pool, average_matrix(window, math.prod(grid), counts_padding=pool.counts_padding), found

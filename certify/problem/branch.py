@@ -6,25 +6,18 @@ import math
 from dataclasses import dataclass
 from typing import final
 
-import torch
 from torch import Tensor
 
 from certify.problem.forms import PolarForm
 from certify.problem.kinds import Factors, Kind
-from certify.problem.penalties import Penalty, factor_norms, matched_strength
+from certify.problem.penalties import Penalty, factor_norms, matched_product, matched_strength
 from certify.problem.view import View
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """Subnetworks that differ in their weights alone.
-
-    Attributes:
-        kind: φ.
-        view: what φ reads.
-        penalty: θ with its strength.
-    """
+    """Subnetworks φ that differ in their weights alone, what they read, and the penalty θ with its strength."""
 
     kind: Kind
     view: View
@@ -70,10 +63,7 @@ class Branch:
 
     def products(self, stack: Factors) -> Tensor:
         """t_i = Π_k |W_i^k|^{d_k} of every subnetwork, (r,)."""
-        product = torch.ones(len(stack[0]), dtype=torch.float64, device=self.view.rows.device)
-        for norm, degree in zip(self.norms(stack), self.kind.degrees, strict=True):
-            product = product * norm**degree
-        return product
+        return matched_product(self.norms(stack), self.kind.degrees)
 
     def empty(self, outputs: int) -> Factors:
         """The stack of width zero."""

@@ -82,10 +82,7 @@ def feasible_dual(objective: Objective, candidate: Tensor) -> Tensor:
 def best_scale(objective: Objective, dual: Tensor, cap: float) -> DualPoint:
     """Maximize the dual value of s · A over s in [0, cap]; any s is valid, the search costs tightness only.
 
-    Args:
-        objective: what is bounded.
-        dual: A, feasible but for the polar.
-        cap: λ / U with U ≥ Ω°(−A).
+    A (n, c) is feasible but for the polar, and the cap is λ / U with U ≥ Ω°(−A).
     """
     top = min(cap, _domain_cap(objective, dual))
 
@@ -116,22 +113,17 @@ def _parabola_peak(value: Callable[[float], float], top: float) -> float | None:
 
 def _shrunk_into_domain(objective: Objective, dual: Tensor) -> Tensor:
     """The free constraints are linear and 0 lies in the domain, so a smaller multiple may serve."""
-    obstacle = "no multiple was tried"
     for power in range(20):
         rounded = _on_grid(objective, dual * 0.8**power * (1 - INTERIOR_SHRINK))
-        found = _obstacle(objective, rounded)
-        if found is None:
+        if (obstacle := _obstacle(objective, rounded)) is None:
             return rounded
-        obstacle = found
     raise InfeasibleDualError(f"no dual point near the candidate: {obstacle}")
 
 
 def dual_value_estimate(objective: Objective, dual: Tensor) -> float:
     """The dual value summed fast, to choose points and scales by."""
-    penalized = ~objective.convex.free
-    moments = objective.convex.features[:, penalized].T @ dual
-    ridge = (moments**2 / (2 * objective.convex.ridge[penalized])[:, None]).sum()
     shift = 0.0 if objective.offset is None else (objective.offset * dual).sum()
+    ridge = objective.convex.conjugate_terms(dual).sum()
     return float(shift - objective.loss.conjugate_terms(dual).sum() - ridge)
 
 
@@ -148,14 +140,12 @@ def _domain_cap(objective: Objective, dual: Tensor) -> float:
 def _without_free_moments(objective: Objective, dual: Tensor, floor: float) -> Tensor:
     """A − M E δ with Eᵀ M E δ = EᵀA over the free rows, M the local metric of the domain."""
     features = _free_columns(objective)
-    n, k = features.shape
-    c = dual.shape[1]
+    k, c = features.shape[1], dual.shape[1]
     if k == 0:
         return dual
     metric = objective.loss.domain_metric(dual) + floor * objective.loss.weights
     if not objective.loss.couples_row:
-        columns = [_decoupled(features, metric[:, j], dual[:, j]) for j in range(c)]
-        return torch.stack(columns, 1)
+        return torch.stack([_decoupled(features, metric[:, j], dual[:, j]) for j in range(c)], 1)
     # Softmax: M v = p v − p (p·v), which keeps row sums; one coupled system of size k c.
     share = metric / metric.sum(1, keepdim=True).clamp_min(1e-300)
     basis = torch.eye(k * c, dtype=dual.dtype, device=dual.device).reshape(k * c, k, c)
@@ -214,25 +204,18 @@ def _zero_column_sums(objective: Objective, grid: Tensor, dual: Tensor) -> Tenso
     excess = grid.sum(0)
     metric = objective.loss.domain_metric(dual)
     if objective.loss.couples_row:
-        row = int(metric.amin(1).argmax())
-        grid[row] -= excess
+        grid[metric.amin(1).argmax()] -= excess
     else:
-        rows = metric.argmax(0)
-        grid[rows, torch.arange(grid.shape[1], device=grid.device)] -= excess
+        grid[metric.argmax(0), torch.arange(grid.shape[1], device=grid.device)] -= excess
     return grid
-
-
-def _moments_vanish(objective: Objective, dual: Tensor) -> bool:
-    features = objective.convex.features[:, objective.convex.free]
-    moments, sizes = features.T @ dual, features.T.abs() @ dual.abs()
-    return bool((moments.abs() <= FREE_MOMENT_TOLERANCE * sizes).all())
 
 
 def _obstacle(objective: Objective, dual: Tensor) -> str | None:
     """Which constraint a dual point violates, None if it is feasible but for the polar."""
     if not math.isfinite(float(objective.loss.conjugate_terms(dual).sum())):
         return "it leaves the domain of the conjugate loss"
-    if not _moments_vanish(objective, dual):
+    features = objective.convex.features[:, objective.convex.free]
+    if not bool(((features.T @ dual).abs() <= FREE_MOMENT_TOLERANCE * (features.T.abs() @ dual.abs())).all()):
         return "it does not satisfy the constraints of the unpenalized parameters"
     if has_free_intercept(objective) and any(math.fsum(column) != 0 for column in dual.T.tolist()):
         return "its columns do not sum to zero"

@@ -11,12 +11,7 @@ from torch import Tensor
 @final
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """1[x·g + b > 0] of the flattened sample x, fixed: all that the first weight reads is multiplied by it.
-
-    Attributes:
-        weights: g.
-        bias: b.
-    """
+    """1[x·g + b > 0] with weights g and bias b of the flattened sample x: all that the first weight reads times it."""
 
     weights: tuple[float, ...]
     bias: float

@@ -43,13 +43,13 @@ class ConvexPart:
 
     def conjugate(self, dual: Tensor) -> float:
         """Σ_{μ_j>0} |E_jᵀ A|²/(2 μ_j): what the penalized rows cost the dual value, for A (n, c)."""
+        return math.fsum(self.conjugate_terms(dual).flatten().tolist())
+
+    def conjugate_terms(self, dual: Tensor) -> Tensor:
+        """The terms of `conjugate`, (k_penalized, c)."""
         penalized = ~self.free
         moments = self.features[:, penalized].T @ dual
-        return math.fsum((moments**2 / (2 * self.ridge[penalized])[:, None]).flatten().tolist())
-
-    def free_moments(self, dual: Tensor) -> Tensor:
-        """E_jᵀ A of the free rows, (k_free, c); a dual point must make them vanish."""
-        return self.features[:, self.free].T @ dual
+        return moments**2 / (2 * self.ridge[penalized])[:, None]
 
 
 @final

@@ -33,14 +33,7 @@ from certify.workflows.messages import message_of
 class Findings:
     """Everything that a result is made from.
 
-    Attributes:
-        problem: what was asked.
-        improvement: the search for a better model.
-        bound: the best lower bound.
-        settled: the certificate that the independent checker accepted, None if it accepted none.
-        refusal: why there is none, else empty.
-        seconds: time spent.
-        seed: of all randomness.
+    Without a settled certificate, one that the independent checker accepted, the refusal says why there is none.
     """
 
     problem: Problem
@@ -60,7 +53,7 @@ def assess(findings: Findings) -> Result:
     verdict = verdict_of(standing, accepted=accepted)
     breakdown = _breakdown(findings.improvement, standing)
     out_of_time = findings.seconds.total >= problem.budget_seconds
-    zero = objective.evaluate(objective.empty_network())
+    zero, head = objective.evaluate(objective.empty_network()), problem.source.head
     result = Result(
         verdict=verdict,
         reason=reason_of(verdict, breakdown, accepted=accepted, out_of_time=out_of_time),
@@ -81,7 +74,7 @@ def assess(findings: Findings) -> Result:
         environment=Environment(str(objective.loss.targets.device), torch.__version__, findings.seed),
         failure_probability=chance,
         notes=problem.source.notes,
-        head=_head_report(problem),
+        head=None if head is None else HeadReport(head.layers, head.frozen_parameters, head.features_sha256),
     )
     return replace(result, message=message_of(result, findings.refusal))
 
@@ -137,19 +130,8 @@ def _model_report(problem: Problem) -> ModelReport:
     source = problem.source
     path = None if source.model_path is None else str(source.model_path)
     return ModelReport(
-        path,
-        source.model_sha256,
-        source.family,
-        source.degree,
-        source.width,
-        source.parameters,
-        source.digest_complete,
+        path, source.model_sha256, source.family, source.degree, source.width, source.parameters, source.digest_complete
     )
-
-
-def _head_report(problem: Problem) -> HeadReport | None:
-    head = problem.source.head
-    return None if head is None else HeadReport(head.layers, head.frozen_parameters, head.features_sha256)
 
 
 def _data_report(problem: Problem) -> DataReport:

@@ -21,13 +21,7 @@ MOVED_SEARCH_SECONDS = 2.0
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoundSettings:
-    """How to bound.
-
-    Attributes:
-        seed: of all randomness.
-        failure_probability: largest allowed of a randomized proof; 0 for rigorous proofs only.
-        listener: told of progress.
-    """
+    """How to bound; a failure probability of 0 allows rigorous proofs only."""
 
     seed: int = 0
     failure_probability: float = FAILURE_PROBABILITY
@@ -37,14 +31,9 @@ class BoundSettings:
 def bound_at(
     objective: Objective, candidate: Candidate | None, needed: float, deadline: float, settings: BoundSettings
 ) -> LowerBound:
-    """The best lower bound at a candidate by the deadline, with the best known witnesses of its polars.
+    """The best lower bound at a candidate, the trivial one without, with the best known witnesses of its polars.
 
-    Args:
-        objective: what is bounded.
-        candidate: the dual point; None for the trivial bound.
-        needed: a lower bound at or above this decides.
-        deadline: `time.perf_counter()` value.
-        settings: how to bound.
+    A bound of at least `needed` decides. Stops at the deadline in `time.perf_counter()`.
     """
     if candidate is None:
         return trivial_bound(objective)

@@ -12,7 +12,7 @@ from certify.bounds.stated_proof import stated
 from certify.certificates.certificate_file import CertificateContent
 from certify.errors import CertifyError
 from certify.models.loading import Problem
-from certify.verify import Measured, MeasuredPolar, Rejection, Verdict, measure, verify_bytes
+from certify.verify import MeasuredPolar, Rejection, Verdict, measure, verify_bytes
 from certify.workflows.statement import as_array, parameter_recipes, stated_arrays, statement_of
 
 # Relative room between what the prover found and what a certificate claims, so that a checker with other roundings
@@ -79,22 +79,24 @@ def settled_certificate(
     raise NoCertificateError(f"the checker does not accept the bound: {verdict.rule}: {verdict.message}")
 
 
+def settled_or_refusal(problem: Problem, bound: LowerBound, failure_probability: float) -> tuple[Settled | None, str]:
+    """The certificate that the checker accepts, or none and why."""
+    try:
+        return settled_certificate(problem, bound, failure_probability), ""
+    except NoCertificateError as error:
+        return None, str(error)
+
+
 def certificate_content(
-    problem: Problem,
-    bound: LowerBound,
-    margin: float = MARGINS[0],
-    failure_probability: float = FAILURE_PROBABILITY,
+    problem: Problem, bound: LowerBound, margin: float = MARGINS[0], failure_probability: float = FAILURE_PROBABILITY
 ) -> CertificateContent:
     """Everything that a certificate holds, with a claim that is still to be settled.
 
-    Args:
-        problem: what was asked.
-        bound: the proven lower bound.
-        margin: relative room between the prover's bounds of the polars and those that are claimed.
-        failure_probability: of randomized proofs, shared among `CHECKS` runs of the checker.
+    The margin is relative room between the prover's bounds of the polars and those that are claimed; the failure
+    probability is shared among `CHECKS` runs of the checker.
     """
     dual, branches = bound.point.values, problem.objective.branches
-    proofs = [stated(*pair, margin) for pair in zip(branches, [dual] * len(branches), bound.polars, strict=True)]
+    proofs = [stated(branch, dual, polar, margin) for branch, polar in zip(branches, bound.polars, strict=True)]
     # Under a free skip the dual point is moved a little, see the checker.
     scale = bound.point.scale * (1 - (margin if problem.decomposition.policy.skip == "free" else DOMAIN_MARGIN))
     for branch, proof in zip(branches, proofs, strict=True):
@@ -142,7 +144,8 @@ def _settled(content: CertificateContent) -> CertificateContent:
             found = measure(content.header(), content.arrays, proofs=False)
     except Rejection:
         return content
-    upper, lower = _moved_out(found)
+    (low, high), (dual_low, dual_high) = found.objective, found.dual_value
+    upper, lower = high + 2 * (high - low), dual_low - 2 * (dual_high - dual_low)
     settled = math.isfinite(upper) and math.isfinite(lower)
     return replace(content, upper=upper, lower=lower) if settled else content
 
@@ -150,9 +153,3 @@ def _settled(content: CertificateContent) -> CertificateContent:
 def _largest_scale(polar: MeasuredPolar) -> float:
     """Largest s with s Ω° ≤ λ, a little less."""
     return polar.strength / polar.changed * (1 - QUOTIENT_MARGIN) if polar.changed > 0 else math.inf
-
-
-def _moved_out(found: Measured) -> tuple[float, float]:
-    """Claims a and b."""
-    (low, high), (dual_low, dual_high) = found.objective, found.dual_value
-    return high + 2 * (high - low), dual_low - 2 * (dual_high - dual_low)

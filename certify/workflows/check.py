@@ -6,7 +6,6 @@ import time
 from dataclasses import dataclass
 from typing import Any, final
 
-from certify.bounds.ladder import LowerBound
 from certify.certificates.margins import objective_upper
 from certify.certificates.result import Result, Seconds
 from certify.certificates.verdict import allowance
@@ -14,7 +13,8 @@ from certify.models.loading import Problem
 from certify.problem import ParallelNetwork
 from certify.progress import Listener, Progress, silent
 from certify.workflows.assess import Findings, assess
-from certify.workflows.certificate_of import FAILURE_PROBABILITY, NoCertificateError, Settled, settled_certificate
+from certify.workflows.bounding import BoundSettings
+from certify.workflows.certificate_of import FAILURE_PROBABILITY, settled_or_refusal
 from certify.workflows.prove import Quest, search_and_bound
 
 
@@ -37,13 +37,7 @@ class CheckOptions:
 @final
 @dataclass(frozen=True, slots=True)
 class CheckOutcome:
-    """A result with the best network that was found on the way.
-
-    Attributes:
-        result: what to report.
-        best: the best network.
-        certificate: a file that the independent checker accepted, None if it accepted none.
-    """
+    """A result, the best network found on the way, and a file that the independent checker accepted, if any."""
 
     result: Result
     best: ParallelNetwork
@@ -67,13 +61,13 @@ def run_check(problem: Problem, options: CheckOptions, listener: Listener = sile
     top = objective_upper(objective, problem.network, objective.evaluate(problem.network))
     allowed = allowance(top, problem.tolerance.relative_gap, problem.tolerance.absolute_gap)
     evaluated = time.perf_counter()
-    deadline, chance = started + problem.budget_seconds, options.failure_probability
-    quest = Quest(problem, top, allowed, deadline, options.seed, chance, listener)
-    found, bound = search_and_bound(quest)
+    chance = options.failure_probability
+    settings = BoundSettings(seed=options.seed, failure_probability=chance, listener=listener)
+    found, bound = search_and_bound(Quest(problem, top, allowed, started + problem.budget_seconds, settings))
     bounded = time.perf_counter()
     methods = ", ".join(dict.fromkeys(polar.method for polar in bound.polars))
     listener(Progress("verifying", objective=found.best.objective, lower_bound=bound.value, method=methods))
-    settled, refusal = _settled(problem, bound, chance)
+    settled, refusal = settled_or_refusal(problem, bound, chance)
     finished = time.perf_counter()
     seconds = Seconds(
         load=options.load_seconds,
@@ -84,11 +78,3 @@ def run_check(problem: Problem, options: CheckOptions, listener: Listener = sile
     )
     result = assess(Findings(problem, found, bound, settled, refusal, seconds, options.seed))
     return CheckOutcome(result, found.best.network, settled.data if settled else None)
-
-
-def _settled(problem: Problem, bound: LowerBound, failure_probability: float) -> tuple[Settled | None, str]:
-    """The certificate that the checker accepts, or none and why."""
-    try:
-        return settled_certificate(problem, bound, failure_probability), ""
-    except NoCertificateError as error:
-        return None, str(error)

@@ -12,7 +12,7 @@ from certify.growth.stages import Improvement, stage_of
 from certify.models.loading import Problem
 from certify.problem import ParallelNetwork
 from certify.workflows.assess import Findings, assess
-from certify.workflows.certificate_of import FAILURE_PROBABILITY, NoCertificateError, Settled, settled_certificate
+from certify.workflows.certificate_of import FAILURE_PROBABILITY, settled_or_refusal
 from certify.workflows.growth_loop import Growth, GrowthState, grow_network
 
 
@@ -60,13 +60,8 @@ def grow(problem: Problem, **options: Any) -> GrowthResult:  # noqa: ANN401
     """
     chosen = GrowOptions(**options)
     started = time.perf_counter()
-    growth = grow_network(
-        problem,
-        first_state(problem, chosen),
-        _unheard,
-        prune=chosen.prune,
-        failure_probability=chosen.failure_probability,
-    )
+    state, chance = first_state(problem, chosen), chosen.failure_probability
+    growth = grow_network(problem, state, lambda _: None, prune=chosen.prune, failure_probability=chance)
     return concluded(problem.with_network(growth.network), growth, started, chosen)
 
 
@@ -86,16 +81,12 @@ def concluded(
 ) -> GrowthResult:
     """The result of a grown network, with its certificate verified.
 
-    Args:
-        problem: that of the network handed back, read from its file where there is one.
-        growth: the end of the loop.
-        started: `time.perf_counter()` value at which growing began.
-        options: how it was grown.
-        load_seconds: spent on reading files before.
+    The problem is that of the network handed back, read from its file where there is one; growing started at a value of
+    `time.perf_counter()`, after so many seconds of reading files.
     """
     objective = problem.objective
     grown = time.perf_counter()
-    settled, refusal = _settled(problem, growth, options.failure_probability)
+    settled, refusal = settled_or_refusal(problem, growth.bound, options.failure_probability)
     finished = time.perf_counter()
     seconds = Seconds(
         load=load_seconds,
@@ -108,14 +99,3 @@ def concluded(
     still = Improvement(stage, stage, stage, stage, None, None, 0)
     result = assess(Findings(problem, still, growth.bound, settled, refusal, seconds, options.seed))
     return GrowthResult(result, growth.report, problem.network, settled.data if settled else None)
-
-
-def _settled(problem: Problem, growth: Growth, failure_probability: float) -> tuple[Settled | None, str]:
-    try:
-        return settled_certificate(problem, growth.bound, failure_probability), ""
-    except NoCertificateError as error:
-        return None, str(error)
-
-
-def _unheard(state: GrowthState) -> None:
-    """A round listener that ignores everything."""

@@ -69,19 +69,11 @@ RoundListener = Callable[[GrowthState], None]
 @final
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """The end of a growth.
-
-    Attributes:
-        network: to hand back.
-        bound: the best lower bound.
-        report: what happened.
-        out_of_time: whether the budget ended it.
-    """
+    """The end of a growth: what to hand back, the best lower bound, and what happened."""
 
     network: ParallelNetwork
     bound: LowerBound
     report: GrowthReport
-    out_of_time: bool
 
 
 def grow_network(
@@ -122,7 +114,7 @@ def grow_network(
         objective_after=problem.objective.evaluate(network).objective,
         rounds=climb.history,
     )
-    return Growth(network, bound, report, climb.seconds_left() <= 0)
+    return Growth(network, bound, report)
 
 
 class _Climb:
@@ -138,8 +130,8 @@ class _Climb:
         self.offset = state.history[-1].seconds if state.history else 0.0
         self.bound = trivial_bound(problem.objective)
         self.exhausted: Candidate | None = None
-        budget, resolution = problem.budget_seconds, 0.0
-        self.found: Improvement = begin(problem.objective, state.network, ROUNDS_SHARE * budget, resolution, self.seed)
+        budget = problem.budget_seconds
+        self.found: Improvement = begin(problem.objective, state.network, ROUNDS_SHARE * budget, 0.0, self.seed)
         if state.history:
             self.found = replace(self.found, rounds=state.history[-1].round + 1)
         if state.dual is not None:

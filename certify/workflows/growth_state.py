@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, final
 
@@ -27,26 +27,13 @@ from certify.workflows.growth_loop import GrowthState
 SCHEMA: Literal["certify.growth-state/1"] = "certify.growth-state/1"
 _KEY, _DIGEST = "certify", "sha256"
 
-_STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class _Row(BaseModel):
-    """A `GrowthRound` as JSON."""
-
-    model_config = _STRICT
-
-    round: int
-    width: int
-    objective: float
-    lower_bound: float
-    violation: float | None
-    seconds: float
-
 
 class _Description(BaseModel):
     """Everything but the tensors."""
 
-    model_config = _STRICT
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, revalidate_instances="always"
+    )
 
     version: Literal["certify.growth-state/1"] = Field(alias="schema")
     problem: dict[str, Any]
@@ -55,7 +42,7 @@ class _Description(BaseModel):
     prune: bool
     data_sha256: str
     seed: int
-    history: list[_Row]
+    history: tuple[GrowthRound, ...]
 
 
 @final
@@ -102,7 +89,7 @@ class SavedGrowth:
             prune=self.prune,
             data_sha256=self.data_sha256,
             seed=self.state.seed,
-            history=[_Row(**asdict(row)) for row in self.state.history],
+            history=self.state.history,
         ).model_dump_json(by_alias=True)
         try:
             write_whole(path, safetensors.torch.save(tensors, {_KEY: text, _DIGEST: _digest(text, tensors)}))
@@ -161,12 +148,7 @@ def _saved(found: _Description, tensors: dict[str, Tensor], path: str | Path) ->
         blank=found.blank,
         prune=found.prune,
         data_sha256=found.data_sha256,
-        state=GrowthState(
-            network=network,
-            history=tuple(GrowthRound(**row.model_dump()) for row in found.history),
-            seed=found.seed,
-            dual=tensors.get("dual"),
-        ),
+        state=GrowthState(network, found.history, found.seed, tensors.get("dual")),
     )
 
 

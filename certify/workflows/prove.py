@@ -38,18 +38,14 @@ class Quest:
         objective: of the given network, rounded up.
         allowed: largest gap that counts as none, absolute.
         deadline: `time.perf_counter()` value at which the budget ends.
-        seed: of all randomness.
-        failure_probability: largest allowed of a randomized proof; 0 for rigorous proofs only.
-        listener: told of progress.
+        settings: how to bound.
     """
 
     problem: Problem
     objective: float
     allowed: float
     deadline: float
-    seed: int
-    failure_probability: float
-    listener: Listener
+    settings: BoundSettings
 
     @property
     def required(self) -> float:
@@ -60,8 +56,9 @@ class Quest:
 def search_and_bound(quest: Quest) -> tuple[Improvement, LowerBound]:
     """The best model and the best lower bound that the budget buys."""
     problem, resolution = quest.problem, RESOLUTION_SHARE * quest.allowed
-    settings = SearchSettings(SEARCH_SHARE * problem.budget_seconds, resolution, seed=quest.seed)
-    found = improve(problem.objective, problem.network, settings, quest.listener)
+    seed, listener = quest.settings.seed, quest.settings.listener
+    settings = SearchSettings(SEARCH_SHARE * problem.budget_seconds, resolution, seed)
+    found = improve(problem.objective, problem.network, settings, listener)
     bound = _bounded(quest, found)
     for attempt in range(ATTEMPTS):
         decided = bound.value >= quest.required or found.best.objective < quest.required
@@ -69,8 +66,8 @@ def search_and_bound(quest: Quest) -> tuple[Improvement, LowerBound]:
         if decided or found.candidate is None or left < LEAST_SHARE_LEFT * problem.budget_seconds:
             break
         found_before, hints = found, _hints(found.candidate, bound)
-        finer = SearchSettings(SEARCH_SHARE * left, resolution / 4 ** (attempt + 1), seed=quest.seed + attempt + 1)
-        found = continued(problem.objective, found, hints, finer, _with_bound(quest.listener, bound.value))
+        finer = SearchSettings(SEARCH_SHARE * left, resolution / 4 ** (attempt + 1), seed + attempt + 1)
+        found = continued(problem.objective, found, hints, finer, _with_bound(listener, bound.value))
         if found.candidate is found_before.candidate and found.best.objective >= found_before.best.objective:
             break
         bound = max(bound, _bounded(quest, found), key=lambda b: b.value)
@@ -100,7 +97,7 @@ def _bounded(quest: Quest, found: Improvement) -> LowerBound:
         needed = found.best.objective - AIMED_SHARE * quest.allowed
 
     def report(event: Progress) -> None:
-        quest.listener(replace(event, objective=found.best.objective))
+        quest.settings.listener(replace(event, objective=found.best.objective))
 
-    settings = BoundSettings(seed=quest.seed, failure_probability=quest.failure_probability, listener=report)
+    settings = replace(quest.settings, listener=report)
     return bound_at(quest.problem.objective, found.candidate, needed, deadline, settings)

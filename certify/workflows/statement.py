@@ -30,10 +30,7 @@ def statement_of(problem: Problem) -> Section:
         "sample_weights": terms.sample_weights is not None,
         "mask": terms.mask is not None,
         "features": None if source.head is None else source.head.features_sha256,
-        "data": {
-            "sha256": source.data_sha256,
-            "names": None if terms.data_names is None else dict(terms.data_names),
-        },
+        "data": {"sha256": source.data_sha256, "names": None if terms.data_names is None else dict(terms.data_names)},
         "tolerance": {"relative": float(tolerance.relative_gap), "absolute": float(tolerance.absolute_gap)},
     }
 

@@ -11,10 +11,6 @@ from certify.problem.view import View
 @final
 @dataclass(frozen=True, slots=True)
 class Bilinear:
-    """The form.
-
-    Attributes:
-        view: rows H and readout.
-    """
+    """The form on a view: its rows H and its readout."""
 
     view: View

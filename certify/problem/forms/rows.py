@@ -19,12 +19,7 @@ from certify.problem.view import View
 @final
 @dataclass(frozen=True, slots=True)
 class Slopes:
-    """The two slopes of σ.
-
-    Attributes:
-        positive: s₊, above the kink.
-        negative: s₋, below it.
-    """
+    """The two slopes of σ, s₊ above the kink and s₋ below it."""
 
     positive: float
     negative: float
@@ -53,12 +48,7 @@ class Slopes:
 @final
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The form.
-
-    Attributes:
-        view: rows H and readout.
-        slopes: of σ.
-    """
+    """The form on a view, its rows H and its readout, with the slopes of σ."""
 
     view: View
     slopes: Slopes

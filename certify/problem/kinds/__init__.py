@@ -4,7 +4,6 @@ from certify.problem.kinds.absolute import Absolute
 from certify.problem.kinds.kind import Factors, Kind, Operation
 from certify.problem.kinds.leaky_relu import LeakyReLU
 from certify.problem.kinds.linear import Linear
-from certify.problem.kinds.neuron import Neuron
 from certify.problem.kinds.quadratic import Quadratic
 from certify.problem.kinds.rectifier import Rectifier
 from certify.problem.kinds.relu import ReLU
@@ -18,17 +17,4 @@ def kind_of(operations: tuple[Operation, ...]) -> Kind | None:
     return next((kind for kind in found if kind is not None), None)
 
 
-__all__ = [
-    "KINDS",
-    "Absolute",
-    "Factors",
-    "Kind",
-    "LeakyReLU",
-    "Linear",
-    "Neuron",
-    "Operation",
-    "Quadratic",
-    "ReLU",
-    "Rectifier",
-    "kind_of",
-]
+__all__ = ["KINDS", "Absolute", "Factors", "Kind", "LeakyReLU", "Linear", "Quadratic", "ReLU", "Rectifier", "kind_of"]

@@ -29,27 +29,30 @@ class Kind(ABC):
         degrees: degree of homogeneity d_k in each factor; their sum is the degree of φ.
         polar: the form of its polar.
         bounded_with_free_bias: whether the polar is finite for some A where the hidden bias is not penalized.
+        steps: what stands between the weight layers, by the names that graphs and certificates share; kinds whose
+            steps have attributes say the three below instead.
     """
 
     name: ClassVar[str]
     degrees: ClassVar[tuple[int, ...]]
     polar: ClassVar[type[PolarForm]]
     bounded_with_free_bias: ClassVar[bool] = True
+    steps: ClassVar[tuple[str, ...]]
 
     @classmethod
-    @abstractmethod
     def from_operations(cls, operations: tuple[Operation, ...]) -> Self | None:
         """The kind whose weight layers have these operations between them, None if they are another's."""
+        return cls() if tuple(name for name, _ in operations) == cls.steps else None
 
     @property
-    @abstractmethod
     def operations(self) -> tuple[Operation, ...]:
         """What stands between the weight layers, as graphs name it."""
+        return tuple((name, {}) for name in self.steps)
 
     @property
-    @abstractmethod
     def statement(self) -> tuple[Mapping[str, object], ...]:
         """The same in the closed vocabulary of certificates."""
+        return tuple({"op": name} for name in self.steps)
 
     @abstractmethod
     def form(self, view: View) -> PolarForm:

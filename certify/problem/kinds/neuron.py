@@ -54,8 +54,3 @@ class Neuron(Kind):
         features = min(self.features_upper(view), len(view.rows))
         samples = len(view.rows) // view.readout.positions
         return min(features * view.readout.weights_of(outputs), samples * outputs)
-
-
-def rank_of(rows: Tensor) -> int:
-    """Rank of a matrix, 0 of an empty one."""
-    return int(torch.linalg.matrix_rank(rows)) if rows.numel() else 0

@@ -8,7 +8,7 @@ from typing import ClassVar, final
 from torch import Tensor
 
 from certify.problem.losses.loss import EntrywiseLoss, softplus, xlogx
-from certify.problem.losses.targets import real_targets, require_range
+from certify.problem.losses.targets import SHARES, Allowed
 
 
 @final
@@ -18,12 +18,7 @@ class BinaryCrossEntropy(EntrywiseLoss):
 
     name: ClassVar[str] = "binary-cross-entropy"
     curvature: ClassVar[float] = 0.25
-
-    @classmethod
-    def prepare_targets(cls, targets: Tensor, outputs: int) -> Tensor:
-        prepared = real_targets(targets, outputs, cls.name)
-        require_range(prepared, "in [0, 1]", bool(((prepared >= 0) & (prepared <= 1)).all()), cls.name)
-        return prepared
+    allowed: ClassVar[Allowed] = SHARES
 
     @staticmethod
     def atom(z: Tensor, y: Tensor) -> Tensor:

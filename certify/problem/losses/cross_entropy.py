@@ -15,7 +15,7 @@ from torch import Tensor
 
 from certify.errors import UsageError
 from certify.problem.losses.loss import Loss, xlogx
-from certify.problem.losses.targets import require_range
+from certify.problem.losses.targets import NONNEGATIVE, require_range
 
 
 @final
@@ -45,7 +45,7 @@ class CrossEntropy(Loss):
                 f"probabilities (n, {outputs})",
                 code="shape-mismatch",
             )
-        require_range(targets, "that are nonnegative", bool((targets >= 0).all()), cls.name)
+        require_range(targets, NONNEGATIVE, cls.name)
         return targets.double()
 
     def _row_weight(self) -> Tensor:
@@ -94,6 +94,6 @@ def _one_hot(targets: Tensor, outputs: int) -> Tensor:
     indices = targets.long()
     if not bool((indices == targets).all()):
         raise UsageError("class indices must be whole numbers", code="target-range")
-    ok = bool(((indices >= 0) & (indices < outputs)).all())
-    require_range(targets, f"between 0 and {outputs - 1} (class indices)", ok, CrossEntropy.name)
+    allowed = (f"between 0 and {outputs - 1} (class indices)", lambda y: (y >= 0) & (y < outputs))
+    require_range(targets, allowed, CrossEntropy.name)
     return torch.nn.functional.one_hot(indices, outputs).double()

@@ -15,6 +15,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from certify.problem.losses.targets import Allowed, real_targets, require_range
+
 Reduction = Literal["mean", "sum"]
 
 
@@ -76,14 +78,19 @@ class Loss(ABC):
         """l*(A), correctly rounded sum of the atoms; +inf outside the domain."""
         return math.fsum(self.conjugate_terms(dual).flatten().tolist())
 
-    def infimum(self) -> float:
-        """inf_Z l(Z) = −l*(0)."""
-        return -self.conjugate(torch.zeros_like(self.targets))
-
 
 @dataclass(frozen=True, slots=True)
 class EntrywiseLoss(Loss):
-    """A loss whose atom is a function of one entry: l(Z) = Σ_ij ω_ij l0(z_ij, y_ij)."""
+    """A loss whose atom is a function of one entry: l(Z) = Σ_ij ω_ij l0(z_ij, y_ij); targets are real numbers."""
+
+    allowed: ClassVar[Allowed | None] = None
+
+    @classmethod
+    def prepare_targets(cls, targets: Tensor, outputs: int) -> Tensor:
+        prepared = real_targets(targets, outputs, cls.name)
+        if cls.allowed is not None:
+            require_range(prepared, cls.allowed, cls.name)
+        return prepared
 
     @staticmethod
     @abstractmethod

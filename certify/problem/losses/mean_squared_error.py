@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from certify.problem.losses.loss import EntrywiseLoss
-from certify.problem.losses.targets import real_targets
 
 
 @final
@@ -20,10 +19,6 @@ class MeanSquaredError(EntrywiseLoss):
 
     name: ClassVar[str] = "mse"
     curvature: ClassVar[float] = 2.0
-
-    @classmethod
-    def prepare_targets(cls, targets: Tensor, outputs: int) -> Tensor:
-        return real_targets(targets, outputs, cls.name)
 
     @staticmethod
     def atom(z: Tensor, y: Tensor) -> Tensor:

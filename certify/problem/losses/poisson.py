@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from certify.problem.losses.loss import EntrywiseLoss, xlogx
-from certify.problem.losses.targets import real_targets, require_range
+from certify.problem.losses.targets import NONNEGATIVE, Allowed
 
 
 @final
@@ -20,12 +20,7 @@ class Poisson(EntrywiseLoss):
 
     name: ClassVar[str] = "poisson"
     curvature: ClassVar[float] = math.inf
-
-    @classmethod
-    def prepare_targets(cls, targets: Tensor, outputs: int) -> Tensor:
-        prepared = real_targets(targets, outputs, cls.name)
-        require_range(prepared, "that are nonnegative", bool((prepared >= 0).all()), cls.name)
-        return prepared
+    allowed: ClassVar[Allowed] = NONNEGATIVE
 
     @staticmethod
     def atom(z: Tensor, y: Tensor) -> Tensor:

@@ -19,15 +19,7 @@ from certify.problem.losses.squared_hinge import SquaredHinge
 
 LOSSES: dict[str, type[Loss]] = {
     loss.name: loss
-    for loss in (
-        MeanSquaredError,
-        CrossEntropy,
-        BinaryCrossEntropy,
-        SoftMargin,
-        Huber,
-        SquaredHinge,
-        Poisson,
-    )
+    for loss in (MeanSquaredError, CrossEntropy, BinaryCrossEntropy, SoftMargin, Huber, SquaredHinge, Poisson)
 }
 
 
@@ -46,11 +38,7 @@ class LossSpec:
     scale: float = 1.0
 
     def bind(
-        self,
-        targets: Tensor,
-        outputs: int,
-        sample_weights: Tensor | None = None,
-        mask: Tensor | None = None,
+        self, targets: Tensor, outputs: int, sample_weights: Tensor | None = None, mask: Tensor | None = None
     ) -> Loss:
         """The loss of outputs (n, c) against `targets`.
 
@@ -64,7 +52,9 @@ class LossSpec:
         Raises:
             UsageError: unknown name, or targets, weights or mask of a wrong shape or range.
         """
-        kind = _lookup(self.name)
+        if self.name not in LOSSES:
+            raise UsageError(f"unknown loss '{self.name}'; known: {', '.join(LOSSES)}", code="unknown-loss")
+        kind = LOSSES[self.name]
         prepared = kind.prepare_targets(targets, outputs)
         observed = _observed(kind, mask, prepared)
         weights = observed * self.scale
@@ -73,12 +63,6 @@ class LossSpec:
         if sample_weights is not None:
             weights = weights * _checked_sample_weights(sample_weights, prepared.shape[0])[:, None]
         return kind(targets=prepared, weights=weights)
-
-
-def _lookup(name: str) -> type[Loss]:
-    if name not in LOSSES:
-        raise UsageError(f"unknown loss '{name}'; known: {', '.join(LOSSES)}", code="unknown-loss")
-    return LOSSES[name]
 
 
 def _observed(kind: type[Loss], mask: Tensor | None, targets: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from certify.problem.losses.loss import EntrywiseLoss, softplus, xlogx
-from certify.problem.losses.targets import real_targets, require_range
+from certify.problem.losses.targets import SIGNS, Allowed
 
 
 @final
@@ -19,12 +19,7 @@ class SoftMargin(EntrywiseLoss):
 
     name: ClassVar[str] = "soft-margin"
     curvature: ClassVar[float] = 0.25
-
-    @classmethod
-    def prepare_targets(cls, targets: Tensor, outputs: int) -> Tensor:
-        prepared = real_targets(targets, outputs, cls.name)
-        require_range(prepared, "-1 or +1", bool((prepared.abs() == 1).all()), cls.name)
-        return prepared
+    allowed: ClassVar[Allowed] = SIGNS
 
     @staticmethod
     def atom(z: Tensor, y: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from certify.problem.losses.loss import EntrywiseLoss
-from certify.problem.losses.targets import real_targets, require_range
+from certify.problem.losses.targets import SIGNS, Allowed
 
 
 @final
@@ -20,12 +20,7 @@ class SquaredHinge(EntrywiseLoss):
 
     name: ClassVar[str] = "squared-hinge"
     curvature: ClassVar[float] = 2.0
-
-    @classmethod
-    def prepare_targets(cls, targets: Tensor, outputs: int) -> Tensor:
-        prepared = real_targets(targets, outputs, cls.name)
-        require_range(prepared, "-1 or +1", bool((prepared.abs() == 1).all()), cls.name)
-        return prepared
+    allowed: ClassVar[Allowed] = SIGNS
 
     @staticmethod
     def atom(z: Tensor, y: Tensor) -> Tensor:

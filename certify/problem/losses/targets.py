@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor
 
 from certify.errors import UsageError
+
+# Which values a loss allows: in words, and entrywise.
+Allowed = tuple[str, Callable[[Tensor], Tensor]]
+SIGNS: Allowed = ("-1 or +1", lambda y: y.abs() == 1)
+SHARES: Allowed = ("in [0, 1]", lambda y: (y >= 0) & (y <= 1))
+NONNEGATIVE: Allowed = ("that are nonnegative", lambda y: y >= 0)
 
 
 def real_targets(targets: Tensor, outputs: int, loss: str) -> Tensor:
@@ -26,11 +34,11 @@ def real_targets(targets: Tensor, outputs: int, loss: str) -> Tensor:
     return targets.double()
 
 
-def require_range(targets: Tensor, allowed: str, ok: bool, loss: str) -> None:
-    """Raise UsageError unless `ok`, naming the values that the loss allows and the range found."""
-    if not ok:
+def require_range(targets: Tensor, allowed: Allowed, loss: str) -> None:
+    """Raise UsageError unless all targets are allowed, naming the values that the loss allows and the range found."""
+    words, allows = allowed
+    if not bool(allows(targets).all()):
         low, high = float(targets.min()), float(targets.max())
         raise UsageError(
-            f"loss '{loss}' needs targets {allowed}; found values between {low:g} and {high:g}",
-            code="target-range",
+            f"loss '{loss}' needs targets {words}; found values between {low:g} and {high:g}", code="target-range"
         )

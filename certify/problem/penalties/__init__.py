@@ -1,7 +1,7 @@
 """Penalties θ on the weights of each subnetwork."""
 
-from certify.problem.penalties.penalty import Gauge, Penalty, factor_norms, matched_strength
+from certify.problem.penalties.penalty import Penalty, factor_norms, matched_product, matched_strength
 from certify.problem.penalties.product_of_norms import ProductOfNorms
 from certify.problem.penalties.weight_decay import WeightDecay
 
-__all__ = ["Gauge", "Penalty", "ProductOfNorms", "WeightDecay", "factor_norms", "matched_strength"]
+__all__ = ["Penalty", "ProductOfNorms", "WeightDecay", "factor_norms", "matched_product", "matched_strength"]

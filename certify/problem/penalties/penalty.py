@@ -13,17 +13,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from certify.errors import UnsupportedError
+from certify.errors import UnsupportedError, UsageError
 from certify.problem.kinds import Factors, Kind
 
 
 @dataclass(frozen=True, slots=True)
 class Gauge:
-    """Least penalty of a subnetwork with matched product t: coefficient · t**exponent.
+    """Least penalty of a subnetwork with matched product t: coefficient · t**exponent, both positive.
 
-    Attributes:
-        coefficient: positive; it is λ when the exponent is 1.
-        exponent: positive; below 1 the penalty has a smaller degree than φ.
+    The coefficient is λ when the exponent is 1; below 1 the penalty has a smaller degree than φ.
     """
 
     coefficient: float
@@ -68,12 +66,22 @@ def matched_strength(penalty: Penalty, kind: Kind) -> float:
     return gauge.coefficient
 
 
-def factor_norms(factors: Factors, free_inputs: int) -> Factors:
-    """Euclidean norm of each factor of each subnetwork, (r,) each.
+def require_one_each(found: str, count: int, kind: Kind) -> None:
+    """Raise UsageError unless the penalty has one number for each factor of a subnetwork; `found` says what it has."""
+    factors = len(kind.degrees)
+    if count != factors:
+        raise UsageError(f"{found}, '{kind.name}' subnetworks have {factors} factors", code="shape-mismatch")
 
-    Args:
-        factors: stacked factors, first axis r.
-        free_inputs: number of trailing coordinates of the first factor that are not penalized.
-    """
+
+def matched_product(norms: Factors, powers: tuple[int, ...]) -> Tensor:
+    """Π_k n_k^{p_k} of each subnetwork, (r,), for norms n_k (r,)."""
+    product = torch.ones_like(norms[0])
+    for norm, power in zip(norms, powers, strict=True):
+        product = product * norm**power
+    return product
+
+
+def factor_norms(factors: Factors, free_inputs: int) -> Factors:
+    """Euclidean norm of each stacked factor (r, ·), (r,) each, without the trailing free inputs of the first one."""
     first = factors[0][:, : factors[0].shape[1] - free_inputs]
     return tuple(torch.linalg.vector_norm(f.flatten(1), dim=1) for f in (first, *factors[1:]))

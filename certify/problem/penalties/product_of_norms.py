@@ -5,40 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
-import torch
 from torch import Tensor
 
-from certify.errors import UnsupportedError, UsageError
+from certify.errors import UnsupportedError
 from certify.problem.kinds import Factors, Kind
-from certify.problem.penalties.penalty import Gauge, Penalty
+from certify.problem.penalties.penalty import Gauge, Penalty, matched_product, require_one_each
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class ProductOfNorms(Penalty):
-    """`product_of_norms: {strength: λ, norms: [2, 2], powers: [1, 1]}`.
-
-    Attributes:
-        strength: λ > 0.
-        powers: exponent of each factor's Euclidean norm.
-    """
+    """`product_of_norms: {strength: λ, norms: [2, 2], powers: [1, 1]}`, λ > 0, a power of each Euclidean norm."""
 
     strength: float
     powers: tuple[int, ...] = (1, 1)
 
     def per_subnetwork(self, factors: Factors, norms: Factors) -> Tensor:
-        total = torch.ones_like(norms[0])
-        for norm, power in zip(norms, self.powers, strict=True):
-            total = total * norm**power
-        return self.strength * total
+        return self.strength * matched_product(norms, self.powers)
 
     def gauge(self, kind: Kind) -> Gauge:
-        if len(self.powers) != len(kind.degrees):
-            raise UsageError(
-                f"product_of_norms has {len(self.powers)} powers, '{kind.name}' subnetworks have "
-                f"{len(kind.degrees)} factors",
-                code="shape-mismatch",
-            )
+        count = len(self.powers)
+        require_one_each(f"product_of_norms has {count} powers", count, kind)
         ratios = {power / degree for power, degree in zip(self.powers, kind.degrees, strict=True)}
         if len(ratios) != 1 or max(ratios) > 1:
             raise UnsupportedError(

@@ -13,35 +13,24 @@ from typing import final
 import torch
 from torch import Tensor
 
-from certify.errors import UsageError
 from certify.problem.kinds import Factors, Kind
-from certify.problem.penalties.penalty import Gauge, Penalty
+from certify.problem.penalties.penalty import Gauge, Penalty, require_one_each
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class WeightDecay(Penalty):
-    """`weight_decay: wd` with wd > 0, one for all factors or one for each.
-
-    Attributes:
-        strengths: wd_k of each factor.
-    """
+    """`weight_decay: wd` with wd > 0, one for all factors or one for each: the strengths wd_k."""
 
     strengths: tuple[float, ...]
 
     def per_subnetwork(self, factors: Factors, norms: Factors) -> Tensor:
-        total = torch.zeros_like(norms[0])
-        for norm, strength in zip(norms, self.strengths, strict=True):
-            total = total + strength / 2 * norm**2
-        return total
+        pairs = zip(norms, self.strengths, strict=True)
+        return sum((strength / 2 * norm**2 for norm, strength in pairs), torch.zeros_like(norms[0]))
 
     def gauge(self, kind: Kind) -> Gauge:
-        if len(self.strengths) != len(kind.degrees):
-            raise UsageError(
-                f"weight_decay has {len(self.strengths)} strengths, '{kind.name}' subnetworks have "
-                f"{len(kind.degrees)} factors",
-                code="shape-mismatch",
-            )
+        count = len(self.strengths)
+        require_one_each(f"weight_decay has {count} strengths", count, kind)
         degree, pairs = kind.degree, tuple(zip(self.strengths, kind.degrees, strict=True))
         if len(set(self.strengths)) == 1 and degree == len(kind.degrees):
             return Gauge(self.strengths[0] / 2 * degree, 2 / degree)  # exact where no root is needed

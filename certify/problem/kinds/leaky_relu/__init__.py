@@ -18,11 +18,7 @@ DEFAULT_SLOPE = 0.01
 @final
 @dataclass(frozen=True, slots=True)
 class LeakyReLU(Rectifier):
-    """One hidden neuron with this function.
-
-    Attributes:
-        slope: a, below the kink.
-    """
+    """One hidden neuron with this function; the slope is a, below the kink."""
 
     slope: float = DEFAULT_SLOPE
 

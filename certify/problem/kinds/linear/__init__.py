@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Self, final
+from typing import ClassVar, final
 
+import torch
 from torch import Tensor
 
 from certify.problem.forms import Bilinear
-from certify.problem.kinds.kind import Operation
-from certify.problem.kinds.neuron import Neuron, rank_of
+from certify.problem.kinds.neuron import Neuron
 from certify.problem.view import View
 
 
@@ -22,18 +21,7 @@ class Linear(Neuron):
     name: ClassVar[str] = "linear"
     degrees: ClassVar[tuple[int, ...]] = (1, 1)
     polar: ClassVar[type[Bilinear]] = Bilinear
-
-    @classmethod
-    def from_operations(cls, operations: tuple[Operation, ...]) -> Self | None:
-        return cls() if operations == () else None
-
-    @property
-    def operations(self) -> tuple[Operation, ...]:
-        return ()
-
-    @property
-    def statement(self) -> tuple[Mapping[str, object], ...]:
-        return ()
+    steps: ClassVar[tuple[str, ...]] = ()
 
     def activation(self, preactivation: Tensor) -> Tensor:
         return preactivation
@@ -42,4 +30,4 @@ class Linear(Neuron):
         return Bilinear(view)
 
     def features_upper(self, view: View) -> int:
-        return rank_of(view.rows)
+        return int(torch.linalg.matrix_rank(view.rows))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Self, final
+from typing import ClassVar, final
 
+import torch
 from torch import Tensor
 
 from certify.problem.forms import Squares
-from certify.problem.kinds.kind import Operation
-from certify.problem.kinds.neuron import Neuron, rank_of
+from certify.problem.kinds.neuron import Neuron
 from certify.problem.view import View
 
 
@@ -23,18 +22,7 @@ class Quadratic(Neuron):
     degrees: ClassVar[tuple[int, ...]] = (2, 1)
     polar: ClassVar[type[Squares]] = Squares
     bounded_with_free_bias: ClassVar[bool] = False
-
-    @classmethod
-    def from_operations(cls, operations: tuple[Operation, ...]) -> Self | None:
-        return cls() if [name for name, _ in operations] == ["square"] else None
-
-    @property
-    def operations(self) -> tuple[Operation, ...]:
-        return (("square", {}),)
-
-    @property
-    def statement(self) -> tuple[Mapping[str, object], ...]:
-        return ({"op": "square"},)
+    steps: ClassVar[tuple[str, ...]] = ("square",)
 
     def activation(self, preactivation: Tensor) -> Tensor:
         return preactivation**2
@@ -43,5 +31,5 @@ class Quadratic(Neuron):
         return Squares(view)
 
     def features_upper(self, view: View) -> int:
-        rank = rank_of(view.rows)
+        rank = int(torch.linalg.matrix_rank(view.rows))
         return rank * (rank + 1) // 2
