@@ -7,7 +7,6 @@ each round's network.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -57,9 +56,8 @@ def begin(objective: Objective, network: ParallelNetwork, seconds: float, resolu
     found = Improvement(start, even, even, even, first, first, 0)
     if found.hoped_gap <= resolution or network.width == 0 and objective.convex.features.shape[1] == 0:
         return found
-    local = even.better(
-        stage_of(objective, descend(objective, even.network, started + seconds / 2, FIRST_DESCENT_STEPS))
-    )
+    moved = descend(objective, even.network, started + seconds / 2, FIRST_DESCENT_STEPS)
+    local = even.better(stage_of(objective, moved))
     latest = find_candidate(objective, local.network, started + seconds, seed)
     return Improvement(start, even, local, local, latest, more_hopeful(first, latest), 0)
 
@@ -82,10 +80,10 @@ def advance(
     far, solvable = _is_far(found), polish_applies(objective, stage.network, directions)
     if far or not solvable:
         scattered = _scattered(objective, stage.network, seed) if far else stage.network
-        trial = _refit(_descended, objective, scattered, directions, deadline)
+        trial = _trimmed(objective, _descended(objective, scattered, directions, deadline))
         stage = stage.better(trial)
     if solvable and found.best.objective - stage.objective < SLOW_SHARE * found.hoped_gap:
-        trial = _refit(polished, objective, stage.network, directions, deadline)
+        trial = _trimmed(objective, polished(objective, stage.network, directions, deadline))
         stage = stage.better(trial)
     # A network that is as good, but for rounding, may have the better dual point.
     tied = trial.objective <= stage.objective + TIED_SHARE * abs(stage.objective)
@@ -119,14 +117,8 @@ def _is_far(found: Improvement) -> bool:
     return share > (CLOSE_GAP if found.rounds < FIRST_ROUNDS else FAR_GAP)
 
 
-def _refit(
-    method: Callable[[Objective, ParallelNetwork, tuple[Factors, ...], float], ParallelNetwork],
-    objective: Objective,
-    network: ParallelNetwork,
-    directions: tuple[Factors, ...],
-    deadline: float,
-) -> Stage:
-    return stage_of(objective, without_dead(objective, method(objective, network, directions, deadline)))
+def _trimmed(objective: Objective, network: ParallelNetwork) -> Stage:
+    return stage_of(objective, without_dead(objective, network))
 
 
 def _descended(

@@ -59,7 +59,7 @@ class Branch:
 
     def penalty_of(self, stack: Factors) -> float:
         """Penalty of all subnetworks."""
-        return math.fsum(self.penalty.per_subnetwork(stack, self.norms(stack)).tolist())
+        return math.fsum(self.penalty.per_subnetwork(self.norms(stack)).tolist())
 
     def products(self, stack: Factors) -> Tensor:
         """t_i = Π_k |W_i^k|^{d_k} of every subnetwork, (r,)."""

@@ -66,7 +66,7 @@ def trained(objective: Objective, seeds: int = 2, width: int = 30) -> Evaluation
         def closure(weights=weights, optimizer=optimizer) -> torch.Tensor:
             optimizer.zero_grad()
             outputs = (rows @ weights[0].T).relu() @ weights[1]
-            penalty = branch.penalty.per_subnetwork(tuple(weights), branch.norms(tuple(weights))).sum()
+            penalty = branch.penalty.per_subnetwork(branch.norms(tuple(weights))).sum()
             total = objective.loss.value_terms(outputs).sum() + penalty
             total.backward()
             return total

@@ -69,7 +69,7 @@ def trained(objective: Objective, steps: int) -> ParallelNetwork:
         optimizer.zero_grad()
         outputs = objective.forward(ParallelNetwork(((weights[0], weights[1]),), weights[2]))
         stack = (weights[0], weights[1])
-        penalty = branch.penalty.per_subnetwork(stack, branch.norms(stack)).sum()
+        penalty = branch.penalty.per_subnetwork(branch.norms(stack)).sum()
         ridge = (objective.convex.ridge[:, None] / 2 * weights[2] ** 2).sum()
         (objective.loss.value_terms(outputs).sum() + penalty + ridge).backward()
         optimizer.step()

@@ -74,7 +74,7 @@ def objectives_nearby(objective: Objective, seed: int) -> list[float]:
             optimizer.zero_grad()
             ridge = (objective.convex.ridge[:, None] / 2 * weights[2] ** 2).sum()
             stack = (weights[0], weights[1])
-            penalty = branch.penalty.per_subnetwork(stack, branch.norms(stack)).sum()
+            penalty = branch.penalty.per_subnetwork(branch.norms(stack)).sum()
             total = objective.loss.value_terms(objective.forward(network())).sum() + penalty + ridge
             total.backward()
             return total

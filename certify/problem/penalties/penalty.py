@@ -33,8 +33,8 @@ class Penalty(ABC):
     """Penalty of the stacked factors of a parallel network."""
 
     @abstractmethod
-    def per_subnetwork(self, factors: Factors, norms: Factors) -> Tensor:
-        """Penalty of each subnetwork, shape (r,), given its factors and their norms (one (r,) per factor)."""
+    def per_subnetwork(self, norms: Factors) -> Tensor:
+        """Penalty of each subnetwork, shape (r,), given the norms of its factors, (r,) each."""
 
     @abstractmethod
     def gauge(self, kind: Kind) -> Gauge:

@@ -20,7 +20,7 @@ class ProductOfNorms(Penalty):
     strength: float
     powers: tuple[int, ...] = (1, 1)
 
-    def per_subnetwork(self, factors: Factors, norms: Factors) -> Tensor:
+    def per_subnetwork(self, norms: Factors) -> Tensor:
         return self.strength * matched_product(norms, self.powers)
 
     def gauge(self, kind: Kind) -> Gauge:

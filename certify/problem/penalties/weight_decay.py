@@ -24,7 +24,7 @@ class WeightDecay(Penalty):
 
     strengths: tuple[float, ...]
 
-    def per_subnetwork(self, factors: Factors, norms: Factors) -> Tensor:
+    def per_subnetwork(self, norms: Factors) -> Tensor:
         pairs = zip(norms, self.strengths, strict=True)
         return sum((strength / 2 * norm**2 for norm, strength in pairs), torch.zeros_like(norms[0]))
 
