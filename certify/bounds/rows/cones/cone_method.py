@@ -11,7 +11,8 @@ from torch import Tensor
 from certify.bounds.polar import PolarBound, PolarTask
 from certify.bounds.proof import ConeCover
 from certify.bounds.rows.cones.cone_forecast import forecast_nodes
-from certify.bounds.rows.cones.cones import ConeSettings, cone_polar
+from certify.bounds.rows.cones.cone_search import ConeSettings
+from certify.bounds.rows.cones.cones import cone_polar
 from certify.bounds.rows.reduction import ReducedRows, reduce_rows, reduced_dimension
 from certify.bounds.rows.responses import attained
 from certify.bounds.rows.rows_form import rows_form
@@ -56,7 +57,6 @@ def cones(task: PolarTask) -> PolarBound:
 
     forecast = forecast_nodes(reduced.rows, scores, settings, start)
     outcome = forecast.pilot
-    assert outcome is not None  # few dimensions
     told(outcome.lower, outcome.upper, f"expecting {forecast.sentence}")
     hopeless = forecast.seconds_estimate > HOPELESS * settings.seconds
     if not outcome.complete and not (hopeless and reduced.rows.shape[1] > COMFORTABLE_DIMENSION):

@@ -47,8 +47,8 @@ class NodeTable:
     Attributes:
         bounds: Bound of each node, shape (nodes,).
         depths: Number of splits above each node, shape (nodes,).
-        tangents: Tangent weights of each node, shape (nodes, d), dtype uint8.
-        splits: 0 for a leaf, e + 1 for split e, shape (nodes,), dtype uint8.
+        tangents: Tangent weights of each node, shape (nodes, d).
+        splits: 0 for a leaf, e + 1 for split e, shape (nodes,).
         children: Index of the first child, meaningful where splits > 0, shape (nodes,).
     """
 
@@ -70,10 +70,9 @@ class TreeLog:
 
     def add_nodes(self, bounds: npt.NDArray[Any], depths: npt.NDArray[Any], tangents: npt.NDArray[Any]) -> int:
         """Record evaluated cones; return the index of the first."""
-        first = self.size
         self._nodes.append((bounds, depths, tangents))
         self.size += len(bounds)
-        return first
+        return self.size - len(bounds)
 
     def add_splits(self, parents: npt.NDArray[Any], edges: npt.NDArray[Any], children: npt.NDArray[Any]) -> None:
         """Record that parents were split along edges, with the index of each first child."""
@@ -100,14 +99,7 @@ class Preorder:
 
 
 def prune_to_preorder(table: NodeTable) -> Preorder:
-    """Undo every split that did not lower its node's bound, and list the rest in preorder.
-
-    Args:
-        table: Nodes in order of creation, roots at depth 0 first.
-
-    Returns:
-        The smallest-bound subtree in preorder.
-    """
+    """Undo every split that did not lower its node's bound, and list the rest in preorder."""
     levels = _levels(table.depths)
     values, splits, sizes = table.bounds.copy(), table.splits.copy(), np.ones(len(table.bounds), np.int64)
     for level in reversed(levels):

@@ -20,11 +20,8 @@ def least_norm_coefficients(gram: Tensor, values: Tensor, start: Tensor, sweeps:
     Args:
         gram: v_k . v_l, shape (d, d, B).
         values: val, shape (d, B).
-        start: Initial a >= 0, shape (d, B).
+        start: Initial a >= 0, shape (d, B), as that returned.
         sweeps: Passes over the d coordinates.
-
-    Returns:
-        Coefficients a >= 0, shape (d, B).
     """
     diagonal = gram.diagonal(dim1=0, dim2=1).T
     inverse = torch.where(diagonal > 0, 1.0 / diagonal.clamp(min=1e-300), 0.0)

@@ -54,7 +54,6 @@ class _Search:
     chart: DualChart
     region: DirectionRegion
     center: Tensor
-    start: float
 
 
 @final
@@ -77,14 +76,14 @@ def first_order_surrogate(task: PolarTask, steps: int = STEPS) -> SurrogateOutco
         InfeasibleDualError: the candidate cannot be repaired.
         UnsupportedError: the free input is not constant.
     """
-    search = _search(task)
+    begun, search = time.perf_counter(), _search(task)
     chart, repaired = search.chart, task.objective.loss.repair(task.dual)
     # The chart meets the free constraints by moving every sample a little.
     moved = chart.dual(chart.logits(repaired)) if chart.constraints.shape[1] else repaired
     dual = feasible_dual(task.objective, moved)
     majorant, logits = _starting_majorant(search), chart.logits(dual)
     best = _improved(search, None, dual, majorant)
-    warm_deadline = search.start + WARMUP * (task.deadline - search.start)
+    warm_deadline = begun + WARMUP * (task.deadline - begun)
     best = _ascend(search, (dual, None, majorant), best, (warm_deadline, round(steps * WARMUP)))
     return _ascend(search, (dual, logits, majorant), best, (task.deadline, round(steps * (1 - WARMUP)))).outcome
 
@@ -105,7 +104,7 @@ def _search(task: PolarTask) -> _Search:
     view = task.branch.view
     center = center_of(view, torch.ones_like(view.rows[:, 0], dtype=torch.bool))
     region = direction_region(view, center, 1.0)
-    return _Search(task, dual_chart(task.objective, task.dual), region, center, time.perf_counter())
+    return _Search(task, dual_chart(task.objective, task.dual), region, center)
 
 
 def _starting_majorant(search: _Search) -> MajorantLogits:
@@ -131,7 +130,8 @@ def _ascend(
         if progress * CHECKPOINTS >= checked + 1:
             checked += 1
             best = _checked(search, best, point)
-        optimizer.param_groups[0]["lr"] = LEARNING_RATE * _decay(progress)
+        decay = (1 + math.cos(math.pi * progress)) / 2
+        optimizer.param_groups[0]["lr"] = LEARNING_RATE * (FINAL_SHARE + (1 - FINAL_SHARE) * decay)
         optimizer.zero_grad()
         loss = -_value(search, dual if logits is None else search.chart.dual(logits), majorant)
         if not bool(torch.isfinite(loss)):
@@ -141,10 +141,6 @@ def _ascend(
             break
         optimizer.step()
     return _checked(search, best, point)
-
-
-def _decay(progress: float) -> float:
-    return FINAL_SHARE + (1 - FINAL_SHARE) * (1 + math.cos(math.pi * progress)) / 2
 
 
 def _value(search: _Search, dual: Tensor, majorant: MajorantLogits) -> Tensor:
@@ -187,4 +183,4 @@ def _prove(search: _Search, dual: Tensor, majorant: MajorantLogits) -> _Proven:
         multipliers = multipliers_at(form, search.region, scores, majorant, search.center)
         upper = majorant_upper(form, scores, multipliers)
         value = best_scale(search.task.objective, dual, branch.strength / upper if upper > 0 else math.inf).value
-    return _Proven(SurrogateOutcome(dual, upper, multipliers, time.perf_counter() - search.start), value)
+    return _Proven(SurrogateOutcome(dual, upper, multipliers), value)

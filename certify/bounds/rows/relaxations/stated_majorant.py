@@ -16,7 +16,7 @@ from certify.bounds.proof import ScalarMajorant, VectorMajorant
 from certify.bounds.rows.kinked_scores import kinked_scores
 from certify.bounds.rows.relaxations.direction_region import DirectionRegion, direction_region
 from certify.bounds.rows.relaxations.relu_majorant import ReluMajorant, convex_share, relu_majorant
-from certify.bounds.rows.relaxations.scalar_majorant import ball_level
+from certify.bounds.rows.relaxations.scalar_majorant import ball_level, raised_curvatures
 from certify.bounds.rows.relaxations.vector_majorant import dominating, square_majorant
 from certify.bounds.stated_arrays import Array, array_of
 from certify.problem import Rows, View
@@ -32,9 +32,7 @@ def stated_scalar(form: Rows, scores: Tensor, bound: PolarBound, proof: ScalarMa
     for index, sign in enumerate((1.0, -1.0)):
         region = direction_region(form.view, proof.center, float(proof.ratios[index]))
         own, slopes = parts.column(0, sign), proof.slopes[index]
-        convex = convex_share(own.rectified, slopes, caps[index], region.reach)
-        touching = torch.where(region.reach > 0, convex / (4 * region.reach), 0.0)
-        curvatures.append(torch.where(convex > 0, torch.maximum(proof.curvatures[index], touching), 0.0))
+        curvatures.append(raised_curvatures(region, own, proof.curvatures[index], slopes, caps[index]))
         majorant = relu_majorant(region, own, curvatures[-1], slopes, caps[index])
         level, maximum = _leveled(majorant, region, bound.upper, margin)
         upper = max(upper, maximum)

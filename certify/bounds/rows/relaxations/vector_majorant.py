@@ -13,8 +13,7 @@ from certify.bounds.rounding import SLACK, gamma, norm_upper
 from certify.bounds.rows.kinked_scores import KinkedScores
 from certify.bounds.rows.relaxations.direction_region import SLACK_FEW, DirectionRegion
 from certify.bounds.rows.relaxations.relu_majorant import ReluMajorant, relu_majorant
-
-MARGINS = (1e-13, 1e-12, 1e-11, 1e-10, 1e-8, 1e-6, 1e-3, 1.0)
+from certify.bounds.rows.relaxations.scalar_majorant import MARGINS
 
 
 def vector_maximum_upper(region: DirectionRegion, scores: KinkedScores, multipliers: VectorMajorant) -> float:
