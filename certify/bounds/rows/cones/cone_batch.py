@@ -16,10 +16,10 @@ from certify.bounds.rows.cones.cone_bound import (
 )
 from certify.bounds.rows.cones.least_norm import least_norm_coefficients, pivoted_coefficients
 
+# Coordinate-ascent passes per round of the leaf bound.
 SWEEPS = 12
-"""Coordinate-ascent passes per round of the leaf bound."""
+# Tangents tried per cone: at the inherited direction, then at the maximizer found.
 ROUNDS = 2
-"""Tangents tried per cone: at the inherited direction, then at the maximizer found."""
 
 
 @dataclass(frozen=True, slots=True)

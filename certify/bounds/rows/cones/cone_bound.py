@@ -20,10 +20,10 @@ from torch import Tensor
 from certify.problem import Slopes
 from certify.problem.rounding import UNIT_ROUNDOFF
 
+# Tangent weights are stored as whole numbers from 0 to this.
 TANGENT_LEVELS = 255
-"""Tangent weights are stored as whole numbers from 0 to this."""
+# Entries of the largest intermediate matrix (rows times cones).
 COLUMNS_PER_PRODUCT = 1 << 19
-"""Entries of the largest intermediate matrix (rows times cones)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def penalized(points: Tensor, free_axis: int | None) -> Tensor:
 
 
 def quantized_tangents(coefficients: Tensor, vertices: Tensor, free_axis: int | None) -> Tensor:
-    """Round a mixture of the cone's center and of sum_k a_k v_k to whole-number weights.
+    """Round a mixture of the cone's center and sum_k a_k v_k to weights 0 to TANGENT_LEVELS, as floats, shape (d, B).
 
     A cone with a generator on the free axis takes that generator alone: only then does the bound vanish on it.
 
@@ -111,9 +111,6 @@ def quantized_tangents(coefficients: Tensor, vertices: Tensor, free_axis: int | 
         coefficients: Nonnegative a, shape (d, B).
         vertices: Generators (k, coordinate, cone), shape (d, d, B).
         free_axis: Coordinate outside the norm, or None.
-
-    Returns:
-        Weights from 0 to TANGENT_LEVELS, as floats, shape (d, B).
     """
     total = coefficients.sum(0)
     share = torch.where(total > 0, coefficients / total.clamp(min=1e-300), 0.0) + 1.0 / coefficients.shape[0]

@@ -15,14 +15,14 @@ from torch import Tensor
 from certify.bounds.rows.cones.cone_search import ConeSettings, Stage
 from certify.bounds.rows.cones.cones import ConeOutcome, cone_polar
 
+# Cones the pilot may bound.
 PILOT_NODES = 30_000
-"""Cones the pilot may bound."""
+# Power of x at which the growth exponent falls.
 GROWTH_DECAY = 0.4
-"""Power of x at which the growth exponent falls."""
+# Logarithm of growth beyond which a forecast is called unknown.
 LARGEST_GROWTH = 100.0
-"""Logarithm of growth beyond which a forecast is called unknown."""
+# Share of the time limit the pilot may take.
 PILOT_SHARE = 0.05
-"""Share of the time limit the pilot may take."""
 
 
 @dataclass(frozen=True, slots=True)

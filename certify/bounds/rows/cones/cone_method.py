@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -72,12 +71,11 @@ def cones(task: PolarTask) -> PolarBound:
 def _settings(task: PolarTask, reduced: ReducedRows, scores: Tensor) -> ConeSettings:
     dimension = reduced.rows.shape[1]
     seconds = task.seconds_left * (1.0 if dimension <= COMFORTABLE_DIMENSION else SHARE_BEYOND)
-    own = ConeSettings(seconds=seconds, free_axis=reduced.free_axis, slopes=rows_form(task).slopes)
     # The frame vanishes where only the free bias is left.
     frame_norm = max(reduced.frame_norm, sys.float_info.min)
     room = task.target / task.branch.strength - 1
     slack = min(LARGEST_SLACK, max(SMALLEST_SLACK, SLACK_SHARE * room)) if room > 0 else LARGEST_SLACK
     target = (task.target - reduced.polar_upper(scores, 0.0)) / frame_norm / (1 + slack)
     if target <= 0:
-        return replace(own, relative_tolerance=INTERVAL_TOLERANCE)
-    return replace(own, target=target, relative_tolerance=slack)
+        target, slack = 0.0, INTERVAL_TOLERANCE
+    return ConeSettings(target, slack, seconds, free_axis=reduced.free_axis, slopes=rows_form(task).slopes)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias, final
+from typing import final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -16,26 +15,25 @@ from certify.bounds.rows.cones.cone_batch import Cones, bounded, bytes_per_cone,
 from certify.bounds.rows.cones.cone_bound import Majorant, interpolation_sums, penalized, values_at
 from certify.bounds.rows.cones.cone_split import Split, split
 from certify.bounds.rows.cones.cone_tree import TreeLog
+from certify.bounds.stated_arrays import Array
 from certify.problem import Slopes
 
-_Array: TypeAlias = npt.NDArray[Any]
-
+# Cones split at once; their children are bounded together.
 PARENTS_PER_BATCH = 2048
-"""Cones split at once; their children are bounded together."""
+# Each stage divides the excess of the upper bound over the goal by this.
 STAGE_RATIO = 4.0
-"""Each stage divides the excess of the upper bound over the goal by this."""
+# Cones of largest bound per batch whose maximizer is tried as a lower bound.
 PROBED_MAXIMIZERS = 8
-"""Cones of largest bound per batch whose maximizer is tried as a lower bound."""
+# Relative room left below the goal, so that a checker's own rounding never exceeds it.
 PRUNE_SLACK = 4e-9
-"""Relative room left below the goal, so that a checker's own rounding never exceeds it."""
+# Upper estimate of the record kept of each node, in bytes.
 BYTES_PER_LOGGED_NODE = 64
-"""Upper estimate of the record kept of each node, in bytes."""
+# Cones are closed at this many times d times the rounding allowance, whatever the goal.
 NOISE_MULTIPLE = 4.0
-"""Cones are closed at this many times d times the rounding allowance, whatever the goal."""
+# With a free axis, directions closer to it than this angle are not tried as lower bounds.
 SMALLEST_NORM = 1e-12
-"""With a free axis, directions closer to it than this angle are not tried as lower bounds."""
+# Slopes of max(t, 0).
 RELU = Slopes(1.0, 0.0)
-"""Slopes of max(t, 0)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +100,8 @@ class Frontier:
         return float(self.waiting.bounds.max()) if len(self.waiting) else 0.0
 
 
+# Told of lower end, upper end and cones bounded.
 Report = Callable[[float, float, int], None]
-"""Told of lower end, upper end and cones bounded."""
 
 
 @final
@@ -235,12 +233,12 @@ def _popped(stack: list[Cones]) -> Cones:
     return joined(taken)
 
 
-def _recorded(cones: Cones) -> tuple[_Array, _Array, _Array]:
+def _recorded(cones: Cones) -> tuple[Array, Array, Array]:
     """Bounds, depths and tangents (B, d) as the log keeps them."""
     return _array(cones.bounds), _array(cones.depths), _array(cones.tangents.T.to(torch.uint8))
 
 
-def _array(values: Tensor) -> _Array:
+def _array(values: Tensor) -> Array:
     """A numpy copy on the host."""
     return np.array(values.cpu().numpy())
 

@@ -16,12 +16,12 @@ from torch import Tensor
 from certify.bounds.rows.cones.cone_batch import Cones
 from certify.bounds.rows.cones.cone_bound import Majorant, interpolation_sums
 
+# Splits above a cone; far from where halving a generator could underflow.
 MAX_DEPTH = 200
-"""Splits above a cone; far from where halving a generator could underflow."""
+# Every PLAIN_PERIOD * d-th split takes the longest edge, so that cones shrink in every direction.
 PLAIN_PERIOD = 4
-"""Every PLAIN_PERIOD * d-th split takes the longest edge, so that cones shrink in every direction."""
+# Share of an edge's score that does not depend on where the bound is attained; keeps slivers from forming.
 EVEN_SHARE = 0.2
-"""Share of an edge's score that does not depend on where the bound is attained; keeps slivers from forming."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,10 @@ from certify.bounds.rows.cones.cone_search import ConeSearch, ConeSettings, Incu
 from certify.bounds.rows.cones.cone_tree import ConeTree, prune_to_preorder
 from certify.problem.rounding import UNIT_ROUNDOFF
 
+# Most coordinates accepted: there are 2^d roots per sign.
 MAX_DIMENSION = 14
-"""Most coordinates accepted: there are 2^d roots per sign."""
+# Relative margin of the claimed upper bound over the largest leaf bound, for a checker's own rounding.
 CLAIM_MARGIN = 1e-9
-"""Relative margin of the claimed upper bound over the largest leaf bound, for a checker's own rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ def _outcome(
 ) -> ConeOutcome:
     """Assemble the proven interval and the proof, in the caller's units."""
     lower, witness = _lower(majorants[0], search.incumbent)
-    trees = [prune_to_preorder(log.table()) for log in search.logs]
+    trees = [prune_to_preorder(log) for log in search.logs]
     upper = max(tree.upper for tree in trees) * (1 + CLAIM_MARGIN) * unit
     lower *= unit
     tree = ConeTree(

@@ -28,7 +28,10 @@ CONJUGATE_ATOMS: dict[str, ConjugateAtom] = {
     "binary-cross-entropy": lambda cp, a, y: (-cp.entr(a + y) - cp.entr(1 - y - a), []),
     "soft-margin": lambda cp, a, y: (-cp.entr(cp.multiply(-y, a)) - cp.entr(1 - cp.multiply(-y, a)), []),
     "huber": lambda cp, a, y: (cp.square(a) / 2 + cp.multiply(a, y), [cp.abs(a) <= 1]),
-    "squared-hinge": lambda cp, a, y: (cp.square(a) / 4 - cp.multiply(-y, a), [cp.multiply(-y, a) >= 0]),
+    "squared-hinge": lambda cp, a, y: (
+        cp.square(cp.multiply(-y, a)) / 4 - cp.multiply(-y, a),
+        [cp.multiply(-y, a) >= 0],
+    ),
     "poisson": lambda cp, a, y: (-cp.entr(a + y) - (a + y), []),
 }
 

@@ -26,7 +26,7 @@ from certify.bounds.rows.relaxations.majorant import majorant_upper
 from certify.bounds.rows.relaxations.surrogate_outcome import SurrogateOutcome
 from certify.bounds.rows.rows_form import rows_form
 from certify.bounds.stated_arrays import Array, array_of
-from certify.problem import Rows, Slopes, View
+from certify.problem import Rows, View
 from certify.problem.dual import InfeasibleDualError, feasible_dual
 
 # Keeps r = τ'/τ a number when both levels vanish.
@@ -42,15 +42,11 @@ class _LiveRows:
         inputs: X of the region, (N, h).
         reach: R, (N,).
         units: ω_i/λ of the row's sample, (N,).
-        slopes: of σ.
-        free_inputs: 1 where a bias is free, else 0.
     """
 
     inputs: Array
     reach: Array
     units: Array
-    slopes: Slopes
-    free_inputs: int
 
 
 @final
@@ -100,12 +96,12 @@ def _solve(task: PolarTask, region: DirectionRegion, live: Tensor, seconds: floa
     conjugate, constraints = CONJUGATE_ATOMS[objective.loss.name](cp, alpha, targets)
     rows = _live_rows(task, region, live)
     scores = _scores(form, live, alpha)
-    signs = [_sign_variables(cp, sign * scores, rows) for sign in (1.0, -1.0)]
+    signs = [_sign_variables(cp, form, sign * scores, rows) for sign in (1.0, -1.0)]
     constraints += [bound for variables in signs for bound in variables.constraints]
     scale = float(weights.sum())
     moments, bound = linear_part(cp, objective, live, cp.multiply(weights, alpha)[:, None])
     constraints += bound
-    if rows.free_inputs:
+    if form.view.free_inputs:
         constraints.append((weights / scale) @ alpha == 0)
     problem = cp.Problem(cp.Minimize((weights / scale) @ conjugate + moments / scale), constraints)
     if not solved(cp, problem, seconds):
@@ -120,12 +116,10 @@ def _rows_of(view: View, samples: Tensor) -> Tensor:
 
 
 def _live_rows(task: PolarTask, region: DirectionRegion, live: Tensor) -> _LiveRows:
-    form = rows_form(task)
-    keep, positions = _rows_of(form.view, live), form.view.readout.positions
+    view = task.branch.view
+    keep, positions = _rows_of(view, live), view.readout.positions
     units = np.repeat(array_of(task.objective.loss.weights[live, 0]), positions) / task.branch.strength
-    return _LiveRows(
-        array_of(region.inputs[keep]), array_of(region.reach[keep]), units, form.slopes, form.view.free_inputs
-    )
+    return _LiveRows(array_of(region.inputs[keep]), array_of(region.reach[keep]), units)
 
 
 def _scores(form: Rows, live: Tensor, alpha: Expression) -> Expression:
@@ -154,17 +148,17 @@ def _spread(values: Array, keep: Tensor) -> Array:
     return full
 
 
-def _sign_variables(cp: Any, scores: Expression, live: _LiveRows) -> _SignVariables:  # noqa: ANN401
+def _sign_variables(cp: Any, form: Rows, scores: Expression, live: _LiveRows) -> _SignVariables:  # noqa: ANN401
     """Variables for q = unit · scores, with the bound on its maximum at most 1, in units of λ."""
-    rows, units = live.inputs, live.units
+    rows, units, sigma = live.inputs, live.units, form.slopes
     n, d = rows.shape
     curvatures, caps = cp.Variable(n, nonneg=True), cp.Variable(n, nonneg=True)
     slopes, convex = cp.Variable(n), cp.Variable(n, nonneg=True)
-    rectified = scores if live.slopes.bend == 1 else live.slopes.bend * scores
+    rectified = scores if sigma.bend == 1 else sigma.bend * scores
     tilt = rectified - slopes
-    tilt = tilt + 2 * live.slopes.negative * scores if live.slopes.negative else tilt
+    tilt = tilt + 2 * sigma.negative * scores if sigma.negative else tilt
     levels, excess, costs = cp.Variable(2, nonneg=True), cp.Variable(nonneg=True), cp.Variable(n)
-    bias_axis = np.arange(d) >= d - live.free_inputs
+    bias_axis = np.arange(d) >= d - form.view.free_inputs
     diagonal = cp.diag(np.stack([~bias_axis, bias_axis], 1).astype(float) @ levels)
     products = (rows[:, :, None] * rows[:, None, :]).reshape(n, d * d).T * units
     quadratic = cp.reshape(products @ (curvatures - caps / 2), (d, d), order="C")
