@@ -100,7 +100,9 @@ def climb(  # noqa: PLR0913
     ]
     best = trivial_bound(objective)
     best = _climb_one(tasks[0], needed, best) if len(tasks) == 1 else _climb_several(objective, dual, tasks, best)
-    return best if estimates is None or best.point.values is not dual else _with_estimates(best, estimates)
+    if estimates is None or best.point.values is not dual:
+        return best
+    return replace(best, polars=tuple(map(_with_lower, best.polars, estimates)))
 
 
 def _climb_one(task: PolarTask, needed: float, best: LowerBound) -> LowerBound:
@@ -151,10 +153,6 @@ def _tighter(one: PolarBound, other: PolarBound) -> PolarBound:
 def _with_lower(polar: PolarBound, estimate: PolarEstimate) -> PolarBound:
     """The bound with the larger of two lower ends."""
     return polar if polar.lower >= estimate.value else replace(polar, lower=estimate.value, witness=estimate.witness)
-
-
-def _with_estimates(bound: LowerBound, estimates: tuple[PolarEstimate, ...]) -> LowerBound:
-    return replace(bound, polars=tuple(map(_with_lower, bound.polars, estimates)))
 
 
 def _relayed(task: PolarTask, method: Method, proven: float) -> PolarTask:

@@ -16,11 +16,7 @@ PlainKind = Literal["zero", "spectral", "quadratic-form", "norm-products", "sort
 @final
 @dataclass(frozen=True, slots=True)
 class Recomputed:
-    """Nothing but the kind: the checker repeats the computation.
-
-    Attributes:
-        kind: of the rule.
-    """
+    """Nothing but the kind of the rule: the checker repeats the computation."""
 
     kind: PlainKind
 

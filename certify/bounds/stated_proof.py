@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import assert_never, cast, final
+from typing import assert_never, final
 
 import numpy as np
 from torch import Tensor
@@ -12,8 +12,9 @@ from certify.bounds.polar import PolarBound
 from certify.bounds.proof import ConeCover, PowerTest, Recomputed, ScalarMajorant, VectorMajorant
 from certify.bounds.rows.cones.stated_cones import stated_cones
 from certify.bounds.rows.relaxations.stated_majorant import stated_scalar, stated_vector
+from certify.bounds.rows.rows_form import rows_form
 from certify.bounds.stated_arrays import Array
-from certify.problem import Branch, Rows
+from certify.problem import Branch
 
 # A polar of 0 is claimed to be at most this, so that the checker's allowance for underflow has room.
 SMALLEST_POLAR = 2.0**-200
@@ -57,15 +58,10 @@ def stated(branch: Branch, dual: Tensor, bound: PolarBound, margin: float) -> St
         case ConeCover() as proof:
             return StatedProof("cone-tree", ("project",), upper, stated_cones(proof))
         case ScalarMajorant() as proof:
-            own, arrays = stated_scalar(_rows(branch), branch.scores(dual), bound, proof, margin)
+            own, arrays = stated_scalar(rows_form(branch), branch.scores(dual), bound, proof, margin)
             return StatedProof("scalar-majorant", (), max(own, SMALLEST_POLAR), arrays)
         case VectorMajorant() as proof:
-            own, arrays = stated_vector(_rows(branch), branch.scores(dual), proof, margin)
+            own, arrays = stated_vector(rows_form(branch), branch.scores(dual), proof, margin)
             return StatedProof("vector-majorant", (), max(own, SMALLEST_POLAR), arrays)
         case other:
             assert_never(other)
-
-
-def _rows(branch: Branch) -> Rows:
-    """The form of a branch whose proof is a majorant."""
-    return cast("Rows", branch.form)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -77,15 +79,20 @@ def trained(objective: Objective, seeds: int = 2, width: int = 30) -> Evaluation
     return min(found, key=lambda evaluation: evaluation.objective)
 
 
-def report(name: str, objective: Objective, best: Evaluation, method: str, outcome: SurrogateOutcome | None) -> None:
+def report(
+    name: str, objective: Objective, best: Evaluation, method: str, run: Callable[[], SurrogateOutcome | None]
+) -> None:
     strength = objective.branches[0].strength
+    started = time.perf_counter()
+    outcome = run()
+    seconds = time.perf_counter() - started
     if outcome is None:
         print(f"{name:14} {strength:5g}  {method:12}  -")
         return
     lower = best_scale(objective, outcome.dual, strength / outcome.upper).value
     gap = (best.objective - lower) / best.objective
     ratio = outcome.upper / strength
-    values = f"{best.objective:10.6f} {lower:10.6f} {100 * gap:7.2f}% {ratio:7.3f} {outcome.seconds:7.1f}"
+    values = f"{best.objective:10.6f} {lower:10.6f} {100 * gap:7.2f}% {ratio:7.3f} {seconds:7.1f}"
     print(f"{name:14} {strength:5g}  {method:12} {values}", flush=True)
 
 
@@ -96,12 +103,15 @@ def main(seconds: float = 60.0) -> None:
         for decay in decays:
             objective = make_objective(name, decay)
             best = trained(objective, seeds=1 if name == "digits" else 2)
-            scaled = first_order_majorant(_task(objective, best, seconds / 3), steps=10**6)
-            report(name, objective, best, "scaling only", scaled)
-            joint = joint_surrogate(_task(objective, best, seconds), seconds)
-            report(name, objective, best, "joint", joint)
-            first = first_order_surrogate(_task(objective, best, seconds), steps=10**6)
-            report(name, objective, best, "first order", first)
+            for method, run in RUNS.items():
+                report(name, objective, best, method, partial(run, objective, best, seconds))
+
+
+RUNS: dict[str, Callable[[Objective, Evaluation, float], SurrogateOutcome | None]] = {
+    "scaling only": lambda objective, best, s: first_order_majorant(_task(objective, best, s / 3), steps=10**6),
+    "joint": lambda objective, best, s: joint_surrogate(_task(objective, best, s), s),
+    "first order": lambda objective, best, s: first_order_surrogate(_task(objective, best, s), steps=10**6),
+}
 
 
 def _task(objective: Objective, best: Evaluation, seconds: float) -> PolarTask:

@@ -2,7 +2,8 @@
 
 import torch
 
-from certify.bounds.rows.cones.cones import ConeSettings, cone_polar
+from certify.bounds.rows.cones.cone_search import ConeSettings
+from certify.bounds.rows.cones.cones import cone_polar
 from certify.problem import Slopes
 
 from .exact_polars import RELU

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from certify.bounds.polar import PolarEstimate, PolarTask
-from certify.bounds.rows.direction_search import POLISHED, DirectionSearch, distinct
+from certify.bounds.rows.direction_search import POLISHED, DirectionSearch, leaders
 from certify.bounds.rows.reduction import ReducedRows, reduce_rows
 from certify.bounds.rows.responses import attained
 from certify.bounds.rows.rows_form import rows_form
@@ -26,8 +26,8 @@ def ascent(task: PolarTask) -> PolarEstimate:
     reduced, scores = reduce_rows(form), task.scores
     search = DirectionSearch(reduced.rows, scores, form.slopes, reduced.free_axis, task.deadline)
     found = search.polish_phase(search.gradient_phase(_starts(task, reduced, scores)))
-    chosen = distinct(found[search.values(found).argsort(descending=True)])[: POLISHED * 2]
-    return attained(task, reduced.lift(chosen))
+    chosen = leaders(found, search.values(found))[: POLISHED * 2]
+    return attained(task, reduced.lift(found[chosen]))
 
 
 def _starts(task: PolarTask, reduced: ReducedRows, scores: Tensor) -> Tensor:

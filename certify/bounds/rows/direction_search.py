@@ -113,15 +113,15 @@ class DirectionSearch:
             step = torch.where(better, step * 1.5, step * 0.5)
             if number % MERGE_EVERY == 0:
                 # Starts that have met go on as one.
-                kept = _leaders(best, value)
+                kept = leaders(best, value)
                 best, value, gradient, step = best[kept], value[kept], gradient[kept], step[kept]
         return best
 
     def polish_phase(self, found: Tensor) -> Tensor:
         """Convex-concave steps from the best distinct directions, then the best one's cell; nothing is lost."""
-        order = self.values(found).argsort(descending=True)
-        ends = distinct(found[order])[:POLISHED]
-        value = self.values(ends)
+        value = self.values(found)
+        best_first = leaders(found, value)[:POLISHED]
+        ends, value = found[best_first], value[best_first]
         for _ in range(CONCAVE_STEPS):
             if self._late():
                 break
@@ -197,24 +197,10 @@ class DirectionSearch:
         return weight
 
 
-def _leaders(directions: Tensor, value: Tensor) -> Tensor:
+def leaders(directions: Tensor, value: Tensor) -> Tensor:
     """Places of the best of every group of nearly equal directions, best first."""
     order = value.argsort(descending=True)
     unit = torch.nn.functional.normalize(directions[order], dim=1)
     first = (unit @ unit.T > 1 - SAME_DIRECTION).to(torch.int8).argmax(1)
     leads: Tensor = order[first == torch.arange(len(order), device=order.device)]
     return leads
-
-
-def distinct(directions: Tensor) -> Tensor:
-    """Keep the first of every group of nearly equal directions, at most a few dozen."""
-    kept: list[Tensor] = []
-    chosen: list[Tensor] = []
-    unit = torch.nn.functional.normalize(directions, dim=1)
-    for candidate, direction in zip(unit, directions, strict=True):
-        if len(kept) == 4 * POLISHED:
-            break
-        if not kept or float((torch.stack(kept) @ candidate).max()) < 1 - SAME_DIRECTION:
-            kept.append(candidate)
-            chosen.append(direction)
-    return torch.stack(chosen) if chosen else directions

@@ -18,9 +18,10 @@ import torch
 from torch import Tensor
 
 from certify.bounds.polar import PolarBound, PolarTask
-from certify.bounds.rows.relaxations.convex_program import CONJUGATE_ATOMS, Array, Expression, linear_part, solved
+from certify.bounds.rows.relaxations.convex_program import CONJUGATE_ATOMS, Expression, linear_part, solved
 from certify.bounds.rows.rows_form import rows_form
 from certify.bounds.rows.sorting import sorting_applies, sorting_bound
+from certify.bounds.stated_arrays import Array, array_of
 from certify.problem import Objective, Rows
 from certify.problem.dual import InfeasibleDualError, feasible_dual
 
@@ -34,10 +35,8 @@ def sorted_program_applies(task: PolarTask) -> bool:
     """Whether the program is of a size that the solver finishes."""
     loss = task.objective.loss
     known = loss.name in CONJUGATE_ATOMS or loss.couples_row
-    plain = task.branch.view.readout.weights is None
-    return (
-        sorting_applies(task) and plain and known and task.objective.samples * task.objective.outputs <= LARGEST_PROGRAM
-    )
+    small = task.objective.samples * task.objective.outputs <= LARGEST_PROGRAM
+    return sorting_applies(task) and task.branch.view.readout.weights is None and known and small
 
 
 def sorted_program(task: PolarTask) -> list[tuple[Tensor, PolarBound]]:
@@ -59,8 +58,7 @@ def _solve(task: PolarTask, form: Rows) -> Array | None:
     cp: Any = cvxpy
     objective = task.objective
     loss, order = objective.loss, form.view.rows[:, 0].argsort()
-    values = (form.view.rows[:, 0], loss.weights, loss.targets)
-    positions, weights, targets = (value[order].cpu().numpy() for value in values)
+    positions, weights, targets = (array_of(v[order]) for v in (form.view.rows[:, 0], loss.weights, loss.targets))
     alpha = cp.Variable(targets.shape)
     dual = cp.multiply(weights, alpha)
     conjugate, constraints = _conjugate(cp, objective, alpha, targets)

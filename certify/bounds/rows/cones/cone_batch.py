@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -16,10 +16,10 @@ from certify.bounds.rows.cones.cone_bound import (
 )
 from certify.bounds.rows.cones.least_norm import least_norm_coefficients, pivoted_coefficients
 
+# Coordinate-ascent passes per round of the leaf bound.
 SWEEPS = 12
-"""Coordinate-ascent passes per round of the leaf bound."""
+# Tangents tried per cone: at the inherited direction, then at the maximizer found.
 ROUNDS = 2
-"""Tangents tried per cone: at the inherited direction, then at the maximizer found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +51,7 @@ class Cones:
 
     def parts(self) -> tuple[Tensor, ...]:
         """All tensors in the order of the fields."""
-        return (
-            self.vertices,
-            self.gram,
-            self.sums,
-            self.coefficients,
-            self.tangents,
-            self.bounds,
-            self.depths,
-            self.ids,
-        )
+        return tuple(getattr(self, field.name) for field in fields(self))
 
     def maximizers(self) -> Tensor:
         """Points sum_k a_k v_k where the bounds are attained, shape (d, B)."""
@@ -92,46 +83,31 @@ def bytes_per_cone(d: int, c: int) -> int:
 
 
 def orthants(majorant: Majorant) -> Cones:
-    """Return the 2^d root cones, not yet bounded.
-
-    Args:
-        majorant: The bound; gives d, the device and the data.
-
-    Returns:
-        Cones with generators +-e_k; orthant o has -e_k where bit k of o is 1.
-    """
+    """Return the 2^d root cones, not yet bounded, with generators +-e_k; orthant o has -e_k where bit k of o is 1."""
     rows = majorant.rows
     d, count = rows.shape[1], 1 << rows.shape[1]
-    device, dtype = rows.device, rows.dtype
-    order = torch.arange(count, device=device)
-    signs = 1.0 - 2.0 * ((order[None] >> torch.arange(d, device=device)[:, None]) & 1).to(dtype)
-    identity = torch.eye(d, dtype=dtype, device=device)
+    axes, order = torch.arange(d, device=rows.device), torch.arange(count, device=rows.device)
+    signs = 1.0 - 2.0 * ((order[None] >> axes[:, None]) & 1).to(rows)
+    identity = torch.eye(d).to(rows)
     both = interpolation_sums(majorant, torch.cat([identity, -identity], dim=1)).reshape(-1, 2, d)
     sums = torch.where(signs[None] > 0, both[:, 0, :, None], both[:, 1, :, None])
-    uneven = 1.0 - torch.arange(d, dtype=dtype, device=device) / (7.0 * d)
-    coefficients = uneven[:, None].expand(d, count).contiguous()
+    uneven = 1.0 - axes.to(rows) / (7.0 * d)
     return Cones(
         vertices=(identity[:, :, None] * signs[None]).contiguous(),
         gram=identity[:, :, None].expand(d, d, count).contiguous(),
         sums=sums,
-        coefficients=coefficients,
-        tangents=torch.zeros(d, count, dtype=dtype, device=device),
-        bounds=torch.full((count,), majorant.trivial, dtype=dtype, device=device),
-        depths=torch.zeros(count, dtype=torch.int16, device=device),
+        coefficients=uneven[:, None].expand(d, count).contiguous(),
+        tangents=rows.new_zeros(d, count),
+        bounds=rows.new_full((count,), majorant.trivial),
+        depths=torch.zeros_like(order, dtype=torch.int16),
         ids=order,
     )
 
 
 def bounded(majorant: Majorant, cones: Cones, threshold: float) -> Cones:
-    """Return the cones with their bounds, maximizers and tangents computed.
+    """Return cones with inherited coefficients with their own leaf bounds, maximizers and tangents computed.
 
-    Args:
-        majorant: The bound.
-        cones: Cones with inherited coefficients.
-        threshold: Cones at or below it after the first round are not improved further.
-
-    Returns:
-        The same cones; `bounds` holds their own leaf bound.
+    Cones at or below the threshold after the first round are not improved further.
     """
     result = _round(majorant, cones, pivoting=False)
     for _ in range(ROUNDS - 1):

@@ -20,14 +20,10 @@ from torch import Tensor
 from certify.problem import Slopes
 from certify.problem.rounding import UNIT_ROUNDOFF
 
+# Tangent weights are stored as whole numbers from 0 to this.
 TANGENT_LEVELS = 255
-"""Tangent weights are stored as whole numbers from 0 to this."""
+# Entries of the largest intermediate matrix (rows times cones).
 COLUMNS_PER_PRODUCT = 1 << 19
-"""Entries of the largest intermediate matrix (rows times cones)."""
-
-
-RELU = Slopes(1.0, 0.0)
-"""Slopes of max(t, 0)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +58,10 @@ class Majorant:
         return self.weights.shape[0] == 2
 
 
-def build_majorant(rows: Tensor, Q: Tensor, free_axis: int | None, slopes: Slopes = RELU) -> Majorant:
-    """Prepare the bound for one (X, Q).
+def build_majorant(rows: Tensor, Q: Tensor, free_axis: int | None, slopes: Slopes) -> Majorant:
+    """Prepare the bound for one X (n, d) and Q (n, c), both scaled so that their entries are at most 1.
 
-    Args:
-        rows: X, shape (n, d), scaled so that its entries are at most 1.
-        Q: Shape (n, c), scaled alike. With c = 1 the bound is on max q^T s(X u), one sign only.
-        free_axis: Coordinate of u outside the norm, or None.
-        slopes: Of s.
-
-    Returns:
-        The majorant.
+    With c = 1 the bound is on max q^T s(X u), one sign only.
     """
     n, d = rows.shape
     c = Q.shape[1]
@@ -87,21 +76,13 @@ def build_majorant(rows: Tensor, Q: Tensor, free_axis: int | None, slopes: Slope
     magnitude *= abs(slopes.bend) + abs(slopes.negative)
     terms = 4 * (n + d + c) + 40
     error = 8 * terms * UNIT_ROUNDOFF * magnitude * (1 + 1e-9) + (2.0**-900 if magnitude > 0 else 0.0)
-    normed = rows if free_axis is None else torch.cat([rows[:, :free_axis], rows[:, free_axis + 1 :]], dim=1)
-    trivial = slopes.steepest * float(Q.norm(dim=1) @ normed.norm(dim=1)) * (1 + terms * UNIT_ROUNDOFF) + error
+    lengths = penalized(rows.T, free_axis).norm(dim=0)
+    trivial = slopes.steepest * float(Q.norm(dim=1) @ lengths) * (1 + terms * UNIT_ROUNDOFF) + error
     return Majorant(rows, weights, slants, tangent_rows, maps.contiguous(), error, trivial, free_axis)
 
 
 def interpolation_sums(majorant: Majorant, points: Tensor) -> Tensor:
-    """Return the weighted sums at points.
-
-    Args:
-        majorant: The bound.
-        points: One direction per column, shape (d, B).
-
-    Returns:
-        sum_i weights_i relu(x_i . point) + slants . point, shape (2c, B).
-    """
+    """Return sum_i weights_i relu(x_i . point) + slants . point, shape (2c, B), at points of shape (d, B)."""
     step = max(1, COLUMNS_PER_PRODUCT // max(1, majorant.rows.shape[0]))
     parts = [majorant.weights @ (majorant.rows @ part).relu_() for part in torch.split(points, step, dim=1)]
     return torch.cat(parts, dim=1).addmm_(majorant.slants, points)
@@ -114,8 +95,15 @@ def values_at(sums: Tensor) -> Tensor:
     return values
 
 
+def penalized(points: Tensor, free_axis: int | None) -> Tensor:
+    """Return the directions, one per column, shape (d, B), with 0 on the free axis."""
+    if free_axis is None:
+        return points
+    return points.index_fill(0, torch.tensor(free_axis, device=points.device), 0.0)
+
+
 def quantized_tangents(coefficients: Tensor, vertices: Tensor, free_axis: int | None) -> Tensor:
-    """Round a mixture of the cone's center and of sum_k a_k v_k to whole-number weights.
+    """Round a mixture of the cone's center and sum_k a_k v_k to weights 0 to TANGENT_LEVELS, as floats, shape (d, B).
 
     A cone with a generator on the free axis takes that generator alone: only then does the bound vanish on it.
 
@@ -123,9 +111,6 @@ def quantized_tangents(coefficients: Tensor, vertices: Tensor, free_axis: int | 
         coefficients: Nonnegative a, shape (d, B).
         vertices: Generators (k, coordinate, cone), shape (d, d, B).
         free_axis: Coordinate outside the norm, or None.
-
-    Returns:
-        Weights from 0 to TANGENT_LEVELS, as floats, shape (d, B).
     """
     total = coefficients.sum(0)
     share = torch.where(total > 0, coefficients / total.clamp(min=1e-300), 0.0) + 1.0 / coefficients.shape[0]
@@ -137,16 +122,13 @@ def quantized_tangents(coefficients: Tensor, vertices: Tensor, free_axis: int | 
 
 
 def majorant_values(majorant: Majorant, vertices: Tensor, sums: Tensor, tangents: Tensor) -> Tensor:
-    """Return val_k with |Q^T s(X u)| <= sum_k a_k val_k on each cone, rounding included.
+    """Return val_k with |Q^T s(X u)| <= sum_k a_k val_k on each cone, rounding included; shape (d, B).
 
     Args:
         majorant: The bound.
         vertices: Generators (k, coordinate, cone), |v|_1 <= 1, shape (d, d, B).
         sums: Interpolation sums at the generators, shape (2c, d, B).
         tangents: Tangent weights, shape (d, B).
-
-    Returns:
-        Values val, shape (d, B).
     """
     direction = (vertices * tangents[:, None]).sum(0)
     slopes = _tangent_slopes(majorant, direction)
@@ -181,21 +163,16 @@ def _on_axis(vertices: Tensor, axis: int) -> Tensor:
 
 
 def proven_bounds(vertices: Tensor, values: Tensor, coefficients: Tensor, majorant: Majorant) -> Tensor:
-    """Scale w = sum_k a_k v_k until w . v_k >= val_k holds for all k despite rounding, and return |w|.
+    """Scale w = sum_k a_k v_k until w . v_k >= val_k holds for all k despite rounding, and return |w|, shape (B,).
 
     Args:
         vertices: Generators, shape (d, d, B).
         values: val, shape (d, B).
         coefficients: a >= 0, shape (d, B).
         majorant: Gives the free axis and the bound used where no scaling works.
-
-    Returns:
-        Proven bound per cone, shape (B,).
     """
     d = vertices.shape[0]
-    w = (vertices * coefficients[:, None]).sum(0)
-    if majorant.free_axis is not None:
-        w[majorant.free_axis] = 0.0
+    w = penalized((vertices * coefficients[:, None]).sum(0), majorant.free_axis)
     w = w / w.abs().amax(0).clamp(min=1e-300)
     reach = (vertices * w).sum(1) - 2 * (d + 2) * UNIT_ROUNDOFF
     if majorant.free_axis is not None:

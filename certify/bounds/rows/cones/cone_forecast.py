@@ -12,17 +12,17 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from certify.bounds.rows.cones.cone_search import Stage
-from certify.bounds.rows.cones.cones import MAX_DIMENSION, ConeOutcome, ConeSettings, cone_polar
+from certify.bounds.rows.cones.cone_search import ConeSettings, Stage
+from certify.bounds.rows.cones.cones import ConeOutcome, cone_polar
 
+# Cones the pilot may bound.
 PILOT_NODES = 30_000
-"""Cones the pilot may bound."""
+# Power of x at which the growth exponent falls.
 GROWTH_DECAY = 0.4
-"""Power of x at which the growth exponent falls."""
+# Logarithm of growth beyond which a forecast is called unknown.
 LARGEST_GROWTH = 100.0
-"""Logarithm of growth beyond which a forecast is called unknown."""
+# Share of the time limit the pilot may take.
 PILOT_SHARE = 0.05
-"""Share of the time limit the pilot may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,49 +30,37 @@ class ConeForecast:
     """Expected cost of a cone search to its tolerance.
 
     Attributes:
-        applicable: Whether the method takes these rows at all.
         nodes_estimate: Cones to be bounded in total, inf where the pilot learned too little.
         seconds_estimate: Time of the full search, inf likewise.
         sentence: The forecast in words.
-        pilot: What the pilot proved, or None if it was not run.
+        pilot: What the pilot proved.
     """
 
-    applicable: bool
     nodes_estimate: float
     seconds_estimate: float
     sentence: str
-    pilot: ConeOutcome | None
+    pilot: ConeOutcome
 
 
 def forecast_nodes(rows: Tensor, Q: Tensor, settings: ConeSettings, start: Tensor | None = None) -> ConeForecast:
-    """Run a short pilot and extrapolate its growth to the tolerance asked for.
+    """Run a short pilot of the search with these arguments, and extrapolate its growth to the tolerance asked for.
 
-    Args:
-        rows: X, shape (n, d).
-        Q: Shape (n, c).
-        settings: Goal and limits of the search to forecast.
-        start: A good direction if one is known, shape (d,).
-
-    Returns:
-        The forecast.
+    Raises:
+        ValueError: As `cone_polar`.
     """
-    d = rows.shape[1]
-    if not 1 <= d <= MAX_DIMENSION:
-        words = f"not applicable: {d} coordinates, cones take 1 to {MAX_DIMENSION}"
-        return ConeForecast(False, math.inf, math.inf, words, None)
     limited = replace(settings, max_nodes=min(settings.max_nodes, PILOT_NODES), seconds=PILOT_SHARE * settings.seconds)
     pilot = cone_polar(rows, Q, limited, start)
     if pilot.complete:
         words = f"done in the pilot: {_rounded(pilot.nodes)} cones, {_duration(pilot.seconds)}"
-        return ConeForecast(True, pilot.nodes, pilot.seconds, words, pilot)
-    goal = max(pilot.lower, settings.target or 0.0)
+        return ConeForecast(pilot.nodes, pilot.seconds, words, pilot)
+    goal = max(pilot.lower, settings.target)
     nodes = max(float(pilot.nodes), _extrapolated(pilot.stages, goal, settings.relative_tolerance))
     seconds = nodes * pilot.seconds / max(1, pilot.nodes)
     if nodes == math.inf:
         words = f"unknown: {_rounded(pilot.nodes)} cones bounded too little to tell"
     else:
         words = f"about {_rounded(nodes)} cones, {_duration(seconds)}"
-    return ConeForecast(True, nodes, seconds, words, pilot)
+    return ConeForecast(nodes, seconds, words, pilot)
 
 
 def _extrapolated(stages: tuple[Stage, ...], goal: float, tolerance: float) -> float:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -12,7 +10,8 @@ from torch import Tensor
 from certify.bounds.polar import PolarBound, PolarTask
 from certify.bounds.proof import ConeCover
 from certify.bounds.rows.cones.cone_forecast import forecast_nodes
-from certify.bounds.rows.cones.cones import ConeOutcome, ConeSettings, cone_polar
+from certify.bounds.rows.cones.cone_search import ConeSettings
+from certify.bounds.rows.cones.cones import cone_polar
 from certify.bounds.rows.reduction import ReducedRows, reduce_rows, reduced_dimension
 from certify.bounds.rows.responses import attained
 from certify.bounds.rows.rows_form import rows_form
@@ -56,7 +55,7 @@ def cones(task: PolarTask) -> PolarBound:
         task.listener(Progress("bounding", polar=interval, detail=detail))
 
     forecast = forecast_nodes(reduced.rows, scores, settings, start)
-    outcome = cast("ConeOutcome", forecast.pilot)  # None beyond the dimensions in which the method applies
+    outcome = forecast.pilot
     told(outcome.lower, outcome.upper, f"expecting {forecast.sentence}")
     hopeless = forecast.seconds_estimate > HOPELESS * settings.seconds
     if not outcome.complete and not (hopeless and reduced.rows.shape[1] > COMFORTABLE_DIMENSION):
@@ -72,12 +71,11 @@ def cones(task: PolarTask) -> PolarBound:
 def _settings(task: PolarTask, reduced: ReducedRows, scores: Tensor) -> ConeSettings:
     dimension = reduced.rows.shape[1]
     seconds = task.seconds_left * (1.0 if dimension <= COMFORTABLE_DIMENSION else SHARE_BEYOND)
-    own = ConeSettings(seconds=seconds, free_axis=reduced.free_axis, slopes=rows_form(task).slopes)
     # The frame vanishes where only the free bias is left.
     frame_norm = max(reduced.frame_norm, sys.float_info.min)
     room = task.target / task.branch.strength - 1
     slack = min(LARGEST_SLACK, max(SMALLEST_SLACK, SLACK_SHARE * room)) if room > 0 else LARGEST_SLACK
     target = (task.target - reduced.polar_upper(scores, 0.0)) / frame_norm / (1 + slack)
     if target <= 0:
-        return replace(own, relative_tolerance=INTERVAL_TOLERANCE)
-    return replace(own, target=target, relative_tolerance=slack)
+        target, slack = 0.0, INTERVAL_TOLERANCE
+    return ConeSettings(target, slack, seconds, free_axis=reduced.free_axis, slopes=rows_form(task).slopes)

@@ -5,34 +5,35 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias, final
+from typing import final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from certify.bounds.rows.cones.cone_batch import Cones, bounded, bytes_per_cone, joined, orthants
-from certify.bounds.rows.cones.cone_bound import Majorant, interpolation_sums, values_at
+from certify.bounds.rows.cones.cone_bound import Majorant, interpolation_sums, penalized, values_at
 from certify.bounds.rows.cones.cone_split import Split, split
 from certify.bounds.rows.cones.cone_tree import TreeLog
+from certify.bounds.stated_arrays import Array
+from certify.problem import Slopes
 
-_Array: TypeAlias = npt.NDArray[Any]
-
+# Cones split at once; their children are bounded together.
 PARENTS_PER_BATCH = 2048
-"""Cones split at once; their children are bounded together."""
+# Each stage divides the excess of the upper bound over the goal by this.
 STAGE_RATIO = 4.0
-"""Each stage divides the excess of the upper bound over the goal by this."""
+# Cones of largest bound per batch whose maximizer is tried as a lower bound.
 PROBED_MAXIMIZERS = 8
-"""Cones of largest bound per batch whose maximizer is tried as a lower bound."""
+# Relative room left below the goal, so that a checker's own rounding never exceeds it.
 PRUNE_SLACK = 4e-9
-"""Relative room left below the goal, so that a checker's own rounding never exceeds it."""
+# Upper estimate of the record kept of each node, in bytes.
 BYTES_PER_LOGGED_NODE = 64
-"""Upper estimate of the record kept of each node, in bytes."""
+# Cones are closed at this many times d times the rounding allowance, whatever the goal.
 NOISE_MULTIPLE = 4.0
-"""Cones are closed at this many times d times the rounding allowance, whatever the goal."""
+# With a free axis, directions closer to it than this angle are not tried as lower bounds.
 SMALLEST_NORM = 1e-12
-"""With a free axis, directions closer to it than this angle are not tried as lower bounds."""
+# Slopes of max(t, 0).
+RELU = Slopes(1.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,34 +46,40 @@ class Incumbent:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """How far one stage got: every cone brought to `threshold` after `nodes` cones and `seconds`."""
+    """How far one stage got: every cone brought to `threshold` after `nodes` cones."""
 
     threshold: float
     nodes: int
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """When to stop.
+class ConeSettings:
+    """What to prove and when to stop.
 
     Attributes:
-        goal: Target of the bound, or None to close the gap to the incumbent.
-        relative_tolerance: Prune at max(goal, incumbent) (1 + relative_tolerance).
-        deadline: time.perf_counter() value to stop at.
+        target: Value of P of interest (the polar threshold); 0 closes the gap itself.
+        relative_tolerance: Done when upper <= max(target, lower) (1 + relative_tolerance); positive.
+        seconds: Wall-clock limit.
         max_nodes: Most cones to bound.
-        memory_bytes: Most memory for open cones and the record.
+        memory_bytes: Most memory for open cones and the proof.
+        free_axis: Coordinate of u outside the norm. Its column of X must be constant and every column of Q must
+            sum to zero exactly.
+        open_directions: Most directions to return from unfinished cones.
+        slopes: Of s.
     """
 
-    goal: float | None
-    relative_tolerance: float
-    deadline: float
-    max_nodes: int
-    memory_bytes: int
+    target: float = 0.0
+    relative_tolerance: float = 0.01
+    seconds: float = 60.0
+    max_nodes: int = 20_000_000
+    memory_bytes: int = 2 << 30
+    free_axis: int | None = None
+    open_directions: int = 32
+    slopes: Slopes = RELU
 
-    def threshold(self, lower: float) -> float:
-        """Return the bound at which a cone is closed, given the incumbent value."""
-        return max(lower, self.goal or 0.0) * (1 + self.relative_tolerance) * (1 - PRUNE_SLACK)
+    def goal(self, lower: float) -> float:
+        """Return the upper bound that is asked for, given a lower one."""
+        return max(lower, self.target) * (1 + self.relative_tolerance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,24 +100,26 @@ class Frontier:
         return float(self.waiting.bounds.max()) if len(self.waiting) else 0.0
 
 
+# Told of lower end, upper end and cones bounded.
 Report = Callable[[float, float, int], None]
-"""Told of lower end, upper end and cones bounded."""
 
 
 @final
 class ConeSearch:
     """Search state: one tree per side (sign of Q), the incumbent, and the stages finished."""
 
-    def __init__(self, majorants: list[Majorant], limits: Limits, incumbent: Incumbent, report: Report) -> None:
+    def __init__(
+        self, majorants: list[Majorant], settings: ConeSettings, began: float, incumbent: Incumbent, report: Report
+    ) -> None:
         self._majorants = majorants
-        self._limits = limits
+        self._settings = settings
+        self._deadline = began + settings.seconds
         self._report = report
-        self._began = time.perf_counter()
         self.incumbent = incumbent
         self.logs = [TreeLog() for _ in majorants]
         self.stages: list[Stage] = []
         self.frontiers = [self._rooted(side) for side in range(len(majorants))]
-        self._finish_stage(max(frontier.waiting_upper for frontier in self.frontiers))
+        self.stages.append(Stage(max(frontier.waiting_upper for frontier in self.frontiers), self.nodes))
 
     @property
     def nodes(self) -> int:
@@ -121,14 +130,14 @@ class ConeSearch:
     def goal(self) -> float:
         """Bound at which a cone is closed for good; never below what rounding alone adds to a bound."""
         noise = NOISE_MULTIPLE * max(majorant.error * majorant.rows.shape[1] for majorant in self._majorants)
-        return max(noise, self._limits.threshold(self.incumbent.value))
+        return max(noise, self._settings.goal(self.incumbent.value) * (1 - PRUNE_SLACK))
 
     def run(self) -> None:
         """Lower the threshold stage by stage until the goal, a limit, or no cone can be split."""
         while True:
             upper, goal = max(frontier.waiting_upper for frontier in self.frontiers), self.goal
             threshold = goal + (upper - goal) / STAGE_RATIO
-            if threshold - goal <= 0.5 * self._limits.relative_tolerance * goal:
+            if threshold - goal <= 0.5 * self._settings.relative_tolerance * goal:
                 threshold = goal
             before, finished = self.nodes, True
             for side in range(len(self.frontiers)):
@@ -136,11 +145,7 @@ class ConeSearch:
             self._report(self.incumbent.value, max(frontier.upper for frontier in self.frontiers), self.nodes)
             if not finished or self.nodes == before:
                 return
-            self._finish_stage(threshold)
-
-    def _finish_stage(self, threshold: float) -> None:
-        """Note that every cone is at the threshold."""
-        self.stages.append(Stage(threshold, self.nodes, time.perf_counter() - self._began))
+            self.stages.append(Stage(threshold, self.nodes))
 
     def _rooted(self, side: int) -> Frontier:
         """Bound and record the orthants of one side."""
@@ -177,8 +182,7 @@ class ConeSearch:
         """Bound and record the children of a split, and try their generators and maximizers."""
         majorant, log = self._majorants[side], self.logs[side]
         children = bounded(majorant, parted.children, max(threshold, self.goal))
-        first = log.size
-        log.add_nodes(*_recorded(children))
+        first = log.add_nodes(*_recorded(children))
         children = replace(children, ids=first + torch.arange(len(children), device=children.ids.device))
         log.add_splits(_array(parted.parents.ids), _array(parted.edges), _array(children.ids[::2]))
         self._offer(majorant, parted.midpoints, parted.sums)
@@ -198,10 +202,7 @@ class ConeSearch:
         """Keep the best of directions (d, B) with interpolation sums (2c, B) if it beats the incumbent."""
         if points.shape[1] == 0:
             return
-        normed = points.clone()
-        if majorant.free_axis is not None:
-            normed[majorant.free_axis] = 0.0
-        norms = normed.norm(dim=0)
+        norms = penalized(points, majorant.free_axis).norm(dim=0)
         usable = norms > SMALLEST_NORM * points.norm(dim=0)
         values = torch.where(usable, values_at(sums) / norms.clamp(min=1e-300), 0.0)
         best = values.argmax()
@@ -211,10 +212,11 @@ class ConeSearch:
 
     def _stopped(self, held: int) -> bool:
         """Whether a limit is met with `held` cones kept."""
-        majorant, limits = self._majorants[0], self._limits
+        majorant, settings = self._majorants[0], self._settings
         c, d = majorant.weights.shape[0] // 2, majorant.rows.shape[1]
         memory = 2 * held * bytes_per_cone(d, c) + self.nodes * BYTES_PER_LOGGED_NODE
-        return time.perf_counter() >= limits.deadline or self.nodes >= limits.max_nodes or memory > limits.memory_bytes
+        full = self.nodes >= settings.max_nodes or memory > settings.memory_bytes
+        return full or time.perf_counter() >= self._deadline
 
 
 def _push(stack: list[Cones], cones: Cones) -> None:
@@ -231,12 +233,12 @@ def _popped(stack: list[Cones]) -> Cones:
     return joined(taken)
 
 
-def _recorded(cones: Cones) -> tuple[_Array, _Array, _Array]:
+def _recorded(cones: Cones) -> tuple[Array, Array, Array]:
     """Bounds, depths and tangents (B, d) as the log keeps them."""
     return _array(cones.bounds), _array(cones.depths), _array(cones.tangents.T.to(torch.uint8))
 
 
-def _array(values: Tensor) -> _Array:
+def _array(values: Tensor) -> Array:
     """A numpy copy on the host."""
     return np.array(values.cpu().numpy())
 

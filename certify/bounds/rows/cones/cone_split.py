@@ -8,7 +8,7 @@ far from that point rarely lowers it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -16,12 +16,12 @@ from torch import Tensor
 from certify.bounds.rows.cones.cone_batch import Cones
 from certify.bounds.rows.cones.cone_bound import Majorant, interpolation_sums
 
+# Splits above a cone; far from where halving a generator could underflow.
 MAX_DEPTH = 200
-"""Splits above a cone; far from where halving a generator could underflow."""
+# Every PLAIN_PERIOD * d-th split takes the longest edge, so that cones shrink in every direction.
 PLAIN_PERIOD = 4
-"""Every PLAIN_PERIOD * d-th split takes the longest edge, so that cones shrink in every direction."""
+# Share of an edge's score that does not depend on where the bound is attained; keeps slivers from forming.
 EVEN_SHARE = 0.2
-"""Share of an edge's score that does not depend on where the bound is attained; keeps slivers from forming."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +46,7 @@ class Split:
 
 
 def split(majorant: Majorant, cones: Cones) -> Split:
-    """Split every cone whose best edge has an exact midpoint.
-
-    Args:
-        majorant: The bound.
-        cones: Bounded cones.
-
-    Returns:
-        The split; cones without an exact midpoint are missing from `parents`.
-    """
+    """Split every bounded cone whose best edge has an exact midpoint; the others are missing from `parents`."""
     if cones.gram.shape[0] == 1:
         return _unsplittable(cones)
     edges, ends = _longest_weighted_edges(cones)
@@ -68,30 +60,22 @@ def split(majorant: Majorant, cones: Cones) -> Split:
         first, second = first[:, index], second[:, index]
     midpoints = 0.5 * (first + second)
     sums = interpolation_sums(majorant, midpoints)
-    left = _child(cones, ends[0], ends[1], midpoints, sums)
-    right = _child(cones, ends[1], ends[0], midpoints, sums)
-    pairs = zip(left.parts(), right.parts(), strict=True)
+    sides = (_child(cones, replaced, kept, midpoints, sums) for replaced, kept in (ends, ends.flip(0)))
+    pairs = zip(*(side.parts() for side in sides), strict=True)
     children = Cones(*(torch.stack(pair, dim=-1).flatten(-2) for pair in pairs))
     return Split(cones, edges, children, midpoints, sums, stuck_upper)
 
 
 def _unsplittable(cones: Cones) -> Split:
     """The split of rays, which have no edge."""
-    none = torch.zeros(0, dtype=torch.long, device=cones.gram.device)
-    nothing = cones.take(none)
-    blank = cones.gram.new_zeros(1, 0)
-    return Split(nothing, none, nothing, blank, blank, float(cones.bounds.max()))
-
-
-def edge_pairs(d: int) -> list[tuple[int, int]]:
-    """The pairs i < j of range(d) in lexicographic order: edge number e is pair e."""
-    return [(i, j) for i in range(d) for j in range(i + 1, d)]
+    nothing, blank = cones.between(0, 0), cones.gram.new_zeros(1, 0)
+    return Split(nothing, nothing.ids, nothing, blank, blank, float(cones.bounds.max()))
 
 
 def _longest_weighted_edges(cones: Cones) -> tuple[Tensor, Tensor]:
-    """Edge of largest |v_i - v_j|^2 (a_i + a_j + even share), its number (B,) and ends (2, B)."""
+    """Edge of largest |v_i - v_j|^2 (a_i + a_j + even share), its number (B,) in lexicographic order, ends (2, B)."""
     d = cones.gram.shape[0]
-    pairs = torch.tensor(edge_pairs(d), device=cones.gram.device).T
+    pairs = torch.triu_indices(d, d, 1, device=cones.gram.device)
     heights = cones.coefficients
     shares = heights / heights.sum(0).clamp(min=1e-300) + EVEN_SHARE / d
     squares = cones.gram.diagonal(dim1=0, dim2=1).T
@@ -114,25 +98,18 @@ def _endpoints(vertices: Tensor, ends: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def _child(cones: Cones, replaced: Tensor, kept: Tensor, midpoints: Tensor, sums: Tensor) -> Cones:
     """Cones with generator `replaced` moved to the midpoint of the edge to `kept`; indices of shape (B,)."""
     d = cones.gram.shape[0]
-    row = replaced[None, None].expand(1, d, -1)
-    outer = cones.gram.gather(0, row)[0]
-    inner = cones.gram.gather(0, kept[None, None].expand(1, d, -1))[0]
-    products = 0.5 * (outer + inner)
-    square = 0.5 * (products.gather(0, replaced[None]) + products.gather(0, kept[None]))
-    products = products.scatter(0, replaced[None], square)
-    gram = cones.gram.scatter(0, row, products[None])
-    gram = gram.scatter(1, row.transpose(0, 1), products[:, None])
-    index = replaced[None]
+    index, other = replaced[None], kept[None]
+    row = index[None].expand(1, d, -1)
+    products = 0.5 * (cones.gram.gather(0, row)[0] + cones.gram.gather(0, other[None].expand(1, d, -1))[0])
+    square = 0.5 * (products.gather(0, index) + products.gather(0, other))
+    products = products.scatter(0, index, square)
     moved = cones.coefficients.gather(0, index)
-    left_over = (cones.coefficients.gather(0, kept[None]) - moved).clamp(min=0)
-    coefficients = cones.coefficients.scatter(0, index, 2 * moved).scatter(0, kept[None], left_over)
-    return Cones(
+    left_over = (cones.coefficients.gather(0, other) - moved).clamp(min=0)
+    return replace(
+        cones,
         vertices=cones.vertices.scatter(0, row, midpoints[None]),
-        gram=gram,
+        gram=cones.gram.scatter(0, row, products[None]).scatter(1, row.transpose(0, 1), products[:, None]),
         sums=cones.sums.scatter(1, index[None].expand(sums.shape[0], 1, -1), sums[:, None]),
-        coefficients=coefficients,
-        tangents=cones.tangents,
-        bounds=cones.bounds,
+        coefficients=cones.coefficients.scatter(0, index, 2 * moved).scatter(0, other, left_over),
         depths=cones.depths + 1,
-        ids=cones.ids,
     )

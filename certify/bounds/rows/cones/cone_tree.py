@@ -7,10 +7,12 @@ agreement on the choice of the edge is needed to check the tree: only the edges 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, final
+from typing import final
 
 import numpy as np
 import numpy.typing as npt
+
+from certify.bounds.stated_arrays import Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,54 +42,37 @@ class ConeTree:
     upper: float
 
 
-@dataclass(frozen=True, slots=True)
-class NodeTable:
-    """Nodes of one search in order of creation; children of a node are neighbors and come after it.
-
-    Attributes:
-        bounds: Bound of each node, shape (nodes,).
-        depths: Number of splits above each node, shape (nodes,).
-        tangents: Tangent weights of each node, shape (nodes, d), dtype uint8.
-        splits: 0 for a leaf, e + 1 for split e, shape (nodes,), dtype uint8.
-        children: Index of the first child, meaningful where splits > 0, shape (nodes,).
-    """
-
-    bounds: npt.NDArray[np.float64]
-    depths: npt.NDArray[np.int16]
-    tangents: npt.NDArray[np.uint8]
-    splits: npt.NDArray[np.uint8]
-    children: npt.NDArray[np.int64]
-
-
 @final
 class TreeLog:
-    """Append-only record of evaluated cones and of splits."""
+    """Append-only record of evaluated cones and of splits; children of a cone are neighbors and come after it."""
 
     def __init__(self) -> None:
-        self._nodes: list[tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]] = []
-        self._splits: list[tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]] = []
+        self._nodes: list[tuple[Array, Array, Array]] = []
+        self._splits: list[tuple[Array, Array, Array]] = []
         self.size = 0
 
-    def add_nodes(self, bounds: npt.NDArray[Any], depths: npt.NDArray[Any], tangents: npt.NDArray[Any]) -> int:
-        """Record evaluated cones; return the index of the first."""
-        first = self.size
+    def add_nodes(self, bounds: Array, depths: Array, tangents: Array) -> int:
+        """Record evaluated cones by bounds (B,), depths (B,), tangent weights (B, d); return the index of the first."""
         self._nodes.append((bounds, depths, tangents))
         self.size += len(bounds)
-        return first
+        return self.size - len(bounds)
 
-    def add_splits(self, parents: npt.NDArray[Any], edges: npt.NDArray[Any], children: npt.NDArray[Any]) -> None:
+    def add_splits(self, parents: Array, edges: Array, children: Array) -> None:
         """Record that parents were split along edges, with the index of each first child."""
         self._splits.append((parents, edges, children))
 
-    def table(self) -> NodeTable:
-        """Return everything recorded so far as flat arrays."""
+    def nodes(self) -> tuple[Array, Array, Array]:
+        """Bounds (nodes,), depths (nodes,) and tangent weights (nodes, d) in order of creation."""
         bounds, depths, tangents = (np.concatenate(part) for part in zip(*self._nodes, strict=True))
-        splits = np.zeros(self.size, np.uint8)
-        children = np.zeros(self.size, np.int64)
+        return bounds, depths, tangents
+
+    def splits(self) -> tuple[Array, Array]:
+        """0 for a leaf, e + 1 for split e, and the index of the first child, meaningful at splits; (nodes,) each."""
+        splits, children = np.zeros(self.size, np.uint8), np.zeros(self.size, np.int64)
         for parents, edges, first in self._splits:
             splits[parents] = edges + 1
             children[parents] = first
-        return NodeTable(bounds, depths.astype(np.int16), tangents, splits, children)
+        return splits, children
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,44 +84,32 @@ class Preorder:
     upper: float
 
 
-def prune_to_preorder(table: NodeTable) -> Preorder:
-    """Undo every split that did not lower its node's bound, and list the rest in preorder.
-
-    Args:
-        table: Nodes in order of creation, roots at depth 0 first.
-
-    Returns:
-        The smallest-bound subtree in preorder.
-    """
-    levels = _levels(table.depths)
-    values, splits, sizes = table.bounds.copy(), table.splits.copy(), np.ones(len(table.bounds), np.int64)
+def prune_to_preorder(log: TreeLog) -> Preorder:
+    """Undo every split that did not lower its node's bound, and list the rest in preorder."""
+    (values, depths, tangents), (splits, children) = log.nodes(), log.splits()
+    levels, sizes = _levels(depths), np.ones(log.size, np.int64)
     for level in reversed(levels):
         parents = level[splits[level] > 0]
-        first = table.children[parents]
+        first = children[parents]
         below = np.maximum(values[first], values[first + 1])
         helped = below < values[parents]
         splits[parents[~helped]] = 0
         parents, first = parents[helped], first[helped]
         values[parents] = below[helped]
         sizes[parents] = 1 + sizes[first] + sizes[first + 1]
-    order = _preorder_positions(levels, splits, sizes, table.children)
+    order = _preorder_positions(levels, splits, sizes, children)
     kept = splits[order]
-    return Preorder(kept, table.tangents[order[kept == 0]], float(values[levels[0]].max()))
+    return Preorder(kept, tangents[order[kept == 0]], float(values[levels[0]].max()))
 
 
-def _levels(depths: npt.NDArray[np.int16]) -> list[npt.NDArray[np.int64]]:
+def _levels(depths: Array) -> list[Array]:
     """Indices of the nodes of each depth, in order of creation."""
     order = np.argsort(depths, kind="stable")
     ends = np.cumsum(np.bincount(depths))
     return list(np.split(order, ends[:-1]))
 
 
-def _preorder_positions(
-    levels: list[npt.NDArray[np.int64]],
-    splits: npt.NDArray[np.uint8],
-    sizes: npt.NDArray[np.int64],
-    children: npt.NDArray[np.int64],
-) -> npt.NDArray[np.int64]:
+def _preorder_positions(levels: list[Array], splits: Array, sizes: Array, children: Array) -> Array:
     """Node index at each preorder position of the tree reachable from the roots."""
     position = np.full(len(splits), -1, np.int64)
     roots = levels[0]

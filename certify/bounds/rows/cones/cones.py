@@ -9,48 +9,21 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from certify.bounds.rows.cones.cone_bound import RELU, Majorant, build_majorant, interpolation_sums, values_at
-from certify.bounds.rows.cones.cone_search import ConeSearch, Incumbent, Limits, Report, Stage
+from certify.bounds.rows.cones.cone_bound import Majorant, build_majorant, interpolation_sums, penalized, values_at
+from certify.bounds.rows.cones.cone_search import ConeSearch, ConeSettings, Incumbent, Report, Stage
 from certify.bounds.rows.cones.cone_tree import ConeTree, prune_to_preorder
-from certify.problem import Slopes
 from certify.problem.rounding import UNIT_ROUNDOFF
 
+# Most coordinates accepted: there are 2^d roots per sign.
 MAX_DIMENSION = 14
-"""Most coordinates accepted: there are 2^d roots per sign."""
+# Relative margin of the claimed upper bound over the largest leaf bound, for a checker's own rounding.
 CLAIM_MARGIN = 1e-9
-"""Relative margin of the claimed upper bound over the largest leaf bound, for a checker's own rounding."""
-
-
-@dataclass(frozen=True, slots=True)
-class ConeSettings:
-    """What to prove and when to stop.
-
-    Attributes:
-        target: Value of P of interest (the polar threshold), or None to close the gap itself.
-        relative_tolerance: Done when upper <= max(target, lower) (1 + relative_tolerance); positive.
-        seconds: Wall-clock limit.
-        max_nodes: Most cones to bound.
-        memory_bytes: Most memory for open cones and the proof.
-        free_axis: Coordinate of u outside the norm. Its column of X must be constant and every column of Q must
-            sum to zero exactly.
-        open_directions: Most directions to return from unfinished cones.
-        slopes: Of s.
-    """
-
-    target: float | None = None
-    relative_tolerance: float = 0.01
-    seconds: float = 60.0
-    max_nodes: int = 20_000_000
-    memory_bytes: int = 2 << 30
-    free_axis: int | None = None
-    open_directions: int = 32
-    slopes: Slopes = RELU
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,26 +80,17 @@ def cone_polar(
     row_unit, weight_unit = _power_of_two(rows), _power_of_two(Q)
     unit = row_unit * weight_unit
     rows, Q = rows / row_unit, Q / weight_unit
-    majorants = [build_majorant(rows, sign * Q, settings.free_axis, settings.slopes) for sign in _signs(Q)]
+    signs = (1, -1) if Q.shape[1] == 1 else (1,)
+    majorants = [build_majorant(rows, sign * Q, settings.free_axis, settings.slopes) for sign in signs]
 
     def report(lower: float, upper: float, nodes: int) -> None:
         if on_progress is not None:
             on_progress(lower * unit, upper * unit, nodes)
 
-    search = ConeSearch(majorants, _limits(settings, unit, began), _started(majorants[0], start), report)
+    scaled = replace(settings, target=settings.target / unit)
+    search = ConeSearch(majorants, scaled, began, _started(majorants[0], start), report)
     search.run()
     return _outcome(search, majorants, settings, unit, began)
-
-
-def _limits(settings: ConeSettings, unit: float, began: float) -> Limits:
-    """When to stop, in units of the search."""
-    return Limits(
-        None if settings.target is None else settings.target / unit,
-        settings.relative_tolerance,
-        began + settings.seconds,
-        settings.max_nodes,
-        settings.memory_bytes,
-    )
 
 
 def _require_fitting(rows: Tensor, Q: Tensor) -> None:
@@ -141,11 +105,6 @@ def _require_fitting(rows: Tensor, Q: Tensor) -> None:
         raise ValueError("rows and Q must be finite")
 
 
-def _signs(Q: Tensor) -> tuple[int, ...]:
-    """Signs of Q that need their own tree."""
-    return (1, -1) if Q.shape[1] == 1 else (1,)
-
-
 def _power_of_two(values: Tensor) -> float:
     """Power of two that scales the largest entry into [1/2, 1), or 1 for zeros."""
     largest = float(values.abs().max()) if values.numel() else 0.0
@@ -155,13 +114,16 @@ def _power_of_two(values: Tensor) -> float:
 def _started(majorant: Majorant, start: Tensor | None) -> Incumbent:
     """Incumbent at a given direction, or at zero."""
     zero = torch.zeros_like(majorant.slants[0])
-    if start is None:
-        return Incumbent(0.0, zero)
-    norm = _norm(start, majorant.free_axis)
-    if not 0 < norm < math.inf:
+    norm = 0.0 if start is None else _norm(start, majorant.free_axis)
+    if start is None or not 0 < norm < math.inf:
         return Incumbent(0.0, zero)
     unit = start.to(zero) / norm
     return Incumbent(_value(majorant, unit), unit)
+
+
+def _norm(direction: Tensor, free_axis: int | None) -> float:
+    """Euclidean norm outside the free axis."""
+    return float(penalized(direction, free_axis).norm())
 
 
 def _value(majorant: Majorant, direction: Tensor) -> float:
@@ -169,21 +131,11 @@ def _value(majorant: Majorant, direction: Tensor) -> float:
     return float(values_at(interpolation_sums(majorant, direction[:, None])))
 
 
-def _norm(direction: Tensor, free_axis: int | None) -> float:
-    """Euclidean norm outside the free axis."""
-    squares = direction.square()
-    return math.sqrt(float(squares.sum() if free_axis is None else squares.sum() - squares[free_axis]))
-
-
 def _lower(majorant: Majorant, incumbent: Incumbent) -> tuple[float, Tensor]:
     """Value proven at the incumbent's direction, shrunk to norm at most 1, and that direction."""
-    direction = incumbent.direction.clone()
     terms = majorant.rows.shape[1] + 20
-    normed = direction.clone()
-    if majorant.free_axis is not None:
-        normed[majorant.free_axis] = 0.0
-    norm = float(normed.norm()) * (1 + terms * UNIT_ROUNDOFF)
-    witness = direction / max(norm, 1.0)
+    norm = _norm(incumbent.direction, majorant.free_axis) * (1 + terms * UNIT_ROUNDOFF)
+    witness = incumbent.direction / max(norm, 1.0)
     value = _value(majorant, witness)
     return max(0.0, value - majorant.error * float(witness.abs().sum())), witness
 
@@ -193,7 +145,7 @@ def _outcome(
 ) -> ConeOutcome:
     """Assemble the proven interval and the proof, in the caller's units."""
     lower, witness = _lower(majorants[0], search.incumbent)
-    trees = [prune_to_preorder(log.table()) for log in search.logs]
+    trees = [prune_to_preorder(log) for log in search.logs]
     upper = max(tree.upper for tree in trees) * (1 + CLAIM_MARGIN) * unit
     lower *= unit
     tree = ConeTree(
@@ -204,7 +156,6 @@ def _outcome(
         free_axis=settings.free_axis,
         upper=upper,
     )
-    goal = max(lower, settings.target or 0.0) * (1 + settings.relative_tolerance)
     return ConeOutcome(
         lower=lower,
         witness=witness,
@@ -212,9 +163,9 @@ def _outcome(
         tree=tree,
         nodes=search.nodes,
         seconds=time.perf_counter() - began,
-        complete=upper <= goal,
+        complete=upper <= settings.goal(lower),
         open_directions=_open_directions(search, settings),
-        stages=tuple(Stage(stage.threshold * unit, stage.nodes, stage.seconds) for stage in search.stages),
+        stages=tuple(Stage(stage.threshold * unit, stage.nodes) for stage in search.stages),
     )
 
 
@@ -224,9 +175,6 @@ def _open_directions(search: ConeSearch, settings: ConeSettings) -> Tensor:
     points = torch.cat([frontier.waiting.maximizers() for frontier in search.frontiers], dim=1)
     count = min(settings.open_directions, int((bounds > search.goal).sum()))
     points = points[:, bounds.topk(count).indices]
-    normed = points.clone()
-    if settings.free_axis is not None:
-        normed[settings.free_axis] = 0.0
-    norms = normed.norm(dim=0)
+    norms = penalized(points, settings.free_axis).norm(dim=0)
     directions: Tensor = (points / norms)[:, norms > 0].T
     return directions

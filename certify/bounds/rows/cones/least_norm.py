@@ -8,10 +8,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+# Most rounds of block principal pivoting.
 PIVOTS = 8
-"""Most rounds of block principal pivoting."""
+# Relative violation of w . v_k >= val_k that pivoting leaves to the final scaling.
 PIVOT_TOLERANCE = 1e-12
-"""Relative violation of w . v_k >= val_k that pivoting leaves to the final scaling."""
 
 
 def least_norm_coefficients(gram: Tensor, values: Tensor, start: Tensor, sweeps: int) -> Tensor:
@@ -20,11 +20,8 @@ def least_norm_coefficients(gram: Tensor, values: Tensor, start: Tensor, sweeps:
     Args:
         gram: v_k . v_l, shape (d, d, B).
         values: val, shape (d, B).
-        start: Initial a >= 0, shape (d, B).
+        start: Initial a >= 0, shape (d, B), as that returned.
         sweeps: Passes over the d coordinates.
-
-    Returns:
-        Coefficients a >= 0, shape (d, B).
     """
     diagonal = gram.diagonal(dim1=0, dim2=1).T
     inverse = torch.where(diagonal > 0, 1.0 / diagonal.clamp(min=1e-300), 0.0)
@@ -43,16 +40,9 @@ def least_norm_coefficients(gram: Tensor, values: Tensor, start: Tensor, sweeps:
 def pivoted_coefficients(gram: Tensor, values: Tensor, start: Tensor) -> Tensor:
     """Block principal pivoting (Kim and Park 2011) on max a.val - |sum_k a_k v_k|^2 / 2 over a >= 0.
 
-    Coordinate ascent crawls on narrow cones, whose generators are nearly parallel; this solves them directly.
-
-    Args:
-        gram: v_k . v_l, shape (d, d, B).
-        values: val, shape (d, B).
-        start: a >= 0 whose support is the first guess, shape (d, B).
-
-    Returns:
-        Coefficients a >= 0, shape (d, B); not the solution where the pivoting did not settle, and NaN where a
-        system was singular.
+    Coordinate ascent crawls on narrow cones, whose generators are nearly parallel; this solves them directly. Shapes
+    are those of `least_norm_coefficients`, and the support of `start` is the first guess. The result is not the
+    solution where the pivoting did not settle, and NaN where a system was singular.
     """
     matrices, right = gram.permute(2, 0, 1), values.T
     chosen = start.T > 0

@@ -11,73 +11,44 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
+from certify.bounds.stated_arrays import Array, array_of
 from certify.problem import Objective
 
-Array = NDArray[np.float64]
 # cvxpy is untyped; its expressions and constraints pass through as Any.
 Expression = Any
 # (cvxpy, α, y) → Σ-able atoms l0*(α, y) and the constraints of their domain.
 ConjugateAtom = Callable[[Any, Expression, Array], tuple[Expression, list[Any]]]
 
 
-def _mse(cp: Any, a: Expression, y: Array) -> tuple[Expression, list[Any]]:  # noqa: ANN401
-    return cp.square(a) / 4 + cp.multiply(a, y), []
-
-
-def _bernoulli(cp: Any, a: Expression, y: Array) -> tuple[Expression, list[Any]]:  # noqa: ANN401
-    return -cp.entr(a + y) - cp.entr(1 - y - a), []
-
-
-def _soft_margin(cp: Any, a: Expression, y: Array) -> tuple[Expression, list[Any]]:  # noqa: ANN401
-    t = cp.multiply(-y, a)
-    return -cp.entr(t) - cp.entr(1 - t), []
-
-
-def _huber(cp: Any, a: Expression, y: Array) -> tuple[Expression, list[Any]]:  # noqa: ANN401
-    return cp.square(a) / 2 + cp.multiply(a, y), [cp.abs(a) <= 1]
-
-
-def _squared_hinge(cp: Any, a: Expression, y: Array) -> tuple[Expression, list[Any]]:  # noqa: ANN401
-    t = cp.multiply(-y, a)
-    return cp.square(t) / 4 - t, [t >= 0]
-
-
-def _poisson(cp: Any, a: Expression, y: Array) -> tuple[Expression, list[Any]]:  # noqa: ANN401
-    return -cp.entr(a + y) - (a + y), []
-
-
 # Losses of one output; cross-entropy has at least two outputs and is served by `first_order`.
 CONJUGATE_ATOMS: dict[str, ConjugateAtom] = {
-    "mse": _mse,
-    "binary-cross-entropy": _bernoulli,
-    "soft-margin": _soft_margin,
-    "huber": _huber,
-    "squared-hinge": _squared_hinge,
-    "poisson": _poisson,
+    "mse": lambda cp, a, y: (cp.square(a) / 4 + cp.multiply(a, y), []),
+    "binary-cross-entropy": lambda cp, a, y: (-cp.entr(a + y) - cp.entr(1 - y - a), []),
+    "soft-margin": lambda cp, a, y: (-cp.entr(cp.multiply(-y, a)) - cp.entr(1 - cp.multiply(-y, a)), []),
+    "huber": lambda cp, a, y: (cp.square(a) / 2 + cp.multiply(a, y), [cp.abs(a) <= 1]),
+    "squared-hinge": lambda cp, a, y: (
+        cp.square(cp.multiply(-y, a)) / 4 - cp.multiply(-y, a),
+        [cp.multiply(-y, a) >= 0],
+    ),
+    "poisson": lambda cp, a, y: (-cp.entr(a + y) - (a + y), []),
 }
 
 # Seconds given to a fallback solver when the time is already spent.
 SHORTEST_ATTEMPT = 0.1
 
 
-def linear_part(
-    cp: Any,  # noqa: ANN401
-    objective: Objective,
-    rows: torch.Tensor,
-    dual: Expression,
-) -> tuple[Expression, list[Any]]:
+def linear_part(cp: Any, objective: Objective, rows: Tensor, dual: Expression) -> tuple[Expression, list[Any]]:  # noqa: ANN401
     """What convex part and offset cost the dual value, and constraints of the free rows, at the chosen rows of A."""
-    features = array(objective.convex.features[rows])
-    ridge, free = array(objective.convex.ridge), array(objective.convex.free) > 0
-    size = np.abs(features).T @ array(objective.loss.weights[rows]).max(1) + np.finfo(float).tiny
+    features = array_of(objective.convex.features[rows])
+    ridge, free = array_of(objective.convex.ridge), array_of(objective.convex.free) > 0
+    size = np.abs(features).T @ array_of(objective.loss.weights[rows]).max(1) + np.finfo(float).tiny
     cost, bound = 0.0, []
     if (~free).any():
         cost = cp.sum_squares((features[:, ~free] / np.sqrt(2 * ridge[~free])).T @ dual)
     if objective.offset is not None:
-        cost = cost - cp.sum(cp.multiply(array(objective.offset[rows]), dual))
+        cost = cost - cp.sum(cp.multiply(array_of(objective.offset[rows]), dual))
     if free.any():
         bound = [(features[:, free] / size[free]).T @ dual == 0]
     return cost, bound
@@ -86,10 +57,12 @@ def linear_part(
 def solved(cp: Any, problem: Any, seconds: float) -> bool:  # noqa: ANN401
     """Try Clarabel with its supernodal and its plain factorization, then SCS; True once one left values."""
     deadline = time.perf_counter() + seconds
-    attempts: tuple[tuple[str, str, dict[str, str]], ...] = (
-        (cp.CLARABEL, "time_limit", {"direct_solve_method": "faer"}),
-        (cp.CLARABEL, "time_limit", {}),
-        (cp.SCS, "time_limit_secs", {}),
+    plain: dict[str, str] = {}
+    faer = {"direct_solve_method": "faer"}
+    attempts = (
+        (cp.CLARABEL, "time_limit", faer),
+        (cp.CLARABEL, "time_limit", plain),
+        (cp.SCS, "time_limit_secs", plain),
     )
     for solver, limit, options in attempts:
         left = max(deadline - time.perf_counter(), SHORTEST_ATTEMPT)
@@ -102,8 +75,3 @@ def solved(cp: Any, problem: Any, seconds: float) -> bool:  # noqa: ANN401
         if all(variable.value is not None for variable in problem.variables()):
             return True
     return False
-
-
-def array(values: torch.Tensor) -> Array:
-    """The values as numpy has them."""
-    return values.detach().cpu().double().numpy()

@@ -54,7 +54,6 @@ class _Search:
     chart: DualChart
     region: DirectionRegion
     center: Tensor
-    start: float
 
 
 @final
@@ -77,14 +76,14 @@ def first_order_surrogate(task: PolarTask, steps: int = STEPS) -> SurrogateOutco
         InfeasibleDualError: the candidate cannot be repaired.
         UnsupportedError: the free input is not constant.
     """
-    search = _search(task)
+    begun, search = time.perf_counter(), _search(task)
     chart, repaired = search.chart, task.objective.loss.repair(task.dual)
     # The chart meets the free constraints by moving every sample a little.
     moved = chart.dual(chart.logits(repaired)) if chart.constraints.shape[1] else repaired
     dual = feasible_dual(task.objective, moved)
-    majorant, logits = _starting_majorant(search), chart.logits(dual)
+    majorant, logits = starting_logits(search.region, task.scores.shape[1]), chart.logits(dual)
     best = _improved(search, None, dual, majorant)
-    warm_deadline = search.start + WARMUP * (task.deadline - search.start)
+    warm_deadline = begun + WARMUP * (task.deadline - begun)
     best = _ascend(search, (dual, None, majorant), best, (warm_deadline, round(steps * WARMUP)))
     return _ascend(search, (dual, logits, majorant), best, (task.deadline, round(steps * (1 - WARMUP)))).outcome
 
@@ -96,7 +95,7 @@ def first_order_majorant(task: PolarTask, steps: int = STEPS) -> SurrogateOutcom
         UnsupportedError: the free input is not constant.
     """
     search = _search(task)
-    majorant = _starting_majorant(search)
+    majorant = starting_logits(search.region, task.scores.shape[1])
     best = _improved(search, None, task.dual, majorant)
     return _ascend(search, (task.dual, None, majorant), best, (task.deadline, steps)).outcome
 
@@ -105,11 +104,7 @@ def _search(task: PolarTask) -> _Search:
     view = task.branch.view
     center = center_of(view, torch.ones_like(view.rows[:, 0], dtype=torch.bool))
     region = direction_region(view, center, 1.0)
-    return _Search(task, dual_chart(task.objective, task.dual), region, center, time.perf_counter())
-
-
-def _starting_majorant(search: _Search) -> MajorantLogits:
-    return starting_logits(search.region, search.task.scores.shape[1])
+    return _Search(task, dual_chart(task.objective, task.dual), region, center)
 
 
 def _ascend(
@@ -131,7 +126,8 @@ def _ascend(
         if progress * CHECKPOINTS >= checked + 1:
             checked += 1
             best = _checked(search, best, point)
-        optimizer.param_groups[0]["lr"] = LEARNING_RATE * _decay(progress)
+        decay = (1 + math.cos(math.pi * progress)) / 2
+        optimizer.param_groups[0]["lr"] = LEARNING_RATE * (FINAL_SHARE + (1 - FINAL_SHARE) * decay)
         optimizer.zero_grad()
         loss = -_value(search, dual if logits is None else search.chart.dual(logits), majorant)
         if not bool(torch.isfinite(loss)):
@@ -141,10 +137,6 @@ def _ascend(
             break
         optimizer.step()
     return _checked(search, best, point)
-
-
-def _decay(progress: float) -> float:
-    return FINAL_SHARE + (1 - FINAL_SHARE) * (1 + math.cos(math.pi * progress)) / 2
 
 
 def _value(search: _Search, dual: Tensor, majorant: MajorantLogits) -> Tensor:
@@ -169,22 +161,15 @@ def _checked(search: _Search, best: _Proven, point: tuple[Tensor, Tensor | None,
 
 def _improved(search: _Search, best: _Proven | None, dual: Tensor, majorant: MajorantLogits) -> _Proven:
     """The better of `best`, if there is one, and what is proven at a feasible dual point; tells of it."""
-    task = search.task
-    found = _prove(search, dual, majorant)
-    if best is not None and found.value <= best.value:
-        return best
-    alone = len(task.objective.branches) == 1
-    interval = 0.0, found.outcome.upper / task.branch.strength
-    task.listener(Progress("bounding", lower_bound=found.value if alone else None, polar=interval))
-    return found
-
-
-def _prove(search: _Search, dual: Tensor, majorant: MajorantLogits) -> _Proven:
-    """The proven outcome at a feasible dual point."""
-    form, branch = rows_form(search.task), search.task.branch
+    task, form, branch = search.task, rows_form(search.task), search.task.branch
     with torch.no_grad():
         scores = branch.scores(dual)
         multipliers = multipliers_at(form, search.region, scores, majorant, search.center)
         upper = majorant_upper(form, scores, multipliers)
-        value = best_scale(search.task.objective, dual, branch.strength / upper if upper > 0 else math.inf).value
-    return _Proven(SurrogateOutcome(dual, upper, multipliers, time.perf_counter() - search.start), value)
+        value = best_scale(task.objective, dual, branch.strength / upper if upper > 0 else math.inf).value
+    if best is not None and value <= best.value:
+        return best
+    alone = len(task.objective.branches) == 1
+    interval = 0.0, upper / branch.strength
+    task.listener(Progress("bounding", lower_bound=value if alone else None, polar=interval))
+    return _Proven(SurrogateOutcome(dual, upper, multipliers), value)

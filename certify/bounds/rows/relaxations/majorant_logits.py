@@ -22,6 +22,8 @@ from certify.problem import Rows
 
 # Smoothing of the ball maximum: as if lin had this share of the level more in every direction.
 SMOOTHING = 3e-3
+# p, g, c and a, (2, m, N) each.
+_Multipliers = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 @final
@@ -66,26 +68,14 @@ def starting_logits(region: DirectionRegion, columns: int) -> MajorantLogits:
 def upper_estimate(form: Rows, region: DirectionRegion, scores: Tensor, logits: MajorantLogits) -> Tensor:
     """U (scalar tensor) for scores S (N, m), with gradient; the region is that of ratio 1."""
     signed = _signed(form, scores)
-    curvatures, slopes, caps, convex = _multipliers(region, signed, logits)
-    constants = (convex / logits.bend.exp()).sum(2) / 16
-    linears = ((signed.rectified - slopes) / 2 + signed.linear) @ region.inputs
-    flat = (curvatures - caps / 2).flatten(0, 1)
-    d, free_inputs = region.inputs.shape[1], form.view.free_inputs
-    quadratics = weighted_gram(region.inputs, flat).reshape(2, -1, d, d)
-    ratios = logits.ratio.exp() if free_inputs else torch.zeros_like(logits.ratio)
+    majorants = _majorants(form, region, signed, _multipliers(region, signed, logits), logits)
+    radii = 1 + logits.ratio.exp() if form.view.free_inputs else torch.ones_like(logits.ratio)
     if scores.shape[1] > 1:
-        scale = _axis_scale(d, free_inputs, ratios[0])
-        total = _envelopes(linears * scale, quadratics * scale * scale[:, None], constants, logits).sum(0)
-        largest = torch.linalg.eigvalsh(total)[-1]
-        upper: Tensor = (largest * (1 + ratios[0])).clamp_min(1e-300).sqrt()
+        largest = torch.linalg.eigvalsh(_envelopes(*majorants, logits).sum(0))[-1]
+        upper: Tensor = (largest * radii[0]).clamp_min(1e-300).sqrt()
         return upper
-    uppers = []
-    for index in range(2):
-        scale = _axis_scale(d, free_inputs, ratios[index])
-        quadratic = quadratics[index, 0] * scale * scale[:, None]
-        maximum = _ball_maximum(quadratic, linears[index, 0] * scale, 1 + ratios[index])
-        uppers.append(constants[index, 0] + maximum)
-    return torch.stack(uppers).max()
+    constants, linears, quadratics = (part[:, 0] for part in majorants)
+    return (constants + torch.stack(list(map(_ball_maximum, quadratics, linears, radii)))).max()
 
 
 def multipliers_at(
@@ -93,18 +83,12 @@ def multipliers_at(
 ) -> QuadraticMajorant:
     """The multipliers that the coordinates stand for at scores S (N, m); the region is that of ratio 1."""
     signed = _signed(form, scores)
-    curvatures, slopes, caps, convex = _multipliers(region, signed, logits)
+    multipliers = curvatures, slopes, caps, _ = _multipliers(region, signed, logits)
     ratios = logits.ratio.exp()
     if scores.shape[1] == 1:
         return ScalarMajorant(curvatures[:, 0], slopes[:, 0], caps[:, 0], center, ratios)
-    constants = (convex / logits.bend.exp()).sum(2) / 16
-    d = region.inputs.shape[1]
-    scale = _axis_scale(d, form.view.free_inputs, ratios[0])
-    linears = ((signed.rectified - slopes) / 2 + signed.linear) @ region.inputs * scale
-    quadratics = weighted_gram(region.inputs, curvatures.flatten(0, 1)).reshape(2, -1, d, d)
-    envelopes = _envelopes(linears, quadratics * scale * scale[:, None], constants, logits)
-    mixings = logits.mixing.exp()
-    return VectorMajorant(curvatures.mT, slopes.mT, mixings, envelopes, center, float(ratios[0]))
+    envelopes = _envelopes(*_majorants(form, region, signed, multipliers, logits), logits)
+    return VectorMajorant(curvatures.mT, slopes.mT, logits.mixing.exp(), envelopes, center, float(ratios[0]))
 
 
 def _signed(form: Rows, scores: Tensor) -> KinkedScores:
@@ -112,10 +96,7 @@ def _signed(form: Rows, scores: Tensor) -> KinkedScores:
     return kinked_scores(form.slopes, torch.stack([scores.T, -scores.T]))
 
 
-def _multipliers(
-    region: DirectionRegion, signed: KinkedScores, logits: MajorantLogits
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """p, g, c and a, (2, m, N) each."""
+def _multipliers(region: DirectionRegion, signed: KinkedScores, logits: MajorantLogits) -> _Multipliers:
     convex, concave = signed.rectified.clamp_min(0), (-signed.rectified).clamp_min(0)
     share = logits.cap.sigmoid() if concave.shape[1] == 1 else torch.zeros_like(concave[:, :1])
     reach = torch.where(region.reach > 0, region.reach, 1.0)
@@ -123,15 +104,23 @@ def _multipliers(
     return convex * logits.bend.exp(), slopes, concave * share / reach, convex
 
 
-def _axis_scale(dimension: int, free_inputs: int, ratio: Tensor) -> Tensor:
-    """Diagonal that takes the coordinates of ratio 1 to those of ratio r: 1/√r on the axis of a free bias."""
-    scale = torch.ones(dimension, dtype=ratio.dtype, device=ratio.device)
-    if free_inputs == 0:
-        return scale
-    return torch.cat([scale[:-1], ratio.rsqrt()[None]])
+def _majorants(
+    form: Rows, region: DirectionRegion, signed: KinkedScores, multipliers: _Multipliers, logits: MajorantLogits
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Constants k (2, m), lin (2, m, h) and M (2, m, h, h) where r is the ratio: 1/√r on the axis of a free bias."""
+    curvatures, slopes, caps, convex = multipliers
+    d, m = region.inputs.shape[1], convex.shape[1]
+    scale = region.inputs.new_ones(2, d)
+    if form.view.free_inputs:
+        ratios = logits.ratio if m == 1 else logits.ratio[:1].expand(2)
+        scale = torch.cat([scale[:, :-1], ratios.exp().rsqrt()[:, None]], 1)
+    linears = ((signed.rectified - slopes) / 2 + signed.linear) @ region.inputs
+    quadratics = weighted_gram(region.inputs, (curvatures - caps / 2).flatten(0, 1)).reshape(2, m, d, d)
+    constants = (convex / logits.bend.exp()).sum(2) / 16
+    return constants, linears * scale[:, None], quadratics * scale[:, None, None] * scale[:, None, :, None]
 
 
-def _envelopes(linears: Tensor, quadratics: Tensor, constants: Tensor, logits: MajorantLogits) -> Tensor:
+def _envelopes(constants: Tensor, linears: Tensor, quadratics: Tensor, logits: MajorantLogits) -> Tensor:
     """N_j = (N_+ + N_−)/2 + |N_+ − N_−|/2, (m, h, h)."""
     mixing = logits.mixing.exp()
     outer = (1 + 1 / mixing)[..., None, None] * linears[..., :, None] * linears[..., None, :]

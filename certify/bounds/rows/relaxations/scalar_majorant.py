@@ -21,16 +21,22 @@ BISECTIONS = 200
 def scalar_maximum_upper(
     region: DirectionRegion, scores: KinkedScores, curvatures: Tensor, slopes: Tensor, caps: Tensor
 ) -> float:
-    """Upper bound on max Σ q_i σ(t_i) over the region for finite scores, p, g, c, all (N,); +inf if none is proven.
-
-    p_i is raised to a_i/(4R_i): p t² + a²/(16p) touches a|t|/2 at |t| = a/(4p), and touching it beyond R_i is never
-    better for |t| ≤ R_i.
-    """
-    convex = convex_share(scores.rectified, slopes, caps.clamp_min(0), region.reach)
-    touching = torch.where(region.reach > 0, convex / (4 * region.reach), 0.0)
-    curvatures = torch.maximum(curvatures, touching)
+    """Upper bound on max Σ q_i σ(t_i) over the region for finite scores, p, g, c, all (N,); +inf if none is proven."""
+    curvatures = raised_curvatures(region, scores, curvatures, slopes, caps.clamp_min(0))
     majorant = relu_majorant(region, scores, curvatures, slopes, caps)
     return ball_maximum_upper(majorant, region.radius_squared)
+
+
+def raised_curvatures(
+    region: DirectionRegion, scores: KinkedScores, curvatures: Tensor, slopes: Tensor, caps: Tensor
+) -> Tensor:
+    """Curvatures p_i raised to a_i/(4R_i), (N,), for c ≥ 0; 0 where a_i is 0.
+
+    p t² + a²/(16p) touches a|t|/2 at |t| = a/(4p), and touching it beyond R_i is never better for |t| ≤ R_i.
+    """
+    convex = convex_share(scores.rectified, slopes, caps, region.reach)
+    touching = torch.where(region.reach > 0, convex / (4 * region.reach), 0.0)
+    return torch.where(convex > 0, torch.maximum(curvatures, touching), 0.0)
 
 
 def ball_maximum_upper(majorant: ReluMajorant, radius_squared: float) -> float:

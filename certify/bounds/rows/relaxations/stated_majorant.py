@@ -16,8 +16,8 @@ from certify.bounds.proof import ScalarMajorant, VectorMajorant
 from certify.bounds.rows.kinked_scores import kinked_scores
 from certify.bounds.rows.relaxations.direction_region import DirectionRegion, direction_region
 from certify.bounds.rows.relaxations.relu_majorant import ReluMajorant, convex_share, relu_majorant
-from certify.bounds.rows.relaxations.scalar_majorant import ball_level
-from certify.bounds.rows.relaxations.vector_majorant import dominating, square_majorant
+from certify.bounds.rows.relaxations.scalar_majorant import ball_level, raised_curvatures
+from certify.bounds.rows.relaxations.vector_majorant import dominating, square_majorants
 from certify.bounds.stated_arrays import Array, array_of
 from certify.problem import Rows, View
 
@@ -32,9 +32,7 @@ def stated_scalar(form: Rows, scores: Tensor, bound: PolarBound, proof: ScalarMa
     for index, sign in enumerate((1.0, -1.0)):
         region = direction_region(form.view, proof.center, float(proof.ratios[index]))
         own, slopes = parts.column(0, sign), proof.slopes[index]
-        convex = convex_share(own.rectified, slopes, caps[index], region.reach)
-        touching = torch.where(region.reach > 0, convex / (4 * region.reach), 0.0)
-        curvatures.append(torch.where(convex > 0, torch.maximum(proof.curvatures[index], touching), 0.0))
+        curvatures.append(raised_curvatures(region, own, proof.curvatures[index], slopes, caps[index]))
         majorant = relu_majorant(region, own, curvatures[-1], slopes, caps[index])
         level, maximum = _leveled(majorant, region, bound.upper, margin)
         upper = max(upper, maximum)
@@ -54,16 +52,12 @@ def stated_vector(form: Rows, scores: Tensor, proof: VectorMajorant, margin: flo
     region = direction_region(form.view, proof.center, proof.ratio)
     parts = kinked_scores(form.slopes, scores)
     mixings = torch.where((proof.mixings > 1e-100) & (proof.mixings < 1e100), proof.mixings, 1.0)
-    envelopes, used, no_caps = [], torch.zeros_like(proof.curvatures), torch.zeros_like(region.reach)
+    signed = torch.stack([parts.rectified, -parts.rectified])
+    convex = convex_share(signed, proof.slopes, torch.zeros_like(signed), region.reach[:, None])
+    used = torch.where(convex > 0, proof.curvatures.clamp_min(0), 0.0)
+    envelopes = []
     for j, guess in enumerate(proof.envelopes):
-        squares = []
-        for index, sign in enumerate((1.0, -1.0)):
-            own, curvatures, slopes = parts.column(j, sign), proof.curvatures[index, :, j], proof.slopes[index, :, j]
-            majorant = relu_majorant(region, own, curvatures, slopes, no_caps)
-            convex = convex_share(own.rectified, slopes, no_caps, region.reach)
-            used[index, :, j] = torch.where(convex > 0, curvatures.clamp_min(0), 0.0)
-            squares.append(square_majorant(majorant, float(mixings[index, j])))
-        lifted, _ = dominating(guess, squares)
+        lifted, _ = dominating(guess, square_majorants(region, parts, proof, j))
         size = float(torch.linalg.matrix_norm(lifted))
         envelopes.append(lifted + margin / 4 * size * torch.eye(len(lifted)).to(lifted))
     largest = float(torch.linalg.eigvalsh(torch.stack(envelopes).sum(0))[-1])

@@ -10,7 +10,6 @@ guesses: A goes through `feasible_dual`, the multipliers through `majorant_upper
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -21,19 +20,13 @@ from torch import Tensor
 
 from certify.bounds.polar import PolarTask
 from certify.bounds.proof import ScalarMajorant
-from certify.bounds.rows.relaxations.convex_program import (
-    CONJUGATE_ATOMS,
-    Array,
-    Expression,
-    array,
-    linear_part,
-    solved,
-)
+from certify.bounds.rows.relaxations.convex_program import CONJUGATE_ATOMS, Expression, linear_part, solved
 from certify.bounds.rows.relaxations.direction_region import DirectionRegion, center_of, direction_region
 from certify.bounds.rows.relaxations.majorant import majorant_upper
 from certify.bounds.rows.relaxations.surrogate_outcome import SurrogateOutcome
 from certify.bounds.rows.rows_form import rows_form
-from certify.problem import Rows, Slopes, View
+from certify.bounds.stated_arrays import Array, array_of
+from certify.problem import Rows, View
 from certify.problem.dual import InfeasibleDualError, feasible_dual
 
 # Keeps r = τ'/τ a number when both levels vanish.
@@ -49,15 +42,11 @@ class _LiveRows:
         inputs: X of the region, (N, h).
         reach: R, (N,).
         units: ω_i/λ of the row's sample, (N,).
-        slopes: of σ.
-        free_inputs: 1 where a bias is free, else 0.
     """
 
     inputs: Array
     reach: Array
     units: Array
-    slopes: Slopes
-    free_inputs: int
 
 
 @final
@@ -65,9 +54,7 @@ class _LiveRows:
 class _SignVariables:
     """Variables of one sign of q over the live rows: p, g, c (N,), the levels (τ, τ'), and what binds them."""
 
-    curvatures: Expression
-    slopes: Expression
-    caps: Expression
+    multipliers: tuple[Expression, Expression, Expression]
     levels: Expression
     constraints: list[Any]
 
@@ -79,7 +66,6 @@ def joint_surrogate(task: PolarTask, seconds: float) -> SurrogateOutcome | None:
         task: of an objective with one branch and one output.
         seconds: time limit of the solvers, setting up the program not included.
     """
-    start = time.perf_counter()
     objective, form = task.objective, rows_form(task)
     live = objective.loss.weights[:, 0] > 0
     alone = len(objective.branches) == 1 and objective.outputs == 1 and form.view.readout.weights_of(1) == 1
@@ -96,8 +82,7 @@ def joint_surrogate(task: PolarTask, seconds: float) -> SurrogateOutcome | None:
         dual = feasible_dual(objective, candidate[:, None])
     except InfeasibleDualError:
         return None
-    upper = majorant_upper(form, task.branch.scores(dual), multipliers)
-    return SurrogateOutcome(dual, upper, multipliers, time.perf_counter() - start)
+    return SurrogateOutcome(dual, majorant_upper(form, task.branch.scores(dual), multipliers), multipliers)
 
 
 def _solve(task: PolarTask, region: DirectionRegion, live: Tensor, seconds: float) -> list[Array] | None:
@@ -106,17 +91,17 @@ def _solve(task: PolarTask, region: DirectionRegion, live: Tensor, seconds: floa
 
     cp: Any = cvxpy
     objective, form = task.objective, rows_form(task)
-    weights, targets = array(objective.loss.weights[live, 0]), array(objective.loss.targets[live, 0])
+    weights, targets = array_of(objective.loss.weights[live, 0]), array_of(objective.loss.targets[live, 0])
     alpha = cp.Variable(len(weights))
     conjugate, constraints = CONJUGATE_ATOMS[objective.loss.name](cp, alpha, targets)
     rows = _live_rows(task, region, live)
     scores = _scores(form, live, alpha)
-    signs = [_sign_variables(cp, sign * scores, rows) for sign in (1.0, -1.0)]
+    signs = [_sign_variables(cp, form, sign * scores, rows) for sign in (1.0, -1.0)]
     constraints += [bound for variables in signs for bound in variables.constraints]
     scale = float(weights.sum())
     moments, bound = linear_part(cp, objective, live, cp.multiply(weights, alpha)[:, None])
     constraints += bound
-    if rows.free_inputs:
+    if form.view.free_inputs:
         constraints.append((weights / scale) @ alpha == 0)
     problem = cp.Problem(cp.Minimize((weights / scale) @ conjugate + moments / scale), constraints)
     if not solved(cp, problem, seconds):
@@ -131,10 +116,10 @@ def _rows_of(view: View, samples: Tensor) -> Tensor:
 
 
 def _live_rows(task: PolarTask, region: DirectionRegion, live: Tensor) -> _LiveRows:
-    form = rows_form(task)
-    keep, positions = _rows_of(form.view, live), form.view.readout.positions
-    units = np.repeat(array(task.objective.loss.weights[live, 0]), positions) / task.branch.strength
-    return _LiveRows(array(region.inputs[keep]), array(region.reach[keep]), units, form.slopes, form.view.free_inputs)
+    view = task.branch.view
+    keep, positions = _rows_of(view, live), view.readout.positions
+    units = np.repeat(array_of(task.objective.loss.weights[live, 0]), positions) / task.branch.strength
+    return _LiveRows(array_of(region.inputs[keep]), array_of(region.reach[keep]), units)
 
 
 def _scores(form: Rows, live: Tensor, alpha: Expression) -> Expression:
@@ -145,15 +130,13 @@ def _scores(form: Rows, live: Tensor, alpha: Expression) -> Expression:
     entries = weights[..., 0, :, 0].expand(len(live), -1)[live]
     count = np.arange(entries.numel())
     places = (count, count // entries.shape[1])
-    return -(sparse.csr_array((array(entries).ravel(), places), shape=(len(count), len(entries))) @ alpha)
+    return -(sparse.csr_array((array_of(entries).ravel(), places), shape=(len(count), len(entries))) @ alpha)
 
 
 def _multipliers(task: PolarTask, rows: _LiveRows, signs: list[_SignVariables], live: Tensor) -> list[Array]:
     """P, g, c of all rows, (2, N), and r (2,)."""
     keep, units = _rows_of(task.branch.view, live), rows.units * task.branch.strength
-    own = [np.stack([variables.curvatures.value for variables in signs])]
-    own.append(np.stack([variables.slopes.value for variables in signs]))
-    own.append(np.stack([variables.caps.value for variables in signs]))
+    own = np.stack([[variable.value for variable in one.multipliers] for one in signs], axis=1)
     ratios = np.stack([np.divide(*(variables.levels.value[::-1] + TINY_LEVEL)) for variables in signs])
     return [*(_spread(units * values, keep) for values in own), ratios]
 
@@ -165,17 +148,17 @@ def _spread(values: Array, keep: Tensor) -> Array:
     return full
 
 
-def _sign_variables(cp: Any, scores: Expression, live: _LiveRows) -> _SignVariables:  # noqa: ANN401
+def _sign_variables(cp: Any, form: Rows, scores: Expression, live: _LiveRows) -> _SignVariables:  # noqa: ANN401
     """Variables for q = unit · scores, with the bound on its maximum at most 1, in units of λ."""
-    rows, units = live.inputs, live.units
+    rows, units, sigma = live.inputs, live.units, form.slopes
     n, d = rows.shape
     curvatures, caps = cp.Variable(n, nonneg=True), cp.Variable(n, nonneg=True)
     slopes, convex = cp.Variable(n), cp.Variable(n, nonneg=True)
-    rectified = scores if live.slopes.bend == 1 else live.slopes.bend * scores
+    rectified = scores if sigma.bend == 1 else sigma.bend * scores
     tilt = rectified - slopes
-    tilt = tilt + 2 * live.slopes.negative * scores if live.slopes.negative else tilt
+    tilt = tilt + 2 * sigma.negative * scores if sigma.negative else tilt
     levels, excess, costs = cp.Variable(2, nonneg=True), cp.Variable(nonneg=True), cp.Variable(n)
-    bias_axis = np.arange(d) >= d - live.free_inputs
+    bias_axis = np.arange(d) >= d - form.view.free_inputs
     diagonal = cp.diag(np.stack([~bias_axis, bias_axis], 1).astype(float) @ levels)
     products = (rows[:, :, None] * rows[:, None, :]).reshape(n, d * d).T * units
     quadratic = cp.reshape(products @ (curvatures - caps / 2), (d, d), order="C")
@@ -188,4 +171,4 @@ def _sign_variables(cp: Any, scores: Expression, live: _LiveRows) -> _SignVariab
         block >> 0,
         cp.sum(levels) + excess + units @ costs <= 1,
     ]
-    return _SignVariables(curvatures, slopes, caps, levels, constraints)
+    return _SignVariables((curvatures, slopes, caps), levels, constraints)

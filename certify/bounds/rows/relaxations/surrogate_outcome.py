@@ -21,10 +21,8 @@ class SurrogateOutcome:
         dual: A, (n, c), from `feasible_dual`.
         upper: U ≥ Ω°(−A), proven by `majorant_upper`; +inf if the multipliers prove nothing.
         multipliers: what `upper` is recomputed from.
-        seconds: wall-clock time spent.
     """
 
     dual: Tensor
     upper: float
     multipliers: QuadraticMajorant
-    seconds: float

@@ -13,8 +13,7 @@ from certify.bounds.rounding import SLACK, gamma, norm_upper
 from certify.bounds.rows.kinked_scores import KinkedScores
 from certify.bounds.rows.relaxations.direction_region import SLACK_FEW, DirectionRegion
 from certify.bounds.rows.relaxations.relu_majorant import ReluMajorant, relu_majorant
-
-MARGINS = (1e-13, 1e-12, 1e-11, 1e-10, 1e-8, 1e-6, 1e-3, 1.0)
+from certify.bounds.rows.relaxations.scalar_majorant import MARGINS
 
 
 def vector_maximum_upper(region: DirectionRegion, scores: KinkedScores, multipliers: VectorMajorant) -> float:
@@ -22,16 +21,10 @@ def vector_maximum_upper(region: DirectionRegion, scores: KinkedScores, multipli
 
     Not positive κ are replaced by 1, and N_j are guesses, lifted where they do not dominate.
     """
-    no_caps = torch.zeros_like(region.reach)
     d = region.inputs.shape[1]
     total, error = region.inputs.new_zeros(d, d), 0.0
     for j, guess in enumerate(multipliers.envelopes):
-        squares = []
-        for index, sign in enumerate((1.0, -1.0)):
-            own = multipliers.curvatures[index, :, j], multipliers.slopes[index, :, j], no_caps
-            majorant = relu_majorant(region, scores.column(j, sign), *own)
-            squares.append(square_majorant(majorant, float(multipliers.mixings[index, j])))
-        envelope, uncertainty = dominating(guess, squares)
+        envelope, uncertainty = dominating(guess, square_majorants(region, scores, multipliers, j))
         total = total + envelope
         # Adding m matrices rounds each entry m times.
         error += uncertainty + gamma(2 * len(multipliers.envelopes) + 4) * norm_upper(envelope)
@@ -41,7 +34,19 @@ def vector_maximum_upper(region: DirectionRegion, scores: KinkedScores, multipli
     return math.sqrt(region.radius_squared * largest * SLACK_FEW) * SLACK_FEW
 
 
-def square_majorant(majorant: ReluMajorant, mixing: float) -> tuple[Tensor, float]:
+def square_majorants(
+    region: DirectionRegion, scores: KinkedScores, multipliers: VectorMajorant, column: int
+) -> list[tuple[Tensor, float]]:
+    """N_+ and N_− of one column, (d, d), with bounds on the Frobenius norms of their errors."""
+    squares, no_caps = [], torch.zeros_like(region.reach)
+    for index, sign in enumerate((1.0, -1.0)):
+        own = multipliers.curvatures[index, :, column], multipliers.slopes[index, :, column], no_caps
+        majorant = relu_majorant(region, scores.column(column, sign), *own)
+        squares.append(_square_majorant(majorant, float(multipliers.mixings[index, column])))
+    return squares
+
+
+def _square_majorant(majorant: ReluMajorant, mixing: float) -> tuple[Tensor, float]:
     """N = (1 + 1/κ) lin linᵀ + 4 (1 + κ) k M, (d, d), with a bound on the Frobenius norm of its error."""
     mixing = mixing if 1e-100 < mixing < 1e100 else 1.0
     outer, inner = (1 + 1 / mixing) * SLACK_FEW, 4 * (1 + mixing) * SLACK_FEW * majorant.constant
