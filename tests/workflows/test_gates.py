@@ -10,7 +10,8 @@ from torch import nn
 from torch.nn import functional
 
 from certify import Problem, check
-from certify.models import Overrides, spec_from_flags
+from certify.models.spec.overrides import Overrides
+from certify.models.spec.problem_file import spec_from_flags
 from certify.verify import verify_bytes
 from certify.verify.exact import verify_bytes_exactly
 from certify.workflows.grow import grow

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 import certify
 from certify.errors import UnsupportedError, UsageError
-from certify.models import Problem
+from certify.models.loading import Problem
 from certify.models.lowering.live_module import graph_of_module
 from certify.models.model_file import graph_of_file
 from certify.models.theory.decays import Decays
