@@ -56,11 +56,7 @@ class ConeOutcome:
 
 
 def cone_polar(
-    rows: Tensor,
-    Q: Tensor,
-    settings: ConeSettings,
-    start: Tensor | None = None,
-    on_progress: Report | None = None,
+    rows: Tensor, Q: Tensor, settings: ConeSettings, start: Tensor | None = None, on_progress: Report | None = None
 ) -> ConeOutcome:
     """Bound the polar from both sides: the interval reached, with its proof.
 
