@@ -10,10 +10,9 @@ from torch import Tensor
 
 from certify.bounds.polar import PolarBound
 from certify.bounds.proof import ConeCover, PowerTest, Recomputed, ScalarMajorant, VectorMajorant
-from certify.bounds.rows.cones.stated_cones import stated_cones
 from certify.bounds.rows.relaxations.stated_majorant import stated_scalar, stated_vector
 from certify.bounds.rows.rows_form import rows_form
-from certify.bounds.stated_arrays import Array
+from certify.bounds.stated_arrays import Array, array_of
 from certify.problem import Branch
 
 # A polar of 0 is claimed to be at most this, so that the checker's allowance for underflow has room.
@@ -56,7 +55,7 @@ def stated(branch: Branch, dual: Tensor, bound: PolarBound, margin: float) -> St
         case PowerTest(edge):
             return StatedProof("randomized", (), upper, {"edge": np.array([edge])})
         case ConeCover() as proof:
-            return StatedProof("cone-tree", ("project",), upper, stated_cones(proof))
+            return StatedProof("cone-tree", ("project",), upper, _stated_cones(proof))
         case ScalarMajorant() as proof:
             own, arrays = stated_scalar(rows_form(branch), branch.scores(dual), bound, proof, margin)
             return StatedProof("scalar-majorant", (), max(own, SMALLEST_POLAR), arrays)
@@ -65,3 +64,13 @@ def stated(branch: Branch, dual: Tensor, bound: PolarBound, margin: float) -> St
             return StatedProof("vector-majorant", (), max(own, SMALLEST_POLAR), arrays)
         case other:
             assert_never(other)
+
+
+def _stated_cones(proof: ConeCover) -> dict[str, Array]:
+    """The arrays of a cone tree; the column of a free bias is told by its constant."""
+    tree, frame, rows = proof.tree, proof.frame, proof.rows
+    found = {"splits": np.asarray(tree.splits, np.uint8), "tangents": np.asarray(tree.tangents, np.uint8)}
+    if tree.free_axis is None:
+        return {"frame": array_of(frame), "rows": array_of(rows)} | found
+    free = {"center": array_of(proof.center[:-1]), "column": array_of(frame[-1:, -1])}
+    return {"frame": array_of(frame[:-1, :-1]), "rows": array_of(rows[:, :-1])} | found | free

@@ -21,7 +21,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from certify.bounds.polar import PolarBound, PolarEstimate, PolarTask
+from certify.bounds.polar import PolarBound, PolarTask
 from certify.bounds.proof import Recomputed
 from certify.bounds.rounding import SLACK, gamma
 from certify.bounds.rows.responses import attained
@@ -43,13 +43,15 @@ def sorting_bound(task: PolarTask, dual: Tensor | None = None) -> PolarBound:
     task = task if dual is None else replace(task, dual=dual)
     form, scores = rows_form(task), task.scores
     positions = form.view.rows[:, 0]
-    found, upper = [], 0.0
+    found, rows, upper = [], [], 0.0
     for sign in (1.0, -1.0):
         breakpoints, sizes, errors = _sweep(-sign * positions, scores, form.slopes)
         upper = max(upper, float((sizes + errors).max()))
         peaks = _local_maxima(sizes)
-        found.append((sizes[peaks], sign, -sign * breakpoints[peaks]))
-    best = _witnesses(task, found)
+        found.append(sizes[peaks])
+        rows.append(torch.stack([torch.full_like(found[-1], sign), breakpoints[peaks]], 1))
+    # Re-evaluated on the inputs as given, so that the value is attained.
+    best = attained(task, torch.cat(rows)[torch.cat(found).argsort(descending=True)[:WITNESSES]])
     return PolarBound(best.value, best.witness, max(upper, best.value), "sorting", Recomputed("sorting"))
 
 
@@ -76,11 +78,3 @@ def _local_maxima(values: Tensor) -> Tensor:
     rises, falls = values > torch.cat([edge, values[:-1]]), values >= torch.cat([values[1:], edge])
     peaks = (rises & falls).nonzero()[:, 0]
     return peaks[values[peaks].argsort(descending=True)[:WITNESSES]]
-
-
-def _witnesses(task: PolarTask, found: list[tuple[Tensor, float, Tensor]]) -> PolarEstimate:
-    """Neurons at the best breakpoints, re-evaluated on the inputs as given so that the value is attained."""
-    sizes = torch.cat([entry[0] for entry in found])
-    rows = [torch.stack([torch.full_like(t, sign), -sign * t], 1) for _, sign, t in found]
-    first = torch.cat(rows)[sizes.argsort(descending=True)[:WITNESSES]]
-    return attained(task, first)

@@ -24,8 +24,7 @@ ALTERNATIONS = 50
 def quadratic_form_bound(task: PolarTask) -> PolarBound:
     """Interval for the polar; closed for one column."""
     rows, scores = task.branch.view.rows, task.scores
-    magnitude = _forms(rows.abs(), scores.abs())
-    error = norm_upper(magnitude) * gamma(rows.shape[0] + 6) * SLACK
+    error = norm_upper(_forms(rows.abs(), scores.abs())) * gamma(rows.shape[0] + 6) * SLACK
     forms = _symmetric(_forms(rows, scores))
     found = _witness(forms)
     upper = _upper(forms, error)

@@ -12,6 +12,7 @@ Rounding: sums of n terms have forward error gamma_n (Higham 2002, chapters 3-4)
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -83,9 +84,14 @@ def build_majorant(rows: Tensor, Q: Tensor, free_axis: int | None, slopes: Slope
 
 def interpolation_sums(majorant: Majorant, points: Tensor) -> Tensor:
     """Return sum_i weights_i relu(x_i . point) + slants . point, shape (2c, B), at points of shape (d, B)."""
-    step = max(1, COLUMNS_PER_PRODUCT // max(1, majorant.rows.shape[0]))
-    parts = [majorant.weights @ (majorant.rows @ part).relu_() for part in torch.split(points, step, dim=1)]
+    parts = [majorant.weights @ products.relu_() for products in _products(majorant.rows, points)]
     return torch.cat(parts, dim=1).addmm_(majorant.slants, points)
+
+
+def _products(rows: Tensor, points: Tensor) -> Iterator[Tensor]:
+    """Products of rows (t, d) with points (d, B) in pieces of bounded size, (t, b) each."""
+    step = max(1, COLUMNS_PER_PRODUCT // max(1, rows.shape[0]))
+    return (rows @ part for part in torch.split(points, step, dim=1))
 
 
 def values_at(sums: Tensor) -> Tensor:
@@ -149,11 +155,8 @@ def _tangent_slopes(majorant: Majorant, direction: Tensor) -> Tensor:
     """sum_i |R_i| b_i x_i with b_i = 1 where x_i . direction > 0, and slants, shape (sides, d, B)."""
     d = majorant.rows.shape[1]
     slants = majorant.slants[1:] if majorant.scalar else majorant.slants
-    step = max(1, COLUMNS_PER_PRODUCT // max(1, majorant.tangent_rows.shape[0]))
-    parts = []
-    for part in torch.split(direction, step, dim=1):
-        products = majorant.tangent_rows @ part
-        parts.append(majorant.tangent_maps @ torch.gt(products, 0, out=products))
+    products = _products(majorant.tangent_rows, direction)
+    parts = [majorant.tangent_maps @ torch.gt(piece, 0, out=piece) for piece in products]
     return torch.cat(parts, dim=1).reshape(-1, d, direction.shape[1]).add_(slants[:, :, None])
 
 

@@ -64,7 +64,6 @@ class ConeSettings:
         memory_bytes: Most memory for open cones and the proof.
         free_axis: Coordinate of u outside the norm. Its column of X must be constant and every column of Q must
             sum to zero exactly.
-        open_directions: Most directions to return from unfinished cones.
         slopes: Of s.
     """
 
@@ -74,7 +73,6 @@ class ConeSettings:
     max_nodes: int = 20_000_000
     memory_bytes: int = 2 << 30
     free_axis: int | None = None
-    open_directions: int = 32
     slopes: Slopes = RELU
 
     def goal(self, lower: float) -> float:

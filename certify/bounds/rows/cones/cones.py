@@ -24,6 +24,8 @@ from certify.problem.rounding import UNIT_ROUNDOFF
 MAX_DIMENSION = 14
 # Relative margin of the claimed upper bound over the largest leaf bound, for a checker's own rounding.
 CLAIM_MARGIN = 1e-9
+# Most directions to return from unfinished cones.
+OPEN_DIRECTIONS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +56,9 @@ class ConeOutcome:
 
 
 def cone_polar(
-    rows: Tensor,
-    Q: Tensor,
-    settings: ConeSettings,
-    start: Tensor | None = None,
-    on_progress: Report | None = None,
+    rows: Tensor, Q: Tensor, settings: ConeSettings, start: Tensor | None = None, on_progress: Report | None = None
 ) -> ConeOutcome:
-    """Bound the polar from both sides.
+    """Bound the polar from both sides: the interval reached, with its proof.
 
     Args:
         rows: X, finite, float64, shape (n, d), 1 <= d <= MAX_DIMENSION.
@@ -68,9 +66,6 @@ def cone_polar(
         settings: Goal and limits.
         start: A good direction if one is known, shape (d,).
         on_progress: Called with (lower, upper, nodes) after each stage.
-
-    Returns:
-        The interval reached, with its proof.
 
     Raises:
         ValueError: The shapes do not fit, an entry is not finite, or d is out of range.
@@ -173,7 +168,7 @@ def _open_directions(search: ConeSearch, settings: ConeSettings) -> Tensor:
     """Unit maximizers of the largest bounds above the goal, shape (k, d)."""
     bounds = torch.cat([frontier.waiting.bounds for frontier in search.frontiers])
     points = torch.cat([frontier.waiting.maximizers() for frontier in search.frontiers], dim=1)
-    count = min(settings.open_directions, int((bounds > search.goal).sum()))
+    count = min(OPEN_DIRECTIONS, int((bounds > search.goal).sum()))
     points = points[:, bounds.topk(count).indices]
     norms = penalized(points, settings.free_axis).norm(dim=0)
     directions: Tensor = (points / norms)[:, norms > 0].T

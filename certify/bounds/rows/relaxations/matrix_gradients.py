@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -43,13 +44,7 @@ class _MatrixAbsolute(torch.autograd.Function):
         return result
 
 
-def weighted_gram(inputs: Tensor, weights: Tensor) -> Tensor:
-    """Xᵀ diag(w_k) X for every row of weights (m, n), (m, d, d); differentiable in the weights."""
-    result: Tensor = _WeightedGram.apply(inputs, weights)  # type: ignore[no-untyped-call]
-    return result
-
-
-def matrix_absolute(matrix: Tensor) -> Tensor:
-    """|D| of symmetric matrices (…, d, d); the gradient by divided differences (Daleckii and Krein 1965)."""
-    result: Tensor = _MatrixAbsolute.apply(matrix)  # type: ignore[no-untyped-call]
-    return result
+# Xᵀ diag(w_k) X for every row of weights (m, n), (m, d, d); differentiable in the weights.
+weighted_gram: Callable[[Tensor, Tensor], Tensor] = _WeightedGram.apply
+# |D| of symmetric matrices (…, d, d); the gradient by divided differences (Daleckii and Krein 1965).
+matrix_absolute: Callable[[Tensor], Tensor] = _MatrixAbsolute.apply
