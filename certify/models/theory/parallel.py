@@ -8,23 +8,18 @@ weights are stacked with a leading axis r, and lead back to the parameters of th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import final
 
 import torch
 from torch import Tensor
 
-from certify.errors import CertifyError
 from certify.models.graph.layers import LayerGraph
 from certify.models.theory.channels import split_channels
 from certify.models.theory.degrees import degrees_of
 from certify.models.theory.families import family_name
 from certify.models.theory.subnetwork_graph import Cut, cut_subnetworks
 from certify.models.theory.terms import terms_of
-
-# Largest accepted difference of the two forward passes, as a share of the largest output.
-FORWARD_TOLERANCE = 1e-12
 
 
 @final
@@ -49,15 +44,6 @@ class Sort:
         """Number r of subnetworks."""
         return sum(cut.width for cut in self.cuts)
 
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """Σ_i φ(inputs; W_i)."""
-
-        def one(weights: Mapping[str, Tensor]) -> Tensor:
-            return replace(self.graph, parameters=weights).forward(*inputs)
-
-        outputs: Tensor = torch.func.vmap(one)(dict(self.graph.parameters))
-        return outputs.sum(0)
-
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -66,25 +52,16 @@ class ParallelForm:
 
     Attributes:
         sorts: one for every sort of subnetwork; empty if the model has none.
-        rest: the model with the weights of all subnetworks zero.
         notes: what was assumed, for the report.
     """
 
     sorts: tuple[Sort, ...]
-    rest: LayerGraph
     notes: tuple[str, ...]
 
     @property
     def width(self) -> int:
         """Number of subnetworks of all kinds."""
         return sum(kind.width for kind in self.sorts)
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """The model's outputs, from the subnetworks and the rest."""
-        total = self.rest.forward(*inputs)
-        for kind in self.sorts:
-            total = total + kind.forward(*inputs)
-        return total
 
 
 def parallel_form(graph: LayerGraph) -> ParallelForm:
@@ -102,19 +79,6 @@ def parallel_form(graph: LayerGraph) -> ParallelForm:
     return dense
 
 
-def require_same_sum(graph: LayerGraph, form: ParallelForm, *inputs: Tensor) -> None:
-    """Compare the sum of subnetworks with the layer-by-layer reference.
-
-    Raises:
-        CertifyError: they differ by more than rounding; a defect of certify.
-    """
-    reference, outputs = graph.forward(*inputs), form.forward(*inputs)
-    scale = float(reference.abs().max()) + torch.finfo(torch.float64).tiny
-    if not bool(((outputs - reference).abs() <= FORWARD_TOLERANCE * scale).all()):
-        worst = float((outputs - reference).abs().max()) / scale
-        raise CertifyError(f"{graph.label}: the subnetworks differ from the layers by {worst:.3g}; please report")
-
-
 def _form(graph: LayerGraph, *, zeros: bool) -> ParallelForm:
     terms, values = terms_of(graph), degrees_of(graph).values
     channels = split_channels(graph, terms, zeros=zeros)
@@ -124,11 +88,7 @@ def _form(graph: LayerGraph, *, zeros: bool) -> ParallelForm:
         for cut in cut_subnetworks(graph, term, channels):
             kinds.setdefault(cut.signature, []).append(cut)
     found = tuple(_sort(cuts) for cuts in kinds.values())
-    own = {name for kind in found for cut in kind.cuts for name in cut.parts}
-    blank = {
-        name: tensor.new_zeros(tensor.shape) if name in own else tensor for name, tensor in graph.parameters.items()
-    }
-    return ParallelForm(found, replace(graph, parameters=blank), ())
+    return ParallelForm(found, ())
 
 
 def _sort(cuts: list[Cut]) -> Sort:

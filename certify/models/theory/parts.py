@@ -52,7 +52,3 @@ class Part:
         if self.rows is not None:
             return stack.flatten(0, 1)
         return stack.movedim(0, 1).flatten(1, 2) if self.columns is not None else stack.squeeze(0)
-
-
-def _tensor(index: Index | None) -> Tensor | None:
-    return None if index is None else torch.from_numpy(index)
