@@ -8,12 +8,13 @@ from typing import final
 
 from certify.bounds.ladder import LowerBound
 from certify.bounds.proof import PowerTest
+from certify.bounds.stated_arrays import array_of
 from certify.bounds.stated_proof import stated
 from certify.certificates.certificate_file import CertificateContent
 from certify.errors import CertifyError
 from certify.models.loading import Problem
 from certify.verify import MeasuredPolar, Rejection, Verdict, measure, verify_bytes
-from certify.workflows.statement import as_array, parameter_recipes, stated_arrays, statement_of
+from certify.workflows.statement import parameter_recipes, stated_arrays, statement_of
 
 # Relative room between what the prover found and what a certificate claims, so that a checker with other roundings
 # agrees; tried in turn.
@@ -113,7 +114,7 @@ def certificate_content(
         model_sha256=problem.source.model_sha256,
         parameters=parameter_recipes(problem),
         failure_probability=failure_probability / CHECKS if randomized else None,
-        arrays=stated_arrays(problem) | {"A": as_array(dual)} | own,
+        arrays=stated_arrays(problem) | {"A": array_of(dual)} | own,
     )
 
 

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from certify.bounds.stated_arrays import Array, array_of
 from certify.models.graph.layers import LayerGraph
 from certify.models.loading import Problem
 from certify.models.theory.branches import ModelBranch
 from certify.models.theory.parts import Index, Part
 from certify.problem import WeightDecay
 
-Array = np.ndarray[Any, np.dtype[Any]]
 Section = dict[str, Any]
 
 
@@ -38,18 +38,18 @@ def statement_of(problem: Problem) -> Section:
 def stated_arrays(problem: Problem) -> dict[str, Array]:
     """Data and weights, in the order of the format."""
     terms, graph = problem.terms, problem.graph
-    arrays = {"X": as_array(problem.inputs.flatten(1)), "Y": as_array(problem.objective.loss.targets)}
+    arrays = {"X": array_of(problem.inputs.flatten(1)), "Y": array_of(problem.objective.loss.targets)}
     if terms.sample_weights is not None:
-        arrays["sample_weights"] = as_array(terms.sample_weights)
+        arrays["sample_weights"] = array_of(terms.sample_weights)
     if terms.mask is not None:
-        arrays["mask"] = as_array(terms.mask).reshape(arrays["Y"].shape).astype(np.uint8)
+        arrays["mask"] = array_of(terms.mask).reshape(arrays["Y"].shape).astype(np.uint8)
     for place, branch in enumerate(problem.decomposition.branches):
         named = {f"F{place}.{role}": t for role, t in _roles(branch).items()}
-        arrays |= {name: as_array(tensor) for name, tensor in named.items()}
+        arrays |= {name: array_of(tensor) for name, tensor in named.items()}
     outside = problem.decomposition.layout.outside
     parts = [graph.parameters[name][None] for name in outside.biases]
     parts += [graph.weight(skip).T for skip in outside.skips]
-    return arrays | {f"C{place}": as_array(rows) for place, rows in enumerate(parts)}
+    return arrays | {f"C{place}": array_of(rows) for place, rows in enumerate(parts)}
 
 
 def parameter_recipes(problem: Problem) -> Section | None:
@@ -68,12 +68,6 @@ def parameter_recipes(problem: Problem) -> Section | None:
     for place, skip in enumerate(outside.skips, len(outside.biases)):
         found[f"C{place}"] = [{"name": graph.prefix + skip.parameters["weight"], "axis": 1, "group": 1}]
     return found if all(None not in parts for parts in found.values()) else None
-
-
-def as_array(tensor: Tensor) -> Array:
-    """A tensor as float64 on the host."""
-    values: Array = tensor.detach().cpu().double().contiguous().numpy()
-    return values
 
 
 def _branch(branch: ModelBranch, problem: Problem) -> Section:

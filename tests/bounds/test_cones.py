@@ -219,7 +219,7 @@ def test_forecast_says_what_the_search_will_cost(tolerance, expected):
     settings = ConeSettings(relative_tolerance=tolerance)
     forecast = forecast_nodes(torch.tensor(X), torch.tensor(Q), settings)
     assert expected in forecast.sentence
-    assert forecast.nodes_estimate >= forecast.pilot.nodes
+    assert forecast.seconds_estimate >= forecast.pilot.seconds
 
 
 def test_forecast_refuses_too_many_coordinates_at_once():

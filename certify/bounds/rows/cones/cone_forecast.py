@@ -30,13 +30,11 @@ class ConeForecast:
     """Expected cost of a cone search to its tolerance.
 
     Attributes:
-        nodes_estimate: Cones to be bounded in total, inf where the pilot learned too little.
-        seconds_estimate: Time of the full search, inf likewise.
+        seconds_estimate: Time of the full search, inf where the pilot learned too little.
         sentence: The forecast in words.
         pilot: What the pilot proved.
     """
 
-    nodes_estimate: float
     seconds_estimate: float
     sentence: str
     pilot: ConeOutcome
@@ -52,7 +50,7 @@ def forecast_nodes(rows: Tensor, Q: Tensor, settings: ConeSettings, start: Tenso
     pilot = cone_polar(rows, Q, limited, start)
     if pilot.complete:
         words = f"done in the pilot: {_rounded(pilot.nodes)} cones, {_duration(pilot.seconds)}"
-        return ConeForecast(pilot.nodes, pilot.seconds, words, pilot)
+        return ConeForecast(pilot.seconds, words, pilot)
     goal = max(pilot.lower, settings.target)
     nodes = max(float(pilot.nodes), _extrapolated(pilot.stages, goal, settings.relative_tolerance))
     seconds = nodes * pilot.seconds / max(1, pilot.nodes)
@@ -60,7 +58,7 @@ def forecast_nodes(rows: Tensor, Q: Tensor, settings: ConeSettings, start: Tenso
         words = f"unknown: {_rounded(pilot.nodes)} cones bounded too little to tell"
     else:
         words = f"about {_rounded(nodes)} cones, {_duration(seconds)}"
-    return ConeForecast(nodes, seconds, words, pilot)
+    return ConeForecast(seconds, words, pilot)
 
 
 def _extrapolated(stages: tuple[Stage, ...], goal: float, tolerance: float) -> float:
