@@ -242,7 +242,9 @@ def _second(layer: Weight, grid: Extents, maps: Tensor) -> tuple[Tensor, Extents
 def _averages(pool: Pooling, grid: Extents) -> tuple[AveragePool, Tensor, Extents]:
     """A pooling with its sizes known, its matrix (places, positions), and the grid of places."""
     if isinstance(pool, AverageTo):
-        size = pool.size if len(pool.size) == len(grid) else (1,) * len(grid)
+        size = pool.size
+        if len(size) != len(grid):
+            refuse(f"averaging to {size} cannot read a grid of {len(grid)}")
         if any(have % want for have, want in zip(grid, size, strict=True)):
             refuse(f"averaging a grid of {grid} to {size} takes unequal blocks")
         kernel = tuple(have // want for have, want in zip(grid, size, strict=True))

@@ -78,6 +78,9 @@ def _add(view: CallView) -> Value | None:
     if isinstance(one, Output) and isinstance(other, Output):
         return view.layer("add", [one, other])
     operand, bias = (one, other) if isinstance(one, Output) else (other, one)
+    if isinstance(operand, Output) and 0 in (view.number("self"), view.number("other")):
+        # The start of Python's sum().
+        return operand
     if not (isinstance(operand, Output) and isinstance(bias, Constant)):
         return None
     if bias.trained or view.builder.is_fixed(operand):

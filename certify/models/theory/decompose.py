@@ -95,10 +95,20 @@ class Decomposition:
         return inputs.flatten(1) if self.layout.outside.identity else None
 
     def on(self, inputs: Tensor) -> Decomposition:
-        """With the sizes that the shape of the inputs decides where there are convolutions."""
+        """With the sizes that the shape of the inputs decides where there are convolutions.
+
+        Raises:
+            UnsupportedError: windows that do not fit, or a bias that several places of the outputs share.
+        """
         shape = tuple(inputs.shape[1:])
         branches = tuple(branch.on(shape) for branch in self.branches)
         coefficients = self.network.coefficients
+        if len(coefficients) and any(branch.outputs_on(shape) != coefficients.shape[1] for branch in branches):
+            raise UnsupportedError(
+                f"{self.layout.graph.label}: all places of a channel of the outputs share a bias, which no bound "
+                "serves. Leave it out (bias=False)",
+                code="unsupported-architecture",
+            )
         if not len(coefficients) and branches:
             coefficients = coefficients.new_zeros(0, branches[0].outputs_on(shape))
         network = ParallelNetwork(tuple(branch.stack for branch in branches), coefficients)

@@ -7,6 +7,7 @@ A gate of the inputs may multiply any value of it.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
 from typing import Any, final
 
@@ -103,8 +104,9 @@ def _chain(graph: LayerGraph) -> NeuronLayers | None:
     ):
         return None
     kind = kind_of(tuple((layer.op, layer.attributes) for layer in pointwise))
-    select, first, second = _selected(before), _weight(graph, one), _weight(graph, other)
-    between, last = _averages(rest), _averages(_without_sum(graph, other, after))
+    select, first, second = _selected(before, graph.weight(one).shape[-1]), _weight(graph, one), _weight(graph, other)
+    axes = len(first.kernel) if isinstance(first, Convolution) else 0
+    between, last = _averages(rest, axes), _averages(_without_sum(graph, other, after), axes)
     if kind is None or select is None or first is None or second is None or between is None or last is None:
         return None
     if isinstance(first, Convolution) and select != ():
@@ -118,17 +120,21 @@ def _is_chain(layers: list[Layer], start: str) -> bool:
     return all(layer.inputs == (name,) for layer, name in zip(layers, read, strict=True))
 
 
-def _selected(layers: list[Layer]) -> tuple[Select, ...] | None:
-    """What a slice of a table leaves; () for everything, None if it is something else."""
+def _selected(layers: list[Layer], features: int) -> tuple[Select, ...] | None:
+    """What a slice of a table leaves for a weight; () for everything, None if it is something else.
+
+    A slice may go beyond the last column, as in x[:, 1:], and then ends there; the weight tells where.
+    """
     if not layers:
         return ()
-    found = layers[0].attributes
-    start, end, step = found.get("start", 0), found.get("end"), found.get("step", 1)
-    plain = all(isinstance(value, int) for value in (start, end, step)) and found.get("dim") == 1
-    if len(layers) != 1 or layers[0].op != "slice" or not plain:
+    found: dict[str, Any] = {"start": 0, "step": 1, "end": None, **layers[0].attributes}
+    found["end"] = sys.maxsize if found["end"] is None else found["end"]
+    start, end, step = found["start"], found["end"], found["step"]
+    plain = all(isinstance(value, int) for value in (start, end, step)) and found["dim"] == 1
+    if len(layers) != 1 or layers[0].op != "slice" or not plain or start < 0 or end < 0:
         return None
-    columns: Any = range(start, end, step)  # type: ignore[arg-type]
-    return (Select(tuple(columns)),) if 0 < len(columns) < 2**20 and min(columns) >= 0 else None
+    columns = range(start, end, step)[:features]
+    return (Select(tuple(columns)),) if 0 < len(columns) == features < 2**20 else None
 
 
 def _without_sum(graph: LayerGraph, second: Layer, after: list[Layer]) -> list[Layer]:
@@ -155,24 +161,23 @@ def _weight(graph: LayerGraph, layer: Layer) -> Weight | None:
     return Convolution(kernel, stride, padding, dilation)
 
 
-def _averages(layers: list[Layer]) -> tuple[Any, ...] | None:
-    """The poolings among layers that only rearrange; None if there is anything else."""
+def _averages(layers: list[Layer], axes: int) -> tuple[Any, ...] | None:
+    """The poolings of so many axes among layers that only rearrange; None if there is anything else."""
     found: list[Between] = []
     for layer in layers:
         if layer.op in _SILENT:
             continue
-        pooling = _pooling(layer)
+        pooling = _pooling(layer, axes)
         if pooling is None:
             return None
         found.append(pooling)
     return tuple(found)
 
 
-def _pooling(layer: Layer) -> AveragePool | AverageTo | None:
+def _pooling(layer: Layer, axes: int) -> AveragePool | AverageTo | None:
     attributes = layer.attributes
     match layer.op:
-        case "avg_pool1d" | "avg_pool2d":
-            axes = 1 if layer.op == "avg_pool1d" else 2
+        case "avg_pool1d" | "avg_pool2d" if layer.op.endswith(f"{axes}d"):
             kernel = _extents(attributes.get("kernel_size"), axes)
             stride = kernel if attributes.get("stride") in (None, ()) else _extents(attributes["stride"], axes)
             padding = _extents(attributes.get("padding", 0), axes)
@@ -180,11 +185,11 @@ def _pooling(layer: Layer) -> AveragePool | AverageTo | None:
             if kernel is None or stride is None or padding is None or not usual:
                 return None
             return AveragePool(kernel, stride, padding, bool(attributes.get("count_include_pad", True)))
-        case "adaptive_avg_pool1d" | "adaptive_avg_pool2d":
-            size = _extents(attributes.get("output_size"), 1 if layer.op == "adaptive_avg_pool1d" else 2)
+        case "adaptive_avg_pool1d" | "adaptive_avg_pool2d" if layer.op.endswith(f"{axes}d"):
+            size = _extents(attributes.get("output_size"), axes)
             return None if size is None else AverageTo(size)
-        case "mean" if _axes(layer) in ((2,), (2, 3)):
-            return AverageTo((1,) * len(_axes(layer)))
+        case "mean" if axes and _axes(layer) == tuple(range(2, 2 + axes)):
+            return AverageTo((1,) * axes)
     return None
 
 
