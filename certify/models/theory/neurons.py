@@ -127,7 +127,7 @@ def _selected(layers: list[Layer], features: int) -> tuple[Select, ...] | None:
     """
     if not layers:
         return ()
-    found: dict[str, Any] = {"start": 0, "step": 1, "end": None, **layers[0].attributes}
+    found: dict[str, Any] = {"dim": 0, "start": 0, "step": 1, "end": None, **layers[0].attributes}
     found["end"] = sys.maxsize if found["end"] is None else found["end"]
     start, end, step = found["start"], found["end"], found["step"]
     plain = all(isinstance(value, int) for value in (start, end, step)) and found["dim"] == 1
