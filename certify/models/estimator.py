@@ -60,7 +60,7 @@ def graph_of_perceptron(
     tensors: dict[str, Tensor] = {}
     for index, (weight, bias) in enumerate(zip(found.weights, found.biases, strict=True)):
         names = {"weight": f"coefs_.{index}", "bias": f"intercepts_.{index}"}
-        tensors |= {names["weight"]: weight.T, names["bias"]: bias}
+        tensors |= {names["weight"]: weight.T if weight.ndim == 2 else weight, names["bias"]: bias}
         layers.append(Layer("linear", f"layer_{index}", (layers[-1].name if layers else INPUT,), names))
         if op is not None and index < last:
             layers.append(Layer(op, f"{op}_{index}", (layers[-1].name,)))

@@ -72,8 +72,8 @@ class Constant:
 
     @property
     def transposed(self) -> Constant:
-        """A matrix with its axes swapped."""
-        return replace(self, tensor=self.tensor.T)
+        """A matrix with its axes swapped; anything else as it is."""
+        return replace(self, tensor=self.tensor.T) if self.tensor.ndim == 2 else self
 
 
 @final
