@@ -4,16 +4,44 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import tempfile
 from pathlib import Path
+
+from certify.errors import UsageError
+
+
+def ensure_writable(path: str | Path) -> None:
+    """Check, before long work, that a file can be written.
+
+    Raises:
+        UsageError: the folder is missing or not writable, or the path is a folder.
+    """
+    target = Path(path)
+    try:
+        mode = target.stat().st_mode if target.exists() else stat.S_IFREG
+        with tempfile.NamedTemporaryFile(dir=target.resolve().parent):
+            pass
+    except (OSError, ValueError, RuntimeError) as error:
+        raise _unwritable(target, error) from error
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
+        raise UsageError(f"{target}: is {kind}; name a file to write", code="unwritable")
 
 
 def write_whole(path: str | Path, content: bytes) -> None:
     """Write `content` atomically; a link stays a link to the file that is replaced.
 
     Raises:
-        OSError: the folder does not exist or cannot be written, or the disk is full.
+        UsageError: the folder does not exist or cannot be written, or the disk is full.
     """
+    try:
+        _write(path, content)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise _unwritable(path, error) from error
+
+
+def _write(path: str | Path, content: bytes) -> None:
     target = Path(path).resolve()
     descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.")
     try:
@@ -27,6 +55,11 @@ def write_whole(path: str | Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             Path(temporary).unlink()
         raise
+
+
+def _unwritable(path: str | Path, error: Exception) -> UsageError:
+    reason = getattr(error, "strerror", None) or str(error)
+    return UsageError(f"{path}: cannot be written: {reason}", code="unwritable")
 
 
 def _umask() -> int:

@@ -84,10 +84,7 @@ def save_baseline(path: Path, standings: Mapping[str, Standing]) -> None:
         for name, entry in sorted(standings.items())
     )
     text = f'{{\n  "schema": "{SCHEMA}",\n  "items": {{\n{rows}\n  }}\n}}\n'
-    try:
-        write_whole(path, text.encode())
-    except OSError as error:
-        raise UsageError(f"{path}: cannot write the baseline: {error.strerror}", code="unwritable") from error
+    write_whole(path, text.encode())
 
 
 def _standing(entry: Mapping[str, Any]) -> Standing:

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import final
 
+from certify.errors import UsageError
 from certify.models.readers.input_file import open_input
 from certify.whole_file import write_whole
 
@@ -70,7 +71,7 @@ class DigestIndex:
         if not self._changed:
             return
         entries = {path: [*found, digest] for path, (found, digest) in sorted(self._stored.items())}
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(UsageError):
             write_whole(self._file, json.dumps(entries).encode())
 
 

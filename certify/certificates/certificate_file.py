@@ -12,7 +12,6 @@ from typing import Any, final
 
 import numpy as np
 
-from certify.errors import UsageError
 from certify.whole_file import write_whole
 
 MAGIC = b"certify certificate 2\n"
@@ -86,10 +85,7 @@ def save_certificate(path: str | Path, data: bytes) -> None:
     Raises:
         UsageError: the folder does not exist or cannot be written.
     """
-    try:
-        write_whole(path, data)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot write the certificate: {error.strerror}", "unwritable") from error
+    write_whole(path, data)
 
 
 def _item_of(values: Values) -> str:

@@ -19,6 +19,7 @@ def init_command(model: str, data: str | None, output: str | None, force: bool) 
     """Write a commented problem file from what MODEL shows; then edit it and run `certify check MODEL`."""
     from certify.models.spec.init_file import draft_problem_file
     from certify.models.spec.problem_file import problem_file_beside
+    from certify.whole_file import write_whole
 
     if not Path(model).is_file():
         raise UsageError(f"{model}: no such file", code="missing-file")
@@ -26,8 +27,5 @@ def init_command(model: str, data: str | None, output: str | None, force: bool) 
     if target.exists() and not force:
         raise UsageError(f"{target} exists; use --force to overwrite it, or -o PATH", code="exists")
     text = draft_problem_file(model, data)
-    try:
-        target.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{target}: cannot be written: {error.strerror}", code="unwritable") from error
+    write_whole(target, text.encode())
     click.echo(f"wrote {target}; look it over, then: certify check {model}")

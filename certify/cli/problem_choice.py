@@ -49,7 +49,7 @@ def require_writable(outputs: Iterable[str | None], read: Sequence[Path]) -> Non
     Raises:
         UsageError: one of them is, with the code `overwrite`, or cannot be written.
     """
-    from certify.models.writers import ensure_writable
+    from certify.whole_file import ensure_writable
 
     for path in outputs:
         if path:

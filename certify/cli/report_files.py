@@ -12,11 +12,10 @@ import click
 
 from certify.cli.flags import ReportFlags
 from certify.errors import UsageError
-from certify.models.writers import ensure_writable
 from certify.reports.formats import FORMATS
 from certify.reports.report import Entry, Report
 from certify.reports.step_summary import LIMIT_BYTES, step_summary
-from certify.whole_file import write_whole
+from certify.whole_file import ensure_writable, write_whole
 
 # As a path: standard output, in place of the text.
 STDOUT = "-"
@@ -100,8 +99,8 @@ def _write(text: str, path: str) -> str:
     try:
         # A name may hold what is no text, as file names can.
         write_whole(path, text.encode(errors="replace"))
-    except OSError as error:
-        return f"{path}: cannot write the report: {error.strerror}"
+    except UsageError as error:
+        return str(error)
     return ""
 
 

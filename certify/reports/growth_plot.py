@@ -6,8 +6,7 @@ from pathlib import Path
 
 from certify.certificates.growth_report import GrowthReport
 from certify.errors import UsageError
-from certify.models.writers import ensure_writable
-from certify.whole_file import write_whole
+from certify.whole_file import ensure_writable, write_whole
 
 SUFFIXES = (".svg", ".png", ".html")
 INSTALL = "pip install 'certify-optimality[plot]'"
@@ -48,7 +47,4 @@ def write_growth_plot(path: str | Path, report: GrowthReport, title: str, tolera
             content = growth_page(report, shown, draw_panels(report, tolerance)).encode()
         case suffix:
             content = drawn_image(report, shown, tolerance, suffix.removeprefix("."))
-    try:
-        write_whole(path, content)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot write the plot: {error.strerror}", code="unwritable") from error
+    write_whole(path, content)

@@ -91,10 +91,7 @@ class SavedGrowth:
             seed=self.state.seed,
             history=self.state.history,
         ).model_dump_json(by_alias=True)
-        try:
-            write_whole(path, safetensors.torch.save(tensors, {_KEY: text, _DIGEST: _digest(text, tensors)}))
-        except OSError as error:
-            raise UsageError(f"{path}: cannot be written: {error.strerror}", code="unwritable") from error
+        write_whole(path, safetensors.torch.save(tensors, {_KEY: text, _DIGEST: _digest(text, tensors)}))
 
     def require_fitting(self, problem: Problem, path: str | Path) -> None:
         """Hold the state against the problem that it is about.

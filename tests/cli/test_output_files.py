@@ -91,7 +91,7 @@ def test_what_cannot_be_written_after_all_does_not_keep_others_from_it(certify, 
     monkeypatch.setattr(os, "fsync", full_once)
     run = certify("check", "optimal.pt", *outputs("csv", "json"))
     assert run.code == 2
-    assert "report.csv: cannot write the report: No space left on device" in run.err
+    assert "report.csv: cannot be written: No space left on device" in run.err
     assert not (folder / "report.csv").exists()
     assert json.loads((folder / "report.json").read_text())["verdict"] == "certified"
 

@@ -37,10 +37,7 @@ def write_problem_file(
     text = "# Written by certify grow: what the model beside this file minimizes.\n" + yaml_text(
         _content(Path(path), spec, decomposition, _layers(path, spec, graph, headed=headed))
     )
-    try:
-        write_whole(target, text.encode())
-    except OSError as error:
-        raise UsageError(f"{target}: cannot be written: {error.strerror}", code="unwritable") from error
+    write_whole(target, text.encode())
     return target
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import stat
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +9,6 @@ from typing import assert_never
 
 from torch import Tensor
 
-from certify.errors import UsageError
 from certify.models.graph.layers import LayerGraph
 from certify.models.theory.decompose import Decomposition
 from certify.models.writers.exported_program import program_bytes
@@ -21,25 +18,7 @@ from certify.models.writers.output_format import OutputFormat, output_format
 from certify.models.writers.skops_archive import skops_bytes
 from certify.models.writers.state_dict import checkpoint_bytes, safetensors_bytes, state_dict_bytes
 from certify.problem import ParallelNetwork
-from certify.whole_file import write_whole
-
-
-def ensure_writable(path: str | Path) -> None:
-    """Check, before long work, that a file can be written.
-
-    Raises:
-        UsageError: the folder is missing or not writable, or the path is a folder.
-    """
-    target = Path(path)
-    try:
-        mode = target.stat().st_mode if target.exists() else stat.S_IFREG
-        with tempfile.NamedTemporaryFile(dir=target.resolve().parent):
-            pass
-    except (OSError, ValueError, RuntimeError) as error:
-        raise _unwritable(target, error) from error
-    if not stat.S_ISREG(mode):
-        kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
-        raise UsageError(f"{target}: is {kind}; name a file to write", code="unwritable")
+from certify.whole_file import ensure_writable, write_whole
 
 
 def write_network(
@@ -69,10 +48,7 @@ def write_network(
     kept = {name: tensor.detach().cpu().clone() for name, tensor in (frozen or {}).items()}
     parameters = kept | network_parameters(graph, decomposition, network)
     written = replace(graph, parameters=parameters)
-    try:
-        write_whole(path, _content(chosen, written, shape))
-    except (OSError, ValueError, RuntimeError) as error:
-        raise _unwritable(Path(path), error) from error
+    write_whole(path, _content(chosen, written, shape))
 
 
 def _content(chosen: OutputFormat, graph: LayerGraph, shape: Sequence[int]) -> bytes:
@@ -92,8 +68,3 @@ def _content(chosen: OutputFormat, graph: LayerGraph, shape: Sequence[int]) -> b
             return skops_bytes(graph)
         case other:
             assert_never(other)
-
-
-def _unwritable(target: Path, error: Exception) -> UsageError:
-    reason = getattr(error, "strerror", None) or str(error)
-    return UsageError(f"{target}: cannot be written: {reason}", code="unwritable")

@@ -11,7 +11,7 @@ from certify.models.loading import Problem
 from certify.models.spec.init_file import draft_problem_file
 from certify.models.spec.layer_list import LayerEntry
 from certify.models.spec.problem_file import load_problem_file, problem_file_beside
-from certify.models.writers.network_file import ensure_writable
+from certify.whole_file import ensure_writable
 from tests.models.zoo import Apply, Branches, mlp
 
 
@@ -90,11 +90,10 @@ def test_a_failed_write_leaves_the_old_file_whole(tmp_path, model_file, data_fil
     before = model_file.read_bytes()
     entries = sorted(p.name for p in tmp_path.iterdir())
 
-    def fail(content, stream):
-        stream.write(b"half")
+    def fail(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(torch, "save", fail)
+    monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(CertifyError, match="No space left"):
         problem.write(model_file, problem.network)
     assert model_file.read_bytes() == before
