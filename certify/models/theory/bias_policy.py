@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, final
 
@@ -61,7 +61,12 @@ def resolve_policy(layout: Layout, conventions: Conventions, charge: Charge) -> 
         output=_bias(label, layout.outside.biases, _title(layout, "output"), "output", conventions.output),
         skip=_skip(layout, conventions.skip),
     )
-    if not isinstance(charge, Decays):
+    if isinstance(charge, Decays):
+        skips = [skip.parameters["weight"] for skip in layout.outside.skips]
+        _require_agreement(layout, charge, hidden, "biases.hidden", conventions.hidden)
+        _require_agreement(layout, charge, layout.outside.biases, "biases.output", conventions.output)
+        _require_agreement(layout, charge, skips, "skip", conventions.skip)
+    else:
         _require_free(label, "biases: {output: free}", "output bias", policy.output)
         _require_free(label, "skip: free", "linear skip", policy.skip)
     unbounded = [neuron.kind for neuron in layout.neurons if neuron.bias and not neuron.kind.bounded_with_free_bias]
@@ -125,5 +130,17 @@ def _require_free(label: str, remedy: str, part: str, policy: Policy) -> None:
     if policy == "penalized":
         raise UsageError(
             f"{label}: product_of_norms does not say how the {part} is penalized; write {remedy}, or use weight_decay",
+            code="bias-mismatch",
+        )
+
+
+def _require_agreement(layout: Layout, charge: Decays, names: Sequence[str], key: str, said: Policy | None) -> None:
+    """Weight decay by name and a policy must not contradict each other; one number for all leaves it to the policy."""
+    decays = {name: charge.of(layout.graph.prefix + name) for name in names}
+    other = [name for name, wd in decays.items() if (wd > 0) != (said == "penalized")]
+    if isinstance(charge.rule, Mapping) and said in ("penalized", "free") and other:
+        raise UsageError(
+            f"{layout.graph.label}: {key} is '{said}', but penalty.weight_decay gives '{other[0]}' "
+            f"{decays[other[0]]:g}; leave out {key}, since weight decay by name says it all",
             code="bias-mismatch",
         )

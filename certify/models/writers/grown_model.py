@@ -76,6 +76,9 @@ def _content(
     content["data"] = _relative(content["data"], path.parent)
     policy = decomposition.policy
     content["biases"] = {"hidden": policy.hidden, "output": policy.output}
+    if isinstance(spec.penalty.weight_decay, Mapping):
+        # It says which are free.
+        del content["biases"]
     return {key: _plain(value) for key, value in content.items()}
 
 

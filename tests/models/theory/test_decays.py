@@ -156,3 +156,28 @@ def test_names_are_those_of_the_file_with_what_wrappers_put_before_them(tmp_path
     decays = {f"module.{name}": decay for name, decay in EVERY.items()}
     problem = Problem.from_files(load_problem_file(write_problem(penalty=f"{{weight_decay: {decays}}}")))
     assert problem.objective.branches[0].penalty == WeightDecay((0.3, 0.2))
+
+
+@pytest.mark.parametrize(
+    ("biases", "decays", "name"),
+    [
+        ({"hidden": "penalized"}, EVERY | {"0.bias": 0.0}, "0.bias"),
+        ({"hidden": "free"}, EVERY, "0.bias"),
+        ({"output": "penalized"}, EVERY | {"2.bias": 0.0}, "2.bias"),
+        ({"output": "free"}, EVERY, "2.bias"),
+    ],
+)
+def test_policies_that_contradict_decay_by_name_are_refused(arrays, biases, decays, name):
+    with pytest.raises(UsageError, match=f"gives '{name}'") as caught:
+        problem_of(two_layers(), arrays, decays, biases=biases)
+    assert caught.value.code == "bias-mismatch"
+
+
+def test_policies_that_agree_with_decay_by_name_change_nothing(arrays):
+    decays = EVERY | {"0.bias": 0.0}
+    said, silent = (
+        problem_of(two_layers(), arrays, decays, **settings)
+        for settings in ({"biases": {"hidden": "free", "output": "penalized"}}, {})
+    )
+    assert said.objective.penalty(said.network) == silent.objective.penalty(silent.network)
+    assert said.decomposition.policy.output == silent.decomposition.policy.output
