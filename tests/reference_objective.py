@@ -95,9 +95,10 @@ def decay_of(weights, decay):
 
 def penalty_of(problem, weights):
     first, *_, second = [layer["linear"] for layer in problem["model"]["layers"] if "linear" in layer]
-    biases, penalty = problem["biases"], problem["penalty"]
+    penalty = problem["penalty"]
     if isinstance(penalty.get("weight_decay"), dict):
         return decay_of(weights, penalty["weight_decay"])
+    biases = problem["biases"]
     if problem.get("scope") == "head":  # in the fixtures, the last layer with its bias
         squares = weights[f"{second}.weight"].square().sum() + weights[f"{second}.bias"].square().sum()
         return penalty["weight_decay"] / 2 * float(squares)
