@@ -2,46 +2,19 @@
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import zlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from io import BufferedReader
-from typing import cast, final
+from typing import final
 
 from certify.errors import RefusedError
 from certify.models.readers.damage import DamageAsRefusal
 from certify.models.readers.input_file import InputFile, require_bytes
+from certify.models.readers.zip_entries import ZipEntry, zip_entries
 
-# Largest directory read, in bytes; some 50,000 entries.
-MAX_DIRECTORY = 4 * 2**20
 # Largest entry that is parsed as text or as a pickle, in bytes: names, shapes and layers, but no weights.
 MAX_DOCUMENT = 64 * 2**20
-
-_ENCRYPTED = 1
-_LOCAL_HEADER = 30
-
-
-class _Metered:
-    """A stream that reads no more than `MAX_DIRECTORY` at once, so that opening an archive is cheap."""
-
-    def __init__(self, stream: BufferedReader) -> None:
-        self._stream = stream
-
-    def read(self, size: int = -1) -> bytes:
-        content = self._stream.read(min(size, MAX_DIRECTORY + 1) if size >= 0 else MAX_DIRECTORY + 1)
-        if len(content) > MAX_DIRECTORY:
-            raise ValueError(f"the directory has over {MAX_DIRECTORY} bytes")
-        return content
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return self._stream.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._stream.tell()
-
-    def seekable(self) -> bool:
-        return True
 
 
 @final
@@ -52,12 +25,12 @@ class Archive:
     Attributes:
         where: the file, for messages.
         members: its entries by name.
-        source: the open archive.
+        stream: the file.
     """
 
     where: str
-    members: dict[str, zipfile.ZipInfo]
-    source: zipfile.ZipFile
+    members: Mapping[str, ZipEntry]
+    stream: BufferedReader
 
     def size(self, name: str) -> int:
         """Bytes that an entry unpacks to.
@@ -65,7 +38,7 @@ class Archive:
         Raises:
             RefusedError: there is no such entry.
         """
-        return self._member(name).file_size
+        return self._member(name).size
 
     def document(self, name: str) -> bytes:
         """An entry that is text or a pickle.
@@ -80,69 +53,63 @@ class Archive:
             )
         return self.read(name)
 
-    def read(self, name: str) -> bytes:
-        """The whole entry, its checksum compared.
+    def read(self, name: str, most: int | None = None) -> bytes:
+        """The whole entry, its checksum compared; or its first `most` bytes, as they are.
 
         Raises:
             RefusedError: missing or damaged.
         """
-        member = self._member(name)
+        entry = self._member(name)
         with DamageAsRefusal(f"{self.where}: entry {name!r:.80}"):
-            content = self.source.read(member)
-            if len(content) != member.file_size:
-                raise ValueError(f"{len(content)} bytes, declared {member.file_size}")
+            self.stream.seek(entry.start)
+            if most is not None and most < entry.size:
+                opening = self.stream.read(min(entry.packed, most + 1024))
+                return zlib.decompressobj(-15).decompress(opening, most) if entry.deflated else opening[:most]
+            content = self.stream.read(entry.packed)
+            if entry.deflated:
+                unpacker = zlib.decompressobj(-15)
+                content = unpacker.decompress(content, entry.size + 1)
+                if not unpacker.eof or unpacker.unused_data:
+                    raise ValueError("packed bytes that do not end where declared")
+            if len(content) != entry.size or zlib.crc32(content) != entry.crc:
+                raise ValueError(f"{len(content)} bytes, declared {entry.size}, or a wrong checksum")
         return content
 
-    def _member(self, name: str) -> zipfile.ZipInfo:
+    def require_one_folder(self, folder: str) -> None:
+        """Refuse entries outside of a folder: torch takes the folder of the first entry for that of all.
+
+        Raises:
+            RefusedError: names one.
+        """
+        for name in self.members:
+            if not name.startswith(folder):
+                raise RefusedError(
+                    f"{self.where}: corrupt archive: entry {name!r:.80} is outside of '{folder}'", code="corrupt-file"
+                )
+
+    def _member(self, name: str) -> ZipEntry:
         if name not in self.members:
             raise RefusedError(f"{self.where}: truncated or corrupt: no entry {name!r:.80}", code="corrupt-file")
         return self.members[name]
 
 
-@contextmanager
-def open_archive(file: InputFile) -> Iterator[Archive]:
-    """Open a zip archive.
+def open_archive(file: InputFile) -> Archive:
+    """Everything that the directory of a zip archive declares, checked.
 
     Raises:
-        RefusedError: damaged, encrypted, over a limit, or with entries that overlap, repeat or leave their folder.
+        RefusedError: not the form of `zip_entries`, encrypted, over a limit, or with entries that leave their folder.
     """
     where = str(file.path)
     with DamageAsRefusal(where):
-        source = zipfile.ZipFile(cast("BufferedReader", _Metered(file.stream)))
-    members = source.infolist()
-    _require_disjoint(members, file.size, where)
-    for member in members:
-        _require_plain(member, where)
-    require_bytes(sum(member.file_size for member in members), where)
-    by_name = {member.filename: member for member in members}
-    if len(by_name) != len(members):
-        raise RefusedError(f"{where}: corrupt archive: two entries have the same name", code="corrupt-file")
-    # Entries may be larger than a directory; their sizes are known by now.
-    source.fp = file.stream
-    with source:
-        yield Archive(where, by_name, source)
+        members = zip_entries(file.stream, file.size)
+    _require_plain(members, where)
+    require_bytes(sum(member.size for member in members.values()), where)
+    return Archive(where, members, file.stream)
 
 
-def _require_plain(member: zipfile.ZipInfo, where: str) -> None:
-    name = member.filename
-    if name.startswith(("/", "\\")) or ":" in name[:3] or ".." in name.replace("\\", "/").split("/"):
-        raise RefusedError(f"{where}: unsafe archive: entry {name!r:.80} leaves its folder", code="unsafe-file")
-    if member.flag_bits & _ENCRYPTED or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise RefusedError(
-            f"{where}: corrupt archive: entry {name!r:.80} is encrypted or packed by an unknown method",
-            code="corrupt-file",
-        )
-
-
-def _require_disjoint(members: list[zipfile.ZipInfo], size: int, where: str) -> None:
-    """Entries that share bytes make a small file unpack to much."""
-    end = 0
-    for member in sorted(members, key=lambda m: m.header_offset):
-        if member.header_offset < end:
-            raise RefusedError(f"{where}: corrupt archive: its entries overlap", code="corrupt-file")
-        end = member.header_offset + _LOCAL_HEADER + member.compress_size
-        stored = member.compress_type == zipfile.ZIP_STORED
-        if end > size or (stored and member.compress_size != member.file_size):
-            raise RefusedError(
-                f"{where}: truncated or corrupt: entry {member.filename!r:.80} lies about its size", code="corrupt-file"
-            )
+def _require_plain(names: Iterable[str], where: str) -> None:
+    for name in names:
+        if name.startswith(("/", "\\")) or ":" in name[:3] or ".." in name.replace("\\", "/").split("/"):
+            raise RefusedError(f"{where}: unsafe archive: entry {name!r:.80} leaves its folder", code="unsafe-file")
+        if not name.isprintable():
+            raise RefusedError(f"{where}: corrupt archive: entry {name!r:.80}", code="corrupt-file")

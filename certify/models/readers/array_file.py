@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import math
 import tokenize
 import warnings
-import zipfile
 from collections.abc import Collection, Iterable, Sequence
 from typing import IO, Any
 
@@ -13,9 +13,13 @@ import numpy as np
 from numpy.lib import format as npy
 
 from certify.errors import RefusedError, UsageError
+from certify.models.readers.archive import Archive, open_archive
 from certify.models.readers.damage import DAMAGE, DamageAsRefusal
 from certify.models.readers.input_file import InputFile, require_bytes
 from certify.models.spec.problem_validation import did_you_mean
+
+# numpy itself reads no header of over 10,000 bytes.
+_MAX_HEADER = 2**14
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -40,21 +44,21 @@ def read_npz(file: InputFile, names: Sequence[str]) -> list[Array]:
         UsageError: a name is not in the file; lists those that are.
         RefusedError: as `read_npy`.
     """
-    with _archive(file) as archive:
-        members = _members(archive)
-        require_names(names, members, file.path)
-        require_bytes(sum(members[name].file_size for name in names), str(file.path))
-        return [_member(archive, members[name], f"{file.path}: array '{name}'") for name in names]
+    archive = open_archive(file)
+    members = _members(archive)
+    require_names(names, members, file.path)
+    contents = {name: archive.read(members[name]) for name in names}
+    return [read_npy(io.BytesIO(c), len(c), f"{file.path}: array '{name}'") for name, c in contents.items()]
 
 
 def npz_shapes(file: InputFile) -> dict[str, tuple[int, ...]]:
     """Shape of every array of a `.npz` file, by name, from the headers alone."""
-    with _archive(file) as archive:
-        shapes = {}
-        for name, member in _members(archive).items():
-            with _refusal(f"{file.path}: array '{name}'"), archive.open(member) as stream:
-                shapes[name] = _header(stream)[0]
-        return shapes
+    archive = open_archive(file)
+    shapes = {}
+    for name, member in _members(archive).items():
+        with _refusal(f"{file.path}: array '{name}'"):
+            shapes[name] = _header(io.BytesIO(archive.read(member, _MAX_HEADER)))[0]
+    return shapes
 
 
 def require_names(names: Iterable[str], known: Collection[str], path: object) -> None:
@@ -68,23 +72,12 @@ def require_names(names: Iterable[str], known: Collection[str], path: object) ->
             raise UsageError(f"{path}: no array or column '{name}'" + did_you_mean(name, known), code="missing-array")
 
 
-def _archive(file: InputFile) -> zipfile.ZipFile:
-    with _refusal(str(file.path)):
-        return zipfile.ZipFile(file.stream)
-
-
-def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    return {m.filename.removesuffix(".npy"): m for m in archive.infolist() if m.filename.endswith(".npy")}
-
-
-def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> Array:
-    with _refusal(where), archive.open(member) as stream:
-        _require_sound(stream, member.file_size, where)
-    with _refusal(where), archive.open(member) as stream:
-        array = _array(stream, where)
-        if stream.read(1):  # Reading to the end also checks the archive's CRC.
-            raise ValueError("bytes after the array")
-        return array
+def _members(archive: Archive) -> dict[str, str]:
+    """Entries by the name of their array; numpy would also find 'x.npy' under that name."""
+    for entry in archive.members:
+        if not entry.endswith(".npy") or entry.endswith(".npy.npy"):
+            raise RefusedError(f"{archive.where}: entry {entry!r:.80} is not one array", code="corrupt-file")
+    return {entry.removesuffix(".npy"): entry for entry in archive.members}
 
 
 def _require_sound(stream: IO[bytes], size: int, where: str) -> None:

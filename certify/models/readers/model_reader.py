@@ -75,8 +75,4 @@ def open_model(path: Path) -> Iterator[OpenedModel]:
         RefusedError: over a limit, or a damaged or unsafe archive.
     """
     with open_input(path, "model file") as file:
-        if file.head.startswith(_ZIP):
-            with open_archive(file) as archive:
-                yield OpenedModel(file, archive)
-        else:
-            yield OpenedModel(file, None)
+        yield OpenedModel(file, open_archive(file) if file.head.startswith(_ZIP) else None)

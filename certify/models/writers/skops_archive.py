@@ -39,7 +39,8 @@ def skops_bytes(graph: LayerGraph) -> bytes:
     """
     if graph.path is None:
         raise UsageError(f"{graph.label}: there is no .skops file to take the estimator from", code="unwritable")
-    with open_input(graph.path, "model file") as file, open_archive(file) as archive:
+    with open_input(graph.path, "model file") as file:
+        archive = open_archive(file)
         if file.sha256 != graph.sha256:
             raise UsageError(
                 f"{graph.path}: has changed since it was read; its estimator is needed to write another",

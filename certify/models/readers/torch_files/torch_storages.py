@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from dataclasses import dataclass
 from typing import final
 
@@ -14,7 +15,7 @@ from certify.models.readers.torch_files.torch_tensors import STORAGES, Storages
 
 # How torch's files before the zip format open: a pickled magic number.
 LEGACY_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
-_BIG_ENDIAN = b"big"
+_LITTLE_ENDIAN = b"little"
 
 
 @final
@@ -71,7 +72,8 @@ def zip_content(archive: Archive) -> tuple[Pickle, Storages]:
     if len(found) != 1:
         raise RefusedError(f"{archive.where}: a zip archive, but not one of torch's", code="corrupt-file")
     folder = found[0].removesuffix("data.pkl")
-    if f"{folder}byteorder" in archive.members and archive.document(f"{folder}byteorder") == _BIG_ENDIAN:
+    archive.require_one_folder(folder)
+    if f"{folder}byteorder" in archive.members and archive.document(f"{folder}byteorder") != _LITTLE_ENDIAN:
         raise RefusedError(
             f"{archive.where}: written on a big-endian machine; save it again on a little-endian one",
             code="weight-type",
@@ -110,6 +112,9 @@ def _places(file: InputFile, content: Pickle, keys: Pickle) -> dict[str, tuple[i
             raise _corrupt(file, "a storage reaches beyond the end")
         places[key] = (start, length)
         start += length
+    file.stream.seek(0)
+    if start != file.size or tarfile.is_tarfile(file.stream):
+        raise _corrupt(file, "it is something else as well")
     return places
 
 

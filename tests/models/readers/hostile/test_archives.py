@@ -17,7 +17,7 @@ from onnx import TensorProto, helper
 from certify.errors import RefusedError
 from certify.models.model_file import read_model_file
 from certify.models.readers import archive as archive_reader
-from certify.models.readers import input_file
+from certify.models.readers import input_file, zip_entries
 from tests.models.readers.hostile.samples import MODELS, with_entry
 
 ARCHIVES = ("state-dict", "checkpoint", "module", "pt2", "skops")
@@ -109,7 +109,7 @@ def test_more_than_may_be_unpacked_is_refused_before_it_is(tmp_path, monkeypatch
 
 @pytest.mark.parametrize("name", ARCHIVES)
 def test_a_directory_of_too_many_entries_is_refused(tmp_path, monkeypatch, name):
-    monkeypatch.setattr(archive_reader, "MAX_DIRECTORY", 4096)
+    monkeypatch.setattr(zip_entries, "MAX_DIRECTORY", 4096)
     refused(tmp_path, rebuilt(name, [(f"entry{i}", b"") for i in range(200)]), "corrupt-file", "4096 bytes")
 
 
