@@ -8,11 +8,12 @@ import zipfile
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
 from certify.verify import verify_bytes
-from certify.verify.links.data_link import _table
-from certify.verify.links.model_file import DAMAGE, _Names, read_model, read_safetensors
+from certify.verify.links.data_link import _read, _table
+from certify.verify.links.model_file import DAMAGE, _Names, exact, read_model, read_safetensors
 from certify.verify.rejection import Rejection
 
 from .forging import linked, with_digests
@@ -63,7 +64,7 @@ def test_members_that_are_there_twice_are_refused():
         saved({"w": VALUES}), lambda members: members + [(n, bytes(16)) for n, _ in members if "data/" in n]
     )
     assert bool((loaded(data)["w"] == VALUES).all())
-    with pytest.raises(Rejection, match="same name"):
+    with pytest.raises(ValueError, match="same name"):
         read_model(data)
 
 
@@ -120,3 +121,61 @@ def test_a_pickle_that_sets_attributes_on_what_it_names_changes_nothing_for_the_
         assert read_model(rewritten(plain, poisoned)) == {}
     assert np.array_equal(read_model(plain)["w"], VALUES.numpy())
     assert "values" not in vars(_Names)
+
+
+def deviation(name, content):
+    """A file that one reader takes for the first, another for the second of two contents."""
+    one, two = content
+    with zipfile.ZipFile(io.BytesIO(one)) as archive:
+        (member,) = [m for m in archive.infolist() if m.filename.endswith(("data/0", "X.npy"))]
+        start = member.header_offset
+    match name:
+        case "two archives":
+            return two + one
+        case "bytes before":
+            return b"\0" * 7 + one
+        case "bytes behind":
+            return one + b"\0"
+        case "a comment":
+            return one[:-2] + b"\2\0ab"
+        case "another local name":
+            return one[: start + 30] + b"q" + one[start + 31 :]
+        case "other local sizes":
+            return one[: start + 18] + b"\1" + one[start + 19 :]
+
+
+@pytest.mark.parametrize(
+    "name", ["two archives", "bytes before", "bytes behind", "a comment", "another local name", "other local sizes"]
+)
+@pytest.mark.parametrize("kind", ["model", "data"])
+def test_archives_that_readers_read_in_two_ways_are_refused(kind, name):
+    header, arrays, model, data = linked()
+    model = saved(safetensors.torch.load(model))
+    assert verify_bytes(packed(with_digests(header, model, data), arrays), model, (data,)).status == "valid"
+    if kind == "model":
+        model = deviation(name, (model, saved({"w": VALUES})))
+    else:
+        data = deviation(name, (data, data))
+    verdict = verify_bytes(packed(with_digests(header, model, data), arrays), model, (data,))
+    assert verdict.rule == f"{kind}-file"
+
+
+def test_members_whose_names_differ_in_case_only_are_refused():
+    data = rewritten(
+        saved({"w": VALUES}), lambda members: members + [(n.upper(), bytes(16)) for n, _ in members if "data/" in n]
+    )
+    with pytest.raises((Rejection, ValueError)):
+        read_model(data)
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint64])
+def test_integers_that_would_be_rounded_are_no_data(kind):
+    stream = io.BytesIO()
+    np.savez(stream, X=np.array([[2**53], [2**53 + 1]], kind), y=np.zeros((2, 1)))
+    names = dict.fromkeys(("inputs", "targets", "sample_weights", "mask"))
+    read = _read((stream.getvalue(),), names)
+    with pytest.raises(ValueError, match="not exact"):
+        exact(read["inputs"])
+    with pytest.raises(ValueError, match="exact"):
+        _table("x,y\n9007199254740993,2\n", names)
+    assert exact(np.array([2**53], kind)) == 2.0**53

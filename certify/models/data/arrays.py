@@ -12,10 +12,8 @@ import torch
 from torch import Tensor
 
 from certify.errors import RefusedError, UsageError
+from certify.models.readers.array_file import exact_float64
 from certify.models.readers.exact_weights import digest_of, require_finite
-
-# Integers beyond this are not all float64.
-LARGEST_EXACT_INTEGER = 2**53
 
 
 @final
@@ -73,18 +71,8 @@ def _float64(value: object, where: str) -> Tensor:
     if isinstance(value, Tensor):
         if value.layout != torch.strided or value.is_complex() or value.is_quantized or value.is_meta:
             raise RefusedError(f"{where}: needs dense real numbers, found {value.dtype}, {value.layout}", code="dtype")
-        wide = value.detach().to("cpu")
-        exact_source = not wide.dtype.is_floating_point
-        tensor = wide.to(torch.float64)
-    else:
-        array = np.asarray(value)
-        if array.dtype.kind not in "fiub" or array.dtype.itemsize > 8:
-            raise RefusedError(f"{where}: needs real numbers up to 64 bits, found dtype {array.dtype}", code="dtype")
-        exact_source = array.dtype.kind in "iu"
-        tensor = torch.from_numpy(np.array(array, dtype=np.float64, order="C"))
-    if exact_source and tensor.numel() and float(tensor.abs().max()) > LARGEST_EXACT_INTEGER:
-        raise RefusedError(f"{where}: integers beyond 2^53 are not exact in float64", code="dtype")
-    return tensor.contiguous()
+        value = (value.double() if value.is_floating_point() else value).detach().cpu().numpy()
+    return torch.from_numpy(exact_float64(np.asarray(value), where))
 
 
 def _mask(mask: Tensor, targets: Tensor, where: str) -> Tensor:

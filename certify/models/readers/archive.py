@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from io import BufferedReader
@@ -75,17 +76,17 @@ class Archive:
                 raise ValueError(f"{len(content)} bytes, declared {entry.size}, or a wrong checksum")
         return content
 
-    def require_one_folder(self, folder: str) -> None:
-        """Refuse entries outside of a folder: torch takes the folder of the first entry for that of all.
+    def require_torch_names(self, folder: str) -> None:
+        """Refuse names that torch resolves in another way: in any case, and in the folder of the first entry.
 
         Raises:
-            RefusedError: names one.
+            RefusedError: an entry outside of the folder, or two that differ in case only.
         """
+        counts = Counter(name.lower() for name in self.members)
         for name in self.members:
-            if not name.startswith(folder):
-                raise RefusedError(
-                    f"{self.where}: corrupt archive: entry {name!r:.80} is outside of '{folder}'", code="corrupt-file"
-                )
+            if not name.startswith(folder) or counts[name.lower()] > 1:
+                reason = f"entry {name!r:.80} is outside of '{folder}', or there is another of its name"
+                raise RefusedError(f"{self.where}: corrupt archive: {reason}", code="corrupt-file")
 
     def _member(self, name: str) -> ZipEntry:
         if name not in self.members:

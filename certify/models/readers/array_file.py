@@ -61,6 +61,20 @@ def npz_shapes(file: InputFile) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
+def exact_float64(values: Array, where: str) -> Array:
+    """A copy of the values in float64, contiguous.
+
+    Raises:
+        RefusedError: they are no real numbers of at most 64 bits, or integers that would be rounded.
+    """
+    if values.dtype.kind not in "fiub" or values.dtype.itemsize > 8:
+        raise RefusedError(f"{where}: needs real numbers up to 64 bits, found dtype {values.dtype}", code="dtype")
+    # Compared as integers: rounded to float64, 2^53 + 1 would pass.
+    if values.dtype.kind in "iu" and values.size and max(-int(values.min()), int(values.max())) > 2**53:
+        raise RefusedError(f"{where}: integers beyond 2^53 are not exact in float64", code="dtype")
+    return np.array(values, dtype=np.float64, order="C")
+
+
 def require_names(names: Iterable[str], known: Collection[str], path: object) -> None:
     """Refuse names that a data file does not hold.
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from certify.errors import RefusedError, UsageError
-from certify.models.readers.array_file import Array
+from certify.models.readers.array_file import Array, exact_float64
 from certify.models.readers.input_file import require_bytes
 
 KEYS = ("rows", "cols", "values", "shape")
@@ -26,14 +26,12 @@ def completion_arrays(found: Mapping[str, Array], where: str) -> dict[str, Array
 
     Raises:
         UsageError: lengths that differ, indices outside the shape, or an entry given twice.
-        RefusedError: indices that are not integers, or a matrix over the memory limit.
+        RefusedError: indices that are not integers, values that float64 cannot hold, or a matrix over the limit.
     """
     rows, cols, values, shape = (found[key] for key in KEYS)
     for name, array in (("rows", rows), ("cols", cols), ("shape", shape)):
         if array.dtype.kind not in "iu":
             raise RefusedError(f"{where}: '{name}' must hold integers, found dtype {array.dtype}", code="dtype")
-    if values.dtype.kind not in "fiub":
-        raise RefusedError(f"{where}: 'values' must hold real numbers, found dtype {values.dtype}", code="dtype")
     if shape.shape != (2,) or not rows.shape == cols.shape == values.shape == (rows.size,):
         raise UsageError(f"{where}: needs 'shape' (2,), and 'rows', 'cols', 'values' of one length", "shape-mismatch")
     height, width = int(shape[0]), int(shape[1])
@@ -45,7 +43,7 @@ def completion_arrays(found: Mapping[str, Array], where: str) -> dict[str, Array
     if int(mask.sum()) != rows.size:
         raise UsageError(f"{where}: {rows.size - int(mask.sum())} entries are given more than once", code="duplicate")
     targets = np.full((height, width), np.nan)
-    targets[rows, cols] = values
+    targets[rows, cols] = exact_float64(values, f"{where}: 'values'")
     return {"inputs": np.eye(height), "targets": targets, "mask": mask}
 
 

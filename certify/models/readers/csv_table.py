@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ import numpy as np
 from certify.errors import RefusedError
 from certify.models.readers.array_file import Array, require_names
 from certify.models.readers.input_file import InputFile, require_bytes
+
+_INTEGER = re.compile(r"\s*[+-]?\d{16,300}\s*")
 
 
 @final
@@ -43,7 +46,7 @@ def read_csv(file: InputFile) -> Table:
     """Read a table.
 
     Raises:
-        RefusedError: not UTF-8 text, ragged, or a cell that is not a number; names the line.
+        RefusedError: not UTF-8 text, ragged, or a cell that is no number or would be rounded; names the line.
     """
     text = io.TextIOWrapper(file.stream, encoding="utf-8-sig", newline="")
     try:
@@ -85,6 +88,8 @@ def _numbers(row: list[str], names: tuple[str, ...], where: str) -> list[float]:
     for name, cell in zip(names, row, strict=True):
         if not _is_number(cell):
             raise RefusedError(f"{where}, column '{name}': {cell!r:.40} is not a number", code="not-numeric")
+        if _INTEGER.fullmatch(cell) and int(cell) != float(cell):
+            raise RefusedError(f"{where}, column '{name}': {cell!r:.40} is not exact in float64", code="dtype")
     return [float(cell) for cell in row]
 
 
@@ -93,4 +98,4 @@ def _is_number(cell: str) -> bool:
         float(cell)
     except ValueError:
         return False
-    return "_" not in cell
+    return "_" not in cell and cell.isascii()

@@ -45,7 +45,7 @@ def read_pt2(archive: Archive) -> Program:
         UnsupportedError: several programs.
     """
     root, name = _program_entry(archive)
-    archive.require_one_folder(root)
+    archive.require_torch_names(root)
     where = archive.where
     content = parse_json(archive.document(f"{root}{_PROGRAMS}{name}.json"), where)
     try:

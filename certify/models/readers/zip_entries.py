@@ -64,7 +64,6 @@ def zip_entries(stream: BufferedReader, size: int) -> dict[str, ZipEntry]:
     """
     count, directory, end = _directory(stream, size)
     entries: dict[str, ZipEntry] = {}
-    seen: set[str] = set()
     at = position = 0
     for _ in range(count):
         header, at = _central(directory, at)
@@ -75,9 +74,9 @@ def zip_entries(stream: BufferedReader, size: int) -> dict[str, ZipEntry]:
         _require(position <= end, f"entry {name!r:.80} lies about its size")
         if header.flags & _SIZES_FOLLOW:
             position += _trailer(stream, position, header)
-        # torch does not tell upper from lower case.
-        _require(name.lower() not in seen, f"two entries have the same name, {name!r:.80}")
-        seen.add(name.lower())
+        # Python ends a name at a zero byte.
+        _require(name.isprintable(), f"a name with control characters, {name!r:.80}")
+        _require(name not in entries, f"two entries have the same name, {name!r:.80}")
         entries[name] = ZipEntry(name, header.method == _DEFLATED, header.crc, header.packed, header.size, start)
     _require(at == len(directory) and position == end, "bytes that belong to no entry")
     return entries

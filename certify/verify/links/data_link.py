@@ -9,21 +9,27 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import zipfile
+import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib import format as npy
 
-from certify.verify.links.model_file import DAMAGE, LARGEST_UNPACKED, read_safetensors
-from certify.verify.reals import Array
+from certify.verify.links.archive import Archive
+from certify.verify.links.model_file import DAMAGE, exact, read_safetensors
 from certify.verify.rejection import refuse, refuse_proof, require
 from certify.verify.statement.certificate import Certificate
 from certify.verify.statement.losses import LOSSES
 from certify.verify.statement.problem import ROLES
 
 Found = dict[str, npt.NDArray[Any]]
+Ints = npt.NDArray[np.integer[Any]]
+# The arrays of a matrix to complete.
+COORDINATES = ("rows", "cols", "values", "shape")
+INTEGER = re.compile(r"\s*[+-]?[0-9]{16,300}\s*")
 
 
 def require_data(certificate: Certificate, files: tuple[bytes, ...]) -> None:
@@ -42,7 +48,7 @@ def require_data(certificate: Certificate, files: tuple[bytes, ...]) -> None:
         refuse_proof("data-link", "the certificate was made from data in memory")
     try:
         found = _read(files, names)
-        arrays = {role: _exact(role, values) for role, values in found.items() if values is not None}
+        arrays = {role: exact(values) for role, values in found.items() if values is not None}
         expected = _arranged(certificate, arrays)
     except DAMAGE as error:
         refuse("data-file", f"cannot be read: {type(error).__name__}: {error}")
@@ -61,31 +67,43 @@ def identical(one: npt.NDArray[Any] | None, other: npt.NDArray[Any] | None) -> b
 def _read(files: tuple[bytes, ...], names: Mapping[str, Any]) -> dict[str, Any]:
     data, chosen = files[0], {role: names[role] for role in ROLES if names[role] is not None}
     if data.startswith(b"\x93NUMPY"):
-        loaded = [np.load(io.BytesIO(file), allow_pickle=False) for file in files]
-        return dict(zip(chosen, loaded, strict=True))
+        return dict(zip(chosen, map(_npy, files), strict=True))
     if data.startswith(b"PK"):
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if sum(member.file_size for member in archive.infolist()) > LARGEST_UNPACKED:
-                refuse("size-limit", "the data file unpacks to too much")
-            if len(set(archive.namelist())) != len(archive.namelist()):
-                refuse("data-file", "two members of the archive have the same name")
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            if not chosen and {"rows", "cols", "values", "shape"} <= set(archive.files):
-                return _completion(archive)
-            return {role: archive[name] for role, name in ({"inputs": "X", "targets": "y"} | chosen).items()}
+        archive = Archive(data)
+        # Of a member 'x.npy.npy', numpy finds 'x.npy' under the same name.
+        if not all(name.endswith(".npy") and not name.endswith(".npy.npy") for name in archive.names):
+            raise ValueError("a member of the archive is not one array")
+        if not chosen and {f"{name}.npy" for name in COORDINATES} <= set(archive.names):
+            return _completion(*(_npy(archive.read(f"{name}.npy")) for name in COORDINATES))
+        roles = {"inputs": "X", "targets": "y"} | chosen
+        return {role: _npy(archive.read(f"{name}.npy")) for role, name in roles.items()}
     if data[8:9] == b"{":
         tensors = read_safetensors(data)
         return {role: tensors[name] for role, name in ({"inputs": "X", "targets": "y"} | chosen).items()}
     return _table(data.decode("utf-8-sig"), names)
 
 
-def _completion(archive: Any) -> dict[str, Any]:  # noqa: ANN401
-    height, width = (int(extent) for extent in archive["shape"])
+def _npy(content: bytes) -> npt.NDArray[Any]:
+    stream = io.BytesIO(content)
+    version = npy.read_magic(stream)
+    header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, _, dtype = header(stream)
+    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != len(content) - stream.tell():
+        raise ValueError("an array and its shape differ in size")
+    stream.seek(0)
+    values: npt.NDArray[Any] = npy.read_array(stream, allow_pickle=False)
+    return values
+
+
+def _completion(rows: Ints, cols: Ints, values: npt.NDArray[Any], shape: Ints) -> dict[str, Any]:
+    whole = all(array.dtype.kind in "iu" for array in (rows, cols, shape)) and rows.shape == cols.shape == values.shape
+    if not whole or rows.ndim != 1:
+        raise ValueError("indices that are no integers, or not one for each value")
+    height, width = (int(extent) for extent in shape)
     if not (0 < height < 2**15 and 0 < width < 2**24):
         refuse("size-limit", f"a matrix of {height} by {width}")
-    rows, cols, mask = archive["rows"], archive["cols"], np.zeros((height, width))
-    targets = np.full((height, width), np.nan)
-    mask[rows, cols], targets[rows, cols] = 1, archive["values"]
+    mask, targets = np.zeros((height, width)), np.full((height, width), np.nan)
+    mask[rows, cols], targets[rows, cols] = 1, exact(values)
     require(int(mask.sum()) == rows.size and bool((rows >= 0).all() and (cols >= 0).all()), "data-link", "indices")
     return {"inputs": np.eye(height), "targets": targets, "mask": mask}
 
@@ -94,7 +112,7 @@ def _table(text: str, names: Mapping[str, Any]) -> dict[str, Any]:
     header, *rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
     titles = [title.strip() for title in header]
     require(len(set(titles)) == len(titles), "data-link", "two columns have the same name")
-    cells = np.array([[float(cell) for cell in row] for row in rows]).reshape(-1, len(titles))
+    cells = np.array([[_number(cell) for cell in row] for row in rows]).reshape(-1, len(titles))
     targets = _listed(names["targets"] or "y")
     weights = _listed(names["sample_weights"] or [])
     inputs = _listed(names["inputs"] or [t for t in titles if t not in targets + weights])
@@ -103,16 +121,16 @@ def _table(text: str, names: Mapping[str, Any]) -> dict[str, Any]:
     return found | ({"sample_weights": columns[2][:, 0]} if weights else {})
 
 
+def _number(cell: str) -> float:
+    """A cell in decimal; integers are exact."""
+    number = float(cell)
+    if "_" in cell or not cell.isascii() or (INTEGER.fullmatch(cell) and int(number) != int(cell)):
+        raise ValueError(f"{cell!r:.60} is no number that is exact in binary64")
+    return number
+
+
 def _listed(names: Any) -> list[str]:  # noqa: ANN401
     return [names] if isinstance(names, str) else list(names)
-
-
-def _exact(role: str, values: npt.NDArray[Any]) -> Array:
-    require(values.dtype.kind in "fiub" and values.dtype.itemsize <= 8, "data-link", f"{role} are not real numbers")
-    wide = values.astype(np.float64)
-    exact = values.dtype.kind not in "iu" or float(np.abs(wide).max(initial=0.0)) <= 2**53
-    require(exact, "data-link", f"{role} are not exact in binary64")
-    return wide
 
 
 def _arranged(certificate: Certificate, arrays: Found) -> Found:

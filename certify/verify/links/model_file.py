@@ -8,21 +8,22 @@ import json
 import math
 import pickle
 import struct
-import zipfile
+import tokenize
 import zlib
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from certify.verify.links.archive import Archive
 from certify.verify.reals import Array
 from certify.verify.rejection import refuse
 
-LARGEST_UNPACKED = 8 * 2**30
 # What damaged files raise.
 DAMAGE = (
     *(ValueError, LookupError, TypeError, AttributeError, EOFError, OSError, ArithmeticError, MemoryError),
-    *(pickle.UnpicklingError, zipfile.BadZipFile, zlib.error, struct.error, csv.Error, RuntimeError, SyntaxError),
+    *(pickle.UnpicklingError, zlib.error, struct.error, csv.Error, RuntimeError, SyntaxError),
+    tokenize.TokenError,
 )
 TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "bf16", "I64": "<i8", "I32": "<i4", "U8": "|u1"}
 Extents = tuple[int, ...]
@@ -35,20 +36,41 @@ def read_model(data: bytes) -> dict[str, Array]:
         return _read_torch(data)
     if data[8:9] != b"{":
         refuse("model-file", "neither a torch zip archive nor safetensors")
-    return {name: values.astype(np.float64) for name, values in read_safetensors(data).items()}
+    return {name: exact(values) for name, values in read_safetensors(data).items()}
 
 
 def read_safetensors(data: bytes) -> dict[str, npt.NDArray[Any]]:
-    """Tensors by name."""
+    """Tensors by name; they fill the file after its header, in the order of their offsets, without gaps."""
     length = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + length], object_pairs_hook=_distinct)
-    body = data[8 + length :]
-    found = {}
-    for name, entry in header.items():
-        if name != "__metadata__":
-            begin, end = entry["data_offsets"]
-            found[name] = _decoded(body[begin:end], TYPES[entry["dtype"]]).reshape(entry["shape"])
+    header = json.loads(data[8 : 8 + length].decode("utf-8"), object_pairs_hook=_distinct)
+    header.pop("__metadata__", None)
+    found, position = {}, 8 + length
+    for name, entry in sorted(header.items(), key=lambda item: (item[1]["data_offsets"], item[0])):
+        kind, shape = np.dtype(_raw(TYPES[entry["dtype"]])), tuple(entry["shape"])
+        whole = entry.keys() == {"dtype", "shape", "data_offsets"} and all(type(extent) is int for extent in shape)
+        size = math.prod(shape) * kind.itemsize
+        if (
+            not whole
+            or min(shape, default=0) < 0
+            or entry["data_offsets"] != [position - 8 - length, position - 8 - length + size]
+        ):
+            refuse("model-file", f"tensor {name!r:.60} is not where its shape and those before it say")
+        found[name] = _decoded(data[position : position + size], TYPES[entry["dtype"]]).reshape(shape)
+        position += size
+    if position != len(data):
+        refuse("model-file", "bytes after the last tensor")
     return found
+
+
+def exact(values: npt.NDArray[Any]) -> Array:
+    """The values as binary64; a ValueError if some are no real numbers of at most 64 bits, or would be rounded."""
+    if values.dtype.kind not in "fiub" or values.dtype.itemsize > 8:
+        raise ValueError(f"values of type {values.dtype}")
+    # Compared as integers: rounded to binary64, 2^53 + 1 would pass.
+    if values.dtype.kind in "iu" and values.size and not -(2**53) <= int(values.min()) <= int(values.max()) <= 2**53:
+        raise ValueError("integers that are not exact in binary64")
+    wide: Array = values.astype(np.float64)
+    return wide
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -58,10 +80,13 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _decoded(raw: bytes, item: str) -> npt.NDArray[Any]:
-    if item != "bf16":
-        return np.frombuffer(raw, np.dtype(item))
+    values = np.frombuffer(raw, _raw(item))
     # A bfloat16 is the upper half of a float32.
-    return (np.frombuffer(raw, "<u2").astype(np.uint32) << 16).view(np.float32)
+    return (values.astype(np.uint32) << 16).view(np.float32) if item == "bf16" else values
+
+
+def _raw(item: str) -> str:
+    return "<u2" if item == "bf16" else item
 
 
 class _Storage(NamedTuple):
@@ -76,7 +101,7 @@ class _Names(dict[Any, Any]):
 class _Reader(pickle.Unpickler):
     """Knows the few names that a state dict needs; everything else is refused."""
 
-    def __init__(self, stream: io.BytesIO, archive: zipfile.ZipFile, folder: str) -> None:
+    def __init__(self, stream: io.BytesIO, archive: Archive, folder: str) -> None:
         super().__init__(stream)
         self._archive, self._folder = archive, folder
         self._items: dict[str, str] = {}
@@ -113,24 +138,21 @@ class _Reader(pickle.Unpickler):
         places = sum((index * int(step) for index, step in steps), np.full(size, int(offset)))
         if places.size and (int(places.min()) < 0 or int(places.max()) >= flat.size):
             refuse("model-file", "a tensor reaches beyond its storage")
-        tensor: Array = flat[places].astype(np.float64)
-        return tensor
+        return exact(flat[places])
 
 
 def _read_torch(data: bytes) -> dict[str, Array]:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        if sum(member.file_size for member in archive.infolist()) > LARGEST_UNPACKED:
-            refuse("size-limit", "the model file unpacks to too much")
-        if len(set(archive.namelist())) != len(archive.namelist()):
-            refuse("model-file", "two members of the archive have the same name")
-        names = [name for name in archive.namelist() if name.endswith("/data.pkl") or name == "data.pkl"]
-        if len(names) != 1:
-            refuse("model-file", "not a torch zip archive")
-        folder = names[0].removesuffix("data.pkl")
-        order = f"{folder}byteorder"
-        if order in archive.namelist() and archive.read(order) != b"little":
-            refuse("model-file", "written by a big-endian machine")
-        found = _Reader(io.BytesIO(archive.read(names[0])), archive, folder).load()
+    archive = Archive(data)
+    # torch takes the folder of the first member for that of all, and looks names up without regard to case.
+    if len({name.lower() for name in archive.names}) < len(archive.names):
+        refuse("model-file", "two members of the archive have names that differ in case only")
+    folder = archive.names[0].partition("/")[0] + "/"
+    if f"{folder}data.pkl" not in archive.names or not all(name.startswith(folder) for name in archive.names):
+        refuse("model-file", "not a torch zip archive")
+    order = f"{folder}byteorder"
+    if order in archive.names and archive.read(order) != b"little":
+        refuse("model-file", "written by a big-endian machine")
+    found = _Reader(io.BytesIO(archive.read(f"{folder}data.pkl")), archive, folder).load()
     tensors: dict[str, Array] = dict(dict.items(found)) if isinstance(found, dict) else {}
     if not isinstance(found, dict) or not all(isinstance(values, np.ndarray) for values in tensors.values()):
         refuse("model-file", "not tensors by name")

@@ -72,13 +72,15 @@ def zip_content(archive: Archive) -> tuple[Pickle, Storages]:
     if len(found) != 1:
         raise RefusedError(f"{archive.where}: a zip archive, but not one of torch's", code="corrupt-file")
     folder = found[0].removesuffix("data.pkl")
-    archive.require_one_folder(folder)
+    archive.require_torch_names(folder)
     if f"{folder}byteorder" in archive.members and archive.document(f"{folder}byteorder") != _LITTLE_ENDIAN:
         raise RefusedError(
             f"{archive.where}: written on a big-endian machine; save it again on a little-endian one",
             code="weight-type",
         )
-    return read_pickle(archive.document(found[0]), archive.where), ZipStorages(archive, f"{folder}data/")
+    content = read_pickle(archive.document(found[0]), archive.where)
+    _require_one_type(content, archive.where)
+    return content, ZipStorages(archive, f"{folder}data/")
 
 
 def legacy_content(file: InputFile) -> tuple[Pickle, Storages]:
@@ -94,8 +96,18 @@ def legacy_content(file: InputFile) -> tuple[Pickle, Storages]:
     if not isinstance(system.value, dict) or system.value.get("little_endian") is not True:
         raise _corrupt(file, "not written by a little-endian machine")
     content = read_pickle(opening, where, system.end)
+    _require_one_type(content, where)
     keys = read_pickle(opening, where, content.end)
     return content, LegacyStorages(file, _places(file, content, keys))
+
+
+def _require_one_type(content: Pickle, where: str) -> None:
+    """Torch reads a storage once, with the type under which it meets it first."""
+    types: dict[str, str] = {}
+    for entry in content.persistent:
+        match entry.key:
+            case ("storage", Global(path=path), str(key), *_) if types.setdefault(key, path) != path:
+                raise RefusedError(f"{where}: corrupt: storage {key!r:.20} is of two types", code="corrupt-file")
 
 
 def _places(file: InputFile, content: Pickle, keys: Pickle) -> dict[str, tuple[int, int]]:

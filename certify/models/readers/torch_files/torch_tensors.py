@@ -171,11 +171,11 @@ def _without_attributes(arguments: tuple[object, ...], name: str, where: str) ->
 def _placed(arguments: tuple[object, ...], at: str) -> StoredTensor:
     match arguments[:4]:
         case (
-            Persistent(key=("storage", Global(path=path), str(key), *_)),
+            Persistent(key=("storage", Global(path=path), str(key), _, _, *view)),
             int(offset),
             tuple(size),
             tuple(stride),
-        ) if path in STORAGES and len(size) == len(stride) <= _MAX_DIMENSIONS and not any(arguments[6:]):
+        ) if path in STORAGES and len(size) == len(stride) <= _MAX_DIMENSIONS and not any((*view, *arguments[6:])):
             if all(type(value) is int and 0 <= value < 2**63 for value in (offset, *size, *stride)):
                 return StoredTensor(key, STORAGES[path], offset, size, stride)
     raise _nonsense(at)
