@@ -1,11 +1,15 @@
 """Forgeries by magnitude: what underflows, overflows or vanishes beside something larger proves nothing."""
 
 import itertools
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from certify.verify import verify_bytes
+from certify.verify.container import read_container
+from certify.verify.exact.verification import EXACT
+from certify.verify.measure import measure
 from certify.verify.proofs.least_norms import _feasible_norms, least_norms
 
 from .handmade import (
@@ -92,3 +96,21 @@ def test_a_leaf_with_one_value_near_zero_keeps_its_bound():
     values = np.array([[3.63e-14, 0.186, 0.295, -0.308]])
     least = np.linalg.norm(np.linalg.solve(vertices[0, 1:3, 1:3], values[0, 1:3]))
     assert least_norms(vertices, values, 0.0)[0] == pytest.approx(least, rel=1e-10)
+
+
+@pytest.mark.parametrize("frame", [0, 100, 199])
+@pytest.mark.parametrize("row", [-1000, -595, -200, 0])
+@pytest.mark.parametrize("score", [-1020, -484, -100, 0, 150])
+def test_a_cone_tree_whose_units_underflow_shows_no_less_than_the_polar(frame, row, score):
+    """One sample x = F g of score a: Ω° = |a x|, in exact numbers of any size; balls show no more than that."""
+    header, arrays = cone_tree(upper=2.0**199)
+    x, a = 2.0**frame * 2.0**row, 2.0**score
+    changed = {"X": np.array([[x], [0.0]]), "A": np.array([[-a], [0.0]]), "P0.frame": np.array([[2.0**frame]])}
+    arrays |= changed | {"P0.rows": np.array([[2.0**row], [0.0]])}
+    header, arrays = read_container(packed(header, arrays))
+    polar = Fraction(x) * Fraction(a)
+    shown = measure(header, arrays).polars[0].shown
+    assert shown == np.inf or Fraction(shown) >= polar
+    balls = measure(header, arrays, EXACT).polars[0].shown
+    assert Fraction(balls) >= polar
+    assert balls <= max(1.01 * float(polar), 2.0**-1000)

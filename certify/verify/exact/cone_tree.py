@@ -16,7 +16,7 @@ from certify.verify.enclosure import TINY
 from certify.verify.exact.balls import ZERO, Balls, Objects, balls
 from certify.verify.forms.form import Form
 from certify.verify.forms.projection import Projection, project
-from certify.verify.proofs.cone_tree import THRESHOLD_MARGIN, directions_of, normalized, on_axis, require_leaves, within
+from certify.verify.proofs.cone_tree import directions_of, normalized, on_axis, require_leaves, threshold_of, within
 from certify.verify.proofs.cone_walk import Cones, leaves
 from certify.verify.proofs.least_norms import least_norms
 from certify.verify.proofs.proof import Proof
@@ -68,12 +68,11 @@ def cone_tree_upper(form: Form, proof: Proof) -> float:
         sizes = f"{len(splits)} cones times {len(projection.rows)} rows"
         refuse("too-large-for-exact", f"{sizes}, at most {LARGEST_TREE}; check without --exact")
     own, unit = _sum(projection), normalized(projection)[2]
-    room = proof.upper - float(projection.rest.high)
-    threshold = room / max(float(projection.gain.high) * unit, TINY) * THRESHOLD_MARGIN
+    threshold = threshold_of(proof, projection, unit)
     largest = ZERO
     for sign, cones in leaves(splits, own.rows.shape[1], own.interpolated, 2 if own.linear.shape[1] == 1 else 1):
         values = _values(own, cones, sign, tangents[ranks[cones.nodes]].astype(np.float64))
-        guesses = least_norms(within(cones.vertices, own.free), values.high / unit, threshold)[1]
+        guesses = least_norms(within(cones.vertices, own.free), (values / unit * projection.gain).high, threshold)[1]
         bound = _proven_norm(within(cones.vertices, own.free), values, guesses)
         if not bound.is_finite():
             return math.inf

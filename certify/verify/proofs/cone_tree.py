@@ -20,13 +20,13 @@ from typing import final
 
 import numpy as np
 
-from certify.verify.enclosure import GROW, SQUARES_UNDERFLOW, TINY, gamma
+from certify.verify.enclosure import SQUARES_UNDERFLOW, Enclosure, gamma
 from certify.verify.forms.form import Form
 from certify.verify.forms.projection import Projection, project
 from certify.verify.proofs.cone_walk import Cones, Integers, leaves
 from certify.verify.proofs.least_norms import least_norms
 from certify.verify.proofs.proof import Proof
-from certify.verify.reals import Array, Mask
+from certify.verify.reals import Array, Mask, Reals
 from certify.verify.rejection import require
 
 # Entries of the largest array that is evaluated at once.
@@ -81,15 +81,19 @@ def cone_tree_upper(form: Form, proof: Proof) -> float:
     splits, tangents = proof.arrays["splits"], proof.arrays["tangents"]
     ranks = require_leaves(proof)
     projection = project(form, proof)
-    rest, gain = float(projection.rest.high), float(projection.gain.high)
     own, unit = _normalized_sum(projection)
-    threshold = (proof.upper - rest) / max(gain * unit, TINY) * THRESHOLD_MARGIN
+    threshold = threshold_of(proof, projection, unit)
     largest = 0.0
     for sign, cones in leaves(splits, own.rows.shape[1], own.interpolated, 2 if form.scores.shape[1] == 1 else 1):
         weights = tangents[ranks[cones.nodes]].astype(np.float64)
         bounds, _ = least_norms(within(cones.vertices, own.free), _values(own, cones, sign, weights), threshold)
         largest = max(largest, float(bounds.max())) if bool((bounds < np.inf).all()) else math.inf
-    return (gain * unit * largest + rest) * (1 + 2.0**-48) + TINY
+    return float((unit * largest + projection.rest).high)
+
+
+def threshold_of(proof: Proof, projection: Projection, unit: Reals) -> float:
+    """The norm at which a leaf proves the claim, in the units of the tree, or a little less; no rule rests on it."""
+    return float(((unit.of(proof.upper) - projection.rest) / unit).near) * THRESHOLD_MARGIN
 
 
 def directions_of(cones: Cones, weights: Array, free: bool) -> Array:
@@ -119,8 +123,8 @@ def require_leaves(proof: Proof) -> Integers:
     return ranks
 
 
-def normalized(projection: Projection) -> tuple[Array, Array, float]:
-    """Rows and Q = −S~ divided by powers of two so that no entry exceeds 1, and the unit of their products.
+def normalized(projection: Projection) -> tuple[Array, Array, Reals]:
+    """Rows and Q = −S~ divided by powers of two so that no entry exceeds 1, and φ times the unit of their products.
 
     Raises:
         Rejection: the free column is not positive.
@@ -131,18 +135,18 @@ def normalized(projection: Projection) -> tuple[Array, Array, float]:
         # Were it to vanish in these units, no sample would count as active on the positive free axis.
         positive, found = bool((rows[:, -1] > 0).all()), float(projection.rows[0, -1])
         require(positive, "cone-tree-column", f"the free column is {found!r}, needs to be positive beside the rows")
-    return rows, scores, units[0] * units[1]
+    return rows, scores, projection.gain * units[0] * units[1]
 
 
-def _normalized_sum(projection: Projection) -> tuple[Sum, float]:
-    """The sum that the tree bounds, and the unit in which it does."""
+def _normalized_sum(projection: Projection) -> tuple[Sum, Reals]:
+    """The sum that the tree bounds, and the unit in which it does, times φ."""
     rows, scores, unit = normalized(projection)
     activation = projection.activation
     terms = 2 * (sum(rows.shape) + scores.shape[1]) + 40
-    magnitude = float((np.linalg.norm(scores, axis=1) * np.abs(rows).max(1)).sum()) * (1 + gamma(terms))
+    magnitude = (Enclosure(scores).row_norms() * np.abs(rows).max(1)).sum()
     gap = activation.above - activation.below
-    slopes = max((abs(gap) + 2 * abs(activation.below)) * GROW, 1.0)
-    error = (8 * gamma(terms) * slopes * magnitude + SQUARES_UNDERFLOW) * GROW
+    slopes = (Enclosure(gap).absolute() + Enclosure(activation.below).absolute() * 2.0).maximum(1.0)
+    error = float((slopes * magnitude * (8 * gamma(terms)) + SQUARES_UNDERFLOW).high)
     bent = scores * gap
     weights = np.concatenate([np.maximum(bent, 0.0), np.maximum(-bent, 0.0)], 1)
     return Sum(rows, weights, activation.below * (rows.T @ scores), error, projection.free), unit

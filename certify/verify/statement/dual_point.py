@@ -13,7 +13,7 @@ from typing import final
 
 import numpy as np
 
-from certify.verify.enclosure import GROW, TINY, Enclosure
+from certify.verify.enclosure import Enclosure
 from certify.verify.reals import Arithmetic, Array, Mask, Reals
 from certify.verify.rejection import require
 from certify.verify.semidefinite import proves_semidefinite
@@ -86,8 +86,8 @@ def change_to_kernel(features: Array, dual: Array) -> Reals:
     level = next((t for t in levels if t > 0 and proves_semidefinite(gram - Enclosure(t) * identity)), 0.0)
     require_independent(level > 0)
     moments = Enclosure(features.T) @ dual
-    lengths, sizes = Enclosure(features).row_norms().high, moments.T.row_norms().high
-    return Enclosure(blank, (lengths[:, None] * sizes / level + TINY) * GROW)
+    bounds = Enclosure(features).row_norms()[:, None] * moments.T.row_norms() / level
+    return Enclosure(blank, bounds.high)
 
 
 def require_independent(shown: bool) -> None:
