@@ -51,7 +51,7 @@ class CertificateContent:
 
     def header(self) -> dict[str, Any]:
         """The header as the file holds it."""
-        statement = _written(self.statement)
+        statement = written(self.statement)
         return {
             "schema": SCHEMA,
             "statement": statement,
@@ -59,14 +59,14 @@ class CertificateContent:
                 "upper": self.upper.hex(),
                 "lower": self.lower.hex(),
                 "widths": "all",
-                "failure_probability": _written(self.failure_probability),
+                "failure_probability": written(self.failure_probability),
             },
             "dual": {"scale": self.scale.hex()},
-            "proofs": _written(self.proofs),
+            "proofs": written(self.proofs),
             "sources": {
                 "model": self.model_sha256,
                 "statement": hashlib.sha256(_json(statement)).hexdigest(),
-                "parameters": _written(self.parameters),
+                "parameters": written(self.parameters),
             },
             "arrays": _table(self.arrays),
         }
@@ -101,14 +101,14 @@ def _table(arrays: Mapping[str, Values]) -> list[dict[str, Any]]:
     return table
 
 
-def _written(value: object) -> Any:  # noqa: ANN401
-    """The value with floats as hexadecimal strings, and plain lists and objects."""
+def written(value: object) -> Any:  # noqa: ANN401
+    """The value as a header holds it: floats as hexadecimal strings, lists and objects plain."""
     if isinstance(value, float):
         return float(value).hex()
     if isinstance(value, Mapping):
-        return {key: _written(entry) for key, entry in value.items()}
+        return {key: written(entry) for key, entry in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_written(entry) for entry in value]
+        return [written(entry) for entry in value]
     return value
 
 

@@ -15,7 +15,7 @@ from certify.audits.workers import Ended, Job, Workers
 
 CHECK = "certify.workflows.audit_jobs:check_item"
 RECHECK = "certify.workflows.audit_recheck:recheck_item"
-# A check needs what its modules import; a recheck needs little.
+# Imported before the first job; a recheck solves nothing.
 CHECK_MODULES = ("certify.workflows.audit_jobs", "cvxpy")
 RECHECK_MODULES = ("certify.workflows.audit_recheck",)
 CPU = "cpu"

@@ -11,7 +11,6 @@ from typing import Any, final
 
 from certify.audits.baseline import Standing
 from certify.audits.judgement import code_of, failure_of
-from certify.audits.keys import data_files
 from certify.audits.limits import physical_memory
 from certify.audits.plan import Plan, PlannedItem, hard_limit
 from certify.audits.results_file import Record
@@ -21,7 +20,7 @@ from certify.certificates.gravity import gravest
 from certify.errors import CertifyError, UsageError
 from certify.reports.result_json import error_object
 from certify.workflows.audit_memory import Memory, Prepared
-from certify.workflows.audit_pool import CPU, Pool, Settings, Task
+from certify.workflows.audit_pool import Pool, Settings, Task
 
 # Longest time without a look at the clock.
 WAIT_SECONDS = 0.25
@@ -96,23 +95,23 @@ class AuditRun:
         elif answer[0].certificate is None:
             self._end(index, self._known(item, answer[0]), answer[1], time.monotonic() - began)
         else:
-            self._recheck(pool, index, answer[0])
+            self._recheck(pool, index, answer[0], device)
 
     def _check(self, pool: Pool, index: int, device: str) -> None:
         run = {"device": device, "seed": self._settings.seed, "threads": self._settings.threads}
         folder = pool.start(self._task(index, run, recheck=False, device=device))
         self._listener.started(self._plan.items[index], folder)
 
-    def _recheck(self, pool: Pool, index: int, record: Record) -> None:
+    def _recheck(self, pool: Pool, index: int, record: Record, device: str) -> None:
         """Have the independent checker look at the certificate that a known result rests on."""
         result = record.result
         arguments = {
             "certificate": self._memory.certificate_path(record),
-            "data": [str(path) for path in data_files(self._prepared[index][0].spec).values()],
-            "claim": [result["objective"], result["lower_bound"]],
+            "claim": [result["objective"], result["lower_bound"], result["gap"]["relative"]],
             "certified": result["verdict"] == "certified",
+            "device": device,
         }
-        pool.start(self._task(index, arguments, recheck=True, device=CPU))
+        pool.start(self._task(index, arguments, recheck=True, device=device))
 
     def _task(self, index: int, arguments: Mapping[str, Any], *, recheck: bool, device: str) -> Task:
         item, spec = self._plan.items[index], self._prepared[index][0].spec

@@ -1,6 +1,7 @@
 """`certify audit` as users run it: verdicts, expectations, the cache, baselines, and items that go wrong."""
 
 import contextlib
+import hashlib
 import json
 import shutil
 import sys
@@ -162,6 +163,31 @@ def test_a_cache_that_does_not_hold_is_not_believed(audit, folder, damage):
     assert (entry["verdict"], entry["audit"]["origin"]) == ("improvable", "run")
     assert by_name(second)["optimal.pt"]["audit"]["origin"] == "cache"
     assert any("poor.pt: the cached certificate does not hold" in note for note in second["summary"]["notes"])
+
+
+def test_a_cached_certificate_about_another_problem_is_not_believed(audit, certify, folder):
+    """It is valid, about the same model and data, and certified: by a tolerance that nobody asked for."""
+    text = (folder / "poor.problem.yaml").read_text()
+    entries = "  - {path: poor.pt, expect: improvable}\n"
+    audit(entries)
+    (folder / "poor.problem.yaml").write_text(text + "tolerance: {relative_gap: 1000}\n")
+    run = certify("check", "poor.pt", "--format", "json", "--certificate", "other.cert")
+    other, data = json.loads(run.out), (folder / "other.cert").read_bytes()
+    assert other["verdict"] == "certified"
+    digest = hashlib.sha256(data).hexdigest()
+    (folder / ".certify_cache" / "certificates" / f"{digest}.cert").write_bytes(data)
+    records = folder / ".certify_cache" / "results.jsonl"
+    lines = [json.loads(line) for line in records.read_text().splitlines()]
+    for line in lines:
+        if "result" in line:
+            line["certificate"] = digest
+            line["result"] |= {key: other[key] for key in ("verdict", "objective", "lower_bound", "gap", "proof")}
+    records.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (folder / "poor.problem.yaml").write_text(text)
+    _, second = audit(entries)
+    (entry,) = second["results"]
+    assert (entry["verdict"], entry["audit"]["origin"]) == ("improvable", "run")
+    assert any("another problem: tolerance" in note for note in second["summary"]["notes"])
 
 
 @pytest.mark.parametrize("proof", ["rigorous", "none"])
