@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 
 from certify.certificates.result import Result
@@ -185,3 +186,8 @@ def counted(report: Report) -> str:
     listed = ", ".join(f"{found} {state}" for state, found in report.states.items())
     missing = f"; {len(report.left_out)} not checked, as the run ended early" if report.left_out else ""
     return f"{count(len(report.entries), 'model')}: {listed or 'nothing checked'}{missing}"
+
+
+def shortened(names: Sequence[str], most: int = 8) -> list[str]:
+    """The first names of a list, and how many more there are."""
+    return [*names[:most], *([f"and {len(names) - most} more"] if len(names) > most else [])]

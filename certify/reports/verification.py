@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from certify.reports.phrases import shortened
 from certify.reports.result_json import finite
 from certify.verify import Verdict
 
@@ -33,7 +34,11 @@ def verdict_object(verdict: Verdict, path: str) -> dict[str, Any]:
             "certified": verdict.certified,
             "tolerance": None
             if verdict.tolerance is None
-            else {"relative_gap": verdict.tolerance[0], "absolute_gap": verdict.tolerance[1]},
+            else {
+                "relative_gap": verdict.tolerance[0],
+                "absolute_gap": verdict.tolerance[1],
+                "of": verdict.tolerance_of,
+            },
             "recomputed": {
                 "objective": verdict.objective,
                 "dual_value": verdict.dual_value,
@@ -45,6 +50,10 @@ def verdict_object(verdict: Verdict, path: str) -> dict[str, Any]:
             "proof": verdict.kind or None,
             "model_compared": verdict.model_linked,
             "data_compared": verdict.data_linked,
+            "compared": {
+                "model": {name: list(found) for name, found in verdict.model_compared.items()},
+                "data": {name: list(found) for name, found in verdict.data_compared.items()},
+            },
         }
     )
 
@@ -55,18 +64,17 @@ def verdict_lines(verdict: Verdict, path: str) -> list[str]:
         return [f"{path}: {verdict.status}: rule '{verdict.rule}' does not hold: {verdict.message}"]
     relative, absolute = verdict.tolerance or (0.0, 0.0)
     within = "within" if verdict.certified else "NOT within"
-    compared = [name for name, done in (("model", verdict.model_linked), ("data", verdict.data_linked)) if done]
     kinds = ", ".join(dict.fromkeys(verdict.kind.split(", ")))
-    found = f"compared with the {' and '.join(compared)} file" if compared else ""
     return [
         f"{path}: valid" + ("" if verdict.certified else ", but the gap it proves is NOT within the tolerance"),
         *_problem_lines(verdict.problem),
         f"  objective of the network        ≤ {verdict.upper!r}",
         f"  every network of every width    ≥ {verdict.lower!r}",
         f"  gap  {verdict.gap:.6g} absolute, {verdict.relative_gap:.6g} relative: {within} the tolerance "
+        f"{'of the certificate' if verdict.tolerance_of == 'certificate' else 'asked for'} "
         f"(relative {relative:g}, absolute {absolute:g})",
         f"  proof  {kinds}, {ARITHMETIC[verdict.arithmetic]}{_chance(verdict)}",
-        *([f"  {found}"] if found else []),
+        *_compared_lines(verdict),
         *([f"  note: {verdict.message}"] if verdict.message else []),
     ]
 
@@ -78,6 +86,15 @@ def _problem_lines(problem: str) -> list[str]:
     shown = [part if count == 1 else f"{count} × {part}" for part, count in parts.items()]
     first, *others = shown
     return [f"  problem  {first}", *(f"           + {part}" for part in others), f"           {rest}"]
+
+
+def _compared_lines(verdict: Verdict) -> list[str]:
+    """What was compared with the files, by the names in the certificate and in the files."""
+    lines = []
+    for role, compared in (("model", verdict.model_compared), ("data", verdict.data_compared)):
+        pairs = [f"{name} = {', '.join(shortened(found))}" for name, found in compared.items()]
+        lines += [f"  compared with the {role} file: {'; '.join(pairs)}"] if pairs else []
+    return lines
 
 
 def _chance(verdict: Verdict) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal, final
 
 import numpy as np
@@ -15,7 +16,7 @@ from certify.verify.links.model_link import require_model
 from certify.verify.measure import Interval, changed_polars, ends_of, shown_polars
 from certify.verify.reals import Arithmetic
 from certify.verify.rejection import Rejection, require
-from certify.verify.statement.certificate import Certificate, read_certificate
+from certify.verify.statement.certificate import Certificate, read_certificate, within
 from certify.verify.statement.dual_point import DualPoint
 
 LINKED_TO_NOTHING = "only the claim about the arrays inside the certificate was checked, not where they came from"
@@ -25,6 +26,9 @@ FEATURES_NOT_COMPARED = (
     "the data was not checked, and takes running them"
 )
 OFFSET_NOT_COMPARED = "the fixed offset of the outputs was compared with no file"
+
+
+Compared = Mapping[str, tuple[str, ...]]
 
 
 @final
@@ -40,11 +44,12 @@ class Verdict:
         objective: proven interval of the network's objective.
         dual_value: proven interval of the dual value at s A.
         polar_upper: bound on the polar of each branch that its proof shows; +inf where it shows none.
-        certified: whether valid and a − b is within the tolerance of the certificate.
-        tolerance: largest a − b that the certificate calls optimal, relative and absolute.
+        certified: whether valid and a − b is within the tolerance.
+        tolerance: largest a − b that is called optimal, relative and absolute.
+        tolerance_of: who calls it so: the `certificate`, or the `caller`.
         failure_probability: bound on the probability that this check accepts a false claim; None if it is not random.
-        model_linked: whether the weights were compared with the model file.
-        data_linked: whether the data were compared with the data file.
+        model_compared: for each array compared with the model file, the names of its tensors.
+        data_compared: for each array compared with the data file, the names of its arrays or columns.
         arithmetic: `floating-point`, rounding counted, or `exact`, integers and balls.
         features: digest of the features that the claim is given, None where it is about the whole model.
     """
@@ -59,13 +64,30 @@ class Verdict:
     polar_upper: tuple[float, ...] | None = None
     certified: bool = False
     tolerance: tuple[float, float] | None = None
+    tolerance_of: Literal["certificate", "caller"] = "certificate"
     kind: str = ""
     failure_probability: float | None = None
     problem: str = ""
-    model_linked: bool = False
-    data_linked: bool = False
+    model_compared: Compared = field(default_factory=dict)
+    data_compared: Compared = field(default_factory=dict)
     arithmetic: str = FLOATING_POINT.name
     features: str | None = None
+
+    def by_tolerance(self, relative: float, absolute: float) -> Verdict:
+        """The verdict with the tolerance of the caller in place of the certificate's."""
+        known = self.status == "valid" and self.upper is not None and self.lower is not None
+        inside = known and within(self.upper or 0.0, self.lower or 0.0, relative, absolute)
+        return replace(self, certified=inside, tolerance=(relative, absolute), tolerance_of="caller")
+
+    @property
+    def model_linked(self) -> bool:
+        """Whether the weights were compared with the model file."""
+        return bool(self.model_compared)
+
+    @property
+    def data_linked(self) -> bool:
+        """Whether the data were compared with the data file."""
+        return bool(self.data_compared)
 
     @property
     def gap(self) -> float | None:
@@ -120,11 +142,9 @@ def _checked(
         _require_polars(certificate, proven, point, arithmetic)
         _require_claim(certificate, objective[1], dual_value[0])
         if model is not None:
-            require_model(certificate, model)
-            verdict = replace(verdict, model_linked=True)
+            verdict = replace(verdict, model_compared=require_model(certificate, model))
         if files:
-            require_data(certificate, files)
-            verdict = replace(verdict, data_linked=True)
+            verdict = replace(verdict, data_compared=require_data(certificate, files))
     except Rejection as found:
         return _failed(verdict, found)
     notes = [] if verdict.model_linked and verdict.data_linked else [LINKED_TO_NOTHING]

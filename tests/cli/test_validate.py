@@ -1,5 +1,6 @@
 """`certify validate` names every fault of every file, and reads nothing but the files."""
 
+import json
 import subprocess
 import sys
 
@@ -55,6 +56,27 @@ def test_verify_takes_several_certificates_and_exits_with_the_gravest(certify, f
     assert "absent" in run.err
     assert certify("verify", "good", "good", "--model", "optimal.pt").code == 2
     assert len(certify("verify", "good", "good", "--format", "json").out.splitlines()) == 2
+
+
+def test_verify_demands_the_problem_of_a_file_and_judges_by_the_tolerance_given(certify, folder):
+    text = (folder / "optimal.problem.yaml").read_text()
+    certify("check", "optimal.pt", "--certificate", "good")
+    assert certify("verify", "good", "--problem", "optimal.problem.yaml").code == 0
+    for other in (
+        "tolerance: {relative_gap: 0.002}",
+        "penalty: {weight_decay: 0.123}",
+        "data: {path: train.npz, inputs: y, targets: X}",
+    ):
+        key = other.partition(":")[0]
+        kept = "\n".join(line for line in text.splitlines() if not line.startswith(key))
+        (folder / "other.yaml").write_text(f"{kept}\n{other}\n")
+        run = certify("verify", "good", "--problem", "other.yaml", "--format", "json")
+        assert (run.code, json.loads(run.out)["rule"]) == (1, "problem")
+    run = certify("verify", "good", "--relative-gap", "1e-12", "--format", "json")
+    found = json.loads(run.out)
+    assert (run.code, found["certified"], found["tolerance"]["of"]) == (0, False, "caller")
+    run = certify("verify", "good", "--model", "optimal.pt", "--data", "train.npz", "--format", "json")
+    assert json.loads(run.out)["compared"]["data"] == {"X": ["X"], "Y": ["y"]}
 
 
 def test_audit_files_are_validated_with_the_problems_in_them(certify, folder):

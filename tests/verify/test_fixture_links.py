@@ -76,7 +76,7 @@ def test_the_command_speaks_in_exit_codes_text_and_json(tmp_path):
     path.write_bytes(settled.data)
     done = run(path, "--model", spec.model.path, "--data", spec.data.path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "compared with the model and data file" in done.stdout
+    assert "compared with the data file: X = X; Y = y" in done.stdout
     done = run(path, "--format", "json")
     found = json.loads(done.stdout)
     assert (done.returncode, found["status"], found["model_compared"]) == (0, "valid", False)

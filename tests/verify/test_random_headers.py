@@ -2,6 +2,7 @@
 
 import copy
 import random
+import tracemalloc
 
 import pytest
 
@@ -54,6 +55,17 @@ def places(value):
             yield from places(entry)
 
 
+@pytest.fixture
+def bounded_memory():
+    """At most 1 GiB at a time: the largest tables have 2²⁶ entries."""
+    tracemalloc.start()
+    yield
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**30
+
+
+@pytest.mark.usefixtures("bounded_memory")
 @pytest.mark.parametrize("make", MAKERS)
 def test_random_changes_of_a_header_end_in_a_verdict(make):
     generator = random.Random(make.__name__)
@@ -76,6 +88,17 @@ def test_random_changes_of_a_header_end_in_a_verdict(make):
             verdict = verify_bytes(packed(changed, arrays))
             assert verdict.status in ("valid", "invalid", "refused")
             assert verdict.status == "valid" or verdict.rule
+
+
+@pytest.mark.usefixtures("bounded_memory")
+@pytest.mark.parametrize("second", ["linear", "convolution"])
+def test_a_grid_of_more_positions_than_memory_is_refused(second):
+    header, arrays = handmade()
+    kernel = {"op": "convolution", "kernel": [1], "stride": [1], "padding": [2**30 - 1], "dilation": [1]}
+    last = {"op": "linear"} if second == "linear" else kernel | {"stride": [2**31 - 1]}
+    header["statement"] |= {"inputs": [1, 2**31 - 1]}
+    header["statement"]["branches"][0]["layers"] = [kernel | {"kernel": [2**31 - 1]}, last]
+    assert verify_bytes(packed(header, arrays)).status == "refused"
 
 
 def test_many_branches_with_large_tables_are_refused_before_they_fill_the_memory():

@@ -111,7 +111,8 @@ class Archive:
         name, extra = self._data[at : at + named], self._data[at + named : at + named + more]
         known = not flags & ~(_UTF8 | _AFTER | _EFFORT) and method in (_STORED, _DEFLATED) and not comment and not disk
         _require(known, f"a member {name!r:.60} that is encrypted, packed in another way or has a comment")
-        size, packed, start = self._widened((size, packed, start), extra)
+        (size, packed, start), left = _widened((size, packed, start), extra)
+        _require(not left, f"a 64-bit size of {name!r:.60} that nothing needs")
         _require(method == _DEFLATED or size == packed, f"two sizes of {name!r:.60}")
         return _Member(name, flags, method, checksum, size, packed, start), at + named + more
 
@@ -120,7 +121,7 @@ class Archive:
         _require(member.start == position, f"members that overlap, or a gap, at {member.name!r:.60}")
         _, flags, method, _, _, checksum, packed, size, named, more = self._unpack(_LOCAL, position, "member")
         at = position + _LOCAL.size
-        size, packed = self._widened((size, packed), self._data[at + named : at + named + more])
+        (size, packed), _ = _widened((size, packed), self._data[at + named : at + named + more])
         told = (checksum, size, packed) == (member.checksum, member.size, member.packed)
         told |= bool(flags & _AFTER) and (checksum, size, packed) == (0, 0, 0)
         same = (flags, method, self._data[at : at + named]) == (member.flags, member.method, member.name)
@@ -136,21 +137,21 @@ class Archive:
                     return layout.size
         raise ValueError(f"the archive has two accounts of {member.name!r:.60}")
 
-    def _widened(self, values: tuple[int, ...], extra: bytes) -> list[int]:
-        """Numbers of which those that do not fit 32 bits stand in an extra field, in this order."""
-        fields: dict[int, bytes] = {}
-        while extra:
-            kind, length = int.from_bytes(extra[:2], "little"), int.from_bytes(extra[2:4], "little")
-            known = kind in _EXTRAS and kind not in fields and len(extra) >= 4 + length
-            _require(known, f"an extra field of kind {kind}")
-            fields[kind], extra = extra[4 : 4 + length], extra[4 + length :]
-        wide, found = fields.get(_WIDE, b""), []
-        for value in values:
-            found.append(value if value < _FULL else int.from_bytes(wide[:8], "little"))
-            _require(value < _FULL or len(wide) >= 8, "no 64-bit size where one is needed")
-            wide = wide if value < _FULL else wide[8:]
-        _require(not wide, "a 64-bit size that nothing needs")
-        return found
+
+def _widened(values: tuple[int, ...], extra: bytes) -> tuple[list[int], bytes]:
+    """Numbers of which those that do not fit 32 bits stand in an extra field, in this order; and what is left of it."""
+    fields: dict[int, bytes] = {}
+    while extra:
+        kind, length = int.from_bytes(extra[:2], "little"), int.from_bytes(extra[2:4], "little")
+        known = kind in _EXTRAS and kind not in fields and len(extra) >= 4 + length
+        _require(known, f"an extra field of kind {kind}")
+        fields[kind], extra = extra[4 : 4 + length], extra[4 + length :]
+    wide, found = fields.get(_WIDE, b""), []
+    for value in values:
+        found.append(value if value < _FULL else int.from_bytes(wide[:8], "little"))
+        _require(value < _FULL or len(wide) >= 8, "no 64-bit size where one is needed")
+        wide = wide if value < _FULL else wide[8:]
+    return found, wide
 
 
 def _require(holds: bool, found: str) -> None:

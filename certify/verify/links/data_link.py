@@ -26,14 +26,19 @@ from certify.verify.statement.losses import LOSSES
 from certify.verify.statement.problem import ROLES
 
 Found = dict[str, npt.NDArray[Any]]
+# Values by role, each with the names of the arrays or columns that hold them.
+Named = dict[str, tuple[npt.NDArray[Any], tuple[str, ...]]]
 Ints = npt.NDArray[np.integer[Any]]
 # The arrays of a matrix to complete.
 COORDINATES = ("rows", "cols", "values", "shape")
 INTEGER = re.compile(r"\s*[+-]?[0-9]{16,300}\s*")
 
 
-def require_data(certificate: Certificate, files: tuple[bytes, ...]) -> None:
+def require_data(certificate: Certificate, files: tuple[bytes, ...]) -> dict[str, tuple[str, ...]]:
     """The data in the certificate are those of the data file or files; features, which no file holds, are not compared.
+
+    Returns:
+        For each array compared, the names of the arrays or columns of the file.
 
     Raises:
         Rejection: another file, or other values.
@@ -48,13 +53,18 @@ def require_data(certificate: Certificate, files: tuple[bytes, ...]) -> None:
         refuse_proof("data-link", "the certificate was made from data in memory")
     try:
         found = _read(files, names)
-        arrays = {role: exact(values) for role, values in found.items() if values is not None}
+        arrays = {role: exact(values) for role, (values, _) in found.items()}
         expected = _arranged(certificate, arrays)
     except DAMAGE as error:
         refuse("data-file", f"cannot be read: {type(error).__name__}: {error}")
-    for name in ("X", "Y", "sample_weights", "mask")[certificate.problem.features is not None :]:
+    compared = {}
+    pairs = zip(("X", "Y", "sample_weights", "mask"), ROLES, strict=True)
+    for name, role in list(pairs)[certificate.problem.features is not None :]:
         same = identical(certificate.arrays.get(name), expected.get(name))
         require(same, "data-link", f"array '{name}' is not that of the data file")
+        if role in found:
+            compared[name] = found[role][1]
+    return compared
 
 
 def identical(one: npt.NDArray[Any] | None, other: npt.NDArray[Any] | None) -> bool:
@@ -64,10 +74,10 @@ def identical(one: npt.NDArray[Any] | None, other: npt.NDArray[Any] | None) -> b
     return one.shape == other.shape and one.dtype == other.dtype and one.tobytes() == other.tobytes()
 
 
-def _read(files: tuple[bytes, ...], names: Mapping[str, Any]) -> dict[str, Any]:
+def _read(files: tuple[bytes, ...], names: Mapping[str, Any]) -> Named:
     data, chosen = files[0], {role: names[role] for role in ROLES if names[role] is not None}
     if data.startswith(b"\x93NUMPY"):
-        return dict(zip(chosen, map(_npy, files), strict=True))
+        return {role: (_npy(file), (chosen[role],)) for role, file in zip(chosen, files, strict=True)}
     if data.startswith(b"PK"):
         archive = Archive(data)
         # Of a member 'x.npy.npy', numpy finds 'x.npy' under the same name.
@@ -76,10 +86,10 @@ def _read(files: tuple[bytes, ...], names: Mapping[str, Any]) -> dict[str, Any]:
         if not chosen and {f"{name}.npy" for name in COORDINATES} <= set(archive.names):
             return _completion(*(_npy(archive.read(f"{name}.npy")) for name in COORDINATES))
         roles = {"inputs": "X", "targets": "y"} | chosen
-        return {role: _npy(archive.read(f"{name}.npy")) for role, name in roles.items()}
+        return {role: (_npy(archive.read(f"{name}.npy")), (name,)) for role, name in roles.items()}
     if data[8:9] == b"{":
         tensors = read_safetensors(data)
-        return {role: tensors[name] for role, name in ({"inputs": "X", "targets": "y"} | chosen).items()}
+        return {role: (tensors[name], (name,)) for role, name in ({"inputs": "X", "targets": "y"} | chosen).items()}
     return _table(data.decode("utf-8-sig"), names)
 
 
@@ -95,7 +105,7 @@ def _npy(content: bytes) -> npt.NDArray[Any]:
     return values
 
 
-def _completion(rows: Ints, cols: Ints, values: npt.NDArray[Any], shape: Ints) -> dict[str, Any]:
+def _completion(rows: Ints, cols: Ints, values: npt.NDArray[Any], shape: Ints) -> Named:
     whole = all(array.dtype.kind in "iu" for array in (rows, cols, shape)) and rows.shape == cols.shape == values.shape
     if not whole or rows.ndim != 1:
         raise ValueError("indices that are no integers, or not one for each value")
@@ -105,10 +115,10 @@ def _completion(rows: Ints, cols: Ints, values: npt.NDArray[Any], shape: Ints) -
     mask, targets = np.zeros((height, width)), np.full((height, width), np.nan)
     mask[rows, cols], targets[rows, cols] = 1, exact(values)
     require(int(mask.sum()) == rows.size and bool((rows >= 0).all() and (cols >= 0).all()), "data-link", "indices")
-    return {"inputs": np.eye(height), "targets": targets, "mask": mask}
+    return {"inputs": (np.eye(height), ("shape",)), "targets": (targets, ("values",)), "mask": (mask, ("rows", "cols"))}
 
 
-def _table(text: str, names: Mapping[str, Any]) -> dict[str, Any]:
+def _table(text: str, names: Mapping[str, Any]) -> Named:
     header, *rows = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row]
     titles = [title.strip() for title in header]
     require(len(set(titles)) == len(titles), "data-link", "two columns have the same name")
@@ -116,9 +126,13 @@ def _table(text: str, names: Mapping[str, Any]) -> dict[str, Any]:
     targets = _listed(names["targets"] or "y")
     weights = _listed(names["sample_weights"] or [])
     inputs = _listed(names["inputs"] or [t for t in titles if t not in targets + weights])
-    columns = [cells[:, [titles.index(name) for name in chosen]] for chosen in (inputs, targets, weights)]
-    found = {"inputs": columns[0], "targets": columns[1]}
-    return found | ({"sample_weights": columns[2][:, 0]} if weights else {})
+    found = {}
+    for role, chosen in (("inputs", inputs), ("targets", targets), ("sample_weights", weights)):
+        if chosen:
+            found[role] = cells[:, [titles.index(name) for name in chosen]], tuple(chosen)
+    if weights:
+        found["sample_weights"] = found["sample_weights"][0][:, 0], tuple(weights)
+    return found
 
 
 def _number(cell: str) -> float:

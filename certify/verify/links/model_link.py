@@ -14,8 +14,11 @@ from certify.verify.rejection import refuse, refuse_proof, require
 from certify.verify.statement.certificate import Certificate, Part
 
 
-def require_model(certificate: Certificate, data: bytes) -> None:
+def require_model(certificate: Certificate, data: bytes) -> dict[str, tuple[str, ...]]:
     """The parameters in the certificate are those of the model file, and all of them unless it is about a head.
+
+    Returns:
+        For each array compared, the names of the tensors of the file.
 
     Raises:
         Rejection: another file, or other values.
@@ -39,6 +42,7 @@ def require_model(certificate: Certificate, data: bytes) -> None:
         same = identical(expected, _assembled(parts, tensors, expected.shape))
         shown = ", ".join(f"'{part.name}'" for part in parts)
         require(same, "model-link", f"{name} is not {shown} of the model file")
+    return {name: tuple(part.name for part in parts) for name, parts in recipes.items()}
 
 
 def _assembled(parts: tuple[Part, ...], tensors: Mapping[str, Array], shape: tuple[int, ...]) -> Array | None:

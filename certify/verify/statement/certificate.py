@@ -74,12 +74,16 @@ class Certificate:
 
     @property
     def within_tolerance(self) -> bool:
-        """Whether a − b ≤ max(absolute, relative·|a|), exactly; NaN fails."""
-        if not (math.isfinite(self.upper) and math.isfinite(self.lower)):
-            return False
-        relative, absolute = Fraction(self.problem.relative), Fraction(self.problem.absolute)
-        gap = Fraction(self.upper) - Fraction(self.lower)
-        return relative >= 0 and absolute >= 0 and gap <= max(absolute, relative * abs(Fraction(self.upper)))
+        """Whether the gap is within the tolerance that is stated."""
+        return within(self.upper, self.lower, self.problem.relative, self.problem.absolute)
+
+
+def within(upper: float, lower: float, relative: float, absolute: float) -> bool:
+    """Whether a − b ≤ max(absolute, relative·|a|), exactly; NaN fails."""
+    if not all(map(math.isfinite, (upper, lower, relative, absolute))):
+        return False
+    gap, most = Fraction(upper) - Fraction(lower), Fraction(relative) * abs(Fraction(upper))
+    return relative >= 0 and absolute >= 0 and gap <= max(Fraction(absolute), most)
 
 
 def read_certificate(header: Mapping[str, Any], arrays: Arrays) -> Certificate:

@@ -152,6 +152,7 @@ def _read_by_second(layers: list[Layer], before: Pooling | None, grid: Grid, pla
     area = math.prod(grid)
     if _next(layers) == "linear":
         layers.pop(0)
+        require_table(area)
         places, grid = np.arange(area)[None], ()
     elif _next(layers) == "convolution":
         window = _window(layers.pop(0), place)

@@ -73,8 +73,10 @@ class Layout:
         size = known[2] if entry.local_size is None else entry.local_size
         name, extra = entry.name if entry.local_name is None else entry.local_name, entry.local_extra
         packed = known[1]
-        if entry.wide and not entry.sizes_after:
-            extra, size, packed = extra + struct.pack("<2H2Q", 1, 16, size, packed), 2**32 - 1, 2**32 - 1
+        if entry.wide:
+            extra += struct.pack("<2H2Q", 1, 16, size, packed)
+            # torch writes 0 where the sizes follow, numpy that they stand in the extra field.
+            size, packed = (0, 0) if entry.sizes_after else (2**32 - 1, 2**32 - 1)
         head = struct.pack(
             "<4s5H3I2H", b"PK\3\4", 20, flags, method, 0, 0, known[0], packed, size, len(name), len(extra)
         )
