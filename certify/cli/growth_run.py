@@ -7,11 +7,10 @@ from dataclasses import replace
 
 import click
 
-from certify.certificates.certificate_file import save_certificate
 from certify.certificates.gravity import VERDICT_CODES
 from certify.cli.flags import GrowFlags
 from certify.cli.growth_view import growth_view
-from certify.cli.problem_choice import model_files, other_files, require_writable
+from certify.cli.problem_choice import files_read, require_writable
 from certify.cli.report_choice import Reports
 from certify.errors import UsageError
 from certify.models.loading import Problem
@@ -19,6 +18,7 @@ from certify.models.spec.problem_file import load_problem_file, problem_file_bes
 from certify.models.writers import output_notes, require_describable, write_problem_file
 from certify.problem import ParallelNetwork
 from certify.reports.growth_plot import require_plottable, write_growth_plot
+from certify.whole_file import write_whole
 from certify.workflows.grow import GrowOptions, concluded, first_state
 from certify.workflows.growth_loop import Growth, GrowthState, grow_network
 from certify.workflows.growth_state import SavedGrowth
@@ -56,7 +56,7 @@ def run_growth(plan: SavedGrowth, flags: GrowFlags, reports: Reports) -> int:
     grown = concluded(written, growth, loaded, options, load_seconds=loaded - started)
     result = replace(grown.result, notes=(*grown.result.notes, *notes))
     if flags.certificate and grown.certificate is not None:
-        save_certificate(flags.certificate, grown.certificate)
+        write_whole(flags.certificate, grown.certificate)
         result = replace(result, certificate=flags.certificate)
     if flags.plot:
         write_growth_plot(flags.plot, growth.report, plan.output, plan.spec.tolerance.relative_gap)
@@ -68,7 +68,7 @@ def run_growth(plan: SavedGrowth, flags: GrowFlags, reports: Reports) -> int:
 def _require_outputs(plan: SavedGrowth, flags: GrowFlags, reports: Reports) -> None:
     outputs = (plan.output, flags.state, flags.certificate, flags.plot, *reports.files.paths)
     # A blank model has no file to keep, and the problem file beside it is the output's own.
-    read = [*([] if plan.blank else model_files(plan.spec)), *other_files(plan.spec, flags.problem.problem_file)]
+    read = files_read(plan.spec, flags.problem, blank=plan.blank)
     require_writable((*outputs, str(problem_file_beside(plan.output))), read)
     if flags.plot:
         require_plottable(flags.plot)

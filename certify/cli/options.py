@@ -72,7 +72,13 @@ problem_flags = combined(
     option("--scope", type=click.Choice(["model", "head"]), help="head: the last weight layers, given their features."),
     option("--relative-gap", type=float, help="Tolerance: gap / |objective|; default 1e-3."),
     option("--absolute-gap", type=float, help="Tolerance in units of the objective; default 0."),
-    option("--budget", type=Duration(), metavar="TIME", help="Wall clock budget per model, e.g. 30s or 10m."),
+    option(
+        "--budget",
+        "budget_seconds",
+        type=Duration(),
+        metavar="TIME",
+        help="Wall clock budget per model, e.g. 30s or 10m.",
+    ),
 )
 
 run_flags = combined(
