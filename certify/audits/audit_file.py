@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from certify.audits.substitution import with_environment
 from certify.certificates.audit_result import Expectation
 from certify.errors import UsageError
-from certify.models.spec.problem_validation import validated
+from certify.models.spec.problem_validation import Place, validated
 from certify.models.spec.yaml_document import Location, YamlDocument, load_yaml
 
 SCHEMA = "certify.audit/1"
@@ -193,6 +193,17 @@ class AuditDocument:
         """Where a value of a merged entry was written: in the entry, or else in the defaults."""
         own, default = ("models", entry, *location), ("defaults", *location)
         return default if self._depth(default) - 1 > self._depth(own) - 2 else own
+
+    def readers(self, entry: int, *section: str) -> tuple[Place, Place]:
+        """What names the places of values in a merged entry, or in a section of it, and what shows their lines."""
+
+        def place(at: Location, of_key: bool) -> str:
+            return self.document.place(self.located(entry, (*section, *at)), of_key=of_key)
+
+        def excerpt(at: Location, of_key: bool) -> str:
+            return self.document.excerpt(self.located(entry, (*section, *at)), of_key=of_key)
+
+        return place, excerpt
 
     def fault(self, at: Location, problem: str) -> UsageError:
         """An error at a location of the file."""

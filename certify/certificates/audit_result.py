@@ -24,7 +24,6 @@ class AuditItem:
 
     Attributes:
         name: unique in the audit, stable from run to run.
-        model: path of the model.
         file: the audit file.
         line, column: of the entry that the item comes from, from 1.
         expect: the verdict that was asked for.
@@ -38,7 +37,6 @@ class AuditItem:
     """
 
     name: str
-    model: str
     file: str
     line: int
     column: int

@@ -27,8 +27,6 @@ class AuditOptions:
     """How to run an audit.
 
     Attributes:
-        cache: where results and certificates are kept.
-        settings: how items are run.
         use_cache: take verdicts of earlier audits.
         resume: take everything that the last, interrupted audit of this file had finished.
         fail_fast: stop at the first item that counts.
@@ -87,23 +85,19 @@ def _ran(
         results.start(audit, resume=options.resume)
         memory = Memory(options.cache, results, digests, resumed, use_cache=options.use_cache)
         run = AuditRun(plan, options.settings, memory, {} if options.update_baseline else before, listener)
-        interrupted = _interrupted(run, pool or LocalPool(options.settings), options)
+        interrupted = False
+        try:
+            # Leaving the pool kills what still runs.
+            with pool or LocalPool(options.settings) as workers:
+                run.through(workers, fail_fast=options.fail_fast, fail_on=options.fail_on)
+        except KeyboardInterrupt:
+            interrupted = True
         if len(run.finished) == len(plan.items):
             results.end()
     digests.save()
     if options.resume and not resumed:
         run.notes.append("there was no interrupted audit to resume")
     return run, interrupted
-
-
-def _interrupted(run: AuditRun, pool: Pool, options: AuditOptions) -> bool:
-    """Run everything; whether an interrupt ended it. Leaving the pool kills what still runs."""
-    try:
-        with pool as workers:
-            run.through(workers, fail_fast=options.fail_fast, fail_on=options.fail_on)
-    except KeyboardInterrupt:
-        return True
-    return False
 
 
 def _standings(options: AuditOptions) -> dict[str, Standing]:

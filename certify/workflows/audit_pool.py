@@ -6,10 +6,9 @@ import contextlib
 import os
 import select
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self, final
+from typing import Protocol, Self, final
 
 from certify.audits.workers import Ended, Job, Workers
 
@@ -43,17 +42,12 @@ class Settings:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """A check to run, or with `recheck` a cached certificate to check again, for the item of this index in the plan.
-
-    Its limits are `seconds` of wall clock and `memory` in bytes.
-    """
+    """A check to run, or with `recheck` a cached certificate to check again, for the item of this index in the plan."""
 
     index: int
     recheck: bool
-    arguments: Mapping[str, Any]
-    seconds: float
-    memory: int
-    device: str = CPU
+    job: Job
+    device: str
 
 
 class Pool(Protocol):
@@ -97,15 +91,11 @@ class LocalPool:
 
     def room(self, devices: tuple[str, ...]) -> str | None:
         taken = [task.device for task in self._tasks.values()]
-        for device in devices:
-            if taken.count(device) < (self._jobs if device == CPU else 1):
-                return device
-        return None
+        return next((name for name in devices if taken.count(name) < (self._jobs if name == CPU else 1)), None)
 
     def start(self, task: Task) -> Path | None:
         workers = self._rechecks if task.recheck else self._checks
-        function = RECHECK if task.recheck else CHECK
-        job = workers.start(Job(function, task.arguments, task.seconds, task.memory))
+        job = workers.start(task.job)
         self._tasks[(task.recheck, job)] = task
         return workers.folder(job)
 
