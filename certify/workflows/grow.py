@@ -12,7 +12,7 @@ from certify.growth.stages import Improvement, stage_of
 from certify.models.loading import Problem
 from certify.problem import ParallelNetwork
 from certify.workflows.assess import Findings, assess
-from certify.workflows.certificate_of import FAILURE_PROBABILITY, settled_or_refusal
+from certify.workflows.certificate_of import FAILURE_PROBABILITY
 from certify.workflows.growth_loop import Growth, GrowthState, grow_network
 
 
@@ -84,18 +84,10 @@ def concluded(
     The problem is that of the network handed back, read from its file where there is one; growing started at a value of
     `time.perf_counter()`, after so many seconds of reading files.
     """
-    objective = problem.objective
-    grown = time.perf_counter()
-    settled, refusal = settled_or_refusal(problem, growth.bound, options.failure_probability)
-    finished = time.perf_counter()
-    seconds = Seconds(
-        load=load_seconds,
-        objective=0.0,
-        bound=grown - started,
-        verify=finished - grown,
-        total=load_seconds + finished - started,
-    )
-    stage = stage_of(objective, problem.network)
+    spent = time.perf_counter() - started
+    seconds = Seconds(load_seconds, 0.0, spent, verify=0.0, total=load_seconds + spent)
+    stage = stage_of(problem.objective, problem.network)
     still = Improvement(stage, stage, stage, stage, None, None, 0)
-    result = assess(Findings(problem, still, growth.bound, settled, refusal, seconds, options.seed))
-    return GrowthResult(result, growth.report, problem.network, settled.data if settled else None)
+    findings = Findings(problem, still, growth.bound, seconds, options.seed, options.failure_probability)
+    result, certificate = assess(findings)
+    return GrowthResult(result, growth.report, problem.network, certificate)
