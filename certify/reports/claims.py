@@ -29,20 +29,13 @@ def proven(result: Result) -> list[str]:
 
 def left_open(result: Result) -> list[str]:
     """What a reader might think is proven and is not."""
-    questions = _left_open(result)
-    if result.head is not None:
-        questions.append(f"Anything about the whole model: {phrases.scope(result)}.")
-    return questions
-
-
-def _left_open(result: Result) -> list[str]:
-    if result.proof == "none":
-        return ["How far the model is from the optimum: the independent checker accepted no certificate."]
     questions = []
     if result.proof == "randomized":
         probability = phrases.number(result.failure_probability, 2)
         questions.append(f"That the bound holds for sure: it is wrong with a probability of at most {probability}.")
-    if result.verdict == "certified":
+    if result.proof == "none":
+        questions.append("How far the model is from the optimum: the independent checker accepted no certificate.")
+    elif result.verdict == "certified":
         left = _difference(result.objective, result.lower_bound)
         questions.append(f"That nothing is left to gain: up to {left} may be, which is within the tolerance.")
     elif not math.isfinite(result.lower_bound):
@@ -55,6 +48,8 @@ def _left_open(result: Result) -> list[str]:
             f"Whether a better model exists: the optimum lies between {phrases.at_least(result.lower_bound)} and "
             f"{phrases.at_most(result.best_known)}."
         )
+    if result.head is not None:
+        questions.append(f"Anything about the whole model: {phrases.scope(result)}.")
     return questions
 
 
