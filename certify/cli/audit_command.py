@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from certify.audits.cache import CachePlace
     from certify.audits.plan import Plan
     from certify.workflows.audit import AuditOptions
-    from certify.workflows.audit_pool import Pool
+    from certify.workflows.audit_cluster import ClusterPool
 
 
 @click.command("audit", short_help="A batch of checks, in parallel, cached, resumable.")
@@ -104,7 +104,7 @@ def _run(plan: Plan, options: AuditOptions, flags: AuditFlags) -> int:
     return result.exit_code
 
 
-def _cluster(address: str | None, options: AuditOptions) -> Pool | None:
+def _cluster(address: str | None, options: AuditOptions) -> ClusterPool | None:
     from certify.workflows.audit_cluster import ClusterPool
 
     return ClusterPool(address, options.settings) if address else None

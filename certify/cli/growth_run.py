@@ -19,8 +19,8 @@ from certify.models.writers import output_notes, require_describable, write_prob
 from certify.problem import ParallelNetwork
 from certify.reports.growth_plot import require_plottable, write_growth_plot
 from certify.whole_file import write_whole
-from certify.workflows.grow import GrowOptions, concluded, first_state
-from certify.workflows.growth_loop import Growth, GrowthState, grow_network
+from certify.workflows.grow import concluded, first_state
+from certify.workflows.growth_loop import GrowOptions, Growth, GrowthState, grow_network
 from certify.workflows.growth_state import SavedGrowth
 from certify.workflows.threads import use_threads
 
@@ -50,7 +50,7 @@ def run_growth(plan: SavedGrowth, flags: GrowFlags, reports: Reports) -> int:
     else:
         plan = replace(plan, state=first_state(problem, options), data_sha256=problem.source.data_sha256)
     loaded = time.perf_counter()
-    growth = _grown(plan, problem, flags, reports)
+    growth = _grown(plan, problem, options, flags, reports)
     _write(plan, problem, growth.network)
     written = Problem.from_files(load_problem_file(problem_file_beside(plan.output)), flags.run.device)
     grown = concluded(written, growth, loaded, options, load_seconds=loaded - started)
@@ -74,7 +74,7 @@ def _require_outputs(plan: SavedGrowth, flags: GrowFlags, reports: Reports) -> N
         require_plottable(flags.plot)
 
 
-def _grown(plan: SavedGrowth, problem: Problem, flags: GrowFlags, reports: Reports) -> Growth:
+def _grown(plan: SavedGrowth, problem: Problem, options: GrowOptions, flags: GrowFlags, reports: Reports) -> Growth:
     """The end of the loop; every round is shown, reported and kept in the state."""
     state_path, latest = flags.state or flags.resume, plan.state
     with growth_view(plan.output, quiet=flags.report.quiet, color=flags.report.color) as view:
@@ -88,14 +88,7 @@ def _grown(plan: SavedGrowth, problem: Problem, flags: GrowFlags, reports: Repor
                 _save(replace(plan, state=state), state_path)
 
         try:
-            return grow_network(
-                problem,
-                plan.state,
-                on_round,
-                listener=view.progress,
-                prune=plan.prune,
-                failure_probability=flags.run.failure_probability,
-            )
+            return grow_network(problem, plan.state, on_round, options, view.progress)
         except KeyboardInterrupt:
             _keep(plan, problem, latest, state_path)
             raise

@@ -16,8 +16,9 @@ from certify.audits.results_file import ResultsFile
 from certify.certificates.audit_result import AuditResult
 from certify.certificates.gravity import gravest
 from certify.errors import ExitCode
+from certify.workflows.audit_cluster import Pool
 from certify.workflows.audit_memory import Memory
-from certify.workflows.audit_pool import LocalPool, Pool, Settings
+from certify.workflows.audit_pool import LocalPool, Settings
 from certify.workflows.audit_run import AuditListener, AuditRun
 
 
@@ -52,7 +53,9 @@ def run_audit(plan: Plan, options: AuditOptions, listener: AuditListener, pool: 
         UsageError: the cache or the baseline cannot be read or written.
     """
     started = time.monotonic()
-    before = _standings(options)
+    # The first baseline is yet to be written.
+    is_first = options.update_baseline and options.baseline is not None and not options.baseline.exists()
+    before = {} if options.baseline is None or is_first else load_baseline(options.baseline)
     run, interrupted = _ran(plan, options, before, listener, pool)
     items, notes = run.finished, list(run.notes)
     codes = [item.counted_code for item in items]
@@ -98,10 +101,3 @@ def _ran(
     if options.resume and not resumed:
         run.notes.append("there was no interrupted audit to resume")
     return run, interrupted
-
-
-def _standings(options: AuditOptions) -> dict[str, Standing]:
-    """The baseline; nothing where there is none, or where the first one is yet to be written."""
-    if options.baseline is None or (options.update_baseline and not options.baseline.exists()):
-        return {}
-    return load_baseline(options.baseline)

@@ -17,7 +17,7 @@ MISSING = "--cluster needs the extra 'cluster': pip install 'certify-optimality[
 
 @final
 class ClusterPool:
-    """Checks on a cluster."""
+    """Runs checks on a cluster, with the methods of `LocalPool`."""
 
     def __init__(self, address: str, settings: Settings) -> None:
         """Connect.
@@ -61,3 +61,6 @@ class ClusterPool:
         local = self._local.wait(0 if self._tasks else seconds) if self._local.busy else []
         ended = self._cluster.wait(0 if local or self._local.busy else seconds)
         return local + [(self._tasks.pop(end.id), end) for end in ended]
+
+
+Pool = LocalPool | ClusterPool

@@ -8,7 +8,7 @@ import select
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, Self, final
+from typing import Self, final
 
 from certify.audits.workers import Ended, Job, Workers
 
@@ -50,30 +50,9 @@ class Task:
     device: str
 
 
-class Pool(Protocol):
-    """Runs tasks somewhere."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *error: object) -> None: ...
-
-    def room(self, devices: tuple[str, ...]) -> str | None:
-        """One of the devices that takes another task now, or None."""
-
-    def start(self, task: Task) -> Path | None:
-        """Start a task; returns the folder where it leaves its progress, if that can be seen."""
-
-    @property
-    def busy(self) -> bool:
-        """Whether any task runs."""
-
-    def wait(self, seconds: float) -> list[tuple[Task, Ended]]:
-        """The tasks that have ended, and how, after at most so many seconds."""
-
-
 @final
 class LocalPool:
-    """Processes on this machine."""
+    """Runs tasks in processes on this machine."""
 
     def __init__(self, settings: Settings) -> None:
         threads = settings.threads or max(1, available_cores() // settings.jobs)
@@ -90,10 +69,12 @@ class LocalPool:
         self._open.close()
 
     def room(self, devices: tuple[str, ...]) -> str | None:
+        """One of the devices that takes another task now, or None."""
         taken = [task.device for task in self._tasks.values()]
         return next((name for name in devices if taken.count(name) < (self._jobs if name == CPU else 1)), None)
 
     def start(self, task: Task) -> Path | None:
+        """Start a task; returns the folder where it leaves its progress, if that can be seen."""
         workers = self._rechecks if task.recheck else self._checks
         job = workers.start(task.job)
         self._tasks[(task.recheck, job)] = task
@@ -101,9 +82,11 @@ class LocalPool:
 
     @property
     def busy(self) -> bool:
+        """Whether any task runs."""
         return bool(self._tasks)
 
     def wait(self, seconds: float) -> list[tuple[Task, Ended]]:
+        """The tasks that have ended, and how, after at most so many seconds."""
         channels = [workers.channel for workers in (self._checks, self._rechecks) if workers.channel]
         nearest = min(self._checks.deadline(), self._rechecks.deadline())
         patience = min(seconds, max(0.0, nearest - time.monotonic()))

@@ -20,8 +20,9 @@ from certify.certificates.audit_result import AuditItem, Origin
 from certify.certificates.gravity import gravest
 from certify.errors import CertifyError, UsageError
 from certify.reports.result_json import error_object
+from certify.workflows.audit_cluster import Pool
 from certify.workflows.audit_memory import Memory, Prepared
-from certify.workflows.audit_pool import CHECK, CPU, RECHECK, Pool, Settings, Task
+from certify.workflows.audit_pool import CHECK, CPU, RECHECK, Settings, Task
 
 # Longest time without a look at the clock.
 WAIT_SECONDS = 0.25
