@@ -34,7 +34,6 @@ class PlannedItem:
 
     Attributes:
         name: unique in the audit.
-        model: the model file.
         problem: a problem file, or a whole problem whose model is another path; see `spec`.
         changes: what the audit says instead of the problem file.
         expect: the verdict asked for.

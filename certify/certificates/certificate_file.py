@@ -29,9 +29,7 @@ class CertificateContent:
         lower: claimed bound on the optimum over all widths.
         failure_probability: of randomized proofs, or None.
         scale: s; the dual point is s A.
-        statement: the section `statement`.
         proofs: one for each branch: `steps`, `kind` and `upper`.
-        model_sha256: of the model file.
         parameters: how each parameter is put together from the model file, or None.
         arrays: float64 and uint8 arrays in the order of the format.
     """

@@ -49,15 +49,12 @@ class _Description(BaseModel):
 @final
 @dataclass(frozen=True, slots=True)
 class SavedGrowth:
-    """What a state file holds.
+    """What a state file holds; paths are absolute.
 
     Attributes:
-        spec: the problem, with absolute paths.
-        output: where the model is to be written, absolute.
+        output: where the model is to be written.
         blank: whether the layers are listed and no model file is read.
-        prune: whether to prune at the end.
         data_sha256: digest of the data that the rounds were about.
-        state: network, rounds and seed.
     """
 
     spec: ProblemSpec
