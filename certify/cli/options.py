@@ -46,11 +46,7 @@ def format_option(*formats: str) -> Callable[[Command], Command]:
 
 def combined(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """Apply several decorators, the first one outermost."""
-
-    def decorate(command: Command) -> Command:
-        return reduce(lambda found, decorator: decorator(found), reversed(decorators), command)
-
-    return decorate
+    return lambda command: reduce(lambda found, decorator: decorator(found), reversed(decorators), command)
 
 
 problem_flags = combined(

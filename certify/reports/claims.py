@@ -12,10 +12,11 @@ def proven(result: Result) -> list[str]:
     """The claims that hold, the strongest first."""
     claims = []
     if result.proof != "none" and math.isfinite(result.lower_bound):
+        percent = phrases.at_most(math.nextafter(100 * result.relative_gap, math.inf), 3)
         claims.append(f"N{phrases.rivals(result)[1:]} an objective below {phrases.at_least(result.lower_bound)}.")
         claims.append(
             f"This model is at most {_difference(result.objective, result.lower_bound)} above the global optimum, "
-            f"{_percent(result.relative_gap)} of its objective."
+            f"{percent} % of its objective."
         )
         if result.achieved_share is not None:
             share = phrases.share(result.achieved_share)
@@ -56,7 +57,3 @@ def left_open(result: Result) -> list[str]:
 def _difference(upper: float, lower: float) -> str:
     """An upper bound on the difference."""
     return phrases.at_most(math.nextafter(upper - lower, math.inf))
-
-
-def _percent(share: float) -> str:
-    return f"{phrases.at_most(math.nextafter(100 * share, math.inf), 3)} %"

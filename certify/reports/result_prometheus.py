@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from certify.certificates.gravity import OUTCOMES
 from certify.certificates.result import GapBreakdown, Result
-from certify.reports.report import Entry, Report
+from certify.reports.report import Report
 from certify.version import __version__
 
 Sample = tuple[dict[str, str], float | None]
@@ -37,7 +37,12 @@ _GAUGES: dict[str, tuple[str, Callable[[Result], float | None]]] = {
 def prometheus_report(report: Report) -> str:
     """Gauges per model; a quantity without a finite value has no sample."""
     lines = list(_family("certify_info", "Version of certify.", [({"version": __version__}, 1.0)]))
-    lines += _family("certify_verdict", "1 for the state that the model is in.", _states(report.entries))
+    states: list[Sample] = [
+        ({"model": entry.name, "verdict": state}, float(entry.state == state))
+        for entry in report.entries
+        for state in OUTCOMES
+    ]
+    lines += _family("certify_verdict", "1 for the state that the model is in.", states)
     codes: list[Sample] = [({"model": entry.name}, float(entry.exit_code)) for entry in report.entries]
     lines += _family("certify_exit_code", "What the check of the model exits with; 0 is a pass.", codes)
     infos: list[Sample] = [
@@ -66,14 +71,6 @@ def _family(name: str, text: str, samples: list[Sample]) -> Iterator[str]:
     for labels, value in found:
         listed = ",".join(f'{key}="{_escaped(content)}"' for key, content in labels.items())
         yield f"{name}{{{listed}}} {float(value)!r}"
-
-
-def _states(entries: tuple[Entry, ...]) -> list[Sample]:
-    return [
-        ({"model": entry.name, "verdict": outcome}, float(entry.state == outcome))
-        for entry in entries
-        for outcome in OUTCOMES
-    ]
 
 
 def _described(result: Result | None) -> dict[str, str]:

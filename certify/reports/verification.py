@@ -57,6 +57,8 @@ def verdict_lines(verdict: Verdict, path: str) -> list[str]:
     within = "within" if verdict.certified else "NOT within"
     compared = [name for name, done in (("model", verdict.model_linked), ("data", verdict.data_linked)) if done]
     kinds = ", ".join(dict.fromkeys(verdict.kind.split(", ")))
+    chance = verdict.failure_probability
+    risk = "" if chance is None else f"; this check would accept a false claim with probability at most {chance:.2g}"
     found = f"compared with the {' and '.join(compared)} file" if compared else ""
     return [
         f"{path}: valid" + ("" if verdict.certified else ", but the gap it proves is NOT within the tolerance"),
@@ -65,7 +67,7 @@ def verdict_lines(verdict: Verdict, path: str) -> list[str]:
         f"  every network of every width    ≥ {verdict.lower!r}",
         f"  gap  {verdict.gap:.6g} absolute, {verdict.relative_gap:.6g} relative: {within} the tolerance "
         f"(relative {relative:g}, absolute {absolute:g})",
-        f"  proof  {kinds}, {ARITHMETIC[verdict.arithmetic]}{_chance(verdict)}",
+        f"  proof  {kinds}, {ARITHMETIC[verdict.arithmetic]}{risk}",
         *([f"  {found}"] if found else []),
         *([f"  note: {verdict.message}"] if verdict.message else []),
     ]
@@ -78,9 +80,3 @@ def _problem_lines(problem: str) -> list[str]:
     shown = [part if count == 1 else f"{count} × {part}" for part, count in parts.items()]
     first, *others = shown
     return [f"  problem  {first}", *(f"           + {part}" for part in others), f"           {rest}"]
-
-
-def _chance(verdict: Verdict) -> str:
-    if verdict.failure_probability is None:
-        return ""
-    return f"; this check would accept a false claim with probability at most {verdict.failure_probability:.2g}"
