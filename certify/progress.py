@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, final
@@ -36,3 +38,16 @@ Listener = Callable[[Progress], None]
 
 def silent(event: Progress) -> None:
     """A listener that ignores everything."""
+
+
+def paced(listener: Listener, seconds: float, last: float = -math.inf) -> Listener:
+    """The listener, told of nothing within so many seconds after it was told last, a value of `time.monotonic()`."""
+
+    def tell(event: Progress) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= seconds:
+            last = now
+            listener(event)
+
+    return tell

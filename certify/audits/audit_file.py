@@ -13,20 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from certify.audits.substitution import with_environment
 from certify.certificates.audit_result import Expectation
 from certify.errors import UsageError
-from certify.models.spec.problem_validation import validated
+from certify.models.spec.problem_sections import Nonnegative, Positive, Section
+from certify.models.spec.problem_validation import Place, validated
 from certify.models.spec.yaml_document import Location, YamlDocument, load_yaml
 
 SCHEMA = "certify.audit/1"
 # Sections of which an entry replaces the whole, where it has one.
 REPLACED = ("penalty", "matrix", "exclude")
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Nonnegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Scalar = str | int | float | bool
 _AXIS = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _DEVICE = re.compile(r"cpu|cuda(:[0-9]+)?(,cuda:[0-9]+)*")
@@ -84,12 +83,8 @@ Exclusion = PlainPath | Annotated[dict[str, Scalar], Field(min_length=1)]
 Exclusions = Annotated[tuple[Exclusion, ...], Field(strict=False)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
 @final
-class ToleranceChange(_Section):
+class ToleranceChange(Section):
     """`tolerance:` — where given, instead of the problem's.
 
     Attributes:
@@ -102,7 +97,7 @@ class ToleranceChange(_Section):
 
 
 @final
-class BudgetChange(_Section):
+class BudgetChange(Section):
     """`budget:` — where given, instead of the problem's.
 
     Attributes:
@@ -113,7 +108,7 @@ class BudgetChange(_Section):
 
 
 @final
-class Limits(_Section):
+class Limits(Section):
     """`limits:` — past these the process of an item is ended; that is the item's result and nobody else's.
 
     Attributes:
@@ -126,7 +121,7 @@ class Limits(_Section):
 
 
 @final
-class Entry(_Section):
+class Entry(Section):
     """One entry of `models:`, with the defaults below it.
 
     Attributes:
@@ -158,7 +153,7 @@ class Entry(_Section):
 
 
 @final
-class AuditFile(_Section):
+class AuditFile(Section):
     """The top level of the file.
 
     Attributes:
@@ -193,6 +188,17 @@ class AuditDocument:
         """Where a value of a merged entry was written: in the entry, or else in the defaults."""
         own, default = ("models", entry, *location), ("defaults", *location)
         return default if self._depth(default) - 1 > self._depth(own) - 2 else own
+
+    def readers(self, entry: int, *section: str) -> tuple[Place, Place]:
+        """What names the places of values in a merged entry, or in a section of it, and what shows their lines."""
+
+        def place(at: Location, of_key: bool) -> str:
+            return self.document.place(self.located(entry, (*section, *at)), of_key=of_key)
+
+        def excerpt(at: Location, of_key: bool) -> str:
+            return self.document.excerpt(self.located(entry, (*section, *at)), of_key=of_key)
+
+        return place, excerpt
 
     def fault(self, at: Location, problem: str) -> UsageError:
         """An error at a location of the file."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from certify.certificates.certificate_file import save_certificate
 from certify.errors import UsageError
+from certify.whole_file import write_whole
 
 FOLDER = ".certify_cache"
 RESULTS = "results.jsonl"
@@ -56,5 +56,5 @@ class CachePlace:
         """Keep a certificate; returns its SHA-256."""
         digest = hashlib.sha256(data).hexdigest()
         if not self.certificate(digest).exists():
-            save_certificate(self.certificate(digest), data)
+            write_whole(self.certificate(digest), data)
         return digest

@@ -74,14 +74,8 @@ def _axes(audit: AuditDocument, entry: int, raw: Mapping[str, Any]) -> dict[str,
 
 
 def _entry_of(audit: AuditDocument, entry: int, raw: Mapping[str, Any], combination: Combination) -> Entry:
-    def place(at: Location, of_key: bool) -> str:
-        return audit.document.place(audit.located(entry, at), of_key=of_key)
-
-    def excerpt(at: Location, of_key: bool) -> str:
-        return audit.document.excerpt(audit.located(entry, at), of_key=of_key)
-
     content = with_axes(raw, combination, lambda at, problem: _fault(audit, entry, at, problem))
-    return validated(Entry, content, audit.folder, place, excerpt, code="audit-file")
+    return validated(Entry, content, audit.folder, *audit.readers(entry), code="audit-file")
 
 
 def _is_excluded(audit: AuditDocument, entry: int, rule: Exclusion, combination: Combination) -> bool:
@@ -100,11 +94,8 @@ def _fault(audit: AuditDocument, entry: int, at: Location, problem: str) -> Usag
 
 def label(combination: Combination) -> str:
     """`[wd=0.1,seed=2]`, or nothing without a matrix."""
-    return f"[{','.join(f'{axis}={_shown(value)}' for axis, value in combination.items())}]" if combination else ""
-
-
-def _shown(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    shown = {axis: str(value).lower() if isinstance(value, bool) else value for axis, value in combination.items()}
+    return f"[{','.join(f'{axis}={value}' for axis, value in shown.items())}]" if combination else ""
 
 
 def all_cases(audit: AuditDocument, *, allow_empty: bool) -> Iterator[tuple[int, Combination, Entry, list[str]]]:

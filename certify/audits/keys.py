@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from certify.audits.plan import PlannedItem
 from certify.models.spec.problem_file import ProblemSpec
@@ -22,6 +23,14 @@ def data_files(spec: ProblemSpec) -> dict[str, Path]:
         return {"path": spec.data.path}
     chosen = {name: getattr(spec.data, name) for name in PAIR}
     return {name: Path(value) for name, value in chosen.items() if isinstance(value, str)}
+
+
+def with_absolute_paths(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A problem as plain data, whose files are found from any working folder."""
+    model, data = content["model"], content["data"]
+    files = ("path",) if data.get("path") else PAIR
+    found = {name: str(Path(value).absolute()) if name in files else value for name, value in data.items()}
+    return {**content, "model": {**model, "path": str(Path(model["path"]).absolute())}, "data": found}
 
 
 def asked_digest(item: PlannedItem, seed: int, device: str) -> str:

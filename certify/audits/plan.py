@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from certify.audits.audit_file import AuditDocument, Entry, load_audit_file
+from certify.audits.audit_file import AuditDocument, Entry, Limits, load_audit_file
 from certify.audits.expansion import Combination, all_cases, is_glob, label
 from certify.certificates.audit_result import Expectation
 from certify.errors import UsageError
@@ -21,7 +21,6 @@ from certify.models.spec.problem_file import (
     spec_from_content,
 )
 from certify.models.spec.problem_validation import did_you_mean
-from certify.models.spec.yaml_document import Location
 
 # Without a limit of its own, an item is ended after this many budgets and seconds.
 BUDGETS_ALLOWED = 2.0
@@ -35,13 +34,11 @@ class PlannedItem:
 
     Attributes:
         name: unique in the audit.
-        model: the model file.
         problem: a problem file, or a whole problem whose model is another path; see `spec`.
         changes: what the audit says instead of the problem file.
         expect: the verdict asked for.
         max_relative_gap: largest gap taken, or None.
-        limit_seconds: of the process, or None for the default.
-        memory_gib: of the process, or None for the machine's.
+        limits: of the process.
         devices: one of them is taken; empty for the command line's.
         line, column: of the entry in the audit file, from 1.
     """
@@ -52,8 +49,7 @@ class PlannedItem:
     changes: Overrides
     expect: Expectation
     max_relative_gap: float | None
-    limit_seconds: float | None
-    memory_gib: float | None
+    limits: Limits
     devices: tuple[str, ...]
     line: int
     column: int
@@ -80,7 +76,7 @@ class PlannedItem:
 
 def hard_limit(item: PlannedItem, budget_seconds: float) -> float:
     """Wall clock seconds after which the process of an item is ended."""
-    return item.limit_seconds or BUDGETS_ALLOWED * budget_seconds + SECONDS_ALLOWED
+    return item.limits.seconds or BUDGETS_ALLOWED * budget_seconds + SECONDS_ALLOWED
 
 
 @final
@@ -140,8 +136,7 @@ def _items(audit: AuditDocument, *, allow_empty: bool) -> Iterator[tuple[int, Pl
                 ),
                 expect=entry.expect,
                 max_relative_gap=entry.max_relative_gap,
-                limit_seconds=entry.limits.seconds,
-                memory_gib=entry.limits.memory_gib,
+                limits=entry.limits,
                 devices=devices,
                 line=position.line,
                 column=position.column,
@@ -161,22 +156,12 @@ def _shared_problem(audit: AuditDocument, number: int, entry: Entry) -> Path | P
         return None
     if isinstance(entry.problem, str):
         return audit.folder / entry.problem
-    tolerance = entry.tolerance.model_dump(exclude_none=True)
-    budget = entry.budget.model_dump(exclude_none=True)
     content = {"schema": SCHEMA, **entry.problem}
-    content |= {"tolerance": _over(content.get("tolerance", {}), tolerance)} if tolerance else {}
-    content |= {"budget": _over(content.get("budget", {}), budget)} if budget else {}
+    for name, section in (("tolerance", entry.tolerance), ("budget", entry.budget)):
+        if changes := section.model_dump(exclude_none=True):
+            content[name] = _over(content.get(name, {}), changes)
     content["model"] = _over(content.get("model", {}), {"path": entry.path})
-
-    def located(at: Location) -> Location:
-        return audit.located(number, ("problem", *at))
-
-    return spec_from_content(
-        content,
-        audit.folder,
-        lambda at, key: audit.document.place(located(at), of_key=key),
-        lambda at, key: audit.document.excerpt(located(at), of_key=key),
-    )
+    return spec_from_content(content, audit.folder, *audit.readers(number, "problem"))
 
 
 def _over(section: Any, changes: Mapping[str, Any]) -> Any:  # noqa: ANN401

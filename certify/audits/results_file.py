@@ -36,7 +36,6 @@ class Record:
     """One finished item.
 
     Attributes:
-        name: of the item.
         key: what its result depends on; see `result_key`.
         seconds: wall clock of its process.
         certificate: SHA-256 of the certificate file in the cache, or None.
@@ -142,12 +141,9 @@ def _objects(content: bytes) -> list[dict[str, Any]]:
         except ValueError:
             continue
         if isinstance(entry, dict) and entry.get("schema") == SCHEMA and isinstance(entry.get("run"), str):
-            found.append(entry)
-    return [entry for entry in found if "result" not in entry or _is_record(entry)]
-
-
-def _is_record(entry: Mapping[str, Any]) -> bool:
-    return all(isinstance(entry.get(name), kind) for name, kind in _KINDS.items())
+            is_record = all(isinstance(entry.get(name), kind) for name, kind in _KINDS.items())
+            found += [entry] if is_record or "result" not in entry else []
+    return found
 
 
 def _record(line: Mapping[str, Any]) -> Record:

@@ -32,8 +32,10 @@ def with_environment(content: Any, known: Mapping[str, str], fault: Fault) -> An
             name = match["name"]
             if match[0] == "$${" or (name or "").startswith(MATRIX):
                 return match[0]
-            if not name or name not in known:
-                raise fault(at, _unset(name, known))
+            if not name:
+                raise fault(at, "'${' needs a name and '}'; write '$${' for the characters themselves")
+            if name not in known:
+                raise fault(at, f"environment variable {name} is not set" + _close(name, known))
             return known[name].replace("${", "$${")
 
         found = _PATTERN.sub(replaced, text)
@@ -70,12 +72,6 @@ def _walked(content: Any, at: Location, swapped: Callable[[str, Location], Any])
     if isinstance(content, list | tuple):
         return [_walked(value, (*at, index), swapped) for index, value in enumerate(content)]
     return swapped(content, at) if isinstance(content, str) and "${" in content else content
-
-
-def _unset(name: str | None, known: Mapping[str, str]) -> str:
-    if not name:
-        return "'${' needs a name and '}'; write '$${' for the characters themselves"
-    return f"environment variable {name} is not set" + _close(name, known)
 
 
 def _close(name: str, known: Mapping[str, Any]) -> str:

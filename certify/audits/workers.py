@@ -52,7 +52,6 @@ class Ended:
     """How a job ended.
 
     Attributes:
-        id: of the job.
         outcome: what its function returned, or the error that stands for it.
         certificate: what it left in a file of that name, or None; also None after an error.
         seconds: wall clock from its start.

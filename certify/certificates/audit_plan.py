@@ -13,14 +13,10 @@ Expected = Literal["cached", "run", "missing"]
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedAnswer:
-    """What is expected of one item.
+    """What is expected of one item; its answer is `missing` where the model is not there.
 
     Attributes:
-        name: of the item.
-        model: path of the model.
         line: of the entry in the audit file, from 1.
-        expect: the verdict that is asked for.
-        answer: `cached`, `run`, or `missing` where a file is not there.
         verdict: the cached one, or None.
         last_seconds: of the last run of this item, or None.
         budget_seconds: that the check may take; None where the problem file says it and was not read.

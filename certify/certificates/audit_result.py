@@ -24,10 +24,7 @@ class AuditItem:
 
     Attributes:
         name: unique in the audit, stable from run to run.
-        model: path of the model.
-        file: the audit file.
-        line, column: of the entry that the item comes from, from 1.
-        expect: the verdict that was asked for.
+        line, column: of the entry in the audit file that the item comes from, from 1.
         failure: why the item counts against the audit, as one sentence; empty if it does not.
         exit_code: of the check itself: 0 certified, 1 improvable, 3 undecided, else the code of its error.
         counted_code: what it adds to the exit code of the audit: 0 where `failure` is empty.
@@ -38,7 +35,6 @@ class AuditItem:
     """
 
     name: str
-    model: str
     file: str
     line: int
     column: int
@@ -73,11 +69,8 @@ class AuditResult:
     """A whole audit.
 
     Attributes:
-        file: the audit file.
         items: in the order of the audit file.
         left_out: names of items that were not run: after `--fail-fast`, or after an interrupt.
-        seconds: wall clock of the whole audit.
-        exit_code: of the process.
         interrupted: whether a signal ended it early.
         notes: what a reader should know, one sentence each: what the cache answered, what changed in the baseline.
     """

@@ -7,12 +7,9 @@ import json
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, final
 
 import numpy as np
-
-from certify.whole_file import write_whole
 
 MAGIC = b"certify certificate 2\n"
 SCHEMA = "certify.certificate/2"
@@ -32,9 +29,7 @@ class CertificateContent:
         lower: claimed bound on the optimum over all widths.
         failure_probability: of randomized proofs, or None.
         scale: s; the dual point is s A.
-        statement: the section `statement`.
         proofs: one for each branch: `steps`, `kind` and `upper`.
-        model_sha256: of the model file.
         parameters: how each parameter is put together from the model file, or None.
         arrays: float64 and uint8 arrays in the order of the format.
     """
@@ -77,15 +72,6 @@ class CertificateContent:
         blobs = [np.ascontiguousarray(values, _item_of(values)).tobytes() for values in self.arrays.values()]
         content = b"".join([MAGIC, struct.pack("<Q", len(text)), text, *blobs])
         return content + hashlib.sha256(content).digest()
-
-
-def save_certificate(path: str | Path, data: bytes) -> None:
-    """Write a certificate so that the file is there whole or not at all.
-
-    Raises:
-        UsageError: the folder does not exist or cannot be written.
-    """
-    write_whole(path, data)
 
 
 def _item_of(values: Values) -> str:

@@ -43,17 +43,12 @@ class GrowthRound:
 @final
 @dataclass(frozen=True, slots=True)
 class GrowthReport:
-    """A whole growth.
+    """A whole growth: the given network before it, the one handed back after it, and all rounds, from 0.
 
     Attributes:
-        width_before: of the given network.
         width_grown: before pruning.
-        width_after: of the network handed back.
         width_bound: with this many subnetworks or more, a path along which the objective never rises leads from any
             network to a global minimum (Haeffele and Vidal 2017, Theorem 2).
-        objective_before: of the given network.
-        objective_after: of the network handed back.
-        rounds: all rounds, from 0.
     """
 
     width_before: int

@@ -33,15 +33,7 @@ class GapBreakdown:
 @final
 @dataclass(frozen=True, slots=True)
 class Descent:
-    """A better model that was built and evaluated.
-
-    Attributes:
-        kind: `rebalance`, `descend` or `add-subnetworks`.
-        decrease: objective before minus after, positive.
-        objective_after: its objective.
-        subnetworks: its width.
-        model_path: where it was written, or None.
-    """
+    """A better model that was built and evaluated; the decrease is positive, the path None where it was not written."""
 
     kind: DescentKind
     decrease: float
@@ -130,7 +122,6 @@ class Result:
     """Everything a report shows about one model; see `certify.result/1` in the reference.
 
     Attributes:
-        verdict: `certified`, `improvable` or `undecided`.
         reason: code for `certify explain`.
         message: the reason as one sentence.
         objective: of the given model, rounded up.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from certify.audits.cache import CachePlace
     from certify.audits.plan import Plan
     from certify.workflows.audit import AuditOptions
-    from certify.workflows.audit_pool import Pool
+    from certify.workflows.audit_cluster import ClusterPool
 
 
 @click.command("audit", short_help="A batch of checks, in parallel, cached, resumable.")
@@ -99,17 +99,15 @@ def _run(plan: Plan, options: AuditOptions, flags: AuditFlags) -> int:
         terminations_as_interrupts(),
         audit_view(len(plan.items), quiet=flags.report.quiet, color=flags.report.color) as view,
     ):
-        result = run_audit(plan, options, reports.watched(view), _pool(options, flags))
+        result = run_audit(plan, options, reports.watched(view), _cluster(flags.cluster, options))
     reports.finish(result)
     return result.exit_code
 
 
-def _pool(options: AuditOptions, flags: AuditFlags) -> Pool | None:
-    if not flags.cluster:
-        return None
+def _cluster(address: str | None, options: AuditOptions) -> ClusterPool | None:
     from certify.workflows.audit_cluster import ClusterPool
 
-    return ClusterPool(flags.cluster, options.settings)
+    return ClusterPool(address, options.settings) if address else None
 
 
 def _print_plan(plan: Plan, place: CachePlace, flags: AuditFlags) -> None:

@@ -52,9 +52,6 @@ class AuditReports:
         """
         report = report_of_audit(audit)
         if self._files.text_on_stdout and not self._flags.quiet:
-            from rich.console import Console
-
-            width = None if sys.stdout.isatty() else WIDE
-            console = Console(file=sys.stdout, no_color=not self._flags.color, highlight=False, width=width)
+            console = self._flags.console(None if sys.stdout.isatty() else WIDE)
             print_audit(console, audit, verbose=self._flags.verbose)
         self._files.write(report)

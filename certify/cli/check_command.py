@@ -11,7 +11,7 @@ import click
 from certify.certificates.gravity import VERDICT_CODES, gravest
 from certify.cli.flags import CheckFlags, parsed
 from certify.cli.options import option, problem_flags, report_flags, run_flags
-from certify.cli.problem_choice import model_files, other_files, problem_spec, require_writable
+from certify.cli.problem_choice import files_read, problem_spec, require_writable
 from certify.errors import CertifyError, ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def check_command(ctx: click.Context, /, models: tuple[str, ...], **found: Any) 
     """  # noqa: D301 - \b keeps click from rewrapping
     from certify.cli.report_choice import Reports
 
-    flags = parsed(CheckFlags, found)
+    flags = parsed(CheckFlags, found | {"model": None})
     for name, path in (("--output-model", flags.output_model), ("--certificate", flags.certificate)):
         if path and len(models) > 1:
             raise UsageError(f"{name} takes one model at a time")
@@ -63,15 +63,15 @@ def _check_one(model: str, flags: CheckFlags, reports: Reports) -> ExitCode:
 
 def _run(model: str, flags: CheckFlags, reports: Reports) -> Result:
     started = time.perf_counter()
-    from certify.certificates.certificate_file import save_certificate
     from certify.models.loading import Problem
     from certify.models.writers import output_format, output_notes
+    from certify.whole_file import write_whole
     from certify.workflows.check import CheckOptions, run_check
     from certify.workflows.threads import use_threads
 
     spec, run = problem_spec(model, flags.problem), flags.run
-    read = [*model_files(spec), *other_files(spec, flags.problem.problem_file)]
-    require_writable((flags.output_model, flags.certificate, *reports.files.paths), read)
+    outputs = (flags.output_model, flags.certificate, *reports.files.paths)
+    require_writable(outputs, files_read(spec, flags.problem))
     problem = Problem.from_files(spec, run.device)
     if flags.output_model:
         output_format(flags.output_model, problem.graph, headed=problem.trunk is not None)
@@ -82,7 +82,7 @@ def _run(model: str, flags: CheckFlags, reports: Reports) -> Result:
         outcome = run_check(problem, options, listener)
     result = outcome.result
     if flags.certificate and outcome.certificate is not None:
-        save_certificate(flags.certificate, outcome.certificate)
+        write_whole(flags.certificate, outcome.certificate)
         result = replace(result, certificate=flags.certificate)
     if flags.output_model and result.descent:
         problem.write(flags.output_model, outcome.best)

@@ -6,12 +6,15 @@ A field is named as the parameter of its flag; None is a flag that was not given
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, is_dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, final, get_type_hints
 
+from certify.models.spec.overrides import Overrides
+
 if TYPE_CHECKING:
-    from certify.models.spec.overrides import Overrides
+    from rich.console import Console
 
 Flags = TypeVar("Flags")
 
@@ -31,32 +34,7 @@ class ProblemFlags:
     """Which problem: its file, and what to take instead of what is said there."""
 
     problem_file: str | None
-    data: str | None
-    inputs: str | None
-    targets: str | None
-    loss: str | None
-    reduction: str | None
-    scale: float | None
-    weight_decay: float | None
-    hidden_bias: str | None
-    output_bias: str | None
-    scope: str | None
-    relative_gap: float | None
-    absolute_gap: float | None
-    budget: float | None
-
-    @property
-    def given(self) -> tuple[str, ...]:
-        """What is to be taken instead of what the problem file says, beside the budget."""
-        names = (field.name for field in fields(self) if field.name not in ("problem_file", "budget"))
-        return tuple(name for name in names if getattr(self, name) is not None)
-
-    def overrides(self, model: str | None = None) -> Overrides:
-        """What to take instead of what the problem file says."""
-        from certify.models.spec.overrides import Overrides
-
-        chosen = {name: getattr(self, name) for name in self.given}
-        return Overrides(model=model, budget_seconds=self.budget, **chosen)
+    overrides: Overrides
 
 
 @final
@@ -85,6 +63,12 @@ class ReportFlags:
     def color(self) -> bool:
         """Whether styles are allowed."""
         return not self.no_color and not os.environ.get("NO_COLOR")
+
+    def console(self, width: int | None = None) -> Console:
+        """Standard output for styled text, by default as wide as it is."""
+        from rich.console import Console
+
+        return Console(file=sys.stdout, no_color=not self.color, highlight=False, width=width)
 
 
 @final

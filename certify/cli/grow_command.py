@@ -41,7 +41,7 @@ def grow_command(ctx: click.Context, /, model: str | None, **found: Any) -> None
     from certify.cli.report_choice import Reports
     from certify.models.spec.problem_file import problem_file_beside
 
-    flags = parsed(GrowFlags, found)
+    flags = parsed(GrowFlags, found | {"model": None})
     plan = growth_plan(model, flags)
     companion = str(problem_file_beside(plan.output))
     written = (flags.certificate, plan.output, companion, flags.state, flags.plot)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -15,8 +15,8 @@ from certify.problem import ParallelNetwork
 from certify.workflows.growth_loop import GrowthState
 from certify.workflows.growth_state import SavedGrowth, read_growth
 
-# What may be given anew with --resume, beside the budget.
-CHOSEN_ANEW = ("relative_gap", "absolute_gap")
+# What may be given anew with --resume.
+CHOSEN_ANEW = ("relative_gap", "absolute_gap", "budget_seconds")
 
 
 def growth_plan(model: str | None, flags: GrowFlags) -> SavedGrowth:
@@ -41,11 +41,11 @@ def _resumed(model: str | None, state: str, flags: GrowFlags) -> SavedGrowth:
     problem = flags.problem
     if model or flags.from_scratch or flags.layers or problem.problem_file:
         raise UsageError("--resume has the model and the problem in its state; give neither")
-    fixed = [name for name in problem.given if name not in CHOSEN_ANEW]
+    fixed = [name for name, value in asdict(problem.overrides).items() if value is not None and name not in CHOSEN_ANEW]
     if fixed:
         raise UsageError(f"--{fixed[0].replace('_', '-')}: the problem of a resumed growth is that of its state")
     saved = read_growth(state)
-    spec = saved.spec.with_overrides(problem.overrides())
+    spec = saved.spec.with_overrides(problem.overrides)
     return replace(saved, spec=spec, output=flags.output_model or saved.output)
 
 
@@ -57,9 +57,9 @@ def _spec_of_layers(output: str, flags: GrowFlags) -> ProblemSpec:
     if not flags.from_scratch:
         raise UsageError("give a MODEL to grow, or --from-scratch with --layers")
     if problem.problem_file:
-        spec = load_problem_file(problem.problem_file).with_overrides(problem.overrides(output))
+        spec = load_problem_file(problem.problem_file).with_overrides(replace(problem.overrides, model=output))
     else:
-        spec = spec_from_flags(output, problem.overrides())
+        spec = spec_from_flags(output, problem.overrides)
     if not flags.layers:
         return spec
     entries = [_layer(entry) for entry in flags.layers.split(",")]

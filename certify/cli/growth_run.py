@@ -7,11 +7,10 @@ from dataclasses import replace
 
 import click
 
-from certify.certificates.certificate_file import save_certificate
 from certify.certificates.gravity import VERDICT_CODES
 from certify.cli.flags import GrowFlags
 from certify.cli.growth_view import growth_view
-from certify.cli.problem_choice import model_files, other_files, require_writable
+from certify.cli.problem_choice import files_read, require_writable
 from certify.cli.report_choice import Reports
 from certify.errors import UsageError
 from certify.models.loading import Problem
@@ -19,8 +18,9 @@ from certify.models.spec.problem_file import load_problem_file, problem_file_bes
 from certify.models.writers import output_notes, require_describable, write_problem_file
 from certify.problem import ParallelNetwork
 from certify.reports.growth_plot import require_plottable, write_growth_plot
-from certify.workflows.grow import GrowOptions, concluded, first_state
-from certify.workflows.growth_loop import Growth, GrowthState, grow_network
+from certify.whole_file import write_whole
+from certify.workflows.grow import concluded, first_state
+from certify.workflows.growth_loop import GrowOptions, Growth, GrowthState, grow_network
 from certify.workflows.growth_state import SavedGrowth
 from certify.workflows.threads import use_threads
 
@@ -50,13 +50,13 @@ def run_growth(plan: SavedGrowth, flags: GrowFlags, reports: Reports) -> int:
     else:
         plan = replace(plan, state=first_state(problem, options), data_sha256=problem.source.data_sha256)
     loaded = time.perf_counter()
-    growth = _grown(plan, problem, flags, reports)
+    growth = _grown(plan, problem, options, flags, reports)
     _write(plan, problem, growth.network)
     written = Problem.from_files(load_problem_file(problem_file_beside(plan.output)), flags.run.device)
     grown = concluded(written, growth, loaded, options, load_seconds=loaded - started)
     result = replace(grown.result, notes=(*grown.result.notes, *notes))
     if flags.certificate and grown.certificate is not None:
-        save_certificate(flags.certificate, grown.certificate)
+        write_whole(flags.certificate, grown.certificate)
         result = replace(result, certificate=flags.certificate)
     if flags.plot:
         write_growth_plot(flags.plot, growth.report, plan.output, plan.spec.tolerance.relative_gap)
@@ -68,13 +68,13 @@ def run_growth(plan: SavedGrowth, flags: GrowFlags, reports: Reports) -> int:
 def _require_outputs(plan: SavedGrowth, flags: GrowFlags, reports: Reports) -> None:
     outputs = (plan.output, flags.state, flags.certificate, flags.plot, *reports.files.paths)
     # A blank model has no file to keep, and the problem file beside it is the output's own.
-    read = [*([] if plan.blank else model_files(plan.spec)), *other_files(plan.spec, flags.problem.problem_file)]
+    read = files_read(plan.spec, flags.problem, blank=plan.blank)
     require_writable((*outputs, str(problem_file_beside(plan.output))), read)
     if flags.plot:
         require_plottable(flags.plot)
 
 
-def _grown(plan: SavedGrowth, problem: Problem, flags: GrowFlags, reports: Reports) -> Growth:
+def _grown(plan: SavedGrowth, problem: Problem, options: GrowOptions, flags: GrowFlags, reports: Reports) -> Growth:
     """The end of the loop; every round is shown, reported and kept in the state."""
     state_path, latest = flags.state or flags.resume, plan.state
     with growth_view(plan.output, quiet=flags.report.quiet, color=flags.report.color) as view:
@@ -88,14 +88,7 @@ def _grown(plan: SavedGrowth, problem: Problem, flags: GrowFlags, reports: Repor
                 _save(replace(plan, state=state), state_path)
 
         try:
-            return grow_network(
-                problem,
-                plan.state,
-                on_round,
-                listener=view.progress,
-                prune=plan.prune,
-                failure_probability=flags.run.failure_probability,
-            )
+            return grow_network(problem, plan.state, on_round, options, view.progress)
         except KeyboardInterrupt:
             _keep(plan, problem, latest, state_path)
             raise

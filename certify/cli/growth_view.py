@@ -38,12 +38,7 @@ SMALLEST_GAP = 1e-16
 @final
 @dataclass(frozen=True, slots=True)
 class GrowthView:
-    """Shows a growth while it runs; must not fail.
-
-    Attributes:
-        round: a round has ended.
-        progress: where a round stands.
-    """
+    """Shows a growth while it runs: that a round has ended, and where one stands; must not fail."""
 
     round: Callable[[GrowthRound], None]
     progress: Listener = silent
@@ -64,7 +59,14 @@ def growth_view(model: str, *, quiet: bool, color: bool) -> Iterator[GrowthView]
             with _live(console, model) as view:
                 yield view
             return
-    yield GrowthView(_line_writer())
+    headings = iter([HEADINGS])
+
+    def write(row: GrowthRound) -> None:
+        """One line, the first one after a line of headings."""
+        for cells in (*headings, cells_of(row)):
+            click.echo(" ".join(f"{cell:>{width}}" for cell, width in zip(cells, WIDTHS, strict=True)), err=True)
+
+    yield GrowthView(write)
 
 
 @contextmanager
@@ -79,17 +81,6 @@ def _live(console: Console, model: str) -> Iterator[GrowthView]:
             yield GrowthView(view.round, view.progress)
         finally:
             view.end()
-
-
-def _line_writer() -> Callable[[GrowthRound], None]:
-    """Writes one line per round, the first one after a line of headings."""
-    headings = iter([HEADINGS])
-
-    def write(row: GrowthRound) -> None:
-        for cells in (*headings, cells_of(row)):
-            click.echo(_aligned(cells), err=True)
-
-    return write
 
 
 @final
@@ -163,7 +154,3 @@ def _table(rows: list[GrowthRound], hidden: int, width: int) -> Table:
         cells = cells_of(row)
         table.add_row(*(cells[index] for index in kept), style="bold" if row is rows[-1] else "")
     return table
-
-
-def _aligned(cells: tuple[str, ...]) -> str:
-    return " ".join(f"{cell:>{width}}" for cell, width in zip(cells, WIDTHS, strict=True))

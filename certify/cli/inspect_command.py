@@ -30,8 +30,9 @@ def inspect_command(ctx: click.Context, model: str, problem: str | None, format:
     if not Path(model).is_file():
         raise UsageError(f"{model}: no such file", code="missing-file")
     path = problem or find_problem_file(model)
-    layers = load_problem_file(path).model.layers if path else None
-    found = inspect_model(model, layers)
+    spec = load_problem_file(path) if path else None
+    layers, weight_decay = (spec.model.layers, spec.penalty.weight_decay) if spec else (None, None)
+    found = inspect_model(model, layers, weight_decay=weight_decay)
     forms = {kind.name: kind.polar for kind in KINDS}
     served = [row for row in found.subnetworks if found.family and row.kind is not None]
     alike: dict[tuple[type[PolarForm], tuple[int, int]], list[str]] = {}

@@ -19,19 +19,6 @@ from certify.cli.verify_command import verify_command
 from certify.errors import CertifyError, ExitCode
 from certify.version import __version__
 
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="certify")
-def cli() -> None:
-    """Certify that a trained model is globally optimal, or find what would improve it.
-
-    The optimum that certify speaks of is over ALL widths: a certificate says that no network with the same kind of
-    subnetworks, however wide, has an objective below the proven bound.
-
-    Exit codes: 0 certified, 1 not certified, 2 usage, 3 undecided, 4 unsupported, 5 input refused, 70 internal.
-    """
-
-
 COMMANDS = (
     check_command,
     grow_command,
@@ -43,8 +30,17 @@ COMMANDS = (
     validate_command,
 )
 
-for command in COMMANDS:
-    cli.add_command(command)
+
+@click.group(commands=COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="certify")
+def cli() -> None:
+    """Certify that a trained model is globally optimal, or find what would improve it.
+
+    The optimum that certify speaks of is over ALL widths: a certificate says that no network with the same kind of
+    subnetworks, however wide, has an objective below the proven bound.
+
+    Exit codes: 0 certified, 1 not certified, 2 usage, 3 undecided, 4 unsupported, 5 input refused, 70 internal.
+    """
 
 
 def main() -> None:

@@ -46,11 +46,7 @@ def format_option(*formats: str) -> Callable[[Command], Command]:
 
 def combined(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """Apply several decorators, the first one outermost."""
-
-    def decorate(command: Command) -> Command:
-        return reduce(lambda found, decorator: decorator(found), reversed(decorators), command)
-
-    return decorate
+    return lambda command: reduce(lambda found, decorator: decorator(found), reversed(decorators), command)
 
 
 problem_flags = combined(
@@ -72,7 +68,13 @@ problem_flags = combined(
     option("--scope", type=click.Choice(["model", "head"]), help="head: the last weight layers, given their features."),
     option("--relative-gap", type=float, help="Tolerance: gap / |objective|; default 1e-3."),
     option("--absolute-gap", type=float, help="Tolerance in units of the objective; default 0."),
-    option("--budget", type=Duration(), metavar="TIME", help="Wall clock budget per model, e.g. 30s or 10m."),
+    option(
+        "--budget",
+        "budget_seconds",
+        type=Duration(),
+        metavar="TIME",
+        help="Wall clock budget per model, e.g. 30s or 10m.",
+    ),
 )
 
 run_flags = combined(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,21 +27,17 @@ def problem_spec(model: str, flags: ProblemFlags) -> ProblemSpec:
         raise UsageError(f"{model}: {found}", code="missing-file")
     path = flags.problem_file or find_problem_file(model)
     if path is None:
-        return spec_from_flags(model, flags.overrides())
-    return load_problem_file(path).with_overrides(flags.overrides(model))
+        return spec_from_flags(model, flags.overrides)
+    return load_problem_file(path).with_overrides(replace(flags.overrides, model=model))
 
 
-def model_files(spec: ProblemSpec) -> list[Path]:
-    """The model and the problem file beside it."""
+def files_read(spec: ProblemSpec, flags: ProblemFlags, *, blank: bool = False) -> list[Path]:
+    """The data, the problem file where one is named, and unless it is blank the model with the one beside it."""
     from certify.models.spec.problem_file import problem_file_beside
 
-    return [spec.model.path, problem_file_beside(spec.model.path)]
-
-
-def other_files(spec: ProblemSpec, problem_file: str | None) -> list[Path]:
-    """The data, and the problem file where one is named."""
-    chosen = (spec.data.path, spec.data.inputs, spec.data.targets, problem_file)
-    return [Path(entry) for entry in chosen if isinstance(entry, str | Path)]
+    chosen = (spec.data.path, spec.data.inputs, spec.data.targets, flags.problem_file)
+    model = [] if blank else [spec.model.path, problem_file_beside(spec.model.path)]
+    return [*model, *(Path(entry) for entry in chosen if isinstance(entry, str | Path))]
 
 
 def require_writable(outputs: Iterable[str | None], read: Sequence[Path]) -> None:

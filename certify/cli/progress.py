@@ -7,12 +7,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import final
 
 import click
 
 from certify.certificates.gap import relative_gap
-from certify.progress import Listener, Progress, silent
+from certify.progress import Listener, Progress, paced, silent
 from certify.reports import phrases
 
 # Off a terminal, at most one line in this many seconds.
@@ -31,22 +30,8 @@ def progress_view(model: str, *, quiet: bool, color: bool) -> Iterator[Listener]
         with console.status(f"{model}: reading the landscape") as status:
             yield lambda event: status.update(interval_line(event))
     else:
-        yield _PlainLines(model)
-
-
-@final
-class _PlainLines:
-    """Writes a line now and then."""
-
-    def __init__(self, model: str) -> None:
-        self._model, self._last = model, time.monotonic()
-
-    def __call__(self, event: Progress) -> None:
-        """Write the line if the last one is old enough."""
-        now = time.monotonic()
-        if now - self._last >= PLAIN_INTERVAL:
-            self._last = now
-            click.echo(f"{self._model}: {interval_line(event)}", err=True)
+        began = time.monotonic()
+        yield paced(lambda event: click.echo(f"{model}: {interval_line(event)}", err=True), PLAIN_INTERVAL, began)
 
 
 def interval_line(event: Progress) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Self, final
+from typing import Self, final
 
 import click
 
@@ -21,9 +20,6 @@ from certify.progress import Listener
 from certify.reports import phrases
 from certify.reports.report import Content, Entry, Failure, Place, Report, uniquely_named
 from certify.reports.result_json import error_object, result_object, to_json
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 
 @final
@@ -48,7 +44,12 @@ class Reports:
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         # Partial results are written on an interrupt as well.
         if kind is None or issubclass(kind, KeyboardInterrupt | click.exceptions.Abort):
-            self._finish()
+            report = self._report()
+            if self.files.text_on_stdout and not self._flags.quiet and len(report.entries) > 1:
+                from certify.reports.result_text import print_summary
+
+                print_summary(self._flags.console(), report)
+            self.files.write(report)
 
     def progress(self, model: str) -> AbstractContextManager[Listener]:
         """A listener that shows progress on stderr for one model."""
@@ -66,7 +67,7 @@ class Reports:
         else:
             from certify.reports.result_text import print_result
 
-            print_result(self._console(), result, verbose=self._flags.verbose)
+            print_result(self._flags.console(), result, verbose=self._flags.verbose)
 
     def round(self, row: GrowthRound) -> None:
         """Take one round of a growth."""
@@ -83,7 +84,7 @@ class Reports:
         if self.files.text_on_stdout and not self._flags.quiet:
             from certify.reports.growth_text import print_growth
 
-            print_growth(self._console(), growth)
+            print_growth(self._flags.console(), growth)
 
     def error(self, model: str, error: CertifyError) -> None:
         """Take the failure of one model; the line goes to stderr."""
@@ -99,22 +100,9 @@ class Reports:
         if self._flags.format == "jsonl":
             click.echo(to_json(entry.content, indent=None))
 
-    def _finish(self) -> None:
-        report = self._report()
-        if self.files.text_on_stdout and not self._flags.quiet and len(report.entries) > 1:
-            from certify.reports.result_text import print_summary
-
-            print_summary(self._console(), report)
-        self.files.write(report)
-
     def _report(self) -> Report:
         names = uniquely_named([entry.name for entry in self._entries])
         entries = tuple(replace(entry, name=name) for entry, name in zip(self._entries, names, strict=True))
         contents = [entry.content for entry in entries]
         document = contents[0] if len(contents) == 1 else contents
         return Report(entries, document, left_out=self._models[len(entries) :])
-
-    def _console(self) -> Console:
-        from rich.console import Console
-
-        return Console(file=sys.stdout, no_color=not self._flags.color, highlight=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -17,11 +17,14 @@ from certify.models.model_file import layered, read_model_file
 from certify.models.readers.weight_file import WeightFile
 from certify.models.spec.layer_list import parse_layers
 from certify.models.theory.branches import live_width
+from certify.models.theory.decays import Decays
 from certify.models.theory.degrees import layer_degree
 from certify.models.theory.obstacles import Obstacle
 from certify.models.theory.parallel import Sort
 from certify.models.theory.standing import Layout, Standing, standing_of
 
+# Weight decay of all parameters, or by name or pattern; None where it is not known.
+Rule = float | Mapping[str, float] | None
 QUADRATIC_NOTE = (
     "degree 3: weight decay has degree 2, so the certificate needs penalty: "
     "{product_of_norms: {strength: LAMBDA, norms: [2, 2], powers: [2, 1]}}"
@@ -98,7 +101,7 @@ class Inspection:
         subnetworks: the parallel subnetworks, also of kinds without a bound; empty where homogeneity breaks.
         parameters: shapes by name.
         weight_degrees: degree of the outputs in every parameter of a layer alone; None where there is none.
-        penalized: names of the parameters that weight decay reaches by default.
+        penalized: names of the parameters that weight decay reaches: by default all that are trained.
         format: format of the file, or `live`.
         path: the file, or None.
         sha256: digest of the file, or of a live module's parameters.
@@ -122,7 +125,10 @@ class Inspection:
 
 
 def inspect_model(
-    model: str | Path | torch.nn.Module, layers: Sequence[object] | None = None, inputs: torch.Tensor | None = None
+    model: str | Path | torch.nn.Module,
+    layers: Sequence[object] | None = None,
+    inputs: torch.Tensor | None = None,
+    weight_decay: Rule = None,
 ) -> Inspection:
     """Inspect a file or a live module.
 
@@ -130,27 +136,28 @@ def inspect_model(
         model: path of a model file, or a module.
         layers: the `layers:` list, if there is one.
         inputs: (n, …) that a module reads, to trace it with; not needed where a linear layer comes first.
+        weight_decay: wd of all, or by name or pattern, 0 for not penalized; by default all are penalized.
 
     Raises:
         UsageError: a missing file, or layers that the weights do not have.
         RefusedError: unsafe, corrupt or non-finite content.
     """
     if isinstance(model, torch.nn.Module):
-        return inspection_of(graph_of_module(model, layers, inputs))
+        return inspection_of(graph_of_module(model, layers, inputs), weight_decay)
     found = read_model_file(Path(model), values=False)
     try:
-        return inspection_of(layered(found, None if layers is None else parse_layers(layers)))
+        return inspection_of(layered(found, None if layers is None else parse_layers(layers)), weight_decay)
     except UsageError as error:
         if error.code != "layers-needed" or layers is not None or not isinstance(found, WeightFile):
             raise
         problem = Obstacle(error.code, str(error), "", is_usage=True)
     except ValueError as error:
         raise UsageError(f"{model}: layers: {error}", code="layers-needed") from error
-    return _without_layers(found, problem)
+    return _without_layers(found, problem, weight_decay)
 
 
-def inspection_of(graph: LayerGraph) -> Inspection:
-    """The inspection of a graph."""
+def inspection_of(graph: LayerGraph, weight_decay: Rule = None) -> Inspection:
+    """The inspection of a graph, with its weight decay where that is known."""
     standing = standing_of(graph)
     layout, form = standing.layout, standing.form
     sorts = () if form is None else form.sorts
@@ -165,7 +172,7 @@ def inspection_of(graph: LayerGraph) -> Inspection:
         subnetworks=rows,
         parameters={name: tuple(tensor.shape) for name, tensor in graph.parameters.items()},
         weight_degrees=standing.degrees.parameters,
-        penalized=_penalized(standing.graph),
+        penalized=_penalized(standing.graph, weight_decay),
         format=graph.format,
         path=graph.path,
         sha256=graph.sha256,
@@ -174,16 +181,22 @@ def inspection_of(graph: LayerGraph) -> Inspection:
     )
 
 
-def _without_layers(found: WeightFile, problem: Obstacle) -> Inspection:
+def _without_layers(found: WeightFile, problem: Obstacle, weight_decay: Rule) -> Inspection:
     shapes = {name: tuple(tensor.shape) for name, tensor in found.parameters.items()}
     origin = (found.format, found.path, found.sha256, found.notes)
-    return Inspection((), None, None, None, (), shapes, {}, tuple(shapes), *origin, (problem,))
+    reached = _reached(shapes, found.prefix, weight_decay)
+    return Inspection((), None, None, None, (), shapes, {}, reached, *origin, (problem,))
 
 
-def _penalized(graph: LayerGraph) -> tuple[str, ...]:
-    """All parameters but frozen ones and the statistics that a layer keeps."""
+def _penalized(graph: LayerGraph, weight_decay: Rule) -> tuple[str, ...]:
+    """All parameters but frozen ones, the statistics that a layer keeps, and those with a weight decay of 0."""
     kept = {name for layer in graph.layers for role, name in layer.parameters.items() if role.startswith("running_")}
-    return tuple(name for name in graph.parameters if name not in kept | graph.frozen)
+    trained = [name for name in graph.parameters if name not in kept | graph.frozen]
+    return _reached(trained, graph.prefix, weight_decay)
+
+
+def _reached(names: Iterable[str], prefix: str, weight_decay: Rule) -> tuple[str, ...]:
+    return tuple(name for name in names if weight_decay is None or Decays(weight_decay).reach(prefix + name))
 
 
 def _row(graph: LayerGraph, layer: Layer, standing: Standing) -> LayerRow:

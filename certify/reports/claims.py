@@ -12,10 +12,11 @@ def proven(result: Result) -> list[str]:
     """The claims that hold, the strongest first."""
     claims = []
     if result.proof != "none" and math.isfinite(result.lower_bound):
+        percent = phrases.at_most(math.nextafter(100 * result.relative_gap, math.inf), 3)
         claims.append(f"N{phrases.rivals(result)[1:]} an objective below {phrases.at_least(result.lower_bound)}.")
         claims.append(
             f"This model is at most {_difference(result.objective, result.lower_bound)} above the global optimum, "
-            f"{_percent(result.relative_gap)} of its objective."
+            f"{percent} % of its objective."
         )
         if result.achieved_share is not None:
             share = phrases.share(result.achieved_share)
@@ -29,20 +30,13 @@ def proven(result: Result) -> list[str]:
 
 def left_open(result: Result) -> list[str]:
     """What a reader might think is proven and is not."""
-    questions = _left_open(result)
-    if result.head is not None:
-        questions.append(f"Anything about the whole model: {phrases.scope(result)}.")
-    return questions
-
-
-def _left_open(result: Result) -> list[str]:
-    if result.proof == "none":
-        return ["How far the model is from the optimum: the independent checker accepted no certificate."]
     questions = []
     if result.proof == "randomized":
         probability = phrases.number(result.failure_probability, 2)
         questions.append(f"That the bound holds for sure: it is wrong with a probability of at most {probability}.")
-    if result.verdict == "certified":
+    if result.proof == "none":
+        questions.append("How far the model is from the optimum: the independent checker accepted no certificate.")
+    elif result.verdict == "certified":
         left = _difference(result.objective, result.lower_bound)
         questions.append(f"That nothing is left to gain: up to {left} may be, which is within the tolerance.")
     elif not math.isfinite(result.lower_bound):
@@ -55,13 +49,11 @@ def _left_open(result: Result) -> list[str]:
             f"Whether a better model exists: the optimum lies between {phrases.at_least(result.lower_bound)} and "
             f"{phrases.at_most(result.best_known)}."
         )
+    if result.head is not None:
+        questions.append(f"Anything about the whole model: {phrases.scope(result)}.")
     return questions
 
 
 def _difference(upper: float, lower: float) -> str:
     """An upper bound on the difference."""
     return phrases.at_most(math.nextafter(upper - lower, math.inf))
-
-
-def _percent(share: float) -> str:
-    return f"{phrases.at_most(math.nextafter(100 * share, math.inf), 3)} %"

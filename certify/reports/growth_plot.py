@@ -42,9 +42,8 @@ def write_growth_plot(path: str | Path, report: GrowthReport, title: str, tolera
 
     # A file name may hold what no picture can show.
     shown = "".join(letter if letter.isprintable() else "\ufffd" for letter in title)
-    match Path(path).suffix.lower():
-        case ".html":
-            content = growth_page(report, shown, draw_panels(report, tolerance)).encode()
-        case suffix:
-            content = drawn_image(report, shown, tolerance, suffix.removeprefix("."))
-    write_whole(path, content)
+    kind = Path(path).suffix.lower().removeprefix(".")
+    if kind == "html":
+        write_whole(path, growth_page(report, shown, draw_panels(report, tolerance)).encode())
+    else:
+        write_whole(path, drawn_image(report, shown, tolerance, kind))

@@ -89,7 +89,6 @@ class Report:
     """One run: all entries in the order in which they were asked for.
 
     Attributes:
-        entries: the models that were checked.
         document: what the format `json` holds.
         left_out: names of models that were not checked, as the run ended early.
         notes: what a reader should know about the run as a whole.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from certify.certificates.gravity import OUTCOMES
 from certify.certificates.result import GapBreakdown, Result
-from certify.reports.report import Entry, Report
+from certify.reports.report import Report
 from certify.version import __version__
 
 Sample = tuple[dict[str, str], float | None]
@@ -37,12 +37,27 @@ _GAUGES: dict[str, tuple[str, Callable[[Result], float | None]]] = {
 def prometheus_report(report: Report) -> str:
     """Gauges per model; a quantity without a finite value has no sample."""
     lines = list(_family("certify_info", "Version of certify.", [({"version": __version__}, 1.0)]))
-    lines += _family("certify_verdict", "1 for the state that the model is in.", _states(report.entries))
-    lines += _family("certify_exit_code", "What the check of the model exits with; 0 is a pass.", _codes(report))
-    lines += _family("certify_model_info", "What was checked, and the reason of the verdict.", _infos(report.entries))
+    states: list[Sample] = [
+        ({"model": entry.name, "verdict": state}, float(entry.state == state))
+        for entry in report.entries
+        for state in OUTCOMES
+    ]
+    lines += _family("certify_verdict", "1 for the state that the model is in.", states)
+    codes: list[Sample] = [({"model": entry.name}, float(entry.exit_code)) for entry in report.entries]
+    lines += _family("certify_exit_code", "What the check of the model exits with; 0 is a pass.", codes)
+    infos: list[Sample] = [
+        ({"model": entry.name, "reason": entry.reason, **_described(entry.result)}, 1.0) for entry in report.entries
+    ]
+    lines += _family("certify_model_info", "What was checked, and the reason of the verdict.", infos)
+    checked = [({"model": entry.name}, entry.result) for entry in report.entries if entry.result]
     for name, (text, value) in _GAUGES.items():
-        lines += _family(name, text, [({"model": entry.name}, value(result)) for entry, result in _checked(report)])
-    lines += _family("certify_gap_part", "Parts of the absolute gap; they sum to it.", _parts(report))
+        lines += _family(name, text, [(model, value(result)) for model, result in checked])
+    parts: list[Sample] = [
+        ({**model, "part": part}, getattr(result.breakdown, part))
+        for model, result in checked
+        for part in GapBreakdown.__slots__
+    ]
+    lines += _family("certify_gap_part", "Parts of the absolute gap; they sum to it.", parts)
     left_out = float(len(report.left_out))
     lines += _family("certify_left_out", "Models not checked, as the run ended early.", [({}, left_out)])
     return "\n".join(lines) + "\n"
@@ -58,38 +73,10 @@ def _family(name: str, text: str, samples: list[Sample]) -> Iterator[str]:
         yield f"{name}{{{listed}}} {float(value)!r}"
 
 
-def _states(entries: tuple[Entry, ...]) -> list[Sample]:
-    return [
-        ({"model": entry.name, "verdict": outcome}, float(entry.state == outcome))
-        for entry in entries
-        for outcome in OUTCOMES
-    ]
-
-
-def _codes(report: Report) -> list[Sample]:
-    return [({"model": entry.name}, float(entry.exit_code)) for entry in report.entries]
-
-
-def _infos(entries: tuple[Entry, ...]) -> list[Sample]:
-    return [({"model": entry.name, "reason": entry.reason, **_described(entry.result)}, 1.0) for entry in entries]
-
-
 def _described(result: Result | None) -> dict[str, str]:
     if result is None:
         return {"proof": "none", "family": "", "sha256": ""}
     return {"proof": result.proof, "family": result.model.family, "sha256": result.model.sha256}
-
-
-def _parts(report: Report) -> list[Sample]:
-    return [
-        ({"model": entry.name, "part": part}, getattr(result.breakdown, part))
-        for entry, result in _checked(report)
-        for part in GapBreakdown.__slots__
-    ]
-
-
-def _checked(report: Report) -> list[tuple[Entry, Result]]:
-    return [(entry, entry.result) for entry in report.entries if entry.result]
 
 
 def _escaped(text: str) -> str:

@@ -79,14 +79,9 @@ def _finding(entry: Entry, rule: int) -> Json:
 def _location(entry: Entry) -> Json:
     place = entry.place
     region = {"startLine": place.line, "startColumn": place.column}
+    path = Path(place.path)
+    uri = path.as_uri() if path.is_absolute() else quote(path.as_posix(), errors="replace")
     return {
-        "physicalLocation": {"artifactLocation": {"uri": _uri(place.path)}, "region": region},
+        "physicalLocation": {"artifactLocation": {"uri": uri}, "region": region},
         "logicalLocations": [{"name": entry.name, "kind": "model"}],
     }
-
-
-def _uri(path: str) -> str:
-    """A path as a relative reference, or a file URI where it is absolute."""
-    if Path(path).is_absolute():
-        return Path(path).as_uri()
-    return quote(Path(path).as_posix(), errors="replace")

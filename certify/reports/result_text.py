@@ -57,12 +57,10 @@ def _bound(result: Result) -> str:
 
 def _details(result: Result) -> list[tuple[str, str]]:
     polar, model, data, seconds = result.polar, result.model, result.data, result.seconds
+    size = f"degree {model.degree}, {model.subnetworks} subnetworks, {model.parameters} parameters"
     return [
         ("polar", f"{polar.lower:.6f} ≤ Ω°(−A)/λ ≤ {polar.upper:.6f} ({polar.method})"),
-        (
-            "model",
-            f"{model.family}, degree {model.degree}, {model.subnetworks} subnetworks, {model.parameters} parameters",
-        ),
+        ("model", f"{model.family}, {size}"),
         ("data", f"{data.samples} samples, {data.inputs} inputs, {data.outputs} outputs"),
         ("seconds", ", ".join(f"{name} {getattr(seconds, name):.2f}" for name in ("load", "bound", "verify", "total"))),
     ]

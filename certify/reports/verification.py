@@ -65,6 +65,8 @@ def verdict_lines(verdict: Verdict, path: str) -> list[str]:
     relative, absolute = verdict.tolerance or (0.0, 0.0)
     within = "within" if verdict.certified else "NOT within"
     kinds = ", ".join(dict.fromkeys(verdict.kind.split(", ")))
+    chance = verdict.failure_probability
+    risk = "" if chance is None else f"; this check would accept a false claim with probability at most {chance:.2g}"
     return [
         f"{path}: valid" + ("" if verdict.certified else ", but the gap it proves is NOT within the tolerance"),
         *_problem_lines(verdict.problem),
@@ -73,7 +75,7 @@ def verdict_lines(verdict: Verdict, path: str) -> list[str]:
         f"  gap  {verdict.gap:.6g} absolute, {verdict.relative_gap:.6g} relative: {within} the tolerance "
         f"{'of the certificate' if verdict.tolerance_of == 'certificate' else 'asked for'} "
         f"(relative {relative:g}, absolute {absolute:g})",
-        f"  proof  {kinds}, {ARITHMETIC[verdict.arithmetic]}{_chance(verdict)}",
+        f"  proof  {kinds}, {ARITHMETIC[verdict.arithmetic]}{risk}",
         *_compared_lines(verdict),
         *([f"  note: {verdict.message}"] if verdict.message else []),
     ]
@@ -95,9 +97,3 @@ def _compared_lines(verdict: Verdict) -> list[str]:
         pairs = [f"{name} = {', '.join(shortened(found))}" for name, found in compared.items()]
         lines += [f"  compared with the {role} file: {'; '.join(pairs)}"] if pairs else []
     return lines
-
-
-def _chance(verdict: Verdict) -> str:
-    if verdict.failure_probability is None:
-        return ""
-    return f"; this check would accept a false claim with probability at most {verdict.failure_probability:.2g}"

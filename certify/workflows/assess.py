@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -24,35 +25,41 @@ from certify.certificates.result import (
 from certify.certificates.verdict import Standing, achieved_share, allowance, reason_of, verdict_of
 from certify.growth.stages import Improvement
 from certify.models.loading import Problem
-from certify.workflows.certificate_of import Settled
+from certify.workflows.certificate_of import NoCertificateError, Settled, settled_certificate
 from certify.workflows.messages import message_of
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Everything that a result is made from.
+    """Everything that a result is made from; the seconds are without those of the checker.
 
-    Without a settled certificate, one that the independent checker accepted, the refusal says why there is none.
+    The failure probability is the largest allowed of a randomized proof; 0 for rigorous proofs only.
     """
 
     problem: Problem
     improvement: Improvement
     bound: LowerBound
-    settled: Settled | None
-    refusal: str
     seconds: Seconds
     seed: int
+    failure_probability: float
 
 
-def assess(findings: Findings) -> Result:
-    """The result of a check."""
+def assess(findings: Findings) -> tuple[Result, bytes | None]:
+    """The result of a check, and the certificate file that the independent checker accepted, if it did."""
     problem, objective = findings.problem, findings.problem.objective
-    standing, accepted = _standing(findings), findings.settled is not None
-    chance = findings.settled.failure_probability if findings.settled else None
+    started, settled, refusal = time.perf_counter(), None, ""
+    try:
+        settled = settled_certificate(problem, findings.bound, findings.failure_probability)
+    except NoCertificateError as error:
+        refusal = str(error)
+    spent = time.perf_counter() - started
+    seconds = replace(findings.seconds, verify=spent, total=findings.seconds.total + spent)
+    standing, accepted = _standing(findings, settled), settled is not None
+    chance = settled.failure_probability if settled else None
     verdict = verdict_of(standing, accepted=accepted)
     breakdown = _breakdown(findings.improvement, standing)
-    out_of_time = findings.seconds.total >= problem.budget_seconds
+    out_of_time = seconds.total >= problem.budget_seconds
     zero, head = objective.evaluate(objective.empty_network()), problem.source.head
     result = Result(
         verdict=verdict,
@@ -70,19 +77,18 @@ def assess(findings: Findings) -> Result:
         descent=_descent(findings.improvement, standing) if verdict == "improvable" else None,
         model=_model_report(problem),
         data=_data_report(problem),
-        seconds=findings.seconds,
+        seconds=seconds,
         environment=Environment(str(objective.loss.targets.device), torch.__version__, findings.seed),
         failure_probability=chance,
         notes=problem.source.notes,
         head=None if head is None else HeadReport(head.layers, head.frozen_parameters, head.features_sha256),
     )
-    return replace(result, message=message_of(result, findings.refusal))
+    return replace(result, message=message_of(result, refusal)), settled.data if settled else None
 
 
-def _standing(findings: Findings) -> Standing:
+def _standing(findings: Findings, settled: Settled | None) -> Standing:
     """The numbers of the accepted certificate, or the prover's own where there is none."""
-    problem, settled = findings.problem, findings.settled
-    objective = problem.objective
+    problem, objective = findings.problem, findings.problem.objective
     evaluation = objective.evaluate(problem.network)
     top = objective_upper(objective, problem.network, evaluation)
     floor = 2 * evaluation.objective - top

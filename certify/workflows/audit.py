@@ -16,8 +16,9 @@ from certify.audits.results_file import ResultsFile
 from certify.certificates.audit_result import AuditResult
 from certify.certificates.gravity import gravest
 from certify.errors import ExitCode
+from certify.workflows.audit_cluster import Pool
 from certify.workflows.audit_memory import Memory
-from certify.workflows.audit_pool import LocalPool, Pool, Settings
+from certify.workflows.audit_pool import LocalPool, Settings
 from certify.workflows.audit_run import AuditListener, AuditRun
 
 
@@ -27,8 +28,6 @@ class AuditOptions:
     """How to run an audit.
 
     Attributes:
-        cache: where results and certificates are kept.
-        settings: how items are run.
         use_cache: take verdicts of earlier audits.
         resume: take everything that the last, interrupted audit of this file had finished.
         fail_fast: stop at the first item that counts.
@@ -54,7 +53,9 @@ def run_audit(plan: Plan, options: AuditOptions, listener: AuditListener, pool: 
         UsageError: the cache or the baseline cannot be read or written.
     """
     started = time.monotonic()
-    before = _standings(options)
+    # The first baseline is yet to be written.
+    is_first = options.update_baseline and options.baseline is not None and not options.baseline.exists()
+    before = {} if options.baseline is None or is_first else load_baseline(options.baseline)
     run, interrupted = _ran(plan, options, before, listener, pool)
     items, notes = run.finished, list(run.notes)
     codes = [item.counted_code for item in items]
@@ -87,27 +88,16 @@ def _ran(
         results.start(audit, resume=options.resume)
         memory = Memory(options.cache, results, digests, resumed, use_cache=options.use_cache)
         run = AuditRun(plan, options.settings, memory, {} if options.update_baseline else before, listener)
-        interrupted = _interrupted(run, pool or LocalPool(options.settings), options)
+        interrupted = False
+        try:
+            # Leaving the pool kills what still runs.
+            with pool or LocalPool(options.settings) as workers:
+                run.through(workers, fail_fast=options.fail_fast, fail_on=options.fail_on)
+        except KeyboardInterrupt:
+            interrupted = True
         if len(run.finished) == len(plan.items):
             results.end()
     digests.save()
     if options.resume and not resumed:
         run.notes.append("there was no interrupted audit to resume")
     return run, interrupted
-
-
-def _interrupted(run: AuditRun, pool: Pool, options: AuditOptions) -> bool:
-    """Run everything; whether an interrupt ended it. Leaving the pool kills what still runs."""
-    try:
-        with pool as workers:
-            run.through(workers, fail_fast=options.fail_fast, fail_on=options.fail_on)
-    except KeyboardInterrupt:
-        return True
-    return False
-
-
-def _standings(options: AuditOptions) -> dict[str, Standing]:
-    """The baseline; nothing where there is none, or where the first one is yet to be written."""
-    if options.baseline is None or (options.update_baseline and not options.baseline.exists()):
-        return {}
-    return load_baseline(options.baseline)

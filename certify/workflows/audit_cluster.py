@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self, final
+from typing import Self, final
 
-from certify.audits.digests import absolute
-from certify.audits.keys import PAIR
-from certify.audits.workers import Ended, Job
+from certify.audits.keys import with_absolute_paths
+from certify.audits.workers import Ended
 from certify.errors import UsageError
-from certify.workflows import audit_pool
 from certify.workflows.audit_pool import CHECK_MODULES, CPU, LocalPool, Settings, Task
 
 # What `distributed` is named where it is missing.
@@ -19,7 +17,7 @@ MISSING = "--cluster needs the extra 'cluster': pip install 'certify-optimality[
 
 @final
 class ClusterPool:
-    """Checks on a cluster."""
+    """Runs checks on a cluster, with the methods of `LocalPool`."""
 
     def __init__(self, address: str, settings: Settings) -> None:
         """Connect.
@@ -50,9 +48,8 @@ class ClusterPool:
     def start(self, task: Task) -> Path | None:
         if task.recheck:
             return self._local.start(task)
-        arguments = {**task.arguments, "content": _absolute(task.arguments["content"])}
-        task = replace(task, arguments=arguments)
-        job = Job(audit_pool.CHECK, arguments, task.seconds, task.memory)
+        arguments = {**task.job.arguments, "content": with_absolute_paths(task.job.arguments["content"])}
+        job = replace(task.job, arguments=arguments)
         self._tasks[self._cluster.start(job, gpu=task.device != CPU)] = task
         return None
 
@@ -66,11 +63,4 @@ class ClusterPool:
         return local + [(self._tasks.pop(end.id), end) for end in ended]
 
 
-def _absolute(content: dict[str, Any]) -> dict[str, Any]:
-    """A problem whose files are found from any working folder."""
-    model, data = dict(content["model"]), dict(content["data"])
-    model["path"] = absolute(Path(model["path"]))
-    for name in ("path",) if data.get("path") else PAIR:
-        if isinstance(data.get(name), str):
-            data[name] = absolute(Path(data[name]))
-    return {**content, "model": model, "data": data}
+Pool = LocalPool | ClusterPool

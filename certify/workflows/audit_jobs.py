@@ -6,14 +6,14 @@ import json
 import math
 import time
 from pathlib import Path
-from typing import Any, final
+from typing import Any
 
 from certify.audits.job_folder import CERTIFICATE, PROGRESS
 from certify.certificates.gap import relative_gap
 from certify.errors import CertifyError
 from certify.models.loading import Problem
 from certify.models.spec.problem_file import spec_from_content
-from certify.progress import Progress
+from certify.progress import Progress, paced
 from certify.reports.result_json import error_object, result_object
 from certify.workflows.check import CheckOptions, run_check
 from certify.workflows.threads import use_threads
@@ -41,7 +41,7 @@ def check_item(folder: Path, content: dict[str, Any], *, device: str, seed: int,
         problem = Problem.from_files(spec, device)
         use_threads(threads, problem)
         options = CheckOptions(seed=seed, load_seconds=time.perf_counter() - started)
-        outcome = run_check(problem, options, _Progress(folder))
+        outcome = run_check(problem, options, paced(lambda event: _tell(event, folder / PROGRESS), PROGRESS_SECONDS))
     except CertifyError as error:
         return error_object(content["model"]["path"], error.code, int(error.exit_code), str(error))
     if outcome.certificate is not None:
@@ -49,18 +49,9 @@ def check_item(folder: Path, content: dict[str, Any], *, device: str, seed: int,
     return result_object(outcome.result)
 
 
-@final
-class _Progress:
-    """A listener that leaves the latest state in a file, for whoever looks."""
-
-    def __init__(self, folder: Path) -> None:
-        self._file, self._last = folder / PROGRESS, -math.inf
-
-    def __call__(self, event: Progress) -> None:
-        now = time.monotonic()
-        if now - self._last >= PROGRESS_SECONDS:
-            self._last = now
-            upper, lower = event.objective, event.lower_bound
-            gap = math.inf if upper is None or lower is None else relative_gap(upper - lower, upper)
-            state = {"phase": event.phase, "gap": gap if math.isfinite(gap) else None}
-            self._file.write_text(json.dumps(state), encoding="utf-8")
+def _tell(event: Progress, file: Path) -> None:
+    """Leave the latest state in a file, for whoever looks."""
+    upper, lower = event.objective, event.lower_bound
+    gap = math.inf if upper is None or lower is None else relative_gap(upper - lower, upper)
+    state = {"phase": event.phase, "gap": gap if math.isfinite(gap) else None}
+    file.write_text(json.dumps(state), encoding="utf-8")

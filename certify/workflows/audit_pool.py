@@ -6,10 +6,9 @@ import contextlib
 import os
 import select
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self, final
+from typing import Self, final
 
 from certify.audits.workers import Ended, Job, Workers
 
@@ -43,43 +42,17 @@ class Settings:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """A check to run, or with `recheck` a cached certificate to check again, for the item of this index in the plan.
-
-    Its limits are `seconds` of wall clock and `memory` in bytes.
-    """
+    """A check to run, or with `recheck` a cached certificate to check again, for the item of this index in the plan."""
 
     index: int
     recheck: bool
-    arguments: Mapping[str, Any]
-    seconds: float
-    memory: int
-    device: str = CPU
-
-
-class Pool(Protocol):
-    """Runs tasks somewhere."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *error: object) -> None: ...
-
-    def room(self, devices: tuple[str, ...]) -> str | None:
-        """One of the devices that takes another task now, or None."""
-
-    def start(self, task: Task) -> Path | None:
-        """Start a task; returns the folder where it leaves its progress, if that can be seen."""
-
-    @property
-    def busy(self) -> bool:
-        """Whether any task runs."""
-
-    def wait(self, seconds: float) -> list[tuple[Task, Ended]]:
-        """The tasks that have ended, and how, after at most so many seconds."""
+    job: Job
+    device: str
 
 
 @final
 class LocalPool:
-    """Processes on this machine."""
+    """Runs tasks in processes on this machine."""
 
     def __init__(self, settings: Settings) -> None:
         threads = settings.threads or max(1, available_cores() // settings.jobs)
@@ -96,24 +69,24 @@ class LocalPool:
         self._open.close()
 
     def room(self, devices: tuple[str, ...]) -> str | None:
+        """One of the devices that takes another task now, or None."""
         taken = [task.device for task in self._tasks.values()]
-        for device in devices:
-            if taken.count(device) < (self._jobs if device == CPU else 1):
-                return device
-        return None
+        return next((name for name in devices if taken.count(name) < (self._jobs if name == CPU else 1)), None)
 
     def start(self, task: Task) -> Path | None:
+        """Start a task; returns the folder where it leaves its progress, if that can be seen."""
         workers = self._rechecks if task.recheck else self._checks
-        function = RECHECK if task.recheck else CHECK
-        job = workers.start(Job(function, task.arguments, task.seconds, task.memory))
+        job = workers.start(task.job)
         self._tasks[(task.recheck, job)] = task
         return workers.folder(job)
 
     @property
     def busy(self) -> bool:
+        """Whether any task runs."""
         return bool(self._tasks)
 
     def wait(self, seconds: float) -> list[tuple[Task, Ended]]:
+        """The tasks that have ended, and how, after at most so many seconds."""
         channels = [workers.channel for workers in (self._checks, self._rechecks) if workers.channel]
         nearest = min(self._checks.deadline(), self._rechecks.deadline())
         patience = min(seconds, max(0.0, nearest - time.monotonic()))

@@ -14,13 +14,14 @@ from certify.audits.judgement import code_of, failure_of
 from certify.audits.limits import physical_memory
 from certify.audits.plan import Plan, PlannedItem, hard_limit
 from certify.audits.results_file import Record
-from certify.audits.workers import Ended
+from certify.audits.workers import Ended, Job
 from certify.certificates.audit_result import AuditItem, Origin
 from certify.certificates.gravity import gravest
 from certify.errors import CertifyError, UsageError
 from certify.reports.result_json import error_object
+from certify.workflows.audit_cluster import Pool
 from certify.workflows.audit_memory import Memory, Prepared
-from certify.workflows.audit_pool import Pool, Settings, Task
+from certify.workflows.audit_pool import CHECK, RECHECK, Settings, Task
 
 # Longest time without a look at the clock.
 WAIT_SECONDS = 0.25
@@ -29,11 +30,9 @@ WAIT_SECONDS = 0.25
 @final
 @dataclass(frozen=True, slots=True)
 class AuditListener:
-    """Is told what happens; by default says nothing. Must not fail.
+    """Is told that an item has started, which leaves its progress in the folder, if that can be seen, or has ended.
 
-    Attributes:
-        started: an item's process was started; it leaves its progress in the folder, if that can be seen.
-        ended: an item is finished.
+    By default it says nothing. Must not fail.
     """
 
     started: Callable[[PlannedItem, Path | None], None] = lambda item, folder: None
@@ -115,14 +114,11 @@ class AuditRun:
 
     def _task(self, index: int, arguments: Mapping[str, Any], *, recheck: bool, device: str) -> Task:
         item, spec = self._plan.items[index], self._prepared[index][0].spec
-        return Task(
-            index=index,
-            recheck=recheck,
-            arguments={"content": spec.model_dump(mode="json", by_alias=True, exclude_none=True), **arguments},
-            seconds=hard_limit(item, spec.budget.seconds),
-            memory=int(item.memory_gib * 2**30) if item.memory_gib else physical_memory(),
-            device=device,
-        )
+        content = spec.model_dump(mode="json", by_alias=True, exclude_none=True)
+        seconds = hard_limit(item, spec.budget.seconds)
+        memory = int(item.limits.memory_gib * 2**30) if item.limits.memory_gib else physical_memory()
+        job = Job(RECHECK if recheck else CHECK, {"content": content, **arguments}, seconds, memory)
+        return Task(index=index, recheck=recheck, job=job, device=device)
 
     def _known(self, item: PlannedItem, record: Record) -> dict[str, Any]:
         """A result from before, naming the files of this audit."""
@@ -156,7 +152,6 @@ class AuditRun:
         failure, counted = failure_of(item, result, self._baseline.get(item.name))
         self._finished[index] = AuditItem(
             name=item.name,
-            model=str(item.model),
             file=str(self._plan.path),
             line=item.line,
             column=item.column,

@@ -40,12 +40,7 @@ class NoCertificateError(CertifyError):
 @final
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A certificate that the checker accepted.
-
-    Attributes:
-        data: the file.
-        verdict: the checker's; its `upper` and `lower` are the claim.
-    """
+    """A certificate file that the checker accepted, and its verdict, whose `upper` and `lower` are the claim."""
 
     data: bytes
     verdict: Verdict
@@ -78,14 +73,6 @@ def settled_certificate(
         if verdict.status == "valid":
             return Settled(content.to_bytes(), verdict)
     raise NoCertificateError(f"the checker does not accept the bound: {verdict.rule}: {verdict.message}")
-
-
-def settled_or_refusal(problem: Problem, bound: LowerBound, failure_probability: float) -> tuple[Settled | None, str]:
-    """The certificate that the checker accepts, or none and why."""
-    try:
-        return settled_certificate(problem, bound, failure_probability), ""
-    except NoCertificateError as error:
-        return None, str(error)
 
 
 def certificate_content(

@@ -14,7 +14,7 @@ from certify.problem import ParallelNetwork
 from certify.progress import Listener, Progress, silent
 from certify.workflows.assess import Findings, assess
 from certify.workflows.bounding import BoundSettings
-from certify.workflows.certificate_of import FAILURE_PROBABILITY, settled_or_refusal
+from certify.workflows.certificate_of import FAILURE_PROBABILITY
 from certify.workflows.prove import Quest, search_and_bound
 
 
@@ -67,14 +67,7 @@ def run_check(problem: Problem, options: CheckOptions, listener: Listener = sile
     bounded = time.perf_counter()
     methods = ", ".join(dict.fromkeys(polar.method for polar in bound.polars))
     listener(Progress("verifying", objective=found.best.objective, lower_bound=bound.value, method=methods))
-    settled, refusal = settled_or_refusal(problem, bound, chance)
-    finished = time.perf_counter()
-    seconds = Seconds(
-        load=options.load_seconds,
-        objective=evaluated - started,
-        bound=bounded - evaluated,
-        verify=finished - bounded,
-        total=options.load_seconds + finished - started,
-    )
-    result = assess(Findings(problem, found, bound, settled, refusal, seconds, options.seed))
-    return CheckOutcome(result, found.best.network, settled.data if settled else None)
+    total = options.load_seconds + bounded - started
+    seconds = Seconds(options.load_seconds, evaluated - started, bounded - evaluated, verify=0.0, total=total)
+    result, certificate = assess(Findings(problem, found, bound, seconds, options.seed, chance))
+    return CheckOutcome(result, found.best.network, certificate)

@@ -12,26 +12,7 @@ from certify.growth.stages import Improvement, stage_of
 from certify.models.loading import Problem
 from certify.problem import ParallelNetwork
 from certify.workflows.assess import Findings, assess
-from certify.workflows.certificate_of import FAILURE_PROBABILITY, settled_or_refusal
-from certify.workflows.growth_loop import Growth, GrowthState, grow_network
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GrowOptions:
-    """How to grow; the problem itself says what.
-
-    Attributes:
-        from_scratch: start from width zero instead of the problem's network.
-        prune: whether to look for a smaller network at the end.
-        seed: of all randomness.
-        failure_probability: largest allowed of a randomized proof; 0 for rigorous proofs only.
-    """
-
-    from_scratch: bool = False
-    prune: bool = True
-    seed: int = 0
-    failure_probability: float = FAILURE_PROBABILITY
+from certify.workflows.growth_loop import GrowOptions, Growth, GrowthState, grow_network
 
 
 @final
@@ -60,8 +41,7 @@ def grow(problem: Problem, **options: Any) -> GrowthResult:  # noqa: ANN401
     """
     chosen = GrowOptions(**options)
     started = time.perf_counter()
-    state, chance = first_state(problem, chosen), chosen.failure_probability
-    growth = grow_network(problem, state, lambda _: None, prune=chosen.prune, failure_probability=chance)
+    growth = grow_network(problem, first_state(problem, chosen), lambda _: None, chosen)
     return concluded(problem.with_network(growth.network), growth, started, chosen)
 
 
@@ -84,18 +64,10 @@ def concluded(
     The problem is that of the network handed back, read from its file where there is one; growing started at a value of
     `time.perf_counter()`, after so many seconds of reading files.
     """
-    objective = problem.objective
-    grown = time.perf_counter()
-    settled, refusal = settled_or_refusal(problem, growth.bound, options.failure_probability)
-    finished = time.perf_counter()
-    seconds = Seconds(
-        load=load_seconds,
-        objective=0.0,
-        bound=grown - started,
-        verify=finished - grown,
-        total=load_seconds + finished - started,
-    )
-    stage = stage_of(objective, problem.network)
+    spent = time.perf_counter() - started
+    seconds = Seconds(load_seconds, 0.0, spent, verify=0.0, total=load_seconds + spent)
+    stage = stage_of(problem.objective, problem.network)
     still = Improvement(stage, stage, stage, stage, None, None, 0)
-    result = assess(Findings(problem, still, growth.bound, settled, refusal, seconds, options.seed))
-    return GrowthResult(result, growth.report, problem.network, settled.data if settled else None)
+    findings = Findings(problem, still, growth.bound, seconds, options.seed, options.failure_probability)
+    result, certificate = assess(findings)
+    return GrowthResult(result, growth.report, problem.network, certificate)

@@ -46,14 +46,29 @@ PRUNING_SECONDS = 3.0
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class GrowthState:
-    """What the next round needs; enough to go on after an interruption.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrowOptions:
+    """How to grow; the problem itself says what.
 
     Attributes:
-        network: the best so far.
-        history: rounds so far.
+        from_scratch: start from width zero instead of the problem's network.
+        prune: whether to look at the end for a smaller network that the bound still certifies.
         seed: of all randomness.
+        failure_probability: largest allowed of a randomized proof; 0 for rigorous proofs only.
+    """
+
+    from_scratch: bool = False
+    prune: bool = True
+    seed: int = 0
+    failure_probability: float = FAILURE_PROBABILITY
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class GrowthState:
+    """What the next round needs, with the best network so far; enough to go on after an interruption.
+
+    Attributes:
         dual: the dual point of the best bound so far, (n, c), or None; it is proven again.
     """
 
@@ -63,6 +78,7 @@ class GrowthState:
     dual: Tensor | None = None
 
 
+DEFAULTS = GrowOptions()
 RoundListener = Callable[[GrowthState], None]
 
 
@@ -80,10 +96,8 @@ def grow_network(
     problem: Problem,
     state: GrowthState,
     on_round: RoundListener,
-    *,
+    options: GrowOptions = DEFAULTS,
     listener: Listener = silent,
-    prune: bool = True,
-    failure_probability: float = FAILURE_PROBABILITY,
 ) -> Growth:
     """Grow until the gap is within the problem's tolerance, nothing more is gained, or the budget is spent.
 
@@ -91,16 +105,15 @@ def grow_network(
         problem: what to minimize; its network is where the report starts from.
         state: where to start: no rounds yet, or those of an interrupted run.
         on_round: told after every round.
+        options: how to grow; where and with which seed is in the state.
         listener: told of progress within a round.
-        prune: whether to look for a smaller network that the bound still certifies.
-        failure_probability: largest allowed of a randomized proof; 0 for rigorous proofs only.
     """
-    climb = _Climb(problem, state, on_round, listener, failure_probability)
+    climb = _Climb(problem, state, on_round, listener, options.failure_probability)
     climb.run()
     network, bound = climb.found.best.network, climb.bound
     grown = network.width
     allowed = climb.allowed()
-    if prune and climb.closed():
+    if options.prune and climb.closed():
         listener(Progress("pruning", climb.found.best.objective, bound.value, detail=f"{grown} subnetworks"))
         spent = time.perf_counter() - climb.started
         until = time.perf_counter() + max(PRUNING_SECONDS, PRUNING_SHARE * spent)

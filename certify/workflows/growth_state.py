@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from safetensors import safe_open
 from torch import Tensor
 
+from certify.audits.keys import with_absolute_paths
 from certify.certificates.growth_report import GrowthRound
 from certify.errors import RefusedError, UsageError
 from certify.models.loading import Problem
@@ -48,15 +49,12 @@ class _Description(BaseModel):
 @final
 @dataclass(frozen=True, slots=True)
 class SavedGrowth:
-    """What a state file holds.
+    """What a state file holds; paths are absolute.
 
     Attributes:
-        spec: the problem, with absolute paths.
-        output: where the model is to be written, absolute.
+        output: where the model is to be written.
         blank: whether the layers are listed and no model file is read.
-        prune: whether to prune at the end.
         data_sha256: digest of the data that the rounds were about.
-        state: network, rounds and seed.
     """
 
     spec: ProblemSpec
@@ -83,7 +81,7 @@ class SavedGrowth:
             tensors["dual"] = dual.cpu().contiguous()
         text = _Description(
             schema=SCHEMA,
-            problem=_absolute(self.spec),
+            problem=with_absolute_paths(self.spec.model_dump(by_alias=True, exclude_none=True, mode="json")),
             output=self.output,
             blank=self.blank,
             prune=self.prune,
@@ -139,14 +137,9 @@ def _saved(found: _Description, tensors: dict[str, Tensor], path: str | Path) ->
     if not all(t.dtype == torch.float64 and t.ndim == 2 and bool(t.isfinite().all()) for t in tensors.values()):
         raise ValueError("tensors must be finite float64 matrices")
     network = ParallelNetwork(_stacks(tensors), tensors["coefficients"])
-    return SavedGrowth(
-        spec=spec_from_content(found.problem, Path(), lambda at, key: str(path)),
-        output=found.output,
-        blank=found.blank,
-        prune=found.prune,
-        data_sha256=found.data_sha256,
-        state=GrowthState(network, found.history, found.seed, tensors.get("dual")),
-    )
+    spec = spec_from_content(found.problem, Path(), lambda at, key: str(path))
+    state = GrowthState(network, found.history, found.seed, tensors.get("dual"))
+    return SavedGrowth(spec, found.output, found.blank, found.prune, found.data_sha256, state)
 
 
 def _stacks(tensors: Mapping[str, Tensor]) -> tuple[Factors, ...]:
@@ -175,13 +168,3 @@ def _digest(text: str, tensors: Mapping[str, Tensor]) -> str:
         digest.update(f"{name} {tuple(tensors[name].shape)} {tensors[name].dtype}\n".encode())
         digest.update(tensors[name].numpy().tobytes())
     return digest.hexdigest()
-
-
-def _absolute(spec: ProblemSpec) -> dict[str, Any]:
-    """The problem as plain data with absolute paths."""
-    content = spec.model_dump(by_alias=True, exclude_none=True, mode="json")
-    content["model"]["path"] = str(spec.model.path.absolute())
-    data = content["data"]
-    names = ("path",) if "path" in data else ("inputs", "targets", "sample_weights", "mask")
-    content["data"] = {key: str(Path(value).absolute()) if key in names else value for key, value in data.items()}
-    return dict(content)

@@ -31,14 +31,12 @@ RESOLUTION_SHARE = 0.25
 @final
 @dataclass(frozen=True, slots=True)
 class Quest:
-    """What is to be decided, and with what.
+    """What is to be decided, and how to bound.
 
     Attributes:
-        problem: the model in question.
         objective: of the given network, rounded up.
         allowed: largest gap that counts as none, absolute.
         deadline: `time.perf_counter()` value at which the budget ends.
-        settings: how to bound.
     """
 
     problem: Problem

@@ -12,13 +12,11 @@ from certify.models.spec.problem_file import SCHEMA as PROBLEM_SCHEMA
 from certify.models.spec.problem_file import load_problem_file
 from certify.models.spec.yaml_document import load_yaml
 
-
-def _load_audit(path: Path) -> object:
-    """An audit file with its problems; its globs need not match anything here."""
-    return load_plan(path, allow_empty=True)
-
-
-LOADERS: dict[str, Callable[[Path], object]] = {PROBLEM_SCHEMA: load_problem_file, AUDIT_SCHEMA: _load_audit}
+LOADERS: dict[str, Callable[[Path], object]] = {
+    PROBLEM_SCHEMA: load_problem_file,
+    # Globs need not match anything here.
+    AUDIT_SCHEMA: lambda path: load_plan(path, allow_empty=True),
+}
 
 
 def validate(path: str | Path) -> str:

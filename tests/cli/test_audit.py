@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from certify.audits.workers import Workers
-from certify.workflows import audit_pool
+from certify.workflows import audit_pool, audit_run
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "fixtures"
@@ -301,7 +301,7 @@ def test_text_has_one_line_per_item_and_a_summary(certify, folder):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory limits are Linux's")
 def test_a_poisoned_set_finishes_with_every_item_accounted_for(audit, folder, monkeypatch):
-    monkeypatch.setattr(audit_pool, "CHECK", "tests.audits.jobs:poisoned_check")
+    monkeypatch.setattr(audit_run, "CHECK", "tests.audits.jobs:poisoned_check")
     for name in ("hang", "crash", "memory", "killed"):
         shutil.copy(folder / "optimal.pt", folder / f"{name}.pt")
         # Distinct content, so that none is answered by another.

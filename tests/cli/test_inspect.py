@@ -125,6 +125,17 @@ def test_the_degree_of_the_outputs_in_a_weight_is_shown_where_it_is_not_one(cert
     assert "0.weight 4×6 (degree 2), 0.bias 4 (degree 2)" in certify("inspect", "net.pt").out
 
 
+def test_parameters_with_a_weight_decay_of_zero_are_not_shown_as_penalized(certify, folder):
+    saved(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 2))
+    assert inspection(certify)["penalized"] == ["0.weight", "0.bias", "2.weight", "2.bias"]
+    problem = "schema: certify.problem/1\nmodel: {path: net.pt}\ndata: {path: train.npz}\npenalty: {weight_decay: WD}\n"
+    mapping = '{"*.weight": 1e-3, 0.bias: 1e-3, "*": 0}'
+    for decay, free in (("1e-3", []), (mapping, ["2.bias"])):
+        (folder / "net.problem.yaml").write_text(problem.replace("WD", decay))
+        found = inspection(certify)
+        assert [name for name in found["parameters"] if name not in found["penalized"]] == free
+
+
 def test_init_leaves_out_the_layers_that_a_file_holds_itself(certify, folder):
     saved(nn.Linear(6, 4, bias=False), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2, bias=False))
     assert certify("init", "net.pt", "--data", "train.npz").code == 0

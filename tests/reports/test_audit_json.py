@@ -11,7 +11,7 @@ CERTIFIED = {"schema": "certify.result/1", "verdict": "certified", "gap": {"abso
 
 def item(name, result, **changes):
     values = {"expect": "certified", "failure": "", "exit_code": 0, "counted_code": 0, "origin": "run"}
-    return AuditItem(name, f"{name}.pt", "a.yaml", 4, 5, seconds=1.5, result=result, **(values | changes))
+    return AuditItem(name, "a.yaml", 4, 5, seconds=1.5, result=result, **(values | changes))
 
 
 def test_the_summary_counts_outcomes_origins_and_failures():

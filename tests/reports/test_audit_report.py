@@ -28,7 +28,7 @@ def audit():
 
 def item(name, result, failure, code, origin="run"):
     values = {"expect": "any", "exit_code": code, "counted_code": code, "seconds": 1.0, "origin": origin}
-    return AuditItem(name, f"{name}.pt", "audit.yaml", 4, 5, failure=failure, result=result, **values)
+    return AuditItem(name, "audit.yaml", 4, 5, failure=failure, result=result, **values)
 
 
 def test_items_become_entries():

@@ -277,12 +277,12 @@ def test_verification_imports_neither_torch_nor_a_solver():
 
 
 def test_a_certificate_is_written_whole_or_not_at_all(tmp_path):
-    from certify.certificates.certificate_file import save_certificate
     from certify.errors import UsageError
+    from certify.whole_file import write_whole
 
-    save_certificate(tmp_path / "c", b"one")
-    save_certificate(tmp_path / "c", b"two")
+    write_whole(tmp_path / "c", b"one")
+    write_whole(tmp_path / "c", b"two")
     assert (tmp_path / "c").read_bytes() == b"two"
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
     with pytest.raises(UsageError):
-        save_certificate(tmp_path / "no" / "c", b"")
+        write_whole(tmp_path / "no" / "c", b"")

@@ -28,6 +28,11 @@ class Decays:
             return self.rule
         return next(wd for pattern, wd in self.rule.items() if fnmatchcase(name, pattern))
 
+    def reach(self, name: str) -> bool:
+        """Whether a parameter is penalized; one that the rule says nothing of is."""
+        rule = self.rule if isinstance(self.rule, Mapping) else {"*": self.rule}
+        return next((wd for pattern, wd in rule.items() if fnmatchcase(name, pattern)), 1.0) != 0
+
     def require_names(self, names: Iterable[str], where: str) -> None:
         """Check that every parameter is spoken of, and every pattern speaks of one.
 
