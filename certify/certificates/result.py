@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, final
 
 from certify.certificates.gap import relative_gap
@@ -129,6 +129,7 @@ class Result:
         best_known: smallest objective evaluated.
         achieved_share: proven lower bound on (f(0) − objective)/(f(0) − optimum), None where f(0) ≤ objective.
         notes: assumptions made while loading.
+        departures: how the objective differs from what torch computes with weight decay on the file's parameters.
         head: the head that the claim is about; None where it is about the whole model.
     """
 
@@ -151,7 +152,8 @@ class Result:
     environment: Environment
     failure_probability: float | None = None
     certificate: str | None = None
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    departures: tuple[str, ...] = ()
     head: HeadReport | None = None
 
     @property

@@ -63,7 +63,8 @@ class Reports:
         if not self.files.text_on_stdout:
             return
         if self._flags.quiet:
-            click.echo(f"{result.verdict}  {path}  gap {phrases.relative_gap(result)}")
+            differs = "".join(f"  ({departure})" for departure in result.departures)
+            click.echo(f"{result.verdict}  {path}  gap {phrases.relative_gap(result)}{differs}")
         else:
             from certify.reports.result_text import print_result
 

@@ -176,7 +176,7 @@ def inspection_of(graph: LayerGraph, weight_decay: Rule = None) -> Inspection:
         format=graph.format,
         path=graph.path,
         sha256=graph.sha256,
-        notes=(*standing.graph.notes, *assumed, *cubic),
+        notes=(*standing.graph.departures, *standing.graph.notes, *assumed, *cubic),
         problems=standing.obstacles,
     )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import cast, final
 
 import torch
 from torch import Tensor
 
+from certify.errors import CertifyError, UnsupportedError
 from certify.models.data.arrays import Arrays
 from certify.models.graph.layers import LayerGraph
 from certify.models.source import HeadScope, Source
@@ -56,6 +58,7 @@ class JudgedModel:
             data_path=data.path,
             data_sha256=data.sha256,
             notes=(*graph.notes, *decomposition.layout.notes),
+            departures=graph.departures,
             head=scope,
             digest_complete=graph.digest_complete,
         )
@@ -70,8 +73,51 @@ def judged(spec: ProblemSpec, whole: LayerGraph) -> JudgedModel:
     """
     head = head_of(whole) if spec.scope == "head" else None
     conventions = Conventions(spec.biases.hidden, spec.biases.output, spec.skip)
-    decomposition = decompose(whole if head is None else head.graph, conventions, _charge(spec.penalty))
-    return JudgedModel(decomposition.layout.graph, decomposition, head)
+    charge = _charge(spec.penalty)
+    decomposition = decompose(whole if head is None else head.graph, conventions, charge)
+    graph = decomposition.layout.graph
+    _require_trained(graph, decomposition)
+    if head is None:
+        graph = replace(graph, notes=(*graph.notes, *_left_out(whole, charge)))
+    return JudgedModel(graph, decomposition, head)
+
+
+def _require_trained(graph: LayerGraph, decomposition: Decomposition) -> None:
+    """Every tensor is trained, and one of those that the problem is about, or frozen, and none of them.
+
+    Raises:
+        UnsupportedError: a frozen one where the theory takes the optimum over all values.
+        CertifyError: a tensor that is lost.
+    """
+    outside = decomposition.layout.outside
+    trained = {
+        part.parameter for branch in decomposition.branches for cut in branch.cuts for part in cut.parts.values()
+    }
+    trained |= {*outside.biases, *(name for skip in outside.skips for name in skip.parameters.values())}
+    if wrong := sorted(trained & graph.frozen):
+        raise UnsupportedError(
+            f"{graph.label}: '{wrong[0]}' is not trained (a buffer, a constant or without gradient); certify serves "
+            "such tensors in gates of the inputs alone, or before a head with --scope head",
+            code="unsupported-architecture",
+        )
+    if lost := sorted(graph.parameters.keys() - trained - graph.frozen):
+        raise CertifyError(f"{graph.label}: '{lost[0]}' is in no part of the problem; please report")
+
+
+def _left_out(graph: LayerGraph, charge: Charge) -> Iterator[str]:
+    """Notes on trained tensors that no layer uses.
+
+    Raises:
+        UnsupportedError: one that weight decay reaches: what training minimized then has another term.
+    """
+    for name, tensor in graph.unused.items():
+        if isinstance(charge, Decays) and charge.reach(graph.prefix + name) and bool(tensor.any()):
+            raise UnsupportedError(
+                f"{graph.label}: parameter '{name}' is in no layer, and weight decay on it counts in the objective "
+                f"that training minimized; remove it, or say so with weight_decay: {{{name}: 0, '*': …}}",
+                code="unused-parameter",
+            )
+        yield f"left out: parameter '{name}', which no layer uses"
 
 
 def _charge(spec: PenaltySpec) -> Charge:

@@ -52,6 +52,7 @@ class Source:
         data_path: the data file, or None for arrays in memory.
         data_sha256: digest of the file, or of the arrays.
         notes: assumptions and conversions.
+        departures: how the objective differs from what torch computes with weight decay on the file's parameters.
         head: which head the problem is about, None where it is about the whole model.
         digest_complete: whether the digest of the model covers all of its values.
     """
@@ -65,5 +66,6 @@ class Source:
     data_path: Path | None
     data_sha256: str
     notes: tuple[str, ...]
+    departures: tuple[str, ...] = ()
     head: HeadScope | None = None
     digest_complete: bool = True

@@ -99,8 +99,8 @@ def rivals(result: Result) -> str:
 
 
 def remarks(result: Result) -> list[str]:
-    """What a reader must know of a result beside its numbers: its scope, and assumptions made while loading."""
-    return [*([scope(result)] if result.head else []), *result.notes]
+    """What a reader must know of a result beside its numbers: scope, departures, and assumptions made while loading."""
+    return [*([scope(result)] if result.head else []), *result.departures, *result.notes]
 
 
 def parts(result: Result) -> str:

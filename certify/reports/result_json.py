@@ -42,7 +42,7 @@ def result_object(result: Result) -> dict[str, Any]:
             "certificate": result.certificate,
             "seconds": asdict(result.seconds),
             "environment": asdict(result.environment),
-            "notes": list(result.notes),
+            "notes": [*result.departures, *result.notes],
         }
     )
 

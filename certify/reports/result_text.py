@@ -27,6 +27,7 @@ def print_summary(console: Console, report: Report) -> None:
 
 def _rows(result: Result, *, verbose: bool) -> list[tuple[str, str]]:
     rows = [
+        *(("differs", departure) for departure in result.departures),
         ("gap", phrases.gap(result)),
         ("objective", phrases.at_most(result.objective, 10)),
         ("bound", _bound(result)),

@@ -81,6 +81,7 @@ def assess(findings: Findings) -> tuple[Result, bytes | None]:
         environment=Environment(str(objective.loss.targets.device), torch.__version__, findings.seed),
         failure_probability=chance,
         notes=problem.source.notes,
+        departures=problem.source.departures,
         head=None if head is None else HeadReport(head.layers, head.frozen_parameters, head.features_sha256),
     )
     return replace(result, message=message_of(result, refusal)), settled.data if settled else None

@@ -21,9 +21,8 @@ from certify.models.readers.formats import Format
 # The most layers that a graph may have.
 MAX_LAYERS = 2_000
 _TRAINED_ROLES = ("weight", "bias")
-# Formats that tell buffers from parameters, and operations whose weights may be buffers.
-_TELLING_FORMATS = ("pt2", "live")
-_FREEZABLE = ("linear", "conv1d", "conv2d", "add_constant")
+# Formats that tell what is trained.
+_TELLING_FORMATS = ("pt2", "live", "module")
 # A layer that adds a constant to what it reads: joined to the linear layer before it where that has no bias.
 ADD_BIAS = "add_constant"
 
@@ -77,6 +76,7 @@ class GraphBuilder:
         values: what every name of the program stands for.
         layers: in the order added.
         constants: of every layer by name, by role.
+        held: all that come with the model, used or not.
     """
 
     where: str
@@ -84,6 +84,7 @@ class GraphBuilder:
     values: dict[str, Value] = field(default_factory=dict)
     layers: dict[str, Layer] = field(default_factory=dict)
     constants: dict[str, Mapping[str, Constant]] = field(default_factory=dict)
+    held: tuple[Constant, ...] = ()
 
     def add_inputs(self, names: Sequence[str]) -> None:
         """The graph's inputs; a single one is called as in every graph."""
@@ -164,8 +165,9 @@ class GraphBuilder:
         require_parameter_shapes(layers, exact, self.where)
         notes = (*origin.notes, *conversions, *_notes_on(frozen))
         digest = origin.sha256 or digest_of(exact)
-        inputs = tuple(self.inputs)
-        return LayerGraph(layers, exact, "", origin.format, origin.path, digest, notes, inputs, frozen=frozen)
+        unused = {c.name: c.tensor for c in self.held if c.trained and c.name not in exact}
+        graph = LayerGraph(layers, exact, "", origin.format, origin.path, digest, notes, tuple(self.inputs))
+        return replace(graph, frozen=frozen, unused=unused if origin.format in _TELLING_FORMATS else {})
 
     def is_fixed(self, value: Output) -> bool:
         """Whether a value is that of a layer whose constants are not trained."""
@@ -202,8 +204,9 @@ class GraphBuilder:
                     )
                 if role in _TRAINED_ROLES and not constant.trained and constant.name not in frozen:
                     raise UnsupportedError(
-                        f"{self.where}: '{constant.name}', the {role} of {layer.title}, is a buffer or a constant; "
-                        "certify needs a parameter, which training sees and weight decay reaches",
+                        f"{self.where}: '{constant.name}', the {role} of {layer.title}, is not trained (a buffer, a "
+                        "constant or without gradient); certify needs a parameter, which training sees and weight "
+                        "decay reaches, or a layer of which nothing is trained",
                         code="unsupported-architecture",
                     )
                 used[constant.name] = constant.tensor
@@ -211,14 +214,22 @@ class GraphBuilder:
 
     def _frozen(self, layers: Sequence[Layer]) -> frozenset[str]:
         """Names of the constants of layers none of whose weights are trained."""
-        fixed = [layer for layer in layers if layer.op in _FREEZABLE and self.is_fixed(Output(layer.name))]
-        return frozenset(name for layer in fixed for name in layer.parameters.values())
+        fixed = [layer for layer in layers if self.is_fixed(Output(layer.name))]
+        weighted = [layer for layer in fixed if any(role in _TRAINED_ROLES for role in layer.parameters)]
+        return frozenset(name for layer in weighted for name in layer.parameters.values())
+
+
+def as_trained(constants: Mapping[str, Constant]) -> Mapping[str, Constant]:
+    """Constants by any key; where no parameter takes a gradient, the model was frozen after training as a whole."""
+    if any(constant.trained for constant in constants.values()):
+        return constants
+    return {key: replace(constant, trained=constant.is_parameter) for key, constant in constants.items()}
 
 
 def _notes_on(frozen: frozenset[str]) -> Iterator[str]:
     if frozen:
         names = ", ".join(f"'{name}'" for name in sorted(frozen))
-        yield f"buffers or constants, which are neither trained nor penalized: {names}"
+        yield f"neither trained nor penalized (buffers, constants, or without gradient): {names}"
 
 
 def _with_biases(layers: Sequence[Layer], parameters: Mapping[str, Tensor], frozen: frozenset[str]) -> Iterator[Layer]:

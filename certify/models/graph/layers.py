@@ -92,6 +92,8 @@ class LayerGraph:
         ends: what the file calls its input and output.
         digest_complete: whether the digest covers all values; not those that a file keeps in another one.
         frozen: names of parameters that are not trained: fixed values, which no penalty reaches.
+        departures: how the objective differs from what torch computes with weight decay on the file's parameters.
+        unused: parameters by name that are trained, as far as the file tells, and that no layer uses.
     """
 
     layers: tuple[Layer, ...]
@@ -107,6 +109,8 @@ class LayerGraph:
     ends: Ends = Ends()
     digest_complete: bool = True
     frozen: frozenset[str] = frozenset()
+    departures: tuple[str, ...] = ()
+    unused: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Hold the order.

@@ -132,14 +132,14 @@ def _folded(graph: LayerGraph, norm: Layer) -> LayerGraph:
     names = {"weight": before.parameters["weight"], "bias": before.bias or _bias_name(before)}
     kept = {name: t for name, t in graph.parameters.items() if name not in norm.parameters.values()}
     merged = replace(before, parameters=names)
-    note = (
+    departure = (
         f"{norm.title} (batch normalization in evaluation mode) is folded into '{before.name}': the penalty is that of "
         "the folded weights, not of the file's, and a model that is written has it folded"
     )
     layers = tuple(merged if layer.name == before.name else layer for layer in graph.layers)
     parameters = kept | {names["weight"]: weight, names["bias"]: bias}
-    notes = (*graph.notes, note)
-    return bypassed(replace(graph, layers=layers, parameters=parameters, notes=notes, folded=True), norm)
+    departures = (*graph.departures, departure)
+    return bypassed(replace(graph, layers=layers, parameters=parameters, departures=departures, folded=True), norm)
 
 
 def _affine(graph: LayerGraph, before: Layer, norm: Layer) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from certify.errors import UnsupportedError
-from certify.models.graph.graph_builder import GraphBuilder, Origin, Output, Value
+from certify.models.graph.graph_builder import GraphBuilder, Origin, Output, Value, as_trained
 from certify.models.graph.layers import Ends, LayerGraph
 from certify.models.lowering.aten_arithmetic import ARITHMETIC
 from certify.models.lowering.aten_call import CallView
@@ -32,9 +32,10 @@ def graph_of_program(program: Program, origin: Origin) -> LayerGraph:
         )
     if not program.inputs:
         raise UnsupportedError(f"{origin.label}: takes no tensor", code="unsupported-architecture")
-    builder = GraphBuilder(origin.label)
+    constants = as_trained(program.constants)
+    builder = GraphBuilder(origin.label, held=tuple(constants.values()))
     builder.add_inputs(tuple(program.inputs))
-    for name, constant in program.constants.items():
+    for name, constant in constants.items():
         builder.bind(name, constant)
     uses = Counter(name for call in program.calls for name in _read(call))
     batches = {extents[0] for extents in program.inputs.values() if extents}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -25,7 +26,9 @@ _WRAPPED = {"DataParallel": "module", "DistributedDataParallel": "module", "Opti
 # Samples of the tensor that a module is exported with: torch takes 0 and 1 for special.
 _SAMPLES = 7
 # Largest accepted difference between a module and its graph, as a share of its largest output.
-_TRACE_TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-3}
+_TRACE_TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-3, torch.float16: 3e-2, torch.bfloat16: 1e-1}
+# Most samples of which a second batch is made.
+_MOST_SAMPLES = 64
 
 
 def graph_of_module(
@@ -60,37 +63,60 @@ def graph_of_module(
 
 
 def require_traced(model: nn.Module, graph: LayerGraph, inputs: Tensor) -> None:
-    """Compare the module's own outputs with those of its graph.
+    """Compare the module's own outputs with those of its graph, in the module's precision and, of a copy, in float64.
 
     Args:
         model: the module.
         graph: its layers.
-        inputs: (n, …) float64.
+        inputs: (n, …) float64; compared as they are, and other numbers of them, in another order and of another size.
 
     Raises:
         UnsupportedError: they differ: what was traced is not all that the module computes.
     """
-    dtype = next((p.dtype for p in model.parameters()), torch.float64)
-    tolerance = _TRACE_TOLERANCES.get(dtype)
-    if tolerance is None:
-        return
+    first = next(model.parameters(), None)
+    dtype = torch.float64 if first is None else first.dtype
     modes = [(part, part.training) for part in model.modules()]
     try:
         model.eval()
-        with torch.no_grad():
-            own = model(inputs.to(dtype)).double().cpu()
+        copies = [model] if dtype == torch.float64 else [model, copy.deepcopy(model).double()]
+        same = all(_computes(one, graph, batch) for one in copies for batch in _batches(graph, inputs))
+    except Exception as error:  # noqa: BLE001 - the user's forward runs, and may raise anything
+        reason = f"cannot be run on the data ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
+        raise _not_traceable(model, reason) from error
     finally:
         for part, mode in modes:
             part.training = mode
+    if not same:
+        reason = "computes other outputs on the data than the layers that torch.export traced"
+        raise _not_traceable(model, f"{reason}; it may depend on values")
+
+
+def _batches(graph: LayerGraph, inputs: Tensor) -> list[Tensor]:
+    """The inputs, and samples of them in other numbers, orders and sizes; what chooses an embedding is not scaled."""
+    count = len(inputs)
+    order = torch.arange(2 * min(count, _MOST_SAMPLES) + 1).flip(0) % count
+    indexed = any(layer.op == "embedding" for layer in graph.layers)
+    return [inputs, inputs[order] * (1.0 if indexed else -0.75), inputs[: 1 + count // 3]]
+
+
+def _computes(model: nn.Module, graph: LayerGraph, inputs: Tensor) -> bool:
+    """Whether the outputs of a module on inputs (n, …) are those of the graph, up to rounding."""
+    first = next(model.parameters(), None)
+    dtype, device = (torch.float64, "cpu") if first is None else (first.dtype, first.device)
+    with torch.no_grad():
+        own = model(inputs.to(device, dtype)).double().cpu()
     found = graph.forward(inputs)
     # One output of each sample, without an axis of its own.
     own = own[:, None] if own.ndim == 1 and found.shape == (len(own), 1) else own
-    if own.shape != found.shape or not bool((own - found).abs().max() <= tolerance * (1 + own.abs().max())):
-        raise UnsupportedError(
-            f"model: {type(model).__name__} computes other outputs on the data than the layers that torch.export "
-            "traced; it may depend on values. Name its layers: layers=[{'linear': NAME}, 'relu', …]",
-            code="not-traceable",
-        )
+    close = _TRACE_TOLERANCES.get(dtype, 0.0) * (1 + own.abs().max())
+    return own.shape == found.shape and bool((own - found).abs().max() <= close)
+
+
+def _not_traceable(model: nn.Module, reason: str) -> UnsupportedError:
+    return UnsupportedError(
+        f"model: {type(model).__name__} {reason}. Name its layers: layers=[{{'linear': NAME}}, 'relu', …]",
+        code="not-traceable",
+    )
 
 
 def _parsed(layers: Sequence[object]) -> tuple[LayerEntry, ...]:

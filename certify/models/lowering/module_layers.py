@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import final
 
 from torch import Tensor
 
 from certify.errors import RefusedError
-from certify.models.graph.graph_builder import Origin
+from certify.models.graph.graph_builder import GraphBuilder, Origin, Output, as_trained
 from certify.models.graph.layers import INPUT, Layer, LayerGraph
 from certify.models.graph.operations import Attribute
-from certify.models.graph.parameter_shapes import require_parameter_shapes
 from certify.models.lowering.aten_rules import CONVOLUTION, MAX_WINDOW, MEAN_WINDOW
-from certify.models.readers.exact_weights import digest_of, exact_parameters
+from certify.models.readers.aten_program import Constant
 from certify.models.readers.torch_files.module_tree import MODULES, ModuleNode
 from certify.models.readers.weight_file import COUNTER
 
@@ -84,20 +83,29 @@ def graph_of_chain(tree: ModuleNode, tensors: Mapping[str, Tensor], origin: Orig
         RefusedError: a setting that makes no sense, or weights that are no finite real numbers.
         UnsupportedError: tied weights.
     """
-    layers = _chain_layers(tree, origin.label)
-    used = {name: tensors[name] for layer in layers for name in layer.parameters.values()}
-    parameters, conversions = exact_parameters(used, origin.label)
-    require_parameter_shapes(layers, parameters, origin.label)
-    digest, notes = origin.sha256 or digest_of(parameters), (*origin.notes, *conversions)
-    return LayerGraph(layers, parameters, "", origin.format, origin.path, digest, notes)
+    held = as_trained(dict(_constants(tree, tensors)))
+    builder = GraphBuilder(origin.label, held=tuple(held.values()))
+    builder.add_inputs([INPUT])
+    value = Output(INPUT)
+    for layer in _chain_layers(tree, origin.label):
+        constants = {role: held[name] for role, name in layer.parameters.items()}
+        value = builder.add(layer.op, layer.name, [value], constants, layer.attributes)
+    return builder.finish(value, origin)
+
+
+def _constants(tree: ModuleNode, tensors: Mapping[str, Tensor]) -> Iterator[tuple[str, Constant]]:
+    """Every tensor of the tree by its full name."""
+    for prefix, node in tree.all_nodes():
+        for own in node.tensors:
+            name, parameter = f"{prefix}{own}", own not in node.buffers
+            if own != COUNTER and name in tensors:
+                yield name, Constant(name, tensors[name], parameter and own not in node.frozen, parameter)
 
 
 def _chain_layers(tree: ModuleNode, where: str) -> tuple[Layer, ...]:
     """The chain without layers that do nothing; where nothing else is left, the last of them stays."""
     layers = [_layer(name, node, where) for name, node in _leaves(tree, "")]
-    kept = [layer for layer in layers if layer.op != "identity"] or layers[-1:]
-    before = (INPUT, *(layer.name for layer in kept[:-1]))
-    return tuple(replace(layer, inputs=(name,)) for layer, name in zip(kept, before, strict=False))
+    return tuple(layer for layer in layers if layer.op != "identity") or tuple(layers[-1:])
 
 
 def _leaves(tree: ModuleNode, name: str) -> Iterator[tuple[str, ModuleNode]]:

@@ -63,12 +63,14 @@ class Constant:
     Attributes:
         name: of the parameter, buffer or constant, as the module calls it.
         tensor: its values.
-        trained: whether it is a parameter.
+        trained: whether it is a parameter that takes gradients.
+        is_parameter: whether it is a parameter.
     """
 
     name: str
     tensor: Tensor
     trained: bool
+    is_parameter: bool = False
 
     @property
     def transposed(self) -> Constant:

@@ -65,7 +65,8 @@ def program_of_export(exported: ExportedProgram) -> Program:
             if name in nodes and isinstance(nodes[name].meta.get("val"), Tensor):
                 inputs[name] = _extents(nodes[name]) or ()
         elif spec.kind in _KINDS and spec.target is not None:
-            constants[name] = Constant(spec.target, held[spec.target].detach(), _KINDS[spec.kind])
+            tensor, parameter = held[spec.target], _KINDS[spec.kind]
+            constants[name] = Constant(spec.target, tensor.detach(), parameter and tensor.requires_grad, parameter)
     calls = tuple(_calls(exported))
     outputs = tuple(
         str(getattr(spec.arg, "name", "")) for spec in signature.output_specs if spec.kind is OutputKind.USER_OUTPUT

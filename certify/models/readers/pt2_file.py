@@ -50,8 +50,10 @@ def read_pt2(archive: Archive) -> Program:
     content = parse_json(archive.document(f"{root}{_PROGRAMS}{name}.json"), where)
     try:
         _require_schema(content, where)
-        tensors = dict(_stored(archive, root, "weights", name)) | dict(_stored(archive, root, "constants", name))
-        return _program(content["graph_module"], _ProgramTensors(archive, tensors))
+        found = {key: meta for group in ("weights", "constants") for key, meta in _stored(archive, root, group, name)}
+        tensors = {key: _stored_tensor(meta, entry, key, where) for key, (meta, entry) in found.items()}
+        without = frozenset(key for key, (meta, _) in found.items() if meta.get("requires_grad") is False)
+        return _program(content["graph_module"], _ProgramTensors(archive, tensors, without))
     except _MISSHAPEN as error:
         raise RefusedError(
             f"{where}: corrupt: its program does not follow torch's schema ({type(error).__name__})",
@@ -66,12 +68,16 @@ class _ProgramTensors:
 
     archive: Archive
     stored: Mapping[str, StoredTensor]
+    without_gradient: frozenset[str]
 
     def constants(self, named: Mapping[str, tuple[str, bool]]) -> dict[str, Constant]:
         """Constants by value name; `named` holds name and whether it is a parameter."""
         wanted = {name: self.stored[name] for name, _ in named.values()}
         tensors = read_tensors(wanted, ZipStorages(self.archive), self.archive.where)
-        return {value: Constant(name, tensors[name], trained) for value, (name, trained) in named.items()}
+        return {
+            value: Constant(name, tensors[name], parameter and name not in self.without_gradient, parameter)
+            for value, (name, parameter) in named.items()
+        }
 
 
 def _program_entry(archive: Archive) -> tuple[str, str]:
@@ -102,7 +108,8 @@ def _require_schema(content: Any, where: str) -> None:  # noqa: ANN401
         )
 
 
-def _stored(archive: Archive, root: str, group: str, name: str) -> Iterator[tuple[str, StoredTensor]]:
+def _stored(archive: Archive, root: str, group: str, name: str) -> Iterator[tuple[str, tuple[Any, str]]]:
+    """What is said of each tensor of a group, and the entry that holds it."""
     folder = f"{root}data/{group}/"
     entry = f"{folder}{name}_{group}_config.json"
     if entry not in archive.members:
@@ -112,7 +119,7 @@ def _stored(archive: Archive, root: str, group: str, name: str) -> Iterator[tupl
     for key, meta in config.items():
         if meta["use_pickle"] or "tensor_meta" not in meta or meta["tensor_meta"] is None:
             raise unfit_weight("pickled, not stored as plain values", key, archive.where)
-        yield key, _stored_tensor(meta["tensor_meta"], f"{folder}{meta['path_name']}", key, archive.where)
+        yield key, (meta["tensor_meta"], f"{folder}{meta['path_name']}")
 
 
 def _stored_tensor(meta: Any, entry: str, name: str, where: str) -> StoredTensor:  # noqa: ANN401

@@ -132,7 +132,7 @@ def decompose(graph: LayerGraph, conventions: Conventions, charge: Charge) -> De
     layout = require_layout(graph)
     if isinstance(charge, Decays):
         trained = (name for name in layout.graph.parameters if name not in layout.graph.frozen)
-        charge.require_names((layout.graph.prefix + name for name in trained), graph.label)
+        charge.require_names((layout.graph.prefix + name for name in (*trained, *graph.unused)), graph.label)
     policy = resolve_policy(layout, conventions, charge)
     branches = model_branches(layout, policy, charge)
     blocks, coefficients = _convex(layout, policy, charge, branches)

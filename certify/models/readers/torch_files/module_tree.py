@@ -33,6 +33,8 @@ class ModuleNode:
         tensors: its own parameters, then its own buffers, by name; of any type.
         children: by name, in the order registered.
         own_forward: whether the object, and not its class, says what it computes.
+        buffers: names of its own buffers.
+        frozen: names of its own parameters that take no gradient.
     """
 
     kind: str
@@ -40,13 +42,18 @@ class ModuleNode:
     tensors: Mapping[str, object]
     children: Mapping[str, ModuleNode]
     own_forward: bool = False
+    buffers: frozenset[str] = frozenset()
+    frozen: frozenset[str] = frozenset()
 
-    def all_tensors(self, prefix: str = "") -> Iterator[tuple[str, object]]:
-        """Every tensor of the tree with its full name."""
-        for name, tensor in self.tensors.items():
-            yield f"{prefix}{name}", tensor
+    def all_nodes(self, prefix: str = "") -> Iterator[tuple[str, ModuleNode]]:
+        """Every module of the tree with what stands before the names of its tensors."""
+        yield prefix, self
         for name, child in self.children.items():
-            yield from child.all_tensors(f"{prefix}{name}.")
+            yield from child.all_nodes(f"{prefix}{name}.")
+
+    def all_tensors(self) -> Iterator[tuple[str, object]]:
+        """Every tensor of the tree with its full name."""
+        return ((f"{at}{name}", tensor) for at, node in self.all_nodes() for name, tensor in node.tensors.items())
 
 
 def is_module(value: object) -> bool:
@@ -68,10 +75,11 @@ def live_module(module: nn.Module) -> ModuleNode:
     """The tree of a live module; one with hooks counts as having a forward of its own."""
     # `named_children` leaves out a module that runs a second time.
     children = {key: live_module(child) for key, child in module._modules.items() if child is not None}
-    tensors = {**dict(module.named_parameters(recurse=False)), **dict(module.named_buffers(recurse=False))}
+    own, buffers = dict(module.named_parameters(recurse=False)), dict(module.named_buffers(recurse=False))
+    frozen = frozenset(name for name, parameter in own.items() if not parameter.requires_grad)
     kind = f"{type(module).__module__}.{type(module).__qualname__}"
-    own = "forward" in vars(module) or any(getattr(module, hooks) for hooks in _HOOKS)
-    return ModuleNode(kind, vars(module), tensors, children, own)
+    forward = "forward" in vars(module) or any(getattr(module, hooks) for hooks in _HOOKS)
+    return ModuleNode(kind, vars(module), {**own, **buffers}, children, forward, frozenset(buffers), frozen)
 
 
 def hooks_error(where: str, name: str) -> UnsupportedError:
@@ -108,12 +116,9 @@ def _pickled(value: object, name: str, where: str, count: _Count, depth: int = 0
     for hooks in _HOOKS:
         if not _is_empty(fields.get(hooks)):
             raise hooks_error(where, name)
-    tensors = {
-        key: tensor
-        for group in ("_parameters", "_buffers")
-        for key, tensor in _fields(fields.get(group), name, where).items()
-        if tensor is not None
-    }
+    groups = [_fields(fields.get(group), name, where) for group in ("_parameters", "_buffers")]
+    own, buffers = ({key: tensor for key, tensor in group.items() if tensor is not None} for group in groups)
+    tensors, frozen = own | buffers, frozenset(key for key, tensor in own.items() if _takes_none(tensor))
     count.tensors += len(tensors)
     count.require_room(depth, where)
     children = {
@@ -121,7 +126,12 @@ def _pickled(value: object, name: str, where: str, count: _Count, depth: int = 0
         for key, child in _fields(fields.get("_modules"), name, where).items()
         if child is not None
     }
-    return ModuleNode(value.callee.path, fields, tensors, children, "forward" in fields)
+    return ModuleNode(value.callee.path, fields, tensors, children, "forward" in fields, frozenset(buffers), frozen)
+
+
+def _takes_none(parameter: object) -> bool:
+    """Whether a pickled parameter takes no gradient: `_rebuild_parameter(data, requires_grad, hooks)`."""
+    return isinstance(parameter, Call) and parameter.arguments[1:2] == (False,)
 
 
 def _is_empty(value: object) -> bool:
