@@ -18,6 +18,7 @@ def ensure_writable(path: str | Path) -> None:
         UsageError: the folder is missing or not writable, or the path is a folder.
     """
     target = Path(path)
+    require_no_link(target)
     try:
         mode = target.stat().st_mode if target.exists() else stat.S_IFREG
         with tempfile.NamedTemporaryFile(dir=target.resolve().parent):
@@ -30,19 +31,31 @@ def ensure_writable(path: str | Path) -> None:
 
 
 def write_whole(path: str | Path, content: bytes) -> None:
-    """Write `content` atomically; a link stays a link to the file that is replaced.
+    """Write `content` atomically.
 
     Raises:
-        UsageError: the folder does not exist or cannot be written, or the disk is full.
+        UsageError: the path is a link, the folder does not exist or cannot be written, or the disk is full.
     """
+    require_no_link(path)
     try:
         _write(path, content)
     except (OSError, ValueError, RuntimeError) as error:
         raise _unwritable(path, error) from error
 
 
+def require_no_link(path: str | Path) -> None:
+    """Refuse a symbolic link: what it leads to may be anybody's file.
+
+    Raises:
+        UsageError: it is one.
+    """
+    if os.path.islink(path):  # noqa: PTH114 - takes paths that are none, too
+        message = f"{path}: is a symbolic link, and certify writes through none; name the file itself"
+        raise UsageError(message, code="unwritable")
+
+
 def _write(path: str | Path, content: bytes) -> None:
-    target = Path(path).resolve()
+    target = Path(path).absolute()
     descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.")
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
 from certify.errors import UsageError
-from certify.whole_file import write_whole
+from certify.whole_file import require_no_link, write_whole
 
 FOLDER = ".certify_cache"
 RESULTS = "results.jsonl"
@@ -37,11 +38,14 @@ class CachePlace:
         Raises:
             UsageError: they cannot be made.
         """
+        folder = self.results.parent
+        for place in (*((folder,) if folder.name == FOLDER else ()), self.certificates, self.results, self.digests):
+            require_no_link(place)
         try:
             self.certificates.mkdir(parents=True, exist_ok=True)
-            ignore = self.results.parent / ".gitignore"
-            if self.results.parent.name == FOLDER and not ignore.exists():
-                ignore.write_text("*\n", encoding="utf-8")
+            if folder.name == FOLDER:
+                with contextlib.suppress(FileExistsError), (folder / ".gitignore").open("x", encoding="utf-8") as file:
+                    file.write("*\n")
         except OSError as error:
             raise UsageError(
                 f"{self.results.parent}: cannot keep the cache here: {error.strerror}; choose another with --cache",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -66,7 +67,7 @@ class ResultsFile:
         self.path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o666)
             self._lines = _objects(path.read_bytes())
         except OSError as error:
             raise UsageError(
@@ -138,12 +139,17 @@ def _objects(content: bytes) -> list[dict[str, Any]]:
     for line in content.split(b"\n"):
         try:
             entry = json.loads(line) if line else None
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(entry, dict) and entry.get("schema") == SCHEMA and isinstance(entry.get("run"), str):
-            is_record = all(isinstance(entry.get(name), kind) for name, kind in _KINDS.items())
+            is_record = all(isinstance(entry.get(name), kind) for name, kind in _KINDS.items()) and _is_digest(entry)
             found += [entry] if is_record or "result" not in entry else []
     return found
+
+
+def _is_digest(entry: Mapping[str, Any]) -> bool:
+    """Whether a record names no certificate, or one by its SHA-256, which leads nowhere else."""
+    return re.fullmatch("[0-9a-f]{64}", entry["certificate"] or "0" * 64) is not None
 
 
 def _record(line: Mapping[str, Any]) -> Record:

@@ -12,6 +12,7 @@ from certify.cli.flags import AuditFlags, parsed
 from certify.cli.options import option, report_flags
 from certify.cli.termination import terminations_as_interrupts
 from certify.errors import UsageError
+from certify.reports.terminal import say
 
 if TYPE_CHECKING:
     from certify.audits.cache import CachePlace
@@ -117,6 +118,6 @@ def _print_plan(plan: Plan, place: CachePlace, flags: AuditFlags) -> None:
 
     found = forecast(plan, _options(place, flags))
     if flags.report.format in ("json", "jsonl"):
-        click.echo(to_json(plan_object(str(plan.path), found)))
+        say(to_json(plan_object(str(plan.path), found)))
     else:
-        click.echo("\n".join(plan_lines(str(plan.path), found)))
+        say("\n".join(plan_lines(str(plan.path), found)))

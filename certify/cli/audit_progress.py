@@ -12,12 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
-import click
-
 from certify.audits.job_folder import PROGRESS
 from certify.audits.plan import PlannedItem
 from certify.certificates.audit_result import AuditItem
 from certify.reports.audit_text import STYLES, item_line
+from certify.reports.terminal import say, styled_console
 from certify.workflows.audit_run import AuditListener
 
 if TYPE_CHECKING:
@@ -35,16 +34,15 @@ def audit_view(total: int, *, quiet: bool, color: bool) -> Iterator[AuditListene
     if quiet:
         yield AuditListener()
     elif sys.stderr.isatty():
-        from rich.console import Console
         from rich.live import Live
 
-        console = Console(stderr=True, no_color=not color, highlight=False)
+        console = styled_console(color=color)
         view = _LiveTable(total)
         with Live(console=console, get_renderable=view.table, refresh_per_second=FRAMES, transient=True):
             yield AuditListener(view.started, view.ended)
     else:
         done = itertools.count(1)
-        yield AuditListener(ended=lambda item: click.echo(f"[{next(done)}/{total}] {item_line(item)}", err=True))
+        yield AuditListener(ended=lambda item: say(f"[{next(done)}/{total}] {item_line(item)}", err=True))
 
 
 @final

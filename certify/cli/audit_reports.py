@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from typing import final
 
-import click
-
 from certify.certificates.audit_result import AuditItem, AuditResult
 from certify.cli.flags import ReportFlags
 from certify.cli.report_files import ReportFiles
@@ -14,6 +12,7 @@ from certify.reports.audit_json import item_object
 from certify.reports.audit_report import report_of_audit
 from certify.reports.audit_text import item_line, print_audit
 from certify.reports.result_json import to_json
+from certify.reports.terminal import say
 from certify.workflows.audit_run import AuditListener
 
 # Width of the text off a terminal: nothing is wrapped, so that lines can be searched.
@@ -37,9 +36,9 @@ class AuditReports:
 
         def ended(item: AuditItem) -> None:
             if self._flags.format == "jsonl":
-                click.echo(to_json(item_object(item), indent=None))
+                say(to_json(item_object(item), indent=None))
             elif self._files.text_on_stdout and self._flags.quiet:
-                click.echo(item_line(item))
+                say(item_line(item))
             view.ended(item)
 
         return AuditListener(view.started, ended)

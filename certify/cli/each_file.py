@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-import click
-
 from certify.certificates.gravity import gravest
 from certify.errors import CertifyError, ExitCode
+from certify.reports.terminal import say
 
 
 def for_each_file(files: Iterable[str], command: Callable[[str], ExitCode]) -> int:
@@ -17,6 +16,6 @@ def for_each_file(files: Iterable[str], command: Callable[[str], ExitCode]) -> i
         try:
             codes.append(command(path))
         except CertifyError as error:
-            click.echo(f"certify: error: {error.report}", err=True)
+            say(f"certify: error: {error.report}", err=True)
             codes.append(error.exit_code)
     return int(gravest(codes))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from certify.errors import UsageError
+from certify.reports.terminal import say
 
 
 @click.command("explain", short_help="What a reason or error code means, and what to do.")
@@ -16,7 +17,7 @@ def explain_command(code: str | None) -> None:
     if code is None:
         width = max(len(name) for name in EXPLANATIONS)
         for name, entry in EXPLANATIONS.items():
-            click.echo(f"{name:<{width}}  {entry.title}")
+            say(f"{name:<{width}}  {entry.title}")
         return
     if code not in EXPLANATIONS:
         import difflib
@@ -25,7 +26,7 @@ def explain_command(code: str | None) -> None:
         hint = f"; did you mean '{close[0]}'?" if close else "; `certify explain` lists all codes"
         raise UsageError(f"unknown code '{code}'{hint}")
     entry = EXPLANATIONS[code]
-    click.echo(f"{code}: {entry.title}\n")
+    say(f"{code}: {entry.title}\n")
     for label, text in (("Meaning", entry.meaning), ("Theory", entry.theory), ("What to do", entry.remedy)):
         if text:
-            click.echo(click.wrap_text(f"{label}: {text}", width=96, subsequent_indent="  "))
+            say(click.wrap_text(f"{label}: {text}", width=96, subsequent_indent="  "))

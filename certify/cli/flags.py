@@ -12,6 +12,7 @@ from dataclasses import dataclass, is_dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, final, get_type_hints
 
 from certify.models.spec.overrides import Overrides
+from certify.reports.terminal import styled_console
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,9 +67,7 @@ class ReportFlags:
 
     def console(self, width: int | None = None) -> Console:
         """Standard output for styled text, by default as wide as it is."""
-        from rich.console import Console
-
-        return Console(file=sys.stdout, no_color=not self.color, highlight=False, width=width)
+        return styled_console(file=sys.stdout, color=self.color, width=width)
 
 
 @final

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-import click
-
 from certify.certificates.gravity import VERDICT_CODES
 from certify.cli.flags import GrowFlags
 from certify.cli.growth_view import growth_view
@@ -18,6 +16,7 @@ from certify.models.spec.problem_file import load_problem_file, problem_file_bes
 from certify.models.writers import output_notes, require_describable, write_problem_file
 from certify.problem import ParallelNetwork
 from certify.reports.growth_plot import require_plottable, write_growth_plot
+from certify.reports.terminal import say
 from certify.whole_file import write_whole
 from certify.workflows.grow import concluded, first_state
 from certify.workflows.growth_loop import GrowOptions, Growth, GrowthState, grow_network
@@ -105,7 +104,7 @@ def _save(plan: SavedGrowth, path: str) -> None:
     try:
         plan.write(path)
     except UsageError as error:
-        click.echo(f"certify: warning: {error}; growing on without a state", err=True)
+        say(f"certify: warning: {error}; growing on without a state", err=True)
 
 
 def _keep(plan: SavedGrowth, problem: Problem, state: GrowthState, state_path: str | None) -> None:
@@ -113,6 +112,6 @@ def _keep(plan: SavedGrowth, problem: Problem, state: GrowthState, state_path: s
     if not state.history:
         return
     _write(plan, problem, state.network)
-    click.echo(f"certify: the best network so far is in {plan.output}", err=True)
+    say(f"certify: the best network so far is in {plan.output}", err=True)
     if state_path:
-        click.echo(f"certify: go on with certify grow --resume {state_path}", err=True)
+        say(f"certify: go on with certify grow --resume {state_path}", err=True)

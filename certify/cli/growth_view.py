@@ -9,12 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, final
 
-import click
-
 from certify.certificates.growth_report import GrowthRound
 from certify.cli.progress import interval_line
 from certify.progress import Listener, Progress, silent
 from certify.reports.growth_rows import HEADINGS, cells_of
+from certify.reports.terminal import say, styled_console
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleRenderable
@@ -51,10 +50,7 @@ def growth_view(model: str, *, quiet: bool, color: bool) -> Iterator[GrowthView]
         yield GrowthView(lambda row: None)
         return
     if sys.stderr.isatty():
-        from rich.console import Console
-
-        # None leaves it to the variable NO_COLOR.
-        console = Console(stderr=True, no_color=None if color else True, highlight=False)
+        console = styled_console(color=color)
         if not console.is_dumb_terminal:
             with _live(console, model) as view:
                 yield view
@@ -64,7 +60,7 @@ def growth_view(model: str, *, quiet: bool, color: bool) -> Iterator[GrowthView]
     def write(row: GrowthRound) -> None:
         """One line, the first one after a line of headings."""
         for cells in (*headings, cells_of(row)):
-            click.echo(" ".join(f"{cell:>{width}}" for cell, width in zip(cells, WIDTHS, strict=True)), err=True)
+            say(" ".join(f"{cell:>{width}}" for cell, width in zip(cells, WIDTHS, strict=True)), err=True)
 
     yield GrowthView(write)
 

@@ -8,6 +8,7 @@ import click
 
 from certify.cli.options import option
 from certify.errors import UsageError
+from certify.reports.terminal import say
 
 
 @click.command("init", short_help="Write the problem file beside a model.")
@@ -28,4 +29,4 @@ def init_command(model: str, data: str | None, output: str | None, force: bool) 
         raise UsageError(f"{target} exists; use --force to overwrite it, or -o PATH", code="exists")
     text = draft_problem_file(model, data)
     write_whole(target, text.encode())
-    click.echo(f"wrote {target}; look it over, then: certify check {model}")
+    say(f"wrote {target}; look it over, then: certify check {model}")

@@ -6,6 +6,7 @@ import click
 
 from certify.cli.options import format_option, option
 from certify.errors import ExitCode, UsageError
+from certify.reports.terminal import say
 
 
 @click.command("inspect", short_help="Layers, degree of homogeneity, subnetworks, and what could be certified.")
@@ -46,7 +47,7 @@ def inspect_command(ctx: click.Context, model: str, problem: str | None, format:
     if format == "json":
         from certify.reports.result_json import to_json
 
-        click.echo(to_json(inspection_object(found, bounds)))
+        say(to_json(inspection_object(found, bounds)))
     else:
         print_inspection(found, bounds, color=not no_color)
     ctx.exit(int(ExitCode.UNSUPPORTED if found.problems else ExitCode.OK))

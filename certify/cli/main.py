@@ -17,6 +17,7 @@ from certify.cli.inspect_command import inspect_command
 from certify.cli.validate_command import validate_command
 from certify.cli.verify_command import verify_command
 from certify.errors import CertifyError, ExitCode
+from certify.reports.terminal import say
 from certify.version import __version__
 
 COMMANDS = (
@@ -66,5 +67,5 @@ def main() -> None:
 
 
 def _complain(message: str, code: ExitCode) -> ExitCode:
-    click.echo(f"certify: {message}", err=True)
+    say(f"certify: {message}", err=True)
     return code

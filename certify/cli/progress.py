@@ -8,11 +8,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import click
-
 from certify.certificates.gap import relative_gap
 from certify.progress import Listener, Progress, paced, silent
 from certify.reports import phrases
+from certify.reports.terminal import say, styled_console
 
 # Off a terminal, at most one line in this many seconds.
 PLAIN_INTERVAL = 2.0
@@ -24,14 +23,11 @@ def progress_view(model: str, *, quiet: bool, color: bool) -> Iterator[Listener]
     if quiet:
         yield silent
     elif sys.stderr.isatty():
-        from rich.console import Console
-
-        console = Console(stderr=True, no_color=not color, highlight=False)
-        with console.status(f"{model}: reading the landscape") as status:
+        with styled_console(color=color).status(f"{model}: reading the landscape") as status:
             yield lambda event: status.update(interval_line(event))
     else:
         began = time.monotonic()
-        yield paced(lambda event: click.echo(f"{model}: {interval_line(event)}", err=True), PLAIN_INTERVAL, began)
+        yield paced(lambda event: say(f"{model}: {interval_line(event)}", err=True), PLAIN_INTERVAL, began)
 
 
 def interval_line(event: Progress) -> str:

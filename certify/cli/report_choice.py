@@ -20,6 +20,7 @@ from certify.progress import Listener
 from certify.reports import phrases
 from certify.reports.report import Content, Entry, Failure, Place, Report, uniquely_named
 from certify.reports.result_json import error_object, result_object, to_json
+from certify.reports.terminal import say
 
 
 @final
@@ -64,7 +65,7 @@ class Reports:
             return
         if self._flags.quiet:
             differs = "".join(f"  ({departure})" for departure in result.departures)
-            click.echo(f"{result.verdict}  {path}  gap {phrases.relative_gap(result)}{differs}")
+            say(f"{result.verdict}  {path}  gap {phrases.relative_gap(result)}{differs}")
         else:
             from certify.reports.result_text import print_result
 
@@ -75,7 +76,7 @@ class Reports:
         if self._flags.format == "jsonl":
             from certify.reports.growth_json import round_object
 
-            click.echo(to_json(round_object(row), indent=None))
+            say(to_json(round_object(row), indent=None))
 
     def grown(self, result: Result, growth: GrowthReport, exit_code: int) -> None:
         """Take the result of a growth."""
@@ -94,12 +95,12 @@ class Reports:
         code = int(error.exit_code)
         content: Content = error_object(model, error.code, code, message)
         self._add(Entry(model, Failure(error.code, message), content, Place(model), code))
-        click.echo(f"certify: error: {'' if named else f'{model}: '}{error.report}", err=True)
+        say(f"certify: error: {'' if named else f'{model}: '}{error.report}", err=True)
 
     def _add(self, entry: Entry) -> None:
         self._entries.append(entry)
         if self._flags.format == "jsonl":
-            click.echo(to_json(entry.content, indent=None))
+            say(to_json(entry.content, indent=None))
 
     def _report(self) -> Report:
         names = uniquely_named([entry.name for entry in self._entries])

@@ -8,13 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import final
 
-import click
-
 from certify.cli.flags import ReportFlags
 from certify.errors import UsageError
 from certify.reports.formats import FORMATS
 from certify.reports.report import Entry, Report
 from certify.reports.step_summary import LIMIT_BYTES, step_summary
+from certify.reports.terminal import inert, say
 from certify.whole_file import ensure_writable, write_whole
 
 # As a path: standard output, in place of the text.
@@ -52,7 +51,7 @@ class ReportFiles:
             UsageError: files could not be written after all; the others were.
         """
         if self._format in ("json", "markdown"):
-            click.echo(FORMATS[self._format](report), nl=False)
+            say(FORMATS[self._format](report), nl=False)
         report = replace(report, entries=tuple(map(_placed, report.entries)))
         faults = [fault for kind, path in self._files if (fault := _write(FORMATS[kind](report), path))]
         summary = os.environ.get("GITHUB_STEP_SUMMARY")
@@ -94,11 +93,11 @@ def _require_distinct(paths: list[str]) -> None:
 def _write(text: str, path: str) -> str:
     """Write one report; returns what went wrong, or nothing."""
     if path == STDOUT:
-        click.echo(text, nl=False)
+        say(text, nl=False)
         return ""
     try:
         # A name may hold what is no text, as file names can.
-        write_whole(path, text.encode(errors="replace"))
+        write_whole(path, inert(text).encode())
     except UsageError as error:
         return str(error)
     return ""
@@ -109,7 +108,7 @@ def _append_summary(report: Report, path: Path) -> list[str]:
     try:
         taken = path.stat().st_size if path.exists() else 0
         with path.open("ab") as file:
-            file.write(step_summary(report, LIMIT_BYTES - taken).encode(errors="replace"))
+            file.write(inert(step_summary(report, LIMIT_BYTES - taken)).encode())
     except OSError as error:
         return [f"{path}: cannot append the step summary: {error.strerror}"]
     return []

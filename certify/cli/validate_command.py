@@ -6,6 +6,7 @@ import click
 
 from certify.cli.each_file import for_each_file
 from certify.errors import ExitCode
+from certify.reports.terminal import say
 
 
 @click.command("validate", short_help="Check problem and audit files, without the models and data they name.")
@@ -24,7 +25,7 @@ def validate_command(ctx: click.Context, files: tuple[str, ...], quiet: bool) ->
 
         schema = validate(path)
         if not quiet:
-            click.echo(f"{path}: valid {schema}")
+            say(f"{path}: valid {schema}")
         return ExitCode.OK
 
     ctx.exit(for_each_file(files, validated))

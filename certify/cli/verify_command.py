@@ -10,6 +10,7 @@ import click
 from certify.cli.each_file import for_each_file
 from certify.cli.options import format_option, option
 from certify.errors import ExitCode, UsageError
+from certify.reports.terminal import say
 
 CODES = {"valid": ExitCode.OK, "invalid": ExitCode.NOT_CERTIFIED, "refused": ExitCode.REFUSED}
 
@@ -55,9 +56,9 @@ def verify_command(
 
         verdict = verify(path, model, data, **options)
         if format == "json":
-            click.echo(json.dumps(verdict_object(verdict, path)))
+            say(json.dumps(verdict_object(verdict, path)))
         else:
-            click.echo("\n".join(verdict_lines(verdict, path)))
+            say("\n".join(verdict_lines(verdict, path)))
         return CODES[verdict.status]
 
     ctx.exit(for_each_file(certificates, verified))

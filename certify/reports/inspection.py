@@ -15,6 +15,7 @@ from rich.text import Text
 from certify.bounds.costs import ExpectedBound
 from certify.models.inspect import Inspection, SubnetworkRow
 from certify.models.theory.families import summary
+from certify.reports.terminal import styled_console
 
 SCHEMA = "certify.inspection/1"
 # Rows beyond this are summed up, so that a model with thousands of layers can be looked at.
@@ -32,9 +33,9 @@ def inspection_object(found: Inspection, bounds: tuple[ExpectedBound, ...]) -> d
 
 def print_inspection(found: Inspection, bounds: tuple[ExpectedBound, ...], *, color: bool) -> None:
     """Print the inspection on stdout."""
-    terminal = sys.stdout.isatty()
-    console = Console(file=sys.stdout, no_color=not color, highlight=False, width=None if terminal else WIDTH)
-    if terminal:
+    on_terminal = sys.stdout.isatty()
+    console = styled_console(file=sys.stdout, color=color, width=None if on_terminal else WIDTH)
+    if on_terminal:
         _print(console, found, bounds)
         return
     with console.capture() as captured:

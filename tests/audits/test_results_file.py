@@ -141,3 +141,17 @@ def test_a_record_is_on_the_disk_when_add_returns(path, monkeypatch):
         results.start("a", resume=False)
         results.add(record("x", "k"))
     assert json.loads(synced[-1].splitlines()[-1])["key"] == "k"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[" * 100_000,
+        '{"schema": "certify.audit-record/1", "run": "r", "name": "x", "key": "k", "seconds": 1, "certificate": '
+        '"../../etc/passwd", "result": {"verdict": "certified"}, "asked": "", "inputs": []}',
+    ],
+)
+def test_a_line_that_nobody_wrote_is_passed_over(path, line):
+    path.write_text(line + "\n")
+    with ResultsFile(path) as results:
+        assert results.verdict_of("k") is None

@@ -68,9 +68,31 @@ def test_outputs_in_each_others_way_are_refused_before_any_work(arguments, certi
     assert sorted(os.listdir(folder)) == before
 
 
-def test_the_same_file_through_a_link_is_the_same_path(certify, folder):
-    (folder / "link").symlink_to("r")
-    assert certify("check", "optimal.pt", "--output", "csv=r", "--output", "html=link").code == 2
+@pytest.mark.parametrize("flag", ["--output=html=link", "--certificate=link", "--output-model=link"])
+@pytest.mark.parametrize("target", ["victim", "absent"])
+def test_nothing_is_written_through_a_link(certify, folder, flag, target):
+    (folder / "victim").write_text("mine")
+    (folder / "link").symlink_to(target)
+    run = certify("check", "optimal.pt", flag)
+    assert (run.code, run.out) == (2, "")
+    assert "symbolic link" in run.err
+    assert (folder / "victim").read_text() == "mine"
+    assert not (folder / "absent").exists()
+
+
+@pytest.mark.parametrize("place", ["", "certificates", "results.jsonl", "digests.json", ".gitignore"])
+def test_an_audit_follows_no_link_out_of_its_cache(certify, folder, place):
+    outside = folder / "outside"
+    outside.mkdir()
+    cache = folder / ".certify_cache"
+    if place:
+        cache.mkdir()
+    (cache / place).symlink_to(outside if place in ("", "certificates") else outside / "victim")
+    (folder / "audit.yaml").write_text("schema: certify.audit/1\nmodels:\n  - path: optimal.pt\n")
+    run = certify("audit", "audit.yaml")
+    assert list(outside.iterdir()) == []
+    assert run.code == (0 if place == ".gitignore" else 2)
+    assert place == ".gitignore" or "symbolic link" in run.err
 
 
 def test_nothing_is_left_beside_the_reports(certify, folder):

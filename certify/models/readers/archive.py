@@ -94,8 +94,8 @@ class Archive:
         return self.members[name]
 
 
-def open_archive(file: InputFile) -> Archive:
-    """Everything that the directory of a zip archive declares, checked.
+def open_archive(file: InputFile, *, of_files: bool = True) -> Archive:
+    """Everything that the directory of a zip archive declares, checked; the names in it are of files, or of arrays.
 
     Raises:
         RefusedError: not the form of `zip_entries`, encrypted, over a limit, or with entries that leave their folder.
@@ -103,7 +103,8 @@ def open_archive(file: InputFile) -> Archive:
     where = str(file.path)
     with DamageAsRefusal(where):
         members = zip_entries(file.stream, file.size)
-    _require_plain(members, where)
+    if of_files:
+        _require_plain(members, where)
     require_bytes(sum(member.size for member in members.values()), where)
     return Archive(where, members, file.stream)
 

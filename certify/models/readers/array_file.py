@@ -44,7 +44,7 @@ def read_npz(file: InputFile, names: Sequence[str]) -> list[Array]:
         UsageError: a name is not in the file; lists those that are.
         RefusedError: as `read_npy`.
     """
-    archive = open_archive(file)
+    archive = open_archive(file, of_files=False)
     members = _members(archive)
     require_names(names, members, file.path)
     contents = {name: archive.read(members[name]) for name in names}
@@ -53,7 +53,7 @@ def read_npz(file: InputFile, names: Sequence[str]) -> list[Array]:
 
 def npz_shapes(file: InputFile) -> dict[str, tuple[int, ...]]:
     """Shape of every array of a `.npz` file, by name, from the headers alone."""
-    archive = open_archive(file)
+    archive = open_archive(file, of_files=False)
     shapes = {}
     for name, member in _members(archive).items():
         with _refusal(f"{file.path}: array '{name}'"):

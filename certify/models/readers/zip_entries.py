@@ -75,7 +75,7 @@ def zip_entries(stream: BufferedReader, size: int) -> dict[str, ZipEntry]:
         if header.flags & _SIZES_FOLLOW:
             position += _trailer(stream, position, header)
         # Python ends a name at a zero byte.
-        _require(name.isprintable(), f"a name with control characters, {name!r:.80}")
+        _require("\0" not in name, f"a name with a zero byte, {name!r:.80}")
         _require(name not in entries, f"two entries have the same name, {name!r:.80}")
         entries[name] = ZipEntry(name, header.method == _DEFLATED, header.crc, header.packed, header.size, start)
     _require(at == len(directory) and position == end, "bytes that belong to no entry")

@@ -56,7 +56,7 @@ class Archive:
             begin = self._local(member, position)
             name = member.name.decode("utf-8" if member.flags & _UTF8 else "ascii")
             # Python ends a name at a zero byte.
-            _require(name.isprintable(), f"a member named {name!r:.60}")
+            _require("\0" not in name, f"a member named {name!r:.60}")
             self._contents[name] = member, begin
             position = begin + member.packed
             if member.flags & _AFTER:

@@ -107,12 +107,12 @@ def test_written_files_have_ordinary_permissions(tmp_path, model_file, data_file
     assert (tmp_path / "out.pt").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-def test_a_link_stays_a_link(tmp_path, model_file, data_file, write_problem):
+def test_no_model_is_written_through_a_link(tmp_path, model_file, data_file, write_problem):
     problem = Problem.from_files(load_problem_file(write_problem()))
     (tmp_path / "link.pt").symlink_to(tmp_path / "real.pt")
-    problem.write(tmp_path / "link.pt", problem.network)
-    assert (tmp_path / "link.pt").is_symlink()
-    assert (tmp_path / "real.pt").is_file()
+    with pytest.raises(UsageError, match="symbolic link"):
+        problem.write(tmp_path / "link.pt", problem.network)
+    assert not (tmp_path / "real.pt").exists()
 
 
 @pytest.mark.parametrize(

@@ -290,7 +290,7 @@ def reading(reader, content, errors):
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", FORMATS)
 def test_what_both_read_is_equal(name):
-    _, both = campaign(name, 0, 300)
+    _, both = campaign(name, 0, 600)
     assert both > 10
 
 
