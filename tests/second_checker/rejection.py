@@ -1,0 +1,30 @@
+"""How a check ends early."""
+
+from __future__ import annotations
+
+# Elementary steps that exact arithmetic takes within about half a minute.
+AFFORDABLE = 60_000_000
+
+
+class Rejected(Exception):
+    """A rule that does not hold."""
+
+    def __init__(self, rule: str) -> None:
+        super().__init__(rule)
+        self.rule = rule
+
+
+class TooLarge(Exception):
+    """Nothing is known to be wrong, but exact arithmetic would take too long."""
+
+
+def require(condition: object, rule: str) -> None:
+    """The rule holds."""
+    if not condition:
+        raise Rejected(rule)
+
+
+def afford(steps: int) -> None:
+    """So many elementary steps are not too many."""
+    if steps > AFFORDABLE:
+        raise TooLarge(f"{steps} steps")
