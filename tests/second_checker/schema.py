@@ -11,10 +11,18 @@ from .container import MAGNITUDE, is_integer
 from .rejection import require
 
 Check = Callable[[Any], bool]
-KINDS = (
-    "zero spectral randomized quadratic-form norm-products sorting cone-tree scalar-majorant vector-majorant".split()
-)
-LOSSES = "mse huber binary-cross-entropy soft-margin squared-hinge poisson cross-entropy".split()
+KINDS = [
+    "zero",
+    "spectral",
+    "randomized",
+    "quadratic-form",
+    "norm-products",
+    "sorting",
+    "cone-tree",
+    "scalar-majorant",
+    "vector-majorant",
+]
+LOSSES = ["mse", "huber", "binary-cross-entropy", "soft-margin", "squared-hinge", "poisson", "cross-entropy"]
 
 
 def number(text: Any) -> Fraction:
@@ -66,7 +74,9 @@ def list_of(check: Check, low: int = 0, high: int = 2**20) -> Check:
 def entries(**checks: Check) -> Check:
     """An object with exactly these keys."""
     return lambda value: (
-        isinstance(value, dict) and set(value) == set(checks) and all(check(value[key]) for key, check in checks.items())
+        isinstance(value, dict)
+        and set(value) == set(checks)
+        and all(check(value[key]) for key, check in checks.items())
     )
 
 
@@ -130,9 +140,7 @@ STATEMENT = entries(
     features=either(is_null, is_digest),
     data=either(
         is_null,
-        entries(
-            sha256=is_digest, names=entries(inputs=COLUMNS, targets=COLUMNS, sample_weights=COLUMNS, mask=COLUMNS)
-        ),
+        entries(sha256=is_digest, names=entries(inputs=COLUMNS, targets=COLUMNS, sample_weights=COLUMNS, mask=COLUMNS)),
     ),
     tolerance=entries(relative=is_number, absolute=is_number),
 )

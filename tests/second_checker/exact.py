@@ -1,0 +1,121 @@
+"""Matrices of fractions, square roots enclosed by fractions, and semidefiniteness without rounding."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from .rejection import afford
+
+# Entries are fractions, or Python's integers.
+Matrix = np.ndarray[Any, np.dtype[np.object_]]
+
+ROOT_BITS = 300
+
+
+def rational(values: np.ndarray[Any, Any]) -> Matrix:
+    """Floats, exactly."""
+    exact = np.empty(values.shape, object)
+    exact.ravel()[:] = [Fraction(value) for value in values.ravel().tolist()]
+    return exact
+
+
+def zeros(*shape: int) -> Matrix:
+    """Zeros that are fractions."""
+    return np.full(shape, Fraction(0), object)
+
+
+def integers(matrix: Matrix) -> tuple[Matrix, int]:
+    """Numerators over the least common denominator, and it."""
+    entries = matrix.ravel().tolist()
+    common = math.lcm(*{entry.denominator for entry in entries})
+    whole = np.empty(matrix.shape, object)
+    whole.ravel()[:] = [entry.numerator * (common // entry.denominator) for entry in entries]
+    return whole, common
+
+
+def over(numerators: Matrix, denominator: int) -> Matrix:
+    """Fractions from integers."""
+    result = np.empty(numerators.shape, object)
+    result.ravel()[:] = [Fraction(entry, denominator) for entry in numerators.ravel().tolist()]
+    return result
+
+
+def product(left: Matrix, right: Matrix) -> Matrix:
+    """Of two matrices."""
+    if 0 in (*left.shape, *right.shape):
+        return zeros(left.shape[0], right.shape[1])
+    afford(left.shape[0] * left.shape[1] * right.shape[1])
+    (first, one), (second, other) = integers(left), integers(right)
+    return over(first @ second, one * other)
+
+
+def total(values: Iterable[Fraction]) -> Fraction:
+    """Sum over one denominator, which is faster than one by one."""
+    entries = list(values)
+    common = math.lcm(*{entry.denominator for entry in entries})
+    return Fraction(sum(entry.numerator * (common // entry.denominator) for entry in entries), common)
+
+
+def root_above(square: Fraction) -> Fraction:
+    """At least the square root, and at most a part in 2³⁰⁰ more; the root itself if it is rational."""
+    exact = Fraction(math.isqrt(square.numerator), math.isqrt(square.denominator))
+    if exact * exact == square:
+        return exact
+    shift = max(0, ROOT_BITS - square.numerator.bit_length() // 2 + square.denominator.bit_length() // 2)
+    return Fraction(math.isqrt((square.numerator << 2 * shift) // square.denominator) + 1, 1 << shift)
+
+
+def square_norms(matrix: Matrix) -> list[Fraction]:
+    """Of the rows."""
+    whole, common = integers(matrix)
+    return [Fraction(sum(entry * entry for entry in row), common * common) for row in whole.tolist()]
+
+
+def norms_above(matrix: Matrix) -> list[Fraction]:
+    """At least the norms of the rows."""
+    return [root_above(square) for square in square_norms(matrix)]
+
+
+def identity(size: int) -> Matrix:
+    """Ones on the diagonal."""
+    result = zeros(size, size)
+    result[range(size), range(size)] = Fraction(1)
+    return result
+
+
+def is_semidefinite(matrix: Matrix) -> bool:
+    """M ⪰ 0, by elimination without fractions (Bareiss): every entry is a minor of M, every division is exact."""
+    size = len(matrix)
+    afford(50 * size**3)
+    rows, previous = integers(matrix)[0], 1
+    for step in range(size):
+        pivot, column = rows[step, step], rows[step + 1 :, step].copy()
+        if pivot < 0 or (pivot == 0 and any(column)):
+            return False
+        if pivot > 0:
+            rows[step + 1 :, step + 1 :] = (pivot * rows[step + 1 :, step + 1 :] - np.outer(column, column)) // previous
+            previous = pivot
+    return True
+
+
+def solve(matrix: Matrix, right: Matrix) -> Matrix | None:
+    """X with M X = right, or None where M is singular."""
+    size = len(matrix)
+    afford(50 * size**3)
+    rows = integers(np.hstack([matrix, right]))[0]
+    previous = 1
+    for step in range(size):
+        found = next((row for row in range(step, size) if rows[row, step]), None)
+        if found is None:
+            return None
+        rows[[step, found]] = rows[[found, step]]
+        for row in range(size):
+            if row != step:
+                rows[row] = (rows[step, step] * rows[row] - rows[row, step] * rows[step]) // previous
+        previous = rows[step, step]
+    return over(rows[:, size:], int(previous)) if size else right
