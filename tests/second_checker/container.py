@@ -14,7 +14,7 @@ from .rejection import Rejected, require
 MAGIC = b"certify certificate 2\n"
 DIGEST_BYTES = 32
 MAGNITUDE = 2.0**200
-DTYPES = {"<f8": np.dtype("<f8"), "|u1": np.dtype("u1")}
+DTYPES: dict[str, np.dtype[Any]] = {"<f8": np.dtype("<f8"), "|u1": np.dtype("u1")}
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 

@@ -14,7 +14,7 @@ from .rejection import afford
 # Entries are fractions, or Python's integers.
 Matrix = np.ndarray[Any, np.dtype[np.object_]]
 
-ROOT_BITS = 300
+BITS = 150
 
 
 def rational(values: np.ndarray[Any, Any]) -> Matrix:
@@ -62,12 +62,19 @@ def total(values: Iterable[Fraction]) -> Fraction:
 
 
 def root_above(square: Fraction) -> Fraction:
-    """At least the square root, and at most a part in 2³⁰⁰ more; the root itself if it is rational."""
+    """At least the square root, and at most a part in 2¹⁵⁰ more; the root itself if it is rational."""
     exact = Fraction(math.isqrt(square.numerator), math.isqrt(square.denominator))
     if exact * exact == square:
         return exact
-    shift = max(0, ROOT_BITS - square.numerator.bit_length() // 2 + square.denominator.bit_length() // 2)
+    shift = max(0, BITS - square.numerator.bit_length() // 2 + square.denominator.bit_length() // 2)
     return Fraction(math.isqrt((square.numerator << 2 * shift) // square.denominator) + 1, 1 << shift)
+
+
+def above(value: Fraction) -> Fraction:
+    """A number with few digits, at least this one and at most a part in 2¹⁵⁰ more."""
+    shift = BITS - value.numerator.bit_length() + value.denominator.bit_length()
+    scale = Fraction(2) ** shift
+    return math.ceil(value * scale) / scale if value else value
 
 
 def square_norms(matrix: Matrix) -> list[Fraction]:
@@ -91,8 +98,8 @@ def identity(size: int) -> Matrix:
 def is_semidefinite(matrix: Matrix) -> bool:
     """M ⪰ 0, by elimination without fractions (Bareiss): every entry is a minor of M, every division is exact."""
     size = len(matrix)
-    afford(50 * size**3)
     rows, previous = integers(matrix)[0], 1
+    afford(size**4 * max((entry.bit_length() for entry in rows.ravel()), default=0) // 200)
     for step in range(size):
         pivot, column = rows[step, step], rows[step + 1 :, step].copy()
         if pivot < 0 or (pivot == 0 and any(column)):

@@ -12,15 +12,8 @@ from .rejection import require
 
 Check = Callable[[Any], bool]
 KINDS = [
-    "zero",
-    "spectral",
-    "randomized",
-    "quadratic-form",
-    "norm-products",
-    "sorting",
-    "cone-tree",
-    "scalar-majorant",
-    "vector-majorant",
+    *("zero", "spectral", "randomized", "quadratic-form", "norm-products"),
+    *("sorting", "cone-tree", "scalar-majorant", "vector-majorant"),
 ]
 LOSSES = ["mse", "huber", "binary-cross-entropy", "soft-margin", "squared-hinge", "poisson", "cross-entropy"]
 
@@ -125,7 +118,7 @@ def is_branch(value: Any) -> bool:
     if not known(value):
         return False
     penalty = value["penalty"]
-    return penalty["name"] != "weight-decay" or (penalty["bias"] is not None) == (value["bias"] == "penalized")
+    return penalty["name"] != "weight-decay" or is_null(penalty["bias"]) == (value["bias"] != "penalized")
 
 
 COLUMNS = either(is_null, is_text, list_of(is_text))

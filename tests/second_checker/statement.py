@@ -68,7 +68,8 @@ class Branch:
             else:
                 read = active[:, unit][:, None] * self.factors
             result = result + product(read.reshape(-1, entries), self.second[unit].reshape(-1, entries).T)
-        return result.reshape(samples, outputs, -1).transpose(0, 2, 1).reshape(samples, -1)
+        by_output: Matrix = result.reshape(samples, outputs, -1).transpose(0, 2, 1)
+        return by_output.reshape(samples, -1)
 
     def scores(self, dual: Matrix) -> Matrix:
         """S (N, m) for A (n, c)."""
@@ -78,9 +79,10 @@ class Branch:
         split = dual.reshape(samples, -1, outputs)
         if self.factors is not None:
             factors = self.factors.reshape(samples, outputs, entries)
-            return (split[:, :, :, None] * factors[:, None]).sum(2).reshape(samples, -1)
+            summed: Matrix = (split[:, :, :, None] * factors[:, None]).sum(2)
+            return summed.reshape(samples, -1)
         flat = product(split.reshape(-1, outputs), readout.reshape(outputs, -1))
-        spread = flat.reshape(samples, -1, positions, entries).transpose(0, 2, 1, 3)
+        spread: Matrix = flat.reshape(samples, -1, positions, entries).transpose(0, 2, 1, 3)
         return spread.reshape(samples * positions, -1)
 
 
@@ -244,7 +246,7 @@ def weights_of(
     """ω, rule 15."""
     scale, crossed = number(loss["scale"]), loss["name"] == "cross-entropy"
     require(scale > 0, "scale")
-    weights = zeros(*targets.shape) + scale
+    weights: Matrix = zeros(*targets.shape) + scale
     if sample_weights is not None:
         require(np.all(sample_weights >= 0), "sample-weights")
         weights = weights * rational(sample_weights)[:, None]
@@ -252,7 +254,7 @@ def weights_of(
     if mask is not None:
         require(not crossed and np.all(mask <= 1) and np.any(mask), "mask")
         observed = int(mask.sum(dtype=np.int64))
-        weights = np.where(mask == 1, weights, Fraction(0))
+        weights = np.where(mask == 1, weights, zeros(*targets.shape))
     if loss["reduction"] == "mean":
         weights = weights / (len(targets) if crossed else observed)
     return weights

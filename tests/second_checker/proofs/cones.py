@@ -66,7 +66,7 @@ class Cone:
             common = math.lcm(*(generator.denominator for generator in generators))
             for tangent, generator in zip(tangents, generators, strict=True):
                 inner = inner + tangent * (common // generator.denominator) * generator.numerators
-        active = (inner > 0)[:, None]
+        active = np.greater(inner, 0)[:, None]
         bounded = [generator for generator in generators if not self.is_free_axis(generator)]
         directions = [generator.direction[: -1 if self.has_free_axis else None] for generator in bounded]
         values = self.values(bounded, np.where(active, self.positive, 0), np.where(active, self.negative, 0))

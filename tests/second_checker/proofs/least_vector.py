@@ -53,7 +53,9 @@ def least_exactly(directions: Directions, values: list[Fraction]) -> list[Fracti
 
 def repaired_within(guess: list[Fraction], directions: Directions, values: list[Fraction], limit: Fraction) -> bool:
     """The guess, moved along the signs of the orthant until it reaches every value, is short enough."""
-    signs = [next(((1 if entry > 0 else -1) for entry in column if entry), 0) for column in zip(*directions)]
+    signs = [
+        next(((1 if entry > 0 else -1) for entry in column if entry), 0) for column in zip(*directions, strict=True)
+    ]
     missing = Fraction(0)
     for direction, value in zip(directions, values, strict=True):
         reached = sum(one * entry for one, entry in zip(guess, direction, strict=True))

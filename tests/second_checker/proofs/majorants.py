@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from ..exact import Matrix, identity, is_semidefinite, norms_above, product, total, zeros
+from ..exact import Matrix, above, identity, is_semidefinite, norms_above, product, total, zeros
 from ..rejection import require
 from .task import Task
 
@@ -36,8 +36,8 @@ class Majorant:
                 curvatures[row] = Fraction(0)
                 continue
             if curvatures[row] == 0:
-                curvatures[row] = room / (4 * size)
-            constant.append(room**2 / (16 * curvatures[row]))
+                curvatures[row] = above(room / (4 * size))
+            constant.append(above(room**2 / (16 * curvatures[row])))
         linear = product(rows.T, ((bent - self.slopes) / 2 + slope * self.scores)[:, None])
         form = product((rows * (curvatures - self.caps / 2)[:, None]).T, rows)
         return linear, form, total(constant)
@@ -59,7 +59,7 @@ def scalar_majorant(task: Task) -> None:
         if region and columns is not None:
             require(columns[sign] > 0, "majorant-column")
             rows, sizes = region.extended(columns[sign]), region.sizes
-            stretch += region.square_radius / columns[sign] ** 2
+            stretch += above(region.square_radius / columns[sign] ** 2)
         majorant = Majorant((-1, 1)[sign] * task.scores[:, 0], curvatures[sign], slopes[sign], caps[sign])
         linear, form, constant = majorant.parts(rows, sizes, task.branch.geometry.slope)
         level, size = levels[sign], rows.shape[1]
@@ -83,7 +83,7 @@ def vector_majorant(task: Task) -> None:
         region, column = task.region(), task.array("column", 1)[0]
         require(column > 0, "majorant-column")
         rows, sizes = region.extended(column), region.sizes
-        stretch += region.square_radius / column**2
+        stretch += above(region.square_radius / column**2)
     require(min(curvatures.ravel(), default=0) >= 0, "majorant-curvatures")
     require(min(mixings.ravel(), default=1) > 0, "majorant-mixings")
     lower = np.tri(size, dtype=bool)
@@ -100,6 +100,6 @@ def vector_majorant(task: Task) -> None:
             )
             linear, form, constant = majorant.parts(rows, sizes, task.branch.geometry.slope)
             mixing = mixings[sign, output]
-            rest = (1 + 1 / mixing) * product(linear, linear.T) + 4 * (1 + mixing) * constant * form
+            rest = above(1 + 1 / mixing) * product(linear, linear.T) + 4 * (1 + mixing) * constant * form
             require(is_semidefinite(envelope - rest), "polar")
     require(is_semidefinite(task.upper**2 * identity(size) - stretch * summed), "polar")
