@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # Elementary steps that exact arithmetic takes within about half a minute.
-AFFORDABLE = 60_000_000
+AFFORDABLE = 200_000_000
 
 
 class Rejected(Exception):

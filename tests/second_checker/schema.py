@@ -122,6 +122,7 @@ def is_branch(value: Any) -> bool:
 
 
 COLUMNS = either(is_null, is_text, list_of(is_text))
+NAMES = entries(inputs=COLUMNS, targets=COLUMNS, sample_weights=COLUMNS, mask=COLUMNS)
 STATEMENT = entries(
     inputs=list_of(is_count, 1, 3),
     branches=list_of(is_branch),
@@ -131,10 +132,7 @@ STATEMENT = entries(
     sample_weights=is_bool,
     mask=is_bool,
     features=either(is_null, is_digest),
-    data=either(
-        is_null,
-        entries(sha256=is_digest, names=entries(inputs=COLUMNS, targets=COLUMNS, sample_weights=COLUMNS, mask=COLUMNS)),
-    ),
+    data=either(is_null, entries(sha256=is_digest, names=either(is_null, NAMES))),
     tolerance=entries(relative=is_number, absolute=is_number),
 )
 PART = entries(name=is_text, axis=either(is_null, is_integer), group=is_count)
