@@ -1,7 +1,5 @@
 """Section 1: bytes of a file to its header and arrays."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import math
@@ -14,7 +12,6 @@ from .rejection import Rejected, require
 MAGIC = b"certify certificate 2\n"
 DIGEST_BYTES = 32
 MAGNITUDE = 2.0**200
-DTYPES: dict[str, np.dtype[Any]] = {"<f8": np.dtype("<f8"), "|u1": np.dtype("u1")}
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 
@@ -38,20 +35,14 @@ def canonical(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=True, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
-def refuse(text: str) -> object:
-    """Numbers that are no integers."""
-    raise ValueError(text)
-
-
 def parse(data: bytes) -> dict[str, Any]:
     """The header, rule 4; two equal keys do not survive writing it again."""
     try:
-        header = json.loads(data.decode("ascii"), parse_float=refuse, parse_constant=refuse)
-        same = canonical(header) == data
-    except (ValueError, RecursionError):
+        header = json.loads(data.decode("ascii"), parse_float=Rejected, parse_constant=Rejected)
+        require(isinstance(header, dict) and canonical(header) == data, "header")
+    except (ValueError, TypeError, RecursionError):
         raise Rejected("header") from None
-    require(same and isinstance(header, dict), "header")
-    return header  # type: ignore[no-any-return]
+    return dict(header)
 
 
 def is_integer(value: object, low: int = -(2**31) + 1) -> bool:
@@ -64,18 +55,15 @@ def read_arrays(table: object, data: bytes) -> Arrays:
     require(isinstance(table, list), "array-table")
     arrays: Arrays = {}
     end = 0
-    for entry in table:  # type: ignore[attr-defined]
-        require(isinstance(entry, dict) and set(entry) == {"name", "dtype", "shape", "offset"}, "array-table")
+    for entry in table if isinstance(table, list) else []:
+        require(isinstance(entry, dict) and sorted(entry) == ["dtype", "name", "offset", "shape"], "array-table")
         name, dtype, shape = entry["name"], entry["dtype"], entry["shape"]
-        require(isinstance(name, str) and name not in arrays, "array-table")
-        require(isinstance(dtype, str) and dtype in DTYPES, "array-table")
+        require(isinstance(name, str) and name not in arrays and dtype in ("<f8", "|u1"), "array-table")
         require(isinstance(shape, list) and len(shape) <= 3, "array-table")
-        require(all(is_integer(extent, 0) for extent in shape), "array-table")
-        require(type(entry["offset"]) is int, "array-table")
-        require(entry["offset"] == end, "array-layout")
-        begin, end = end, end + math.prod(shape) * DTYPES[dtype].itemsize
-        require(end <= len(data), "array-layout")
-        arrays[name] = np.frombuffer(data[begin:end], DTYPES[dtype]).reshape(shape)
+        require(all(is_integer(extent, 0) for extent in shape) and type(entry["offset"]) is int, "array-table")
+        begin, end = end, end + math.prod(shape) * np.dtype(dtype).itemsize
+        require(entry["offset"] == begin and end <= len(data), "array-layout")
+        arrays[name] = np.frombuffer(data[begin:end], dtype).reshape(shape)
         require(dtype != "<f8" or np.all(np.abs(arrays[name]) <= MAGNITUDE), "finite")
     require(end == len(data), "trailing-bytes")
     return arrays

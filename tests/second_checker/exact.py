@@ -1,7 +1,5 @@
 """Matrices of fractions, square roots enclosed by fractions, and semidefiniteness without rounding."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from fractions import Fraction
@@ -9,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .rejection import afford
+from .rejection import afford, require
 
 # Entries are fractions, or Python's integers.
 Matrix = np.ndarray[Any, np.dtype[np.object_]]
@@ -17,11 +15,16 @@ Matrix = np.ndarray[Any, np.dtype[np.object_]]
 BITS = 150
 
 
+def filled(shape: tuple[int, ...], entries: Iterable[object]) -> Matrix:
+    """A matrix of these entries in row-major order."""
+    matrix = np.empty(shape, object)
+    matrix.ravel()[:] = list(entries)
+    return matrix
+
+
 def rational(values: np.ndarray[Any, Any]) -> Matrix:
     """Floats, exactly."""
-    exact = np.empty(values.shape, object)
-    exact.ravel()[:] = [Fraction(value) for value in values.ravel().tolist()]
-    return exact
+    return filled(values.shape, map(Fraction, values.ravel().tolist()))
 
 
 def zeros(*shape: int) -> Matrix:
@@ -29,20 +32,21 @@ def zeros(*shape: int) -> Matrix:
     return np.full(shape, Fraction(0), object)
 
 
+def identity(size: int) -> Matrix:
+    """Ones on the diagonal."""
+    return rational(np.eye(size))
+
+
 def integers(matrix: Matrix) -> tuple[Matrix, int]:
     """Numerators over the least common denominator, and it."""
     entries = matrix.ravel().tolist()
     common = math.lcm(*{entry.denominator for entry in entries})
-    whole = np.empty(matrix.shape, object)
-    whole.ravel()[:] = [entry.numerator * (common // entry.denominator) for entry in entries]
-    return whole, common
+    return filled(matrix.shape, (entry.numerator * (common // entry.denominator) for entry in entries)), common
 
 
 def over(numerators: Matrix, denominator: int) -> Matrix:
     """Fractions from integers."""
-    result = np.empty(numerators.shape, object)
-    result.ravel()[:] = [Fraction(entry, denominator) for entry in numerators.ravel().tolist()]
-    return result
+    return filled(numerators.shape, (Fraction(entry, denominator) for entry in numerators.ravel().tolist()))
 
 
 def product(left: Matrix, right: Matrix) -> Matrix:
@@ -56,9 +60,8 @@ def product(left: Matrix, right: Matrix) -> Matrix:
 
 def total(values: Iterable[Fraction]) -> Fraction:
     """Sum over one denominator, which is faster than one by one."""
-    entries = list(values)
-    common = math.lcm(*{entry.denominator for entry in entries})
-    return Fraction(sum(entry.numerator * (common // entry.denominator) for entry in entries), common)
+    whole, common = integers(np.array(list(values), object))
+    return Fraction(sum(whole.tolist()), common)
 
 
 def root_above(square: Fraction) -> Fraction:
@@ -88,13 +91,6 @@ def norms_above(matrix: Matrix) -> list[Fraction]:
     return [root_above(square) for square in square_norms(matrix)]
 
 
-def identity(size: int) -> Matrix:
-    """Ones on the diagonal."""
-    result = zeros(size, size)
-    result[range(size), range(size)] = Fraction(1)
-    return result
-
-
 def is_semidefinite(matrix: Matrix) -> bool:
     """M ⪰ 0, by elimination without fractions (Bareiss): every entry is a minor of M, every division is exact."""
     size = len(matrix)
@@ -110,19 +106,14 @@ def is_semidefinite(matrix: Matrix) -> bool:
     return True
 
 
-def solve(matrix: Matrix, right: Matrix) -> Matrix | None:
-    """X with M X = right, or None where M is singular."""
-    size = len(matrix)
-    afford(50 * size**3)
+def solve(matrix: Matrix, right: Matrix) -> Matrix:
+    """X with M X = right, by elimination without fractions, for M ⪰ 0; `free-skip-rank` where M is singular."""
+    size, previous = len(matrix), 1
     rows = integers(np.hstack([matrix, right]))[0]
-    previous = 1
+    afford(size**4 * max((entry.bit_length() for entry in rows.ravel()), default=0) // 100)
     for step in range(size):
-        found = next((row for row in range(step, size) if rows[row, step]), None)
-        if found is None:
-            return None
-        rows[[step, found]] = rows[[found, step]]
-        for row in range(size):
-            if row != step:
-                rows[row] = (rows[step, step] * rows[row] - rows[row, step] * rows[step]) // previous
+        require(rows[step, step] > 0, "free-skip-rank")
+        for row in {*range(size)} - {step}:
+            rows[row] = (rows[step, step] * rows[row] - rows[row, step] * rows[step]) // previous
         previous = rows[step, step]
-    return over(rows[:, size:], int(previous)) if size else right
+    return over(rows[:, size:], int(previous))

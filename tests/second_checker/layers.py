@@ -1,46 +1,30 @@
 """Rule 13: the order of layers and their geometry, reduced to rows of inputs, an activation and a readout."""
 
-from __future__ import annotations
-
 import itertools
 import math
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from .exact import Matrix, identity, product, zeros
 from .rejection import afford, require
 from .schema import number
 
 ACTIVATIONS = ("relu", "leaky_relu", "abs", "square")
-SLOPES = {"relu": Fraction(0), "abs": Fraction(-1)}
+SLOPES = {"": Fraction(1), "relu": Fraction(0), "abs": Fraction(-1), "square": Fraction(0)}
 Layer = dict[str, Any]
+# For each window, the places that its entries read; None outside.
+Reads = list[list[int | None]]
 
 
-@dataclass(frozen=True)
-class Geometry:
-    """What the layers of a branch mean.
+class Geometry(NamedTuple):
+    """A gate, the inputs that rows read, how they are averaged before `times_inputs`, the activation and R."""
 
-    Attributes:
-        gate: weights and bias of a gate, or None.
-        reads: for each position, the inputs that its row reads; None for padding.
-        averages: weights by which rows are averaged before inputs are multiplied, or None without `times_inputs`.
-        square: the activation is a square.
-        slope: b of any other activation; 1 without one.
-        readout: R (O, P, K).
-    """
-
-    gate: tuple[list[Fraction], Fraction] | None
-    reads: list[list[int | None]]
+    gate: Layer | None
+    reads: Reads
     averages: list[Fraction] | None
-    square: bool
+    kind: str
     slope: Fraction
     readout: Matrix
-
-    @property
-    def kind(self) -> str:
-        """The activation: none, kink or square."""
-        return "square" if self.square else "none" if self.slope == 1 else "kink"
 
     @property
     def lipschitz(self) -> Fraction:
@@ -48,12 +32,11 @@ class Geometry:
         return max(Fraction(1), abs(self.slope))
 
 
-def windows(layer: Layer, extents: list[int]) -> tuple[list[int], list[list[int | None]]]:
-    """Grid of outputs; for each, the entry of the grid of inputs that each entry of its kernel reads."""
-    require(1 <= len(extents) <= 2, "layers")
+def windows(layer: Layer, extents: list[int]) -> tuple[list[int], Reads]:
+    """Grid of outputs, and what each reads of the grid of inputs."""
     dilation = layer.get("dilation", [1] * len(extents))
     settings = [layer["kernel"], layer["stride"], layer["padding"], dilation]
-    require(all(len(values) == len(extents) for values in settings), "layers")
+    require(1 <= len(extents) <= 2 and all(len(values) == len(extents) for values in settings), "layers")
     require(min(*layer["kernel"], *layer["stride"], *dilation) >= 1 and min(layer["padding"]) >= 0, "layers")
     axes, grid = [], []
     for extent, kernel, stride, padding, step in zip(extents, *settings, strict=True):
@@ -63,17 +46,13 @@ def windows(layer: Layer, extents: list[int]) -> tuple[list[int], list[list[int 
         grid.append(count)
         axes.append([[at * stride - padding + entry * step for entry in range(kernel)] for at in range(count)])
     afford(math.prod(grid) * math.prod(layer["kernel"]))
-    reads = []
-    for starts in itertools.product(*axes):
-        places = itertools.product(*starts)
-        reads.append([place_of(place, extents) for place in places])
-    return grid, reads
+    return grid, [[place_of(at, extents) for at in itertools.product(*window)] for window in itertools.product(*axes)]
 
 
-def place_of(place: tuple[int, ...], extents: list[int]) -> int | None:
-    """Number of an entry in row-major order; None outside."""
+def place_of(entry: tuple[int, ...], extents: list[int]) -> int | None:
+    """Number of an entry in row-major order."""
     flat = 0
-    for at, extent in zip(place, extents, strict=True):
+    for at, extent in zip(entry, extents, strict=True):
         if not 0 <= at < extent:
             return None
         flat = flat * extent + at
@@ -84,11 +63,11 @@ def pooling(layer: Layer, extents: list[int]) -> tuple[list[int], Matrix]:
     """Grid after a pool, and its matrix of weights."""
     grid, reads = windows(layer, extents)
     require(all(2 * p <= k for p, k in zip(layer["padding"], layer["kernel"], strict=True)), "layers")
+    afford(len(reads) * math.prod(extents))
     weights = zeros(len(reads), math.prod(extents))
     for row, places in enumerate(reads):
         inside = [place for place in places if place is not None]
-        count = len(places) if layer["counts_padding"] else len(inside)
-        weights[row, inside] = Fraction(1, count)
+        weights[row, inside] = Fraction(1, len(places if layer["counts_padding"] else inside))
     return grid, weights
 
 
@@ -102,18 +81,28 @@ class Reader:
         """The next layer if it is one of these."""
         return self.left.pop(0) if self.left and self.left[0]["op"] in operations else None
 
+    def convolution(self) -> Layer:
+        """The next layer, which is nothing else."""
+        layer = self.take("convolution")
+        require(layer is not None, "layers")
+        return layer or {}
+
 
 def geometry_of(layers: list[Layer], inputs: list[int]) -> Geometry:
     """Rule 13."""
     reader, size = Reader(layers), math.prod(inputs)
     gate, select = reader.take("gate"), reader.take("select")
-    grid, reads = first_weight(reader, select, inputs, gated=gate is not None)
-    if gate:
-        require(len(gate["weights"]) == size, "layers")
+    require(gate is None or len(gate["weights"]) == size, "layers")
+    if reader.take("linear"):
+        grid, reads = list[int](), [select["columns"] if select else list(range(size))]
+        require(all(0 <= column < size for column in reads[0]), "layers")
+    else:
+        require(gate is None and select is None, "layers")
+        grid, reads = first_convolution(reader.convolution(), inputs)
     activation = reader.take(*ACTIVATIONS)
     name = activation["op"] if activation else ""
-    slope = number(activation["slope"]) if activation and name == "leaky_relu" else SLOPES.get(name, Fraction(1))
-    averages, means = None, identity(math.prod(grid))
+    slope = number(activation["slope"]) if activation and name == "leaky_relu" else SLOPES[name]
+    averages, means = None, identity(len(reads))
     while layer := reader.take("average_pool", "times_inputs"):
         if layer["op"] == "average_pool":
             grid, weights = pooling(layer, grid)
@@ -125,51 +114,31 @@ def geometry_of(layers: list[Layer], inputs: list[int]) -> Geometry:
     require(not reader.left, "layers")
     denominators = {entry.denominator for entry in [*readout.ravel().tolist(), *(averages or [])]}
     require(math.lcm(*denominators) <= 2**50, "size-limit")
-    parsed = ([number(entry) for entry in gate["weights"]], number(gate["bias"])) if gate else None
-    return Geometry(parsed, reads, averages, name == "square", slope, readout)
+    kind = "square" if name == "square" else "none" if slope == 1 else "kink"
+    return Geometry(gate, reads, averages, kind, slope, readout)
 
 
-def first_weight(
-    reader: Reader, select: Layer | None, inputs: list[int], gated: bool
-) -> tuple[list[int], list[list[int | None]]]:
-    """Grid of positions, and what their rows read."""
-    if reader.take("linear"):
-        columns: list[int | None] = list(select["columns"]) if select else list(range(math.prod(inputs)))
-        require(all(column is not None and column < math.prod(inputs) for column in columns), "layers")
-        return [], [columns]
-    layer = reader.take("convolution")
-    require(layer is not None and not select and not gated and len(inputs) >= 2, "layers")
-    assert layer is not None
-    channels, extents = inputs[0], inputs[1:]
-    grid, places = windows(layer, extents)
-    area = math.prod(extents)
-    afford(len(places) * len(places[0]) * channels)
-    reads = [
-        [None if place is None else channel * area + place for channel in range(channels) for place in window]
-        for window in places
-    ]
-    return grid, reads
+def first_convolution(layer: Layer, inputs: list[int]) -> tuple[list[int], Reads]:
+    """Grid of positions, and what their rows read, channel by channel."""
+    grid, places = windows(layer, inputs[1:])
+    area = math.prod(inputs[1:])
+    starts = range(0, inputs[0] * area, area)
+    afford(len(places) * len(places[0]) * len(starts))
+    return grid, [[None if at is None else start + at for start in starts for at in window] for window in places]
 
 
 def second_weight(reader: Reader, grid: list[int], means: Matrix) -> Matrix:
     """R from the second weight and the pools after it; `means` are the weights of pools before it."""
-    positions = means.shape[1]
     if reader.take("linear"):
-        readout = means.T[None]
-        grid = []
-    else:
-        layer = reader.take("convolution")
-        require(layer is not None, "layers")
-        assert layer is not None
-        grid, places = windows(layer, grid)
-        afford(len(places) * positions * len(places[0]))
-        readout = zeros(len(places), positions, len(places[0]))
-        for output, window in enumerate(places):
-            for entry, place in enumerate(window):
-                if place is not None:
-                    readout[output, :, entry] = means[place]
+        return means.T[None]
+    grid, places = windows(reader.convolution(), grid)
+    afford(len(places) * means.shape[1] * len(places[0]))
+    readout = zeros(len(places), means.shape[1], len(places[0]))
+    for output, window in enumerate(places):
+        for entry, place in enumerate(window):
+            if place is not None:
+                readout[output, :, entry] = means[place]
     while layer := reader.take("average_pool"):
         grid, weights = pooling(layer, grid)
-        flat = readout.reshape(len(readout), -1)
-        readout = product(weights, flat).reshape(len(weights), *readout.shape[1:])
+        readout = product(weights, readout.reshape(len(readout), -1)).reshape(len(weights), *readout.shape[1:])
     return readout

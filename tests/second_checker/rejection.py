@@ -1,17 +1,11 @@
 """How a check ends early."""
 
-from __future__ import annotations
-
 # Elementary steps that exact arithmetic takes within about half a minute.
 AFFORDABLE = 200_000_000
 
 
 class Rejected(Exception):
-    """A rule that does not hold."""
-
-    def __init__(self, rule: str) -> None:
-        super().__init__(rule)
-        self.rule = rule
+    """A rule that does not hold, by its name."""
 
 
 class TooLarge(Exception):

@@ -1,7 +1,5 @@
 """Rule 9: exactly these keys, of these types."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from fractions import Fraction
@@ -11,53 +9,33 @@ from .container import MAGNITUDE, is_integer
 from .rejection import require
 
 Check = Callable[[Any], bool]
-KINDS = [
-    *("zero", "spectral", "randomized", "quadratic-form", "norm-products"),
-    *("sorting", "cone-tree", "scalar-majorant", "vector-majorant"),
-]
-LOSSES = ["mse", "huber", "binary-cross-entropy", "soft-margin", "squared-hinge", "poisson", "cross-entropy"]
+KINDS = "zero spectral randomized quadratic-form norm-products sorting cone-tree scalar-majorant vector-majorant"
+LOSSES = "mse huber binary-cross-entropy soft-margin squared-hinge poisson cross-entropy"
 
 
-def number(text: Any) -> Fraction:
+def number(text: str) -> Fraction:
     """The value of a number in text."""
     return Fraction(float.fromhex(text))
 
 
 def is_number(value: Any) -> bool:
     """Spelled as `float.hex` spells it, or as `%a` does, without zeros at the end."""
-    if not isinstance(value, str) or not re.fullmatch(r"-?0x[01](\.[0-9a-f]+)?p[+-][0-9]+", value):
+    if not isinstance(value, str) or not re.fullmatch(r"-?0x[01](\.[0-9a-f]+)?p[+-][0-9]{1,4}", value):
         return False
-    try:
-        exact = float.fromhex(value)
-    except OverflowError:
-        return False
-    spelled = exact.hex()
-    return abs(exact) <= MAGNITUDE and value in (spelled, re.sub(r"\.?0*p", "p", spelled))
+    exact = float.fromhex(value) if abs(int(value.split("p")[1])) <= 1022 else float("inf")
+    return abs(exact) <= MAGNITUDE and value in (exact.hex(), re.sub(r"\.?0*p", "p", exact.hex()))
 
 
-def is_digest(value: Any) -> bool:
-    """SHA-256 in lower-case hexadecimal."""
-    return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
+def matching(pattern: str) -> Check:
+    return lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None
 
 
-def one_of(*values: str) -> Check:
-    return lambda value: isinstance(value, str) and value in values
+def one_of(words: str) -> Check:
+    return matching("|".join(words.split()))
 
 
 def either(*checks: Check) -> Check:
     return lambda value: any(check(value) for check in checks)
-
-
-def is_null(value: Any) -> bool:
-    return value is None
-
-
-def is_bool(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def is_text(value: Any) -> bool:
-    return isinstance(value, str)
 
 
 def list_of(check: Check, low: int = 0, high: int = 2**20) -> Check:
@@ -67,102 +45,71 @@ def list_of(check: Check, low: int = 0, high: int = 2**20) -> Check:
 def entries(**checks: Check) -> Check:
     """An object with exactly these keys."""
     return lambda value: (
-        isinstance(value, dict)
-        and set(value) == set(checks)
-        and all(check(value[key]) for key, check in checks.items())
+        isinstance(value, dict) and set(value) == set(checks) and all(checks[key](value[key]) for key in checks)
     )
 
 
-def is_count(value: Any) -> bool:
-    return is_integer(value, 1)
+def of_type(kind: type | None) -> Check:
+    return lambda value: value is None if kind is None else type(value) is kind
 
 
-def is_size(value: Any) -> bool:
-    return is_integer(value, 0)
-
-
-AXES = list_of(is_integer, 1, 2)
+NULL, BOOL, OPTIONAL = of_type(None), of_type(bool), either(of_type(None), is_number)
+TEXT, DIGEST, AXES = of_type(str), matching("[0-9a-f]{64}"), list_of(is_integer, 1, 2)
 WINDOWS = {"kernel": AXES, "stride": AXES, "padding": AXES}
 LAYER_KEYS: dict[str, dict[str, Check]] = {
     "gate": {"weights": list_of(is_number), "bias": is_number},
-    "select": {"columns": list_of(is_size)},
+    "select": {"columns": list_of(is_integer)},
     "linear": {},
     "convolution": WINDOWS | {"dilation": AXES},
     "relu": {},
     "leaky_relu": {"slope": is_number},
     "abs": {},
     "square": {},
-    "average_pool": WINDOWS | {"counts_padding": is_bool},
+    "average_pool": WINDOWS | {"counts_padding": BOOL},
     "times_inputs": {},
 }
-
-
-def is_layer(value: Any) -> bool:
-    """An object with the keys of its `op`."""
-    op = value.get("op") if isinstance(value, dict) else None
-    return isinstance(op, str) and op in LAYER_KEYS and entries(op=is_text, **LAYER_KEYS[op])(value)
-
-
-def is_branch(value: Any) -> bool:
-    """A subnetwork; the decay of a bias is there if the bias is penalized."""
-    weight_decay = entries(
-        name=one_of("weight-decay"), strengths=list_of(is_number, 2, 2), bias=either(is_null, is_number)
-    )
-    product = entries(name=one_of("product-of-norms"), strength=is_number, powers=list_of(is_integer, 2, 2))
-    known = entries(
-        layers=list_of(is_layer),
-        bias=one_of("absent", "free", "penalized"),
-        penalty=either(weight_decay, product),
-        function=one_of("identity"),
-    )
-    if not known(value):
-        return False
-    penalty = value["penalty"]
-    return penalty["name"] != "weight-decay" or is_null(penalty["bias"]) == (value["bias"] != "penalized")
-
-
-COLUMNS = either(is_null, is_text, list_of(is_text))
+LAYER = either(*(entries(op=one_of(op), **keys) for op, keys in LAYER_KEYS.items()))
+DECAY = entries(name=one_of("weight-decay"), strengths=list_of(is_number, 2, 2), bias=OPTIONAL)
+PRODUCT = entries(name=one_of("product-of-norms"), strength=is_number, powers=list_of(is_integer, 2, 2))
+PENALTY, BIASES = either(DECAY, PRODUCT), one_of("absent free penalized")
+BRANCH = entries(layers=list_of(LAYER), bias=BIASES, penalty=PENALTY, function=one_of("identity"))
+COLUMNS = either(NULL, TEXT, list_of(TEXT, 1))
 NAMES = entries(inputs=COLUMNS, targets=COLUMNS, sample_weights=COLUMNS, mask=COLUMNS)
 STATEMENT = entries(
-    inputs=list_of(is_count, 1, 3),
-    branches=list_of(is_branch),
-    outside=list_of(entries(features=one_of("ones", "inputs"), decay=is_number)),
-    offset=either(is_null, one_of("inputs", "array")),
-    loss=entries(name=one_of(*LOSSES), reduction=one_of("mean", "sum"), scale=is_number),
-    sample_weights=is_bool,
-    mask=is_bool,
-    features=either(is_null, is_digest),
-    data=either(is_null, entries(sha256=is_digest, names=either(is_null, NAMES))),
+    inputs=list_of(lambda value: is_integer(value, 1), 1, 3),
+    branches=list_of(BRANCH),
+    outside=list_of(entries(features=one_of("ones inputs"), decay=is_number)),
+    offset=either(NULL, one_of("inputs array")),
+    loss=entries(name=one_of(LOSSES), reduction=one_of("mean sum"), scale=is_number),
+    sample_weights=BOOL,
+    mask=BOOL,
+    features=either(NULL, DIGEST),
+    data=entries(sha256=DIGEST, names=either(NULL, NAMES)),
     tolerance=entries(relative=is_number, absolute=is_number),
 )
-PART = entries(name=is_text, axis=either(is_null, is_integer), group=is_count)
+PART = entries(name=TEXT, axis=either(NULL, is_integer), group=lambda value: is_integer(value, 1))
+PARTS = list_of(PART, 1)
+PARAMETERS = either(NULL, lambda value: isinstance(value, dict) and all(map(PARTS, value.values())))
 HEADER = entries(
-    schema=one_of("certify.certificate/2"),
-    claim=entries(
-        upper=is_number, lower=is_number, widths=one_of("all"), failure_probability=either(is_null, is_number)
-    ),
+    schema=one_of(r"certify\.certificate/2"),
+    claim=entries(upper=is_number, lower=is_number, widths=one_of("all"), failure_probability=OPTIONAL),
     statement=STATEMENT,
     dual=entries(scale=is_number),
-    proofs=list_of(entries(kind=one_of(*KINDS), steps=list_of(is_text), upper=is_number)),
-    sources=entries(
-        model=is_digest,
-        statement=is_digest,
-        parameters=either(
-            is_null,
-            lambda value: isinstance(value, dict) and all(map(list_of(PART, 1), value.values())),
-        ),
-    ),
-    arrays=lambda value: isinstance(value, list),
+    proofs=list_of(entries(kind=one_of(KINDS), steps=list_of(TEXT), upper=is_number)),
+    sources=entries(model=DIGEST, statement=DIGEST, parameters=PARAMETERS),
+    arrays=of_type(list),
 )
 
 
 def check_schema(header: dict[str, Any]) -> None:
     """Every key of the header, and what keys say about each other."""
     require(HEADER(header), "schema")
-    proofs = header["proofs"]
-    require(len(proofs) == len(header["statement"]["branches"]), "schema")
-    for proof in proofs:
+    proofs, branches = header["proofs"], header["statement"]["branches"]
+    require(len(proofs) == len(branches), "schema")
+    for proof, branch in zip(proofs, branches, strict=True):
         require(proof["steps"] == (["project"] if proof["kind"] == "cone-tree" else []), "schema")
+        is_decayed = branch["bias"] == "penalized" and branch["penalty"]["name"] == "weight-decay"
+        require((branch["penalty"].get("bias") is not None) == is_decayed, "schema")
     probability = header["claim"]["failure_probability"]
     require((probability is not None) == any(proof["kind"] == "randomized" for proof in proofs), "schema")
     require(probability is None or 0 < number(probability) <= Fraction(0.01), "schema")

@@ -5,8 +5,6 @@ rule that rounding or a proof by other means can break, and never because the fi
 """
 
 import hashlib
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest

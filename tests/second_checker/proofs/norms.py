@@ -1,6 +1,6 @@
 """Rules 26 to 29 and 42: nothing, matrices without an activation, quadratic forms, and sums of norms."""
 
-from __future__ import annotations
+import numpy as np
 
 from ..exact import Matrix, identity, is_semidefinite, norms_above, product, square_norms, total, zeros
 from ..rejection import afford, require
@@ -22,8 +22,7 @@ def spectral(task: Task) -> None:
 
 def randomized(task: Task) -> None:
     """The same: no randomness is needed where there is time."""
-    edge = task.array("edge", 1)[0]
-    require(0 < edge < task.upper, "randomized-test")
+    require(0 < task.array("edge", 1)[0] < task.upper, "randomized-test")
     spectral(task)
 
 
@@ -37,9 +36,7 @@ def quadratic_form(task: Task) -> None:
         return
     squares: Matrix = sum((product(form, form) for form in forms), zeros(size, size))
     if not is_semidefinite(upper**2 * identity(size) - squares):
-        flat = zeros(len(forms), size * size)
-        for at, form in enumerate(forms):
-            flat[at] = form.ravel()
+        flat = np.stack(forms).reshape(len(forms), -1)
         require(is_semidefinite(upper**2 * identity(len(forms)) - product(flat, flat.T)), "polar")
 
 
@@ -62,7 +59,5 @@ def sorting(task: Task) -> None:
     for start in set(column.tolist()):
         for sign in (1, -1):
             steps = sign * (column - start)
-            bent = steps.copy()
-            bent[steps < 0] *= slope
-            response = product(bent[None], task.scores)
+            response = product(np.where(steps > 0, steps, steps * slope)[None], task.scores)
             require(total(square_norms(response)) <= task.upper**2, "polar")

@@ -1,28 +1,19 @@
 """What a proof of a polar bound is about."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 
 import numpy as np
 
-from ..exact import Matrix, norms_above, rational, root_above, square_norms
-from ..statement import Branch, Shapes
+from ..branch import Branch
+from ..exact import Matrix, above, norms_above, rational, root_above, square_norms
+from ..shapes import Shapes
 
 
 @dataclass(frozen=True)
 class Task:
-    """Show Ω°(−A) ≤ U for one branch.
-
-    Attributes:
-        branch: the branch.
-        scores: S (N, m).
-        upper: U.
-        name: of its arrays, such as `P0`.
-        shapes: where its arrays come from.
-    """
+    """Show Ω°(−A) ≤ U for one branch with scores S (N, m), by arrays of a name such as `P0`."""
 
     branch: Branch
     scores: Matrix
@@ -39,31 +30,16 @@ class Task:
         """The next array of numbers."""
         return rational(self.shapes.take(f"{self.name}.{name}", *shape))
 
-    def bytes(self, name: str, *shape: int | None) -> list[list[int]]:
-        """The next array of bytes."""
-        return self.shapes.take(f"{self.name}.{name}", *shape, dtype="|u1").tolist()  # type: ignore[no-any-return]
-
-    def region(self) -> Region:
-        """Arrays `center` and `column`, and what follows from them for one column."""
-        return Region.of(self.columns, self.array("center", self.columns.shape[1]))
+    def moved(self) -> Matrix:
+        """H, less the next array `center` where there is a free column."""
+        return self.columns - self.array("center", self.columns.shape[1])[None] if self.branch.is_free else self.columns
 
 
-@dataclass(frozen=True)
-class Region:
-    """Rows beside a free column, moved by a center m; `radius` is at least B, `square_radius` is B²."""
-
-    moved: Matrix
-    sizes: list[Fraction]
-    radius: Fraction
-    square_radius: Fraction
-
-    @classmethod
-    def of(cls, columns: Matrix, center: Matrix) -> Region:
-        moved = columns - center[None]
-        square = max(square_norms(moved))
-        radius = root_above(square)
-        return cls(moved, [size + radius for size in norms_above(moved)], radius, square)
-
-    def extended(self, column: Fraction) -> Matrix:
-        """[H − m, κ]."""
-        return np.hstack([self.moved, np.full((len(self.moved), 1), column, object)])
+def region(moved: Matrix, column: Fraction | None) -> tuple[Matrix, list[Fraction], Fraction]:
+    """Rule 34: X̃, R and ρ; κ is None without a free column."""
+    sizes = norms_above(moved)
+    if column is None:
+        return moved, sizes, Fraction(1)
+    square = max(square_norms(moved))
+    rows = np.hstack([moved, np.full((len(moved), 1), column, object)])
+    return rows, [size + root_above(square) for size in sizes], 1 + above(square / column**2)
