@@ -4,12 +4,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .container import Shapes
 from .exact import Matrix, product, rational, root_above, total, zeros
 from .layers import Geometry, geometry_of
 from .penalties import Penalty, penalty_of
 from .rejection import afford, require
 from .schema import number
-from .shapes import Shapes
 
 
 class Branch(NamedTuple):
@@ -99,9 +99,8 @@ def rows_of(geometry: Geometry, inputs: Matrix) -> tuple[Matrix, Matrix]:
     samples, length = len(inputs), len(geometry.reads[0])
     afford(10 * samples * len(geometry.reads) * length)
     padded = np.hstack([inputs, zeros(samples, 1)])
-    places = [[-1 if place is None else place for place in window] for window in geometry.reads]
-    rows: Matrix = np.stack([padded[:, window] for window in places], axis=1)
-    ones: Matrix = 1 + zeros(samples, len(places))
+    rows: Matrix = np.stack([padded[:, window] for window in geometry.reads], axis=1)
+    ones: Matrix = 1 + zeros(samples, len(geometry.reads))
     if geometry.averages is not None:
         averages = np.array([geometry.averages], object)
         rows, ones = np.stack([product(averages, sample) for sample in rows]), ones[:, :1] * total(geometry.averages)

@@ -1,4 +1,4 @@
-"""Section 1: bytes of a file to its header and arrays."""
+"""Section 1 and rule 10: bytes of a file to its header and arrays."""
 
 import hashlib
 import json
@@ -67,3 +67,18 @@ def read_arrays(table: object, data: bytes) -> Arrays:
         require(dtype != "<f8" or np.all(np.abs(arrays[name]) <= MAGNITUDE), "finite")
     require(end == len(data), "trailing-bytes")
     return arrays
+
+
+class Shapes:
+    """Rule 10: takes the arrays one by one."""
+
+    def __init__(self, arrays: Arrays) -> None:
+        self.left = list(arrays.items())
+
+    def take(self, name: str, *shape: int | None, dtype: str = "<f8") -> np.ndarray[Any, Any]:
+        """The next array, which has this name, type and shape; None for any extent."""
+        require(self.left, "shape")
+        found, values = self.left.pop(0)
+        require(found == name and values.dtype == np.dtype(dtype) and values.ndim == len(shape), "shape")
+        require(all(asked in (None, extent) for asked, extent in zip(shape, values.shape, strict=True)), "shape")
+        return values

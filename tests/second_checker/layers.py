@@ -5,6 +5,8 @@ import math
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from .exact import Matrix, identity, product, zeros
 from .rejection import afford, require
 from .schema import number
@@ -12,8 +14,8 @@ from .schema import number
 ACTIVATIONS = ("relu", "leaky_relu", "abs", "square")
 SLOPES = {"": Fraction(1), "relu": Fraction(0), "abs": Fraction(-1), "square": Fraction(0)}
 Layer = dict[str, Any]
-# For each window, the places that its entries read; None outside.
-Reads = list[list[int | None]]
+# For each window, the places that its entries read; -1 outside.
+Reads = list[np.ndarray[Any, Any]]
 
 
 class Geometry(NamedTuple):
@@ -38,25 +40,17 @@ def windows(layer: Layer, extents: list[int]) -> tuple[list[int], Reads]:
     settings = [layer["kernel"], layer["stride"], layer["padding"], dilation]
     require(1 <= len(extents) <= 2 and all(len(values) == len(extents) for values in settings), "layers")
     require(min(*layer["kernel"], *layer["stride"], *dilation) >= 1 and min(layer["padding"]) >= 0, "layers")
-    axes, grid = [], []
+    axes = []
+    afford(math.prod(extent + 2 * padding for extent, padding in zip(extents, layer["padding"], strict=True)))
     for extent, kernel, stride, padding, step in zip(extents, *settings, strict=True):
         count = (extent + 2 * padding - step * (kernel - 1) - 1) // stride + 1
         require(count >= 1, "layers")
-        afford(count * kernel)
-        grid.append(count)
-        axes.append([[at * stride - padding + entry * step for entry in range(kernel)] for at in range(count)])
+        axes.append([range(stride * at, stride * at + step * kernel, step) for at in range(count)])
+    grid = [len(axis) for axis in axes]
     afford(math.prod(grid) * math.prod(layer["kernel"]))
-    return grid, [[place_of(at, extents) for at in itertools.product(*window)] for window in itertools.product(*axes)]
-
-
-def place_of(entry: tuple[int, ...], extents: list[int]) -> int | None:
-    """Number of an entry in row-major order."""
-    flat = 0
-    for at, extent in zip(entry, extents, strict=True):
-        if not 0 <= at < extent:
-            return None
-        flat = flat * extent + at
-    return flat
+    borders = [(padding, padding) for padding in layer["padding"]]
+    padded = np.pad(np.arange(math.prod(extents)).reshape(extents), borders, constant_values=-1)
+    return grid, [padded[np.ix_(*window)].ravel() for window in itertools.product(*axes)]
 
 
 def pooling(layer: Layer, extents: list[int]) -> tuple[list[int], Matrix]:
@@ -65,9 +59,9 @@ def pooling(layer: Layer, extents: list[int]) -> tuple[list[int], Matrix]:
     require(all(2 * p <= k for p, k in zip(layer["padding"], layer["kernel"], strict=True)), "layers")
     afford(len(reads) * math.prod(extents))
     weights = zeros(len(reads), math.prod(extents))
-    for row, places in enumerate(reads):
-        inside = [place for place in places if place is not None]
-        weights[row, inside] = Fraction(1, len(places if layer["counts_padding"] else inside))
+    for row, window in enumerate(reads):
+        inside = window[window >= 0]
+        weights[row, inside] = Fraction(1, len(window if layer["counts_padding"] else inside))
     return grid, weights
 
 
@@ -94,8 +88,8 @@ def geometry_of(layers: list[Layer], inputs: list[int]) -> Geometry:
     gate, select = reader.take("gate"), reader.take("select")
     require(gate is None or len(gate["weights"]) == size, "layers")
     if reader.take("linear"):
-        grid, reads = list[int](), [select["columns"] if select else list(range(size))]
-        require(all(0 <= column < size for column in reads[0]), "layers")
+        grid, reads = list[int](), [np.array(select["columns"] if select else range(size), int)]
+        require(np.all((reads[0] >= 0) & (reads[0] < size)), "layers")
     else:
         require(gate is None and select is None, "layers")
         grid, reads = first_convolution(reader.convolution(), inputs)
@@ -124,7 +118,7 @@ def first_convolution(layer: Layer, inputs: list[int]) -> tuple[list[int], Reads
     area = math.prod(inputs[1:])
     starts = range(0, inputs[0] * area, area)
     afford(len(places) * len(places[0]) * len(starts))
-    return grid, [[None if at is None else start + at for start in starts for at in window] for window in places]
+    return grid, [np.hstack([np.where(window < 0, -1, start + window) for start in starts]) for window in places]
 
 
 def second_weight(reader: Reader, grid: list[int], means: Matrix) -> Matrix:
@@ -135,9 +129,7 @@ def second_weight(reader: Reader, grid: list[int], means: Matrix) -> Matrix:
     afford(len(places) * means.shape[1] * len(places[0]))
     readout = zeros(len(places), means.shape[1], len(places[0]))
     for output, window in enumerate(places):
-        for entry, place in enumerate(window):
-            if place is not None:
-                readout[output, :, entry] = means[place]
+        readout[output][:, window >= 0] = means[window[window >= 0]].T
     while layer := reader.take("average_pool"):
         grid, weights = pooling(layer, grid)
         readout = product(weights, readout.reshape(len(readout), -1)).reshape(len(weights), *readout.shape[1:])

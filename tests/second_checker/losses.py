@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from flint import arb, fmpq
 
@@ -33,13 +33,33 @@ def huber(z: Fraction, y: Fraction) -> Fraction:
     return distance**2 / 2 if distance <= 1 else distance - Fraction(1, 2)
 
 
-class Loss(NamedTuple):
-    """Of one entry: l0(z, y), the targets, l0*(a, y) and its domain."""
+def plus(one: list[Fraction], other: list[Fraction]) -> list[Fraction]:
+    return [left + right for left, right in zip(one, other, strict=True)]
 
-    value: Callable[[Fraction, Fraction], Value]
-    allows: Callable[[Fraction], bool]
-    conjugate: Callable[[Fraction, Fraction], Value]
-    has: Callable[[Fraction, Fraction], bool]
+
+def weighted(terms: Iterable[tuple[Fraction, Value]]) -> arb:
+    """Σ weight times value."""
+    return sum((ball(weight) * ball(value) for weight, value in terms), arb(0))
+
+
+def log_sum(z: list[Fraction]) -> arb:
+    """log Σ e^z."""
+    return ball(max(z)) + sum((ball(entry - max(z)).exp() for entry in z), arb(0)).log()
+
+
+def crossed_conjugate(a: list[Fraction], y: list[Fraction]) -> arb:
+    """C Σ e((a + y)/C); 0 where C is 0."""
+    mass = total(y)
+    return weighted((mass, entropy(entry / mass)) for entry in plus(a, y)) if mass else arb(0)
+
+
+class Loss(NamedTuple):
+    """l0(z, y), the targets, l0*(a, y) and its domain."""
+
+    value: Callable[[Any, Any], Value]
+    allows: Callable[[Any], bool]
+    conjugate: Callable[[Any, Any], Value]
+    has: Callable[[Any, Any], bool]
 
 
 LOSSES = {
@@ -69,52 +89,40 @@ LOSSES = {
         lambda a, y: entropy(a + y) - ball(a + y),
         lambda a, y: a + y >= 0,
     ),
+    # Of whole rows.
+    "cross-entropy": Loss(
+        lambda z, y: ball(total(y)) * log_sum(z) - weighted(zip(y, z, strict=True)),
+        lambda y: len(y) >= 2 and min(y) >= 0,
+        crossed_conjugate,
+        lambda a, y: min(plus(a, y)) >= 0 and total(a) == 0,
+    ),
 }
+
+
+def items(name: str, matrix: Matrix) -> list[Any]:
+    """What a loss is about: rows for cross-entropy, else entries."""
+    found: list[Any] = (matrix if name == "cross-entropy" else matrix.ravel()).tolist()
+    return found
 
 
 def check_targets(name: str, targets: Matrix) -> None:
     """The targets are of the loss, hidden ones too."""
-    if name == "cross-entropy":
-        require(targets.shape[1] >= 2 and min(targets.ravel()) >= 0, "targets")
-    else:
-        require(all(map(LOSSES[name].allows, targets.ravel())), "targets")
-
-
-def weighted(terms: Iterable[tuple[Fraction, Value]]) -> arb:
-    """Σ ω times a value."""
-    return sum((ball(weight) * ball(value) for weight, value in terms), arb(0))
+    require(all(map(LOSSES[name].allows, items(name, targets))), "targets")
 
 
 def loss(name: str, outputs: Matrix, targets: Matrix, weights: Matrix) -> arb:
     """l(Z)."""
     afford(outputs.size * BALL_STEPS)
-    if name == "cross-entropy":
-        rows = zip(weights[:, 0], outputs, targets, strict=True)
-        return weighted((weight, crossed(list(z), list(y))) for weight, z, y in rows)
-    entries = zip(weights.ravel(), outputs.ravel(), targets.ravel(), strict=True)
-    return weighted((weight, LOSSES[name].value(z, y)) for weight, z, y in entries if weight)
-
-
-def crossed(z: list[Fraction], y: list[Fraction]) -> arb:
-    """C log Σ e^z − Σ y z, moved by the largest z."""
-    powers = sum((ball(entry - max(z)).exp() for entry in z), arb(0))
-    return ball(total(y)) * powers.log() + weighted((one, max(z) - entry) for one, entry in zip(y, z, strict=True))
+    own = items(name, weights[:, 0] if name == "cross-entropy" else weights)
+    places = zip(own, items(name, outputs), items(name, targets), strict=True)
+    return weighted((weight, LOSSES[name].value(z, y)) for weight, z, y in places if weight)
 
 
 def conjugate(name: str, dual: Matrix, targets: Matrix, weights: Matrix) -> arb:
     """l*(D), after rule 19: D is 0 where ω is, and D/ω is in the domain elsewhere."""
     afford(dual.size * BALL_STEPS)
-    scaled = dual / (weights + (weights == 0))
-    if name == "cross-entropy":
-        rows = zip(weights[:, 0], scaled, targets, strict=True)
-        return weighted((weight, crossed_conjugate(list(a), list(y))) for weight, a, y in rows if weight)
-    entries = [entry for entry in zip(weights.ravel(), scaled.ravel(), targets.ravel(), strict=True) if entry[0]]
-    require(all(LOSSES[name].has(a, y) for _, a, y in entries), "dual-domain")
-    return weighted((weight, LOSSES[name].conjugate(a, y)) for weight, a, y in entries)
-
-
-def crossed_conjugate(a: list[Fraction], y: list[Fraction]) -> arb:
-    """C Σ e((a + y)/C), in its domain; 0 where C is 0."""
-    moved, mass = [one + target for one, target in zip(a, y, strict=True)], total(y)
-    require(min(moved) >= 0 and total(a) == 0, "dual-domain")
-    return weighted((mass, entropy(entry / mass)) for entry in moved) if mass else arb(0)
+    own = items(name, weights[:, 0] if name == "cross-entropy" else weights)
+    scaled = items(name, dual / (weights + (weights == 0)))
+    places = [place for place in zip(own, scaled, items(name, targets), strict=True) if place[0]]
+    require(all(LOSSES[name].has(a, y) for _, a, y in places), "dual-domain")
+    return weighted((weight, LOSSES[name].conjugate(a, y)) for weight, a, y in places)

@@ -18,7 +18,14 @@ def require(condition: object, rule: str) -> None:
         raise Rejected(rule)
 
 
+class Purse:
+    """Steps left to the check that runs."""
+
+    left = AFFORDABLE
+
+
 def afford(steps: int) -> None:
-    """So many elementary steps are not too many."""
-    if steps > AFFORDABLE:
-        raise TooLarge(f"{steps} steps")
+    """So many more elementary steps are not too many."""
+    Purse.left -= steps
+    if Purse.left < 0:
+        raise TooLarge

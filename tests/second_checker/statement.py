@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .branch import Branch, branch_of
+from .container import Shapes
 from .exact import Matrix, product, rational, zeros
 from .rejection import afford, require
 from .schema import number
-from .shapes import Shapes
 
 
 class Part(NamedTuple):

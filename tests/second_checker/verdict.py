@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from flint import ctx
 
-from .container import canonical, read
+from .container import Shapes, canonical, read
 from .dual import dual_point, dual_value, objective_of, polar_above
 from .exact import rational
 from .losses import ball, check_targets
@@ -14,9 +14,8 @@ from .proofs.cones import cone_tree
 from .proofs.majorants import scalar_majorant, vector_majorant
 from .proofs.norms import norm_products, quadratic_form, randomized, sorting, spectral, zero
 from .proofs.task import Task
-from .rejection import Rejected, require
+from .rejection import AFFORDABLE, Purse, Rejected, require
 from .schema import check_schema, number
-from .shapes import Shapes
 from .statement import statement_of
 
 BITS = 1000
@@ -47,8 +46,9 @@ class Verdict(NamedTuple):
         return self.rule is None
 
 
-def check(content: bytes) -> Verdict:
-    """All rules of sections 1 to 6; raises TooLarge where exact arithmetic would take too long."""
+def check(content: bytes, affordable: int = AFFORDABLE) -> Verdict:
+    """All rules of sections 1 to 6; raises TooLarge where exact arithmetic would take more steps than these."""
+    Purse.left = affordable
     try:
         return Verdict(None, *checked(content))
     except Rejected as error:

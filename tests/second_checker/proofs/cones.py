@@ -115,7 +115,7 @@ def cone_tree(task: Task) -> None:
     require(1 <= size <= 14, "size-limit")
     splits = task.shapes.take(f"{task.name}.splits", None, dtype="|u1")
     tangents = task.shapes.take(f"{task.name}.tangents", None, size, dtype="|u1")
-    afford(len(tangents) * len(rows) * size * (3 if outputs == 1 else 6 * outputs))
+    afford(len(tangents) * (5000 + len(rows) * size * (3 if outputs == 1 else 6 * outputs)))
     rest = norms_above(task.moved() - product(rows, frame.T))
     if free:
         rows = with_free_axis(rows, task.array("column", 1)[0])

@@ -7,8 +7,8 @@ from functools import cached_property
 import numpy as np
 
 from ..branch import Branch
+from ..container import Shapes
 from ..exact import Matrix, above, norms_above, rational, root_above, square_norms
-from ..shapes import Shapes
 
 
 @dataclass(frozen=True)
