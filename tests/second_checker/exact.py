@@ -1,0 +1,119 @@
+"""Matrices of fractions, square roots enclosed by fractions, and semidefiniteness without rounding."""
+
+import math
+from collections.abc import Iterable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from .rejection import afford, require
+
+# Entries are fractions, or Python's integers.
+Matrix = np.ndarray[Any, np.dtype[np.object_]]
+
+BITS = 150
+
+
+def filled(shape: tuple[int, ...], entries: Iterable[object]) -> Matrix:
+    """A matrix of these entries in row-major order."""
+    matrix = np.empty(shape, object)
+    matrix.ravel()[:] = list(entries)
+    return matrix
+
+
+def rational(values: np.ndarray[Any, Any]) -> Matrix:
+    """Floats, exactly."""
+    return filled(values.shape, map(Fraction, values.ravel().tolist()))
+
+
+def zeros(*shape: int) -> Matrix:
+    """Zeros that are fractions."""
+    return np.full(shape, Fraction(0), object)
+
+
+def identity(size: int) -> Matrix:
+    """Ones on the diagonal."""
+    return rational(np.eye(size))
+
+
+def integers(matrix: Matrix) -> tuple[Matrix, int]:
+    """Numerators over the least common denominator, and it."""
+    entries = matrix.ravel().tolist()
+    common = math.lcm(*{entry.denominator for entry in entries})
+    return filled(matrix.shape, (entry.numerator * (common // entry.denominator) for entry in entries)), common
+
+
+def over(numerators: Matrix, denominator: int) -> Matrix:
+    """Fractions from integers."""
+    return filled(numerators.shape, (Fraction(entry, denominator) for entry in numerators.ravel().tolist()))
+
+
+def product(left: Matrix, right: Matrix) -> Matrix:
+    """Of two matrices."""
+    if 0 in (*left.shape, *right.shape):
+        return zeros(left.shape[0], right.shape[1])
+    afford(left.shape[0] * left.shape[1] * right.shape[1])
+    (first, one), (second, other) = integers(left), integers(right)
+    return over(first @ second, one * other)
+
+
+def total(values: Iterable[Fraction]) -> Fraction:
+    """Sum over one denominator, which is faster than one by one."""
+    whole, common = integers(np.array(list(values), object))
+    return Fraction(sum(whole.tolist()), common)
+
+
+def root_above(square: Fraction) -> Fraction:
+    """At least the square root, and at most a part in 2¹⁵⁰ more; the root itself if it is rational."""
+    exact = Fraction(math.isqrt(square.numerator), math.isqrt(square.denominator))
+    if exact * exact == square:
+        return exact
+    shift = max(0, BITS - square.numerator.bit_length() // 2 + square.denominator.bit_length() // 2)
+    return Fraction(math.isqrt((square.numerator << 2 * shift) // square.denominator) + 1, 1 << shift)
+
+
+def above(value: Fraction) -> Fraction:
+    """A number with few digits, at least this one and at most a part in 2¹⁵⁰ more."""
+    shift = BITS - value.numerator.bit_length() + value.denominator.bit_length()
+    scale = Fraction(2) ** shift
+    return math.ceil(value * scale) / scale if value else value
+
+
+def square_norms(matrix: Matrix) -> list[Fraction]:
+    """Of the rows."""
+    whole, common = integers(matrix)
+    return [Fraction(sum(entry * entry for entry in row), common * common) for row in whole.tolist()]
+
+
+def norms_above(matrix: Matrix) -> list[Fraction]:
+    """At least the norms of the rows."""
+    return [root_above(square) for square in square_norms(matrix)]
+
+
+def is_semidefinite(matrix: Matrix) -> bool:
+    """M ⪰ 0, by elimination without fractions (Bareiss): every entry is a minor of M, every division is exact."""
+    size = len(matrix)
+    rows, previous = integers(matrix)[0], 1
+    afford(size**4 * max((entry.bit_length() for entry in rows.ravel()), default=0) // 200)
+    for step in range(size):
+        pivot, column = rows[step, step], rows[step + 1 :, step].copy()
+        if pivot < 0 or (pivot == 0 and any(column)):
+            return False
+        if pivot > 0:
+            rows[step + 1 :, step + 1 :] = (pivot * rows[step + 1 :, step + 1 :] - np.outer(column, column)) // previous
+            previous = pivot
+    return True
+
+
+def solve(matrix: Matrix, right: Matrix) -> Matrix:
+    """X with M X = right, by elimination without fractions, for M ⪰ 0; `free-skip-rank` where M is singular."""
+    size, previous = len(matrix), 1
+    rows = integers(np.hstack([matrix, right]))[0]
+    afford(size**4 * max((entry.bit_length() for entry in rows.ravel()), default=0) // 100)
+    for step in range(size):
+        require(rows[step, step] > 0, "free-skip-rank")
+        for row in {*range(size)} - {step}:
+            rows[row] = (rows[step, step] * rows[row] - rows[row, step] * rows[step]) // previous
+        previous = rows[step, step]
+    return over(rows[:, size:], int(previous))

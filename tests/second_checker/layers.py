@@ -1,0 +1,136 @@
+"""Rule 13: the order of layers and their geometry, reduced to rows of inputs, an activation and a readout."""
+
+import itertools
+import math
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .exact import Matrix, identity, product, zeros
+from .rejection import afford, require
+from .schema import number
+
+ACTIVATIONS = ("relu", "leaky_relu", "abs", "square")
+SLOPES = {"": Fraction(1), "relu": Fraction(0), "abs": Fraction(-1), "square": Fraction(0)}
+Layer = dict[str, Any]
+# For each window, the places that its entries read; -1 outside.
+Reads = list[np.ndarray[Any, Any]]
+
+
+class Geometry(NamedTuple):
+    """A gate, the inputs that rows read, how they are averaged before `times_inputs`, the activation and R."""
+
+    gate: Layer | None
+    reads: Reads
+    averages: list[Fraction] | None
+    kind: str
+    slope: Fraction
+    readout: Matrix
+
+    @property
+    def lipschitz(self) -> Fraction:
+        """L."""
+        return max(Fraction(1), abs(self.slope))
+
+
+def windows(layer: Layer, extents: list[int]) -> tuple[list[int], Reads]:
+    """Grid of outputs, and what each reads of the grid of inputs."""
+    dilation = layer.get("dilation", [1] * len(extents))
+    settings = [layer["kernel"], layer["stride"], layer["padding"], dilation]
+    require(1 <= len(extents) <= 2 and all(len(values) == len(extents) for values in settings), "layers")
+    require(min(*layer["kernel"], *layer["stride"], *dilation) >= 1 and min(layer["padding"]) >= 0, "layers")
+    axes = []
+    afford(math.prod(extent + 2 * padding for extent, padding in zip(extents, layer["padding"], strict=True)))
+    for extent, kernel, stride, padding, step in zip(extents, *settings, strict=True):
+        count = (extent + 2 * padding - step * (kernel - 1) - 1) // stride + 1
+        require(count >= 1, "layers")
+        axes.append([range(stride * at, stride * at + step * kernel, step) for at in range(count)])
+    grid = [len(axis) for axis in axes]
+    afford(math.prod(grid) * math.prod(layer["kernel"]))
+    borders = [(padding, padding) for padding in layer["padding"]]
+    padded = np.pad(np.arange(math.prod(extents)).reshape(extents), borders, constant_values=-1)
+    return grid, [padded[np.ix_(*window)].ravel() for window in itertools.product(*axes)]
+
+
+def pooling(layer: Layer, extents: list[int]) -> tuple[list[int], Matrix]:
+    """Grid after a pool, and its matrix of weights."""
+    grid, reads = windows(layer, extents)
+    require(all(2 * p <= k for p, k in zip(layer["padding"], layer["kernel"], strict=True)), "layers")
+    afford(len(reads) * math.prod(extents))
+    weights = zeros(len(reads), math.prod(extents))
+    for row, window in enumerate(reads):
+        inside = window[window >= 0]
+        weights[row, inside] = Fraction(1, len(window if layer["counts_padding"] else inside))
+    return grid, weights
+
+
+class Reader:
+    """Takes layers from the front."""
+
+    def __init__(self, layers: list[Layer]) -> None:
+        self.left = list(layers)
+
+    def take(self, *operations: str) -> Layer | None:
+        """The next layer if it is one of these."""
+        return self.left.pop(0) if self.left and self.left[0]["op"] in operations else None
+
+    def convolution(self) -> Layer:
+        """The next layer, which is nothing else."""
+        layer = self.take("convolution")
+        require(layer is not None, "layers")
+        return layer or {}
+
+
+def geometry_of(layers: list[Layer], inputs: list[int]) -> Geometry:
+    """Rule 13."""
+    reader, size = Reader(layers), math.prod(inputs)
+    gate, select = reader.take("gate"), reader.take("select")
+    require(gate is None or len(gate["weights"]) == size, "layers")
+    if reader.take("linear"):
+        grid, reads = list[int](), [np.array(select["columns"] if select else range(size), int)]
+        require(np.all((reads[0] >= 0) & (reads[0] < size)), "layers")
+    else:
+        require(gate is None and select is None, "layers")
+        grid, reads = first_convolution(reader.convolution(), inputs)
+    activation = reader.take(*ACTIVATIONS)
+    name = activation["op"] if activation else ""
+    slope = number(activation["slope"]) if activation and name == "leaky_relu" else SLOPES[name]
+    averages, means = None, identity(len(reads))
+    while layer := reader.take("average_pool", "times_inputs"):
+        if layer["op"] == "average_pool":
+            grid, weights = pooling(layer, grid)
+            means = product(weights, means)
+        else:
+            require(averages is None and activation is None and math.prod(grid) == 1, "layers")
+            averages, grid, means = means[0].tolist(), [size], identity(size)
+    readout = second_weight(reader, grid, means)
+    require(not reader.left, "layers")
+    denominators = {entry.denominator for entry in [*readout.ravel().tolist(), *(averages or [])]}
+    require(math.lcm(*denominators) <= 2**50, "size-limit")
+    kind = "square" if name == "square" else "none" if slope == 1 else "kink"
+    return Geometry(gate, reads, averages, kind, slope, readout)
+
+
+def first_convolution(layer: Layer, inputs: list[int]) -> tuple[list[int], Reads]:
+    """Grid of positions, and what their rows read, channel by channel."""
+    grid, places = windows(layer, inputs[1:])
+    area = math.prod(inputs[1:])
+    starts = range(0, inputs[0] * area, area)
+    afford(len(places) * len(places[0]) * len(starts))
+    return grid, [np.hstack([np.where(window < 0, -1, start + window) for start in starts]) for window in places]
+
+
+def second_weight(reader: Reader, grid: list[int], means: Matrix) -> Matrix:
+    """R from the second weight and the pools after it; `means` are the weights of pools before it."""
+    if reader.take("linear"):
+        return means.T[None]
+    grid, places = windows(reader.convolution(), grid)
+    afford(len(places) * means.shape[1] * len(places[0]))
+    readout = zeros(len(places), means.shape[1], len(places[0]))
+    for output, window in enumerate(places):
+        readout[output][:, window >= 0] = means[window[window >= 0]].T
+    while layer := reader.take("average_pool"):
+        grid, weights = pooling(layer, grid)
+        readout = product(weights, readout.reshape(len(readout), -1)).reshape(len(weights), *readout.shape[1:])
+    return readout

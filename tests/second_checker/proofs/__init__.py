@@ -1,0 +1,1 @@
+"""Section 6: a file for each kind of proof."""

@@ -1,0 +1,140 @@
+"""Rules 30 to 33: a kink on cones that are split until every one of them proves the bound."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+
+from ..exact import Matrix, integers, norms_above, product, root_above, total
+from ..rejection import afford, require
+from .least_vector import reaches_within
+from .task import Task
+
+DEEPEST = 200
+
+
+class Generator(NamedTuple):
+    """v, with all g_i·v as integers over a denominator."""
+
+    direction: tuple[Fraction, ...]
+    numerators: Matrix
+    denominator: int
+
+    def midpoint(self, other: Generator) -> Generator:
+        """(v + v')/2, which binary64 must hold."""
+        direction = tuple((one + two) / 2 for one, two in zip(self.direction, other.direction, strict=True))
+        require(all(Fraction(float(entry)) == entry for entry in direction), "cone-tree-midpoint")
+        common = math.lcm(self.denominator, other.denominator)
+        mine, its = common // self.denominator, common // other.denominator
+        return Generator(direction, mine * self.numerators + its * other.numerators, 2 * common)
+
+
+class Cone(NamedTuple):
+    """W⁺, W⁻, b Q (N, m) as integers over a denominator; coordinates at the end outside the norm; T."""
+
+    positive: Matrix
+    negative: Matrix
+    linear: Matrix
+    denominator: int
+    free: int
+    limit: Fraction
+
+    def prove(self, generators: list[Generator], tangents: list[int]) -> None:
+        """Rule 33 for one leaf."""
+        inside = [generator.direction[: len(generator.direction) - self.free] for generator in generators]
+        common = math.lcm(*(generator.denominator for generator in generators))
+        inner: Matrix = 0 * generators[0].numerators
+        for tangent, generator in zip(tangents, generators, strict=True):
+            inner = inner + tangent * (common // generator.denominator) * generator.numerators
+        for generator, direction in zip(generators, inside, strict=True):
+            inner = inner if any(direction) else generator.numerators
+        active = np.greater(inner, 0)[:, None]
+        sides = np.where(active, self.positive, 0), np.where(active, self.negative, 0)
+        # Generators ± the free axis have val 0 = w·v.
+        pairs = [(own, self.value(each, *sides)) for own, each in zip(inside, generators, strict=True) if any(own)]
+        require(reaches_within([own for own, _ in pairs], [value for _, value in pairs], self.limit), "polar")
+
+    def value(self, generator: Generator, positive: Matrix, negative: Matrix) -> Fraction:
+        """val of a generator, with the weights of active rows."""
+        reached, scale = generator.numerators, generator.denominator * self.denominator
+        bent, linear = np.maximum(reached, 0), reached @ self.linear
+        above = bent @ self.positive - reached @ negative + linear
+        if len(above) == 1:
+            return Fraction(above[0], scale)
+        below = reached @ positive - bent @ self.negative + linear
+        sizes = [sum(entry * entry for entry in side) for side in (above + below, above - below)]
+        return total(root_above(Fraction(size, 4 * scale**2)) for size in sizes)
+
+
+class Tree(NamedTuple):
+    """Nodes in preorder, and the tangents of leaves."""
+
+    splits: Iterator[int]
+    tangents: Iterator[list[int]]
+
+    def visit(self, cone: Cone, generators: list[Generator], depth: int = 0) -> None:
+        """A node and all below it."""
+        split = next(self.splits, None)
+        require(split is not None, "cone-tree-shape")
+        if not split:
+            tangents = next(self.tangents, None)
+            require(tangents is not None, "cone-tree-shape")
+            cone.prove(generators, tangents or [])
+            return
+        require(depth < DEEPEST, "cone-tree-depth")
+        edges = list(itertools.combinations(range(len(generators)), 2))
+        require(split <= len(edges), "cone-tree-shape")
+        edge = edges[split - 1]
+        middle = generators[edge[0]].midpoint(generators[edge[1]])
+        for end in edge:
+            self.visit(cone, [*generators[:end], middle, *generators[end + 1 :]], depth + 1)
+
+
+def orthants(rows: Matrix) -> Iterator[list[Generator]]:
+    """The cones of the roots."""
+    whole, common = integers(rows)
+    axes = range(rows.shape[1])
+    for root in range(2 ** len(axes)):
+        signs = [-1 if root >> axis & 1 else 1 for axis in axes]
+        units = [tuple(Fraction(sign * (at == axis)) for at in axes) for axis, sign in enumerate(signs)]
+        yield [Generator(units[axis], sign * whole[:, axis], common) for axis, sign in enumerate(signs)]
+
+
+def cone_tree(task: Task) -> None:
+    """Rule 30, and the trees below it."""
+    columns, scores, free = task.columns, task.scores, int(task.branch.is_free)
+    slope, outputs = task.branch.geometry.slope, scores.shape[1]
+    frame = task.array("frame", columns.shape[1], None)
+    rows = task.array("rows", len(columns), frame.shape[1])
+    size = frame.shape[1] + free
+    require(1 <= size <= 14, "size-limit")
+    splits = task.shapes.take(f"{task.name}.splits", None, dtype="|u1")
+    tangents = task.shapes.take(f"{task.name}.tangents", None, size, dtype="|u1")
+    afford(len(tangents) * (5000 + len(rows) * size * (3 if outputs == 1 else 6 * outputs)))
+    rest = norms_above(task.moved() - product(rows, frame.T))
+    if free:
+        rows = with_free_axis(rows, task.array("column", 1)[0])
+    loss = total(score * far for score, far in zip(norms_above(scores), rest, strict=True))
+    left = task.upper - task.branch.geometry.lipschitz * loss
+    require(left >= 0, "polar")
+    stretch = root_above(max((total(map(abs, row)) for row in product(frame.T, frame)), default=Fraction(0)))
+    limit = left / stretch if stretch else Fraction(2) ** 1000
+    tree = Tree(iter(splits.tolist()), iter(tangents.tolist()))
+    for sign in (-1, 1) if outputs == 1 else (-1,):
+        (bent, linear), common = integers(sign * np.stack([(1 - slope) * scores, slope * scores]))
+        cone = Cone(np.maximum(bent, 0), np.maximum(-bent, 0), linear, common, free, limit)
+        for generators in orthants(rows):
+            tree.visit(cone, generators)
+    require(next(tree.splits, None) is None and next(tree.tangents, None) is None, "cone-tree-shape")
+
+
+def with_free_axis(rows: Matrix, column: Fraction) -> Matrix:
+    """G with κ appended, which stays positive where G and κ are scaled to at most 1."""
+    top = float(max(abs(entry) for entry in [*rows.ravel(), column]))
+    require(column > 0 and math.ldexp(float(column), -math.frexp(top)[1]) > 0, "cone-tree-column")
+    return np.hstack([rows, np.full((len(rows), 1), column, object)])

@@ -1,0 +1,63 @@
+"""Rules 26 to 29 and 42: nothing, matrices without an activation, quadratic forms, and sums of norms."""
+
+import numpy as np
+
+from ..exact import Matrix, identity, is_semidefinite, norms_above, product, square_norms, total, zeros
+from ..rejection import afford, require
+from .task import Task
+
+
+def zero(task: Task) -> None:
+    """S = 0."""
+    require(not task.scores.any(), "polar")
+
+
+def spectral(task: Task) -> None:
+    """U² I − GᵀG ⪰ 0."""
+    matrix = product(task.columns.T, task.scores)
+    if matrix.shape[0] < matrix.shape[1]:
+        matrix = matrix.T
+    require(is_semidefinite(task.upper**2 * identity(matrix.shape[1]) - product(matrix.T, matrix)), "polar")
+
+
+def randomized(task: Task) -> None:
+    """The same: no randomness is needed where there is time."""
+    require(0 < task.array("edge", 1)[0] < task.upper, "randomized-test")
+    spectral(task)
+
+
+def quadratic_form(task: Task) -> None:
+    """Largest eigenvalues of forms Hᵀ diag(S_·j) H."""
+    rows, size, upper = task.columns, task.columns.shape[1], task.upper
+    forms = [product((rows * scores[:, None]).T, rows) for scores in task.scores.T]
+    if len(forms) == 1:
+        both = [upper * identity(size) - sign * forms[0] for sign in (1, -1)]
+        require(all(map(is_semidefinite, both)), "polar")
+        return
+    squares: Matrix = sum((product(form, form) for form in forms), zeros(size, size))
+    if not is_semidefinite(upper**2 * identity(size) - squares):
+        flat = np.stack(forms).reshape(len(forms), -1)
+        require(is_semidefinite(upper**2 * identity(len(forms)) - product(flat, flat.T)), "polar")
+
+
+def norm_products(task: Task) -> None:
+    """L Σ |S_i| |h_i|, or L |S|_F |H|_F without a free column."""
+    lipschitz = task.branch.geometry.lipschitz
+    sizes, scores = norms_above(task.columns), norms_above(task.scores)
+    free = max(sizes) if task.branch.is_free else 0
+    if lipschitz * total(score * (size + free) for score, size in zip(scores, sizes, strict=True)) <= task.upper:
+        return
+    squares = total(square_norms(task.scores)) * total(square_norms(task.columns))
+    require(not task.branch.is_free and lipschitz**2 * squares <= task.upper**2, "polar")
+
+
+def sorting(task: Task) -> None:
+    """The response at every sample and both signs."""
+    require(task.branch.is_free and task.columns.shape[1] == 1, "sorting-inputs")
+    slope, column = task.branch.geometry.slope, task.columns[:, 0]
+    afford(10 * column.size**2 * task.scores.shape[1])
+    for start in set(column.tolist()):
+        for sign in (1, -1):
+            steps = sign * (column - start)
+            response = product(np.where(steps > 0, steps, steps * slope)[None], task.scores)
+            require(total(square_norms(response)) <= task.upper**2, "polar")

@@ -1,0 +1,31 @@
+"""How a check ends early."""
+
+# Elementary steps that exact arithmetic takes within about half a minute.
+AFFORDABLE = 200_000_000
+
+
+class Rejected(Exception):
+    """A rule that does not hold, by its name."""
+
+
+class TooLarge(Exception):
+    """Nothing is known to be wrong, but exact arithmetic would take too long."""
+
+
+def require(condition: object, rule: str) -> None:
+    """The rule holds."""
+    if not condition:
+        raise Rejected(rule)
+
+
+class Purse:
+    """Steps left to the check that runs."""
+
+    left = AFFORDABLE
+
+
+def afford(steps: int) -> None:
+    """So many more elementary steps are not too many."""
+    Purse.left -= steps
+    if Purse.left < 0:
+        raise TooLarge

@@ -1,0 +1,115 @@
+"""Rule 9: exactly these keys, of these types."""
+
+import re
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+from .container import MAGNITUDE, is_integer
+from .rejection import require
+
+Check = Callable[[Any], bool]
+KINDS = "zero spectral randomized quadratic-form norm-products sorting cone-tree scalar-majorant vector-majorant"
+LOSSES = "mse huber binary-cross-entropy soft-margin squared-hinge poisson cross-entropy"
+
+
+def number(text: str) -> Fraction:
+    """The value of a number in text."""
+    return Fraction(float.fromhex(text))
+
+
+def is_number(value: Any) -> bool:
+    """Spelled as `float.hex` spells it, or as `%a` does, without zeros at the end."""
+    if not isinstance(value, str) or not re.fullmatch(r"-?0x[01](\.[0-9a-f]+)?p[+-][0-9]{1,4}", value):
+        return False
+    exact = float.fromhex(value) if abs(int(value.split("p")[1])) <= 1022 else float("inf")
+    return abs(exact) <= MAGNITUDE and value in (exact.hex(), re.sub(r"\.?0*p", "p", exact.hex()))
+
+
+def matching(pattern: str) -> Check:
+    return lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None
+
+
+def one_of(words: str) -> Check:
+    return matching("|".join(words.split()))
+
+
+def either(*checks: Check) -> Check:
+    return lambda value: any(check(value) for check in checks)
+
+
+def list_of(check: Check, low: int = 0, high: int = 2**20) -> Check:
+    return lambda value: isinstance(value, list) and low <= len(value) <= high and all(map(check, value))
+
+
+def entries(**checks: Check) -> Check:
+    """An object with exactly these keys."""
+    return lambda value: (
+        isinstance(value, dict) and set(value) == set(checks) and all(checks[key](value[key]) for key in checks)
+    )
+
+
+def of_type(kind: type | None) -> Check:
+    return lambda value: value is None if kind is None else type(value) is kind
+
+
+NULL, BOOL, OPTIONAL = of_type(None), of_type(bool), either(of_type(None), is_number)
+TEXT, DIGEST, AXES = of_type(str), matching("[0-9a-f]{64}"), list_of(is_integer, 1, 2)
+WINDOWS = {"kernel": AXES, "stride": AXES, "padding": AXES}
+LAYER_KEYS: dict[str, dict[str, Check]] = {
+    "gate": {"weights": list_of(is_number), "bias": is_number},
+    "select": {"columns": list_of(is_integer)},
+    "linear": {},
+    "convolution": WINDOWS | {"dilation": AXES},
+    "relu": {},
+    "leaky_relu": {"slope": is_number},
+    "abs": {},
+    "square": {},
+    "average_pool": WINDOWS | {"counts_padding": BOOL},
+    "times_inputs": {},
+}
+LAYER = either(*(entries(op=one_of(op), **keys) for op, keys in LAYER_KEYS.items()))
+DECAY = entries(name=one_of("weight-decay"), strengths=list_of(is_number, 2, 2), bias=OPTIONAL)
+PRODUCT = entries(name=one_of("product-of-norms"), strength=is_number, powers=list_of(is_integer, 2, 2))
+PENALTY, BIASES = either(DECAY, PRODUCT), one_of("absent free penalized")
+BRANCH = entries(layers=list_of(LAYER), bias=BIASES, penalty=PENALTY, function=one_of("identity"))
+COLUMNS = either(NULL, TEXT, list_of(TEXT, 1))
+NAMES = entries(inputs=COLUMNS, targets=COLUMNS, sample_weights=COLUMNS, mask=COLUMNS)
+STATEMENT = entries(
+    inputs=list_of(lambda value: is_integer(value, 1), 1, 3),
+    branches=list_of(BRANCH),
+    outside=list_of(entries(features=one_of("ones inputs"), decay=is_number)),
+    offset=either(NULL, one_of("inputs array")),
+    loss=entries(name=one_of(LOSSES), reduction=one_of("mean sum"), scale=is_number),
+    sample_weights=BOOL,
+    mask=BOOL,
+    features=either(NULL, DIGEST),
+    data=entries(sha256=DIGEST, names=either(NULL, NAMES)),
+    tolerance=entries(relative=is_number, absolute=is_number),
+)
+PART = entries(name=TEXT, axis=either(NULL, is_integer), group=lambda value: is_integer(value, 1))
+PARTS = list_of(PART, 1)
+PARAMETERS = either(NULL, lambda value: isinstance(value, dict) and all(map(PARTS, value.values())))
+HEADER = entries(
+    schema=one_of(r"certify\.certificate/2"),
+    claim=entries(upper=is_number, lower=is_number, widths=one_of("all"), failure_probability=OPTIONAL),
+    statement=STATEMENT,
+    dual=entries(scale=is_number),
+    proofs=list_of(entries(kind=one_of(KINDS), steps=list_of(TEXT), upper=is_number)),
+    sources=entries(model=DIGEST, statement=DIGEST, parameters=PARAMETERS),
+    arrays=of_type(list),
+)
+
+
+def check_schema(header: dict[str, Any]) -> None:
+    """Every key of the header, and what keys say about each other."""
+    require(HEADER(header), "schema")
+    proofs, branches = header["proofs"], header["statement"]["branches"]
+    require(len(proofs) == len(branches), "schema")
+    for proof, branch in zip(proofs, branches, strict=True):
+        require(proof["steps"] == (["project"] if proof["kind"] == "cone-tree" else []), "schema")
+        is_decayed = branch["bias"] == "penalized" and branch["penalty"]["name"] == "weight-decay"
+        require((branch["penalty"].get("bias") is not None) == is_decayed, "schema")
+    probability = header["claim"]["failure_probability"]
+    require((probability is not None) == any(proof["kind"] == "randomized" for proof in proofs), "schema")
+    require(probability is None or 0 < number(probability) <= Fraction(0.01), "schema")

@@ -1,0 +1,88 @@
+"""The whole check."""
+
+import hashlib
+from fractions import Fraction
+from typing import NamedTuple
+
+from flint import ctx
+
+from .container import Shapes, canonical, read
+from .dual import dual_point, dual_value, objective_of, polar_above
+from .exact import rational
+from .losses import ball, check_targets
+from .proofs.cones import cone_tree
+from .proofs.majorants import scalar_majorant, vector_majorant
+from .proofs.norms import norm_products, quadratic_form, randomized, sorting, spectral, zero
+from .proofs.task import Task
+from .rejection import AFFORDABLE, Purse, Rejected, require
+from .schema import check_schema, number
+from .statement import statement_of
+
+BITS = 1000
+# For each kind: the activations that it serves, and the proof.
+PROOFS = {
+    "zero": ("none kink square", zero),
+    "spectral": ("none", spectral),
+    "randomized": ("none", randomized),
+    "quadratic-form": ("square", quadratic_form),
+    "norm-products": ("kink", norm_products),
+    "sorting": ("kink", sorting),
+    "cone-tree": ("kink", cone_tree),
+    "scalar-majorant": ("kink", scalar_majorant),
+    "vector-majorant": ("kink", vector_majorant),
+}
+
+
+class Verdict(NamedTuple):
+    """The rule that does not hold, or None and the claim that holds."""
+
+    rule: str | None
+    upper: Fraction | None = None
+    lower: Fraction | None = None
+
+    @property
+    def accepted(self) -> bool:
+        """The certificate is valid."""
+        return self.rule is None
+
+
+def check(content: bytes, affordable: int = AFFORDABLE) -> Verdict:
+    """All rules of sections 1 to 6; raises TooLarge where exact arithmetic would take more steps than these."""
+    Purse.left = affordable
+    try:
+        return Verdict(None, *checked(content))
+    except Rejected as error:
+        return Verdict(str(error))
+
+
+def checked(content: bytes) -> tuple[Fraction, Fraction]:
+    """The claim of a valid certificate."""
+    header, arrays = read(content)
+    check_schema(header)
+    stated, name = header["statement"], header["statement"]["loss"]["name"]
+    require(header["sources"]["statement"] == hashlib.sha256(canonical(stated)).hexdigest(), "statement-digest")
+    shapes = Shapes(arrays)
+    problem = statement_of(stated, shapes)
+    features = hashlib.sha256(arrays["X"].tobytes()).hexdigest()
+    require(stated["features"] in (None, features), "features-digest")
+    check_targets(name, problem.targets)
+    given = rational(shapes.take("A", *problem.targets.shape))
+    upper, lower = number(header["claim"]["upper"]), number(header["claim"]["lower"])
+    scale, point = number(header["dual"]["scale"]), dual_point(name, given, problem)
+    require(scale >= 0, "dual-scale")
+    require(not point[problem.weights == 0].any(), "dual-domain")
+    with ctx.workprec(BITS):
+        objective, value = objective_of(name, problem), dual_value(name, problem, scale * point)
+        require(objective <= ball(upper), "objective")
+        require(value >= ball(lower), "dual-value")
+        require(not objective < value, "objective-below-bound")
+    for at, (branch, proof) in enumerate(zip(problem.branches, header["proofs"], strict=True)):
+        bound = number(proof["upper"])
+        served, prove = PROOFS[proof["kind"]]
+        require(branch.geometry.kind in served.split(), "proof-kind")
+        require(bound >= 0, "polar")
+        prove(Task(branch, branch.scores(given), bound, f"P{at}", shapes))
+        above = scale * polar_above(branch, bound, point - given)
+        require(above**2 <= branch.penalty.square_strength, "polar-scale")
+    require(not shapes.left, "shape")
+    return upper, lower
