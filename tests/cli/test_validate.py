@@ -26,7 +26,7 @@ def test_one_bad_file_does_not_hide_another(certify, folder):
     assert run.code == 2
     assert "a.yaml:2:1: bugdet: unknown key" in run.err
     assert "absent.yaml" in run.err
-    assert "b.yaml:1" in run.err
+    assert "b.yaml:2" in run.err
     assert "poor.problem.yaml: valid" in run.out
 
 
