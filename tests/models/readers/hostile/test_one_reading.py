@@ -7,6 +7,7 @@ certify: that of the tool, and that of the checker.
 import contextlib
 import io
 import json
+import resource
 import struct
 import zipfile
 from functools import cache
@@ -33,6 +34,8 @@ from .samples import _torch, damaged
 from .zip_layouts import mutant
 
 ROUNDS, MUTANTS = 20, 5000
+# Address space, in bytes; torch alone takes about 3 GiB of it.
+MEMORY = 8 * 2**30
 REFUSED = (CertifyError, Rejection, *model_file.DAMAGE)
 
 
@@ -285,6 +288,15 @@ def reading(reader, content, errors):
         return reader(content)
     except errors:
         return None
+
+
+@pytest.fixture(autouse=True)
+def _bounded_memory():
+    """The libraries believe sizes that files declare; they fail where there is not so much."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 @pytest.mark.filterwarnings("ignore")
