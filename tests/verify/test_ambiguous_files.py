@@ -3,6 +3,7 @@
 import contextlib
 import io
 import struct
+import tracemalloc
 import warnings
 import zipfile
 
@@ -175,7 +176,18 @@ def test_integers_that_would_be_rounded_are_no_data(kind):
     names = dict.fromkeys(("inputs", "targets", "sample_weights", "mask"))
     read = _read((stream.getvalue(),), names)
     with pytest.raises(ValueError, match="not exact"):
-        exact(read["inputs"])
+        exact(read["inputs"][0])
     with pytest.raises(ValueError, match="exact"):
         _table("x,y\n9007199254740993,2\n", names)
     assert exact(np.array([2**53], kind)) == 2.0**53
+
+
+@pytest.mark.parametrize("shape", [(2**28, 0), (0, 2**28), (2**20, 2**20, 0)])
+def test_empty_tensors_of_large_shapes_cost_nothing(shape):
+    data = saved({"w": torch.empty(shape, dtype=torch.float64), "v": VALUES})
+    tracemalloc.start()
+    found = read_model(data)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found["w"].shape == shape
+    assert peak < 2**20

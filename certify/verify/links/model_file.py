@@ -134,6 +134,8 @@ class _Reader(pickle.Unpickler):
         flat = _decoded(self._archive.read(f"{self._folder}data/{storage.key}"), storage.item)
         if math.prod(size) > flat.size:
             refuse("model-file", "a tensor is larger than its storage")
+        if 0 in size:
+            return np.zeros(size)
         steps = zip(np.indices(size, sparse=True), stride, strict=True)
         places = sum((index * int(step) for index, step in steps), np.full(size, int(offset)))
         if places.size and (int(places.min()) < 0 or int(places.max()) >= flat.size):

@@ -89,7 +89,7 @@ def legacy_content(file: InputFile) -> tuple[Pickle, Storages]:
     Raises:
         RefusedError: damaged, or written on a big-endian machine.
     """
-    where, opening = str(file.path), file.stream.read(MAX_DOCUMENT)
+    where, opening = str(file.path), file.stream.read(min(MAX_DOCUMENT, file.size))
     magic = read_pickle(opening, where)
     protocol = read_pickle(opening, where, magic.end)
     system = read_pickle(opening, where, protocol.end)
