@@ -92,7 +92,9 @@ def assert_attained(task, lower, witness):
     if lower == 0:
         return
     first = tuple(factor[:1] for factor in witness)
-    assert float(task.branch.pairing(task.dual, first)[0]) == pytest.approx(lower, rel=1e-9)
+    attained = float(task.branch.pairing(task.dual, first)[0])
+    # Found before the dual point was moved for the last time, it may be worth a little more.
+    assert lower * (1 - 1e-9) <= attained <= lower * (1 + 1e-6)
     assert float(task.branch.products(first)[0]) == pytest.approx(1, rel=1e-12)
 
 
