@@ -14,7 +14,6 @@ LOSSES = "mse huber binary-cross-entropy soft-margin squared-hinge poisson cross
 
 
 def number(text: str) -> Fraction:
-    """The value of a number in text."""
     return Fraction(float.fromhex(text))
 
 
@@ -43,7 +42,6 @@ def list_of(check: Check, low: int = 0, high: int = 2**20) -> Check:
 
 
 def entries(**checks: Check) -> Check:
-    """An object with exactly these keys."""
     return lambda value: (
         isinstance(value, dict) and set(value) == set(checks) and all(checks[key](value[key]) for key in checks)
     )
