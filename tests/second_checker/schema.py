@@ -86,7 +86,9 @@ STATEMENT = entries(
     data=entries(sha256=DIGEST, names=either(NULL, NAMES)),
     tolerance=entries(relative=is_number, absolute=is_number),
 )
-PART = entries(name=TEXT, axis=either(NULL, lambda value: is_integer(value, 0)), group=lambda value: is_integer(value, 1))
+PART = entries(
+    name=TEXT, axis=either(NULL, lambda value: is_integer(value, 0)), group=lambda value: is_integer(value, 1)
+)
 PARTS = list_of(PART, 1)
 PARAMETERS = either(NULL, lambda value: isinstance(value, dict) and all(map(PARTS, value.values())))
 HEADER = entries(

@@ -47,18 +47,20 @@ class Cone(NamedTuple):
 
     def prove(self, generators: list[Generator], tangents: list[int]) -> None:
         """Rule 33 for one leaf."""
-        inside = [generator.direction[: len(generator.direction) - self.free] for generator in generators]
+        directions = np.array([generator.direction for generator in generators], object)
+        directions = directions[:, : len(generators) - self.free]
+        bounded = (directions != 0).any(1)
         common = math.lcm(*(generator.denominator for generator in generators))
         inner: Matrix = 0 * generators[0].numerators
         for tangent, generator in zip(tangents, generators, strict=True):
             inner = inner + tangent * (common // generator.denominator) * generator.numerators
-        for generator, direction in zip(generators, inside, strict=True):
-            inner = inner if any(direction) else generator.numerators
+        if not bounded.all():
+            inner = generators[np.argmin(bounded)].numerators
         active = np.greater(inner, 0)[:, None]
         sides = np.where(active, self.positive, 0), np.where(active, self.negative, 0)
         # Generators ± the free axis have val 0 = w·v.
-        pairs = [(own, self.value(each, *sides)) for own, each in zip(inside, generators, strict=True) if any(own)]
-        require(reaches_within([own for own, _ in pairs], [value for _, value in pairs], self.limit), "polar")
+        values = [self.value(generator, *sides) for generator in itertools.compress(generators, bounded)]
+        require(reaches_within(directions[bounded], np.array(values, object), self.limit), "polar")
 
     def value(self, generator: Generator, positive: Matrix, negative: Matrix) -> Fraction:
         """val of a generator, with the weights of active rows."""
