@@ -31,7 +31,6 @@ def read(content: bytes) -> tuple[dict[str, Any], Arrays]:
 
 
 def canonical(value: object) -> bytes:
-    """The one spelling of a JSON value."""
     return json.dumps(value, ensure_ascii=True, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
@@ -46,7 +45,6 @@ def parse(data: bytes) -> dict[str, Any]:
 
 
 def is_integer(value: object, low: int = -(2**31) + 1) -> bool:
-    """A JSON integer below 2³¹."""
     return type(value) is int and low <= value < 2**31
 
 
@@ -76,7 +74,6 @@ class Shapes:
         self.left = list(arrays.items())
 
     def take(self, name: str, *shape: int | None, dtype: str = "<f8") -> np.ndarray[Any, Any]:
-        """The next array, which has this name, type and shape; None for any extent."""
         require(self.left, "shape")
         found, values = self.left.pop(0)
         require(found == name and values.dtype == np.dtype(dtype) and values.ndim == len(shape), "shape")

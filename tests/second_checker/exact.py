@@ -16,24 +16,20 @@ BITS = 150
 
 
 def filled(shape: tuple[int, ...], entries: Iterable[object]) -> Matrix:
-    """A matrix of these entries in row-major order."""
     matrix = np.empty(shape, object)
     matrix.ravel()[:] = list(entries)
     return matrix
 
 
 def rational(values: np.ndarray[Any, Any]) -> Matrix:
-    """Floats, exactly."""
     return filled(values.shape, map(Fraction, values.ravel().tolist()))
 
 
 def zeros(*shape: int) -> Matrix:
-    """Zeros that are fractions."""
     return np.full(shape, Fraction(0), object)
 
 
 def identity(size: int) -> Matrix:
-    """Ones on the diagonal."""
     return rational(np.eye(size))
 
 
@@ -45,7 +41,6 @@ def integers(matrix: Matrix) -> tuple[Matrix, int]:
 
 
 def over(numerators: Matrix, denominator: int) -> Matrix:
-    """Fractions from integers."""
     return filled(numerators.shape, (Fraction(entry, denominator) for entry in numerators.ravel().tolist()))
 
 
@@ -81,7 +76,6 @@ def above(value: Fraction) -> Fraction:
 
 
 def square_norms(matrix: Matrix) -> list[Fraction]:
-    """Of the rows."""
     whole, common = integers(matrix)
     return [Fraction(sum(entry * entry for entry in row), common * common) for row in whole.tolist()]
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .exact import Matrix, identity, product, zeros
-from .rejection import afford, require
+from .rejection import Rejected, afford, require
 from .schema import number
 
 ACTIVATIONS = ("relu", "leaky_relu", "abs", "square")
@@ -30,15 +30,16 @@ class Geometry(NamedTuple):
 
     @property
     def lipschitz(self) -> Fraction:
-        """L."""
         return max(Fraction(1), abs(self.slope))
 
 
-def windows(layer: Layer, extents: list[int]) -> tuple[list[int], Reads]:
+def windows(layer: Layer | None, extents: list[int]) -> tuple[list[int], Reads]:
     """Grid of outputs, and what each reads of the grid of inputs."""
+    if layer is None or not 1 <= len(extents) <= 2:
+        raise Rejected("layers")
     dilation = layer.get("dilation", [1] * len(extents))
     settings = [layer["kernel"], layer["stride"], layer["padding"], dilation]
-    require(1 <= len(extents) <= 2 and all(len(values) == len(extents) for values in settings), "layers")
+    require(all(len(values) == len(extents) for values in settings), "layers")
     require(min(*layer["kernel"], *layer["stride"], *dilation) >= 1 and min(layer["padding"]) >= 0, "layers")
     axes = []
     afford(math.prod(extent + 2 * padding for extent, padding in zip(extents, layer["padding"], strict=True)))
@@ -65,54 +66,41 @@ def pooling(layer: Layer, extents: list[int]) -> tuple[list[int], Matrix]:
     return grid, weights
 
 
-class Reader:
-    """Takes layers from the front."""
-
-    def __init__(self, layers: list[Layer]) -> None:
-        self.left = list(layers)
-
-    def take(self, *operations: str) -> Layer | None:
-        """The next layer if it is one of these."""
-        return self.left.pop(0) if self.left and self.left[0]["op"] in operations else None
-
-    def convolution(self) -> Layer:
-        """The next layer, which is nothing else."""
-        layer = self.take("convolution")
-        require(layer is not None, "layers")
-        return layer or {}
+def take(layers: list[Layer], *operations: str) -> Layer | None:
+    """Takes the first layer if it is one of these."""
+    return layers.pop(0) if layers and layers[0]["op"] in operations else None
 
 
 def geometry_of(layers: list[Layer], inputs: list[int]) -> Geometry:
-    """Rule 13."""
-    reader, size = Reader(layers), math.prod(inputs)
-    gate, select = reader.take("gate"), reader.take("select")
+    left, size = list(layers), math.prod(inputs)
+    gate, select = take(left, "gate"), take(left, "select")
     require(gate is None or len(gate["weights"]) == size, "layers")
-    if reader.take("linear"):
+    if take(left, "linear"):
         grid, reads = list[int](), [np.array(select["columns"] if select else range(size), int)]
         require(np.all((reads[0] >= 0) & (reads[0] < size)), "layers")
     else:
         require(gate is None and select is None, "layers")
-        grid, reads = first_convolution(reader.convolution(), inputs)
-    activation = reader.take(*ACTIVATIONS)
+        grid, reads = first_convolution(take(left, "convolution"), inputs)
+    activation = take(left, *ACTIVATIONS)
     name = activation["op"] if activation else ""
     slope = number(activation["slope"]) if activation and name == "leaky_relu" else SLOPES[name]
     averages, means = None, identity(len(reads))
-    while layer := reader.take("average_pool", "times_inputs"):
+    while layer := take(left, "average_pool", "times_inputs"):
         if layer["op"] == "average_pool":
             grid, weights = pooling(layer, grid)
             means = product(weights, means)
         else:
             require(averages is None and activation is None and math.prod(grid) == 1, "layers")
             averages, grid, means = means[0].tolist(), [size], identity(size)
-    readout = second_weight(reader, grid, means)
-    require(not reader.left, "layers")
+    readout = second_weight(left, grid, means)
+    require(not left, "layers")
     denominators = {entry.denominator for entry in [*readout.ravel().tolist(), *(averages or [])]}
     require(math.lcm(*denominators) <= 2**50, "size-limit")
     kind = "square" if name == "square" else "none" if slope == 1 else "kink"
     return Geometry(gate, reads, averages, kind, slope, readout)
 
 
-def first_convolution(layer: Layer, inputs: list[int]) -> tuple[list[int], Reads]:
+def first_convolution(layer: Layer | None, inputs: list[int]) -> tuple[list[int], Reads]:
     """Grid of positions, and what their rows read, channel by channel."""
     grid, places = windows(layer, inputs[1:])
     area = math.prod(inputs[1:])
@@ -121,16 +109,16 @@ def first_convolution(layer: Layer, inputs: list[int]) -> tuple[list[int], Reads
     return grid, [np.hstack([np.where(window < 0, -1, start + window) for start in starts]) for window in places]
 
 
-def second_weight(reader: Reader, grid: list[int], means: Matrix) -> Matrix:
+def second_weight(left: list[Layer], grid: list[int], means: Matrix) -> Matrix:
     """R from the second weight and the pools after it; `means` are the weights of pools before it."""
-    if reader.take("linear"):
+    if take(left, "linear"):
         return means.T[None]
-    grid, places = windows(reader.convolution(), grid)
+    grid, places = windows(take(left, "convolution"), grid)
     afford(len(places) * means.shape[1] * len(places[0]))
     readout = zeros(len(places), means.shape[1], len(places[0]))
     for output, window in enumerate(places):
         readout[output][:, window >= 0] = means[window[window >= 0]].T
-    while layer := reader.take("average_pool"):
+    while layer := take(left, "average_pool"):
         grid, weights = pooling(layer, grid)
         readout = product(weights, readout.reshape(len(readout), -1)).reshape(len(weights), *readout.shape[1:])
     return readout

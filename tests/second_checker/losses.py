@@ -14,12 +14,10 @@ Value = Fraction | arb
 
 
 def ball(value: Value) -> arb:
-    """Encloses a fraction."""
     return arb(fmpq(value.numerator, value.denominator)) if isinstance(value, Fraction) else value
 
 
 def softplus(value: Fraction) -> arb:
-    """log(1 + e^z)."""
     return ball(max(value, Fraction(0))) + ball(-abs(value)).exp().log1p()
 
 
@@ -43,7 +41,6 @@ def weighted(terms: Iterable[tuple[Fraction, Value]]) -> arb:
 
 
 def log_sum(z: list[Fraction]) -> arb:
-    """log Σ e^z."""
     return ball(max(z)) + sum((ball(entry - max(z)).exp() for entry in z), arb(0)).log()
 
 
@@ -106,7 +103,6 @@ def items(name: str, matrix: Matrix) -> list[Any]:
 
 
 def check_targets(name: str, targets: Matrix) -> None:
-    """The targets are of the loss, hidden ones too."""
     require(all(map(LOSSES[name].allows, items(name, targets))), "targets")
 
 

@@ -27,7 +27,6 @@ class Penalty(NamedTuple):
 
 
 def penalty_of(stated: dict[str, Any], has_square: bool) -> Penalty:
-    """The penalty of a branch with or without a square."""
     if stated["name"] == "weight-decay":
         require(not has_square, "degree")
         own, other = map(number, stated["strengths"])

@@ -13,7 +13,6 @@ class TooLarge(Exception):
 
 
 def require(condition: object, rule: str) -> None:
-    """The rule holds."""
     if not condition:
         raise Rejected(rule)
 

@@ -1,5 +1,6 @@
 """Rule 9: exactly these keys, of these types."""
 
+import math
 import re
 from collections.abc import Callable
 from fractions import Fraction
@@ -14,16 +15,15 @@ LOSSES = "mse huber binary-cross-entropy soft-margin squared-hinge poisson cross
 
 
 def number(text: str) -> Fraction:
-    """The value of a number in text."""
     return Fraction(float.fromhex(text))
 
 
 def is_number(value: Any) -> bool:
-    """Spelled as `float.hex` spells it, or as `%a` does, without zeros at the end."""
-    if not isinstance(value, str) or not re.fullmatch(r"-?0x[01](\.[0-9a-f]+)?p[+-][0-9]{1,4}", value):
+    """Spelled as `float.hex` spells it."""
+    if not isinstance(value, str) or not re.fullmatch(r"-?0x[01]\.[0-9a-f]+p[+-][0-9]{1,4}", value):
         return False
-    exact = float.fromhex(value) if abs(int(value.split("p")[1])) <= 1022 else float("inf")
-    return abs(exact) <= MAGNITUDE and value in (exact.hex(), re.sub(r"\.?0*p", "p", exact.hex()))
+    found = float.fromhex(value) if int(value.split("p")[1]) <= 200 else math.inf
+    return abs(found) <= MAGNITUDE and value == found.hex()
 
 
 def matching(pattern: str) -> Check:
@@ -43,7 +43,6 @@ def list_of(check: Check, low: int = 0, high: int = 2**20) -> Check:
 
 
 def entries(**checks: Check) -> Check:
-    """An object with exactly these keys."""
     return lambda value: (
         isinstance(value, dict) and set(value) == set(checks) and all(checks[key](value[key]) for key in checks)
     )
@@ -87,7 +86,9 @@ STATEMENT = entries(
     data=entries(sha256=DIGEST, names=either(NULL, NAMES)),
     tolerance=entries(relative=is_number, absolute=is_number),
 )
-PART = entries(name=TEXT, axis=either(NULL, is_integer), group=lambda value: is_integer(value, 1))
+PART = entries(
+    name=TEXT, axis=either(NULL, lambda value: is_integer(value, 0)), group=lambda value: is_integer(value, 1)
+)
 PARTS = list_of(PART, 1)
 PARAMETERS = either(NULL, lambda value: isinstance(value, dict) and all(map(PARTS, value.values())))
 HEADER = entries(
@@ -110,6 +111,8 @@ def check_schema(header: dict[str, Any]) -> None:
         require(proof["steps"] == (["project"] if proof["kind"] == "cone-tree" else []), "schema")
         is_decayed = branch["bias"] == "penalized" and branch["penalty"]["name"] == "weight-decay"
         require((branch["penalty"].get("bias") is not None) == is_decayed, "schema")
+    parameters, names = header["sources"]["parameters"], {array["name"] for array in header["arrays"]}
+    require(parameters is None or set(parameters) == {name for name in names if name[0] in "FC"}, "schema")
     probability = header["claim"]["failure_probability"]
     require((probability is not None) == any(proof["kind"] == "randomized" for proof in proofs), "schema")
     require(probability is None or 0 < number(probability) <= Fraction(0.01), "schema")

@@ -40,11 +40,9 @@ class Statement(NamedTuple):
 
     @property
     def has_free_inputs(self) -> bool:
-        """The dual point is projected."""
         return any(part.name == "inputs" and part.decay == 0 for part in self.outside)
 
     def outputs(self) -> Matrix:
-        """Z of the network in the file."""
         result = zeros(*self.targets.shape) if self.offset is None else self.offset
         for branch in self.branches:
             result = result + branch.outputs(len(result))
@@ -70,11 +68,9 @@ def statement_of(stated: dict[str, Any], shapes: Shapes) -> Statement:
         offset = inputs
     elif stated["offset"] == "array":
         offset = rational(shapes.take("offset", samples, outputs))
-    branches = [
-        branch_of(branch, f"F{at}", inputs, stated["inputs"], outputs, shapes)
-        for at, branch in enumerate(stated["branches"])
-    ]
-    outside = []
+    branches, outside = [], []
+    for at, branch in enumerate(stated["branches"]):
+        branches.append(branch_of(branch, f"F{at}", inputs, stated["inputs"], outputs, shapes))
     for at, part in enumerate(stated["outside"]):
         features = inputs if part["features"] == "inputs" else 1 + zeros(samples, 1)
         require(number(part["decay"]) >= 0, "strength")

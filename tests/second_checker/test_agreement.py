@@ -4,17 +4,21 @@ What either arithmetic of certify accepts, the second checker accepts. What it a
 rule that rounding or a proof by other means can break, and never because the file is no certificate.
 """
 
+import copy
 import hashlib
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from certify.cli.main import cli
 from certify.verify import verify_bytes
 from certify.verify.exact import verify_bytes_exactly
 
 from ..soundness.bases import BASES, base_of
 from ..soundness.mutants import mutant, strongest, tightened
-from ..verify.packing import packed
+from ..test_fixtures import fixtures_of, model_in
+from ..verify.packing import packed, unpacked
 from .rejection import TooLarge
 from .verdict import check
 
@@ -75,8 +79,8 @@ def judge(base, header, arrays, exactly):
 @pytest.mark.parametrize("name", BASES)
 def test_checkers_agree_on_a_few_mutants(name):
     rng, base = np.random.default_rng(60), base_of(name, 3)
-    content = packed(base.header, base.arrays)
-    assert require_agreement(content) or checked(content) is None
+    if not require_agreement(packed(base.header, base.arrays)):
+        pytest.skip("too large")
     for _ in range(FEW):
         judge(base, *mutant(rng, base.header, base.arrays), exactly=False)
     for _ in range(FLIPS):
@@ -88,9 +92,70 @@ def test_checkers_agree_on_a_few_mutants(name):
 def test_checkers_agree_on_many_mutants(name):
     rng, base = np.random.default_rng(61), base_of(name, 5)
     content = packed(base.header, base.arrays)
-    assert require_agreement(content) or checked(content) is None
+    if not require_agreement(content):
+        pytest.skip("too large")
     accepted = sum(
         judge(base, *mutant(rng, base.header, base.arrays), exactly=at % EXACT_SHARE == 0) for at in range(MANY)
     )
     flips = sum(require_agreement(flipped(rng, content), exactly=False) for _ in range(MANY_FLIPS))
     print(f"{name}: {MANY} mutants and {MANY_FLIPS} flips, {accepted} and {flips} accepted")  # noqa: T201
+
+
+def claims(header):
+    """Every claim, and the direction that makes it stronger."""
+    return [
+        (header["claim"], "upper", -np.inf),
+        (header["claim"], "lower", np.inf),
+        (header["dual"], "scale", np.inf),
+        *((proof, "upper", -np.inf) for proof in header["proofs"]),
+    ]
+
+
+def beyond(header, arrays, at):
+    """The header with claim number `at` a float beyond what holds exactly, or None if nothing is."""
+
+    def moved(steps):
+        changed = copy.deepcopy(header)
+        holder, key, end = claims(changed)[at]
+        start = float.fromhex(holder[key])
+        holder[key] = (start + np.copysign(steps, end) * np.spacing(abs(start))).item().hex()
+        return changed
+
+    inside, outside = 0.0, 1.0
+    while checked(packed(moved(outside), arrays)) == "":
+        inside, outside = outside, 2 * outside
+        if outside > 2.0**52:
+            return None
+    while outside - inside > 1:
+        middle = (inside + outside) // 2
+        inside, outside = (middle, outside) if checked(packed(moved(middle), arrays)) == "" else (inside, middle)
+    return moved(outside)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BASES)
+def test_no_claim_one_float_beyond_what_holds_is_accepted(name):
+    base, found = base_of(name, 6), 0
+    if not require_agreement(packed(base.header, base.arrays)):
+        pytest.skip("too large")
+    for at in range(len(claims(base.header))):
+        header = beyond(base.header, base.arrays, at)
+        if header is not None:
+            found += 1
+            require_agreement(packed(header, base.arrays))
+    assert found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("folder", fixtures_of("certified", "improvable", "undecided"))
+def test_checkers_agree_on_fixtures(folder, tmp_path):
+    path = tmp_path / "proof.certificate"
+    CliRunner().invoke(cli, ["check", str(model_in(folder)), "--certificate", str(path), "--threads", "1"])
+    content = path.read_bytes()
+    if checked(content) is None:
+        pytest.skip("too large")
+    assert require_agreement(content)
+    rng = np.random.default_rng(62)
+    for _ in range(FEW):
+        require_agreement(packed(*mutant(rng, *unpacked(content))), exactly=False)
+        require_agreement(flipped(rng, content), exactly=False)

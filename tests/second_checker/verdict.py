@@ -34,16 +34,11 @@ PROOFS = {
 
 
 class Verdict(NamedTuple):
-    """The rule that does not hold, or None and the claim that holds."""
+    """The rule that does not hold; or None, and the claim that holds."""
 
     rule: str | None
     upper: Fraction | None = None
     lower: Fraction | None = None
-
-    @property
-    def accepted(self) -> bool:
-        """The certificate is valid."""
-        return self.rule is None
 
 
 def check(content: bytes, affordable: int = AFFORDABLE) -> Verdict:
@@ -56,7 +51,6 @@ def check(content: bytes, affordable: int = AFFORDABLE) -> Verdict:
 
 
 def checked(content: bytes) -> tuple[Fraction, Fraction]:
-    """The claim of a valid certificate."""
     header, arrays = read(content)
     check_schema(header)
     stated, name = header["statement"], header["statement"]["loss"]["name"]

@@ -16,6 +16,7 @@ from .least_vector import reaches_within
 from .task import Task
 
 DEEPEST = 200
+Leaves = Iterator[list[int]]
 
 
 class Generator(NamedTuple):
@@ -46,18 +47,20 @@ class Cone(NamedTuple):
 
     def prove(self, generators: list[Generator], tangents: list[int]) -> None:
         """Rule 33 for one leaf."""
-        inside = [generator.direction[: len(generator.direction) - self.free] for generator in generators]
+        directions = np.array([generator.direction for generator in generators], object)
+        directions = directions[:, : len(generators) - self.free]
+        bounded = (directions != 0).any(1)
         common = math.lcm(*(generator.denominator for generator in generators))
         inner: Matrix = 0 * generators[0].numerators
         for tangent, generator in zip(tangents, generators, strict=True):
             inner = inner + tangent * (common // generator.denominator) * generator.numerators
-        for generator, direction in zip(generators, inside, strict=True):
-            inner = inner if any(direction) else generator.numerators
+        if not bounded.all():
+            inner = generators[np.argmin(bounded)].numerators
         active = np.greater(inner, 0)[:, None]
         sides = np.where(active, self.positive, 0), np.where(active, self.negative, 0)
         # Generators ± the free axis have val 0 = w·v.
-        pairs = [(own, self.value(each, *sides)) for own, each in zip(inside, generators, strict=True) if any(own)]
-        require(reaches_within([own for own, _ in pairs], [value for _, value in pairs], self.limit), "polar")
+        values = [self.value(generator, *sides) for generator in itertools.compress(generators, bounded)]
+        require(reaches_within(directions[bounded], np.array(values, object), self.limit), "polar")
 
     def value(self, generator: Generator, positive: Matrix, negative: Matrix) -> Fraction:
         """val of a generator, with the weights of active rows."""
@@ -71,32 +74,26 @@ class Cone(NamedTuple):
         return total(root_above(Fraction(size, 4 * scale**2)) for size in sizes)
 
 
-class Tree(NamedTuple):
-    """Nodes in preorder, and the tangents of leaves."""
-
-    splits: Iterator[int]
-    tangents: Iterator[list[int]]
-
-    def visit(self, cone: Cone, generators: list[Generator], depth: int = 0) -> None:
-        """A node and all below it."""
-        split = next(self.splits, None)
-        require(split is not None, "cone-tree-shape")
-        if not split:
-            tangents = next(self.tangents, None)
-            require(tangents is not None, "cone-tree-shape")
-            cone.prove(generators, tangents or [])
-            return
-        require(depth < DEEPEST, "cone-tree-depth")
-        edges = list(itertools.combinations(range(len(generators)), 2))
-        require(split <= len(edges), "cone-tree-shape")
-        edge = edges[split - 1]
-        middle = generators[edge[0]].midpoint(generators[edge[1]])
-        for end in edge:
-            self.visit(cone, [*generators[:end], middle, *generators[end + 1 :]], depth + 1)
+def visit(
+    cone: Cone, generators: list[Generator], splits: Iterator[int], leaves: Iterator[list[int]], left: int
+) -> None:
+    """A node and all below it, at most so deep."""
+    split = next(splits, None)
+    if not split:
+        tangents = next(leaves, None)
+        require(split == 0 and tangents is not None, "cone-tree-shape")
+        cone.prove(generators, tangents or [])
+        return
+    require(left > 0, "cone-tree-depth")
+    edges = list(itertools.combinations(range(len(generators)), 2))
+    require(split <= len(edges), "cone-tree-shape")
+    edge = edges[split - 1]
+    middle = generators[edge[0]].midpoint(generators[edge[1]])
+    for end in edge:
+        visit(cone, [*generators[:end], middle, *generators[end + 1 :]], splits, leaves, left - 1)
 
 
 def orthants(rows: Matrix) -> Iterator[list[Generator]]:
-    """The cones of the roots."""
     whole, common = integers(rows)
     axes = range(rows.shape[1])
     for root in range(2 ** len(axes)):
@@ -124,13 +121,13 @@ def cone_tree(task: Task) -> None:
     require(left >= 0, "polar")
     stretch = root_above(max((total(map(abs, row)) for row in product(frame.T, frame)), default=Fraction(0)))
     limit = left / stretch if stretch else Fraction(2) ** 1000
-    tree = Tree(iter(splits.tolist()), iter(tangents.tolist()))
+    nodes, leaves = iter(splits.tolist()), iter(tangents.tolist())
     for sign in (-1, 1) if outputs == 1 else (-1,):
         (bent, linear), common = integers(sign * np.stack([(1 - slope) * scores, slope * scores]))
         cone = Cone(np.maximum(bent, 0), np.maximum(-bent, 0), linear, common, free, limit)
         for generators in orthants(rows):
-            tree.visit(cone, generators)
-    require(next(tree.splits, None) is None and next(tree.tangents, None) is None, "cone-tree-shape")
+            visit(cone, generators, nodes, leaves, DEEPEST)
+    require(next(nodes, None) is None and next(leaves, None) is None, "cone-tree-shape")
 
 
 def with_free_axis(rows: Matrix, column: Fraction) -> Matrix:

@@ -8,7 +8,6 @@ from .task import Task
 
 
 def zero(task: Task) -> None:
-    """S = 0."""
     require(not task.scores.any(), "polar")
 
 

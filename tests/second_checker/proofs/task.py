@@ -23,11 +23,9 @@ class Task:
 
     @cached_property
     def columns(self) -> Matrix:
-        """H (N, D)."""
         return self.branch.columns
 
     def array(self, name: str, *shape: int | None) -> Matrix:
-        """The next array of numbers."""
         return rational(self.shapes.take(f"{self.name}.{name}", *shape))
 
     def moved(self) -> Matrix:
