@@ -161,11 +161,9 @@ class LayerGraph:
         """
         values = dict(zip(self.inputs, inputs, strict=True))
         for layer in self.layers:
-            values[layer.name] = self._applied(layer, tuple(values[name] for name in layer.inputs))
+            if layer.op not in OPERATIONS:
+                raise CertifyError(f"{self.label}: no forward pass for '{layer.op}'; please report")
+            read = tuple(values[name] for name in layer.inputs)
+            found = {role: self.parameters[name] for role, name in layer.parameters.items()}
+            values[layer.name] = OPERATIONS[layer.op](Operands(read, found, layer.attributes))
         return values[self.layers[-1].name]
-
-    def _applied(self, layer: Layer, values: tuple[Tensor, ...]) -> Tensor:
-        if layer.op not in OPERATIONS:
-            raise CertifyError(f"{self.label}: no forward pass for '{layer.op}'; please report")
-        found = {role: self.parameters[name] for role, name in layer.parameters.items()}
-        return OPERATIONS[layer.op](Operands(values, found, layer.attributes))

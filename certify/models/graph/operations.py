@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import add, mul
 from typing import Any, final
 
 import torch
@@ -65,47 +67,14 @@ def _maxout(x: Operands) -> Tensor:
     return value.reshape(len(value), -1, pieces, *value.shape[2:]).amax(2)
 
 
-def _pool(function: Callable[..., Tensor], *names: str) -> Callable[[Operands], Tensor]:
+def _called(function: Callable[..., Tensor], *names: str) -> Callable[[Operands], Tensor]:
+    """A function of the first value and the named attributes."""
     return lambda x: function(x.value, **x.options(*names))
-
-
-def _over(function: Callable[..., Tensor]) -> Callable[[Operands], Tensor]:
-    """A reduction over the axes `dim`."""
-    return lambda x: function(x.value, **x.options("dim", "keepdim"))
-
-
-def _pointwise(function: Callable[..., Tensor], *names: str) -> Callable[[Operands], Tensor]:
-    return lambda x: function(x.value, **x.options(*names))
-
-
-def _reshape(x: Operands) -> Tensor:
-    """To `shape`, whose first entry, the samples, may be -1."""
-    shape: Any = x.attributes["shape"]
-    return x.value.reshape(shape)
 
 
 def _slice(x: Operands) -> Tensor:
     index = slice(x.whole("start", 0), x.whole("end", 2**62), x.whole("step", 1))
     return x.value[(slice(None),) * (x.whole("dim", 0) % x.value.ndim) + (index,)]
-
-
-def _add(x: Operands) -> Tensor:
-    total = x.values[0]
-    for value in x.values[1:]:
-        total = total + value
-    return total
-
-
-def _mul(x: Operands) -> Tensor:
-    product = x.values[0]
-    for value in x.values[1:]:
-        product = product * value
-    return product
-
-
-def _scale(x: Operands) -> Tensor:
-    factor: Any = x.attributes["factor"]
-    return torch.mul(x.value, factor)
 
 
 def _batch_norm(x: Operands) -> Tensor:
@@ -117,9 +86,9 @@ def _batch_norm(x: Operands) -> Tensor:
 
 
 def _layer_norm(x: Operands) -> Tensor:
-    shape: Any = x.attributes["normalized_shape"]
+    shape = list(x.options("normalized_shape")["normalized_shape"])
     return functional.layer_norm(
-        x.value, list(shape), x.parameters.get("weight"), x.parameters.get("bias"), **x.options("eps")
+        x.value, shape, x.parameters.get("weight"), x.parameters.get("bias"), **x.options("eps")
     )
 
 
@@ -138,59 +107,59 @@ OPERATIONS: dict[str, Callable[[Operands], Tensor]] = {
     "conv1d": _convolution(functional.conv1d),
     "conv2d": _convolution(functional.conv2d),
     "embedding": lambda x: functional.embedding(x.value.long(), x.parameters["weight"]),
-    "relu": _pointwise(torch.relu),
-    "no_units": _pointwise(torch.zeros_like),
-    "leaky_relu": _pointwise(functional.leaky_relu, "negative_slope"),
+    "relu": _called(torch.relu),
+    "no_units": _called(torch.zeros_like),
+    "leaky_relu": _called(functional.leaky_relu, "negative_slope"),
     "prelu": lambda x: functional.prelu(x.value, x.parameters["weight"]),
-    "abs": _pointwise(torch.abs),
+    "abs": _called(torch.abs),
     "gt": lambda x: (x.value > 0).to(x.value.dtype),
     "maxout": _maxout,
-    "square": _pointwise(torch.square),
+    "square": _called(torch.square),
     "squared_relu": lambda x: torch.relu(x.value).square(),
-    "max_pool1d": _pool(functional.max_pool1d, *_MAX_WINDOW),
-    "max_pool2d": _pool(functional.max_pool2d, *_MAX_WINDOW),
-    "avg_pool1d": _pool(functional.avg_pool1d, *_MEAN_WINDOW),
-    "avg_pool2d": _pool(functional.avg_pool2d, *_MEAN_WINDOW, "divisor_override"),
-    "adaptive_max_pool1d": _pool(functional.adaptive_max_pool1d, "output_size"),
-    "adaptive_max_pool2d": _pool(functional.adaptive_max_pool2d, "output_size"),
-    "adaptive_avg_pool1d": _pool(functional.adaptive_avg_pool1d, "output_size"),
-    "adaptive_avg_pool2d": _pool(functional.adaptive_avg_pool2d, "output_size"),
-    "mean": _over(torch.mean),
-    "amax": _over(torch.amax),
-    "sum": _over(torch.sum),
-    "flatten": _pointwise(torch.flatten, "start_dim", "end_dim"),
-    "reshape": _reshape,
+    "max_pool1d": _called(functional.max_pool1d, *_MAX_WINDOW),
+    "max_pool2d": _called(functional.max_pool2d, *_MAX_WINDOW),
+    "avg_pool1d": _called(functional.avg_pool1d, *_MEAN_WINDOW),
+    "avg_pool2d": _called(functional.avg_pool2d, *_MEAN_WINDOW, "divisor_override"),
+    "adaptive_max_pool1d": _called(functional.adaptive_max_pool1d, "output_size"),
+    "adaptive_max_pool2d": _called(functional.adaptive_max_pool2d, "output_size"),
+    "adaptive_avg_pool1d": _called(functional.adaptive_avg_pool1d, "output_size"),
+    "adaptive_avg_pool2d": _called(functional.adaptive_avg_pool2d, "output_size"),
+    "mean": _called(torch.mean, "dim", "keepdim"),
+    "amax": _called(torch.amax, "dim", "keepdim"),
+    "sum": _called(torch.sum, "dim", "keepdim"),
+    "flatten": _called(torch.flatten, "start_dim", "end_dim"),
+    "reshape": lambda x: x.value.reshape(x.options("shape")["shape"]),
     "permute": lambda x: x.value.permute(x.options("dims")["dims"]),
-    "squeeze": _pointwise(torch.squeeze, "dim"),
-    "unsqueeze": _pointwise(torch.unsqueeze, "dim"),
+    "squeeze": _called(torch.squeeze, "dim"),
+    "unsqueeze": _called(torch.unsqueeze, "dim"),
     "slice": _slice,
-    "select": _pointwise(torch.select, "dim", "index"),
+    "select": _called(torch.select, "dim", "index"),
     "cat": lambda x: torch.cat(x.values, **x.options("dim")),
-    "add": _add,
-    "mul": _mul,
-    "scale": _scale,
+    "add": lambda x: reduce(add, x.values),
+    "mul": lambda x: reduce(mul, x.values),
+    "scale": lambda x: torch.mul(x.value, x.options("factor")["factor"]),
     "identity": lambda x: x.value,
     "dropout": lambda x: x.value,
     "batch_norm": _batch_norm,
     "layer_norm": _layer_norm,
     "group_norm": _group_norm,
-    "sigmoid": _pointwise(torch.sigmoid),
-    "tanh": _pointwise(torch.tanh),
-    "gelu": _pointwise(functional.gelu, "approximate"),
-    "silu": _pointwise(functional.silu),
-    "mish": _pointwise(functional.mish),
-    "elu": _pointwise(functional.elu, "alpha"),
-    "selu": _pointwise(functional.selu),
-    "celu": _pointwise(functional.celu, "alpha"),
-    "softplus": _pointwise(functional.softplus, "beta", "threshold"),
-    "softsign": _pointwise(functional.softsign),
-    "softmax": _pointwise(torch.softmax, "dim"),
-    "log_softmax": _pointwise(torch.log_softmax, "dim"),
-    "hardtanh": _pointwise(functional.hardtanh, "min_val", "max_val"),
-    "relu6": _pointwise(functional.relu6),
-    "hardswish": _pointwise(functional.hardswish),
-    "hardsigmoid": _pointwise(functional.hardsigmoid),
-    "exp": _pointwise(torch.exp),
-    "sin": _pointwise(torch.sin),
-    "cos": _pointwise(torch.cos),
+    "sigmoid": _called(torch.sigmoid),
+    "tanh": _called(torch.tanh),
+    "gelu": _called(functional.gelu, "approximate"),
+    "silu": _called(functional.silu),
+    "mish": _called(functional.mish),
+    "elu": _called(functional.elu, "alpha"),
+    "selu": _called(functional.selu),
+    "celu": _called(functional.celu, "alpha"),
+    "softplus": _called(functional.softplus, "beta", "threshold"),
+    "softsign": _called(functional.softsign),
+    "softmax": _called(torch.softmax, "dim"),
+    "log_softmax": _called(torch.log_softmax, "dim"),
+    "hardtanh": _called(functional.hardtanh, "min_val", "max_val"),
+    "relu6": _called(functional.relu6),
+    "hardswish": _called(functional.hardswish),
+    "hardsigmoid": _called(functional.hardsigmoid),
+    "exp": _called(torch.exp),
+    "sin": _called(torch.sin),
+    "cos": _called(torch.cos),
 }
