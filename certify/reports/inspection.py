@@ -15,6 +15,7 @@ from rich.text import Text
 from certify.bounds.costs import ExpectedBound
 from certify.models.inspect import Inspection, SubnetworkRow
 from certify.models.theory.families import summary
+from certify.reports.phrases import shortened
 from certify.reports.terminal import styled_console
 
 SCHEMA = "certify.inspection/1"
@@ -55,7 +56,8 @@ def _print(console: Console, found: Inspection, bounds: tuple[ExpectedBound, ...
         whose = f" of {' and '.join(families)} subnetworks (h = {columns}, m = {scores})" if len(groups) > 1 else ""
         console.print(_heading(f"bounds on the polar{whose}, cheapest first"), _beneath(_bound_table(alike)))
     if found.penalized:
-        console.print(_heading("penalized by weight decay"), _indented(", ".join(_some(found.penalized))))
+        names = ", ".join(shortened(found.penalized, MOST_ROWS))
+        console.print(_heading("penalized by weight decay"), _indented(names))
     if found.notes:
         console.print(_heading("notes"), *(_indented(note) for note in found.notes))
     for obstacle in found.problems:
@@ -135,10 +137,6 @@ def _indented(text: str) -> Padding:
 def _beneath(content: Table | Text) -> Padding:
     """Content below its heading."""
     return Padding(content, (0, 0, 0, 2), expand=False)
-
-
-def _some(names: tuple[str, ...]) -> tuple[str, ...]:
-    return names if len(names) <= MOST_ROWS else (*names[:MOST_ROWS], f"and {len(names) - MOST_ROWS} more")
 
 
 def _degree(degree: int | None, absent: str) -> str:

@@ -23,23 +23,17 @@ def on_tables(graph: LayerGraph) -> LayerGraph:
     Args:
         graph: simplified.
     """
-    flattening = next((layer for layer in graph.layers if _flattens_inputs(graph, layer)), None)
-    while flattening is not None:
-        tables = {**graph.ranks, flattening.inputs[0]: 2}
-        graph = _as_table(replace(graph, ranks=tables), flattening)
-        flattening = next((layer for layer in graph.layers if _flattens_inputs(graph, layer)), None)
+    while flattening := next((layer for layer in graph.layers if _flattens_inputs(graph, layer)), None):
+        graph = _as_table(replace(graph, ranks={**graph.ranks, flattening.inputs[0]: 2}), flattening)
     last = graph.layers[-1] if graph.layers else None
     before = None if last is None else graph.layer(last.inputs[0])
     single = before is not None and before.op == "linear" and graph.weight(before).shape[0] == 1
-    if last is not None and single and _drops_an_axis(last):
-        return _as_table(graph, last)
-    return graph
+    return _as_table(graph, last) if last is not None and single and _drops_an_axis(last) else graph
 
 
 def _drops_an_axis(layer: Layer) -> bool:
-    if layer.op == "squeeze":
-        return layer.attributes.get("dim") in (1, (1,))
-    return layer.op == "flatten" and _starts_at(layer, 0)
+    squeezed = layer.op == "squeeze" and layer.attributes.get("dim") in (1, (1,))
+    return squeezed or (layer.op == "flatten" and _starts_at(layer, 0))
 
 
 def _as_table(graph: LayerGraph, reshaping: Layer) -> LayerGraph:
