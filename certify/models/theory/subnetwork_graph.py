@@ -111,7 +111,7 @@ def _groups_read(layers: list[Layer], channels: Channels, components: Index) -> 
     """First group of input channels that each subnetwork reads in a grouped convolution of the inputs."""
     found = []
     for layer in layers:
-        own, groups = channels.labels[layer.name], _groups(layer)
+        own, groups = channels.labels[layer.name], layer.groups
         if groups > 1 and own is not None and channels.labels[layer.inputs[0]] is None:
             first = np.full(channels.count, groups)
             np.minimum.at(first, own, np.arange(len(own)) * groups // len(own))
@@ -181,7 +181,7 @@ def _take(draft: _Draft, layer: Layer, channels: Channels, members: Index) -> No
 
 
 def _take_weighted(draft: _Draft, layer: Layer, channels: Channels, members: Index) -> None:
-    groups, names = _groups(layer), layer.parameters
+    groups, names = layer.groups, layer.parameters
     own = _labels(channels, layer)
     rows = _indices(own, members)
     if layer.op == "embedding":
@@ -241,8 +241,3 @@ def _needed(layers: list[Layer]) -> tuple[Layer, ...]:
     for layer in reversed(layers):
         wanted.update(layer.inputs if layer.name in wanted else ())
     return tuple(layer for layer in layers if layer.name in wanted)
-
-
-def _groups(layer: Layer) -> int:
-    groups: Any = layer.attributes.get("groups", 1)
-    return int(groups)

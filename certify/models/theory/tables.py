@@ -8,7 +8,7 @@ from torch import Tensor
 
 from certify.models.graph.layers import INPUT, Layer, LayerGraph
 from certify.models.graph.simplify import bypassed, simplified
-from certify.models.theory.terms import terms_of
+from certify.models.theory.terms import CHANNEL, terms_of
 
 
 def plain_graph(graph: LayerGraph) -> LayerGraph:
@@ -38,7 +38,7 @@ def on_tables(graph: LayerGraph) -> LayerGraph:
 
 def _drops_an_axis(layer: Layer) -> bool:
     if layer.op == "squeeze":
-        return layer.attributes.get("dim") in (1, (1,))
+        return layer.axes == (CHANNEL,)
     return layer.op == "flatten" and _starts_at(layer, 0)
 
 

@@ -88,14 +88,13 @@ def _is_sum(graph: LayerGraph, term: Term) -> bool:
     layer = graph.layer(term.node)
     if layer is None or len(graph.readers(term.node)) > 1:
         return False
-    return layer.op == "add" or (layer.op == "cat" and term.contracted and layer.attributes.get("dim") == CHANNEL)
+    return layer.op == "add" or (layer.op == "cat" and term.contracted and layer.axes == (CHANNEL,))
 
 
 def _ended(graph: LayerGraph, term: Term) -> Term:
     layer = graph.layer(term.node)
     weighted = layer is not None and layer.op in _SUMMING and len(graph.readers(term.node)) <= 1
-    groups = 1 if layer is None else layer.attributes.get("groups", 1)
-    return replace(term, weighted=weighted, by_inputs=weighted and groups == 1)
+    return replace(term, weighted=weighted, by_inputs=weighted and layer is not None and layer.groups == 1)
 
 
 def _layer(graph: LayerGraph, name: str) -> Layer:
@@ -124,6 +123,4 @@ def ancestors(graph: LayerGraph, node: str) -> set[str]:
 
 def sums_channels(layer: Layer) -> bool:
     """Whether a layer sums or averages over channels (axis 1)."""
-    axes = layer.attributes.get("dim")
-    found = axes if isinstance(axes, tuple) else (axes,)
-    return layer.op in ("sum", "mean") and CHANNEL in found
+    return layer.op in ("sum", "mean") and CHANNEL in layer.axes
