@@ -152,6 +152,13 @@ class LayerGraph:
         """The layers that read the output of a layer, or a graph input."""
         return tuple(layer for layer in self.layers if name in layer.inputs)
 
+    def ancestors(self, name: str) -> set[str]:
+        """A layer or graph input, and what it reads however indirectly."""
+        found = {name}
+        for layer in reversed(self.layers):
+            found.update(layer.inputs if layer.name in found else ())
+        return found
+
     def is_frozen(self, layer: Layer) -> bool:
         """Whether a layer has parameters, none of which is trained."""
         return bool(layer.parameters) and self.frozen.issuperset(layer.parameters.values())

@@ -71,10 +71,8 @@ def _merged(graph: LayerGraph, before: Layer, layer: Layer) -> LayerGraph:
 
 def live_layers(graph: LayerGraph) -> tuple[Layer, ...]:
     """The layers that the output depends on, in order."""
-    wanted = {graph.layers[-1].name} if graph.layers else set()
-    for layer in reversed(graph.layers):
-        wanted.update(layer.inputs if layer.name in wanted else ())
-    return tuple(layer for layer in graph.layers if layer.name in wanted)
+    live = graph.ancestors(graph.layers[-1].name) if graph.layers else set()
+    return tuple(layer for layer in graph.layers if layer.name in live)
 
 
 def _with_plain_axes(layer: Layer, rank: int) -> Layer:

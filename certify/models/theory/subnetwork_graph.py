@@ -13,10 +13,11 @@ from typing import Any, final
 import numpy as np
 
 from certify.models.graph.layers import Layer, LayerGraph
+from certify.models.graph.simplify import live_layers
 from certify.models.theory.channels import Channels, Labels, spread
 from certify.models.theory.degrees import WITH_WEIGHT
 from certify.models.theory.parts import Index, Part
-from certify.models.theory.terms import CHANNEL, Term, ancestors
+from certify.models.theory.terms import CHANNEL, Term
 
 
 @final
@@ -76,7 +77,7 @@ def cut_subnetworks(graph: LayerGraph, term: Term, channels: Channels) -> Iterat
     labels = _split(graph, term, channels)
     if labels is None:
         return
-    kept = ancestors(graph, term.node) | set(term.after)
+    kept = graph.ancestors(term.node) | set(term.after)
     layers = [layer for layer in graph.layers if layer.name in kept]
     components = np.array(list(dict.fromkeys(labels.tolist())))
     shapes = np.stack(
@@ -136,7 +137,7 @@ def _values_frozen(graph: LayerGraph, layers: list[Layer], channels: Channels, c
 
 def _cut(graph: LayerGraph, term: Term, channels: Channels, members: Index) -> Cut:
     draft = _Draft(graph, len(members), {name: name for name in graph.inputs})
-    kept, last = ancestors(graph, term.node) | set(term.after), term.node
+    kept, last = graph.ancestors(term.node) | set(term.after), term.node
     for layer in (layer for layer in graph.layers if layer.name in kept):
         if layer.name in term.after:
             # What the sums on the way join is this term alone.
@@ -152,7 +153,8 @@ def _cut(graph: LayerGraph, term: Term, channels: Channels, members: Index) -> C
             )
     parts = {**draft.parts, **draft.fixed}
     parameters = {name: part.of(graph.parameters[name], draft.width) for name, part in parts.items()}
-    one = replace(graph, layers=_needed(draft.layers), parameters=parameters, notes=())
+    whole = replace(graph, layers=tuple(draft.layers), parameters=parameters, notes=())
+    one = replace(whole, layers=live_layers(whole))
     return Cut(one, draft.parts, draft.width, draft.fixed)
 
 
@@ -234,10 +236,3 @@ def _indices(labels: Labels, members: Index) -> Index:
     start, end = np.searchsorted(found, members), np.searchsorted(found, members, side="right")
     index: Index = order[start[:, None] + np.arange((end - start)[0])]
     return index
-
-
-def _needed(layers: list[Layer]) -> tuple[Layer, ...]:
-    wanted = {layers[-1].name}
-    for layer in reversed(layers):
-        wanted.update(layer.inputs if layer.name in wanted else ())
-    return tuple(layer for layer in layers if layer.name in wanted)

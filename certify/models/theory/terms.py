@@ -102,23 +102,15 @@ def _layer(graph: LayerGraph, name: str) -> Layer:
 
 
 def _share_nothing(graph: LayerGraph, terms: list[Term]) -> bool:
-    used = [name for term in terms for name in parameters_before(graph, term)]
+    used = [name for term in terms for name in _parameters_before(graph, term)]
     return len(used) == len(set(used)) and len({term.node for term in terms}) == len(terms)
 
 
-def parameters_before(graph: LayerGraph, term: Term) -> set[str]:
+def _parameters_before(graph: LayerGraph, term: Term) -> set[str]:
     """Names of the trained parameters that a term depends on."""
-    before = ancestors(graph, term.node)
+    before = graph.ancestors(term.node)
     layers = [layer for layer in graph.layers if layer.name in before]
     return {name for layer in layers for name in layer.parameters.values() if name not in graph.frozen}
-
-
-def ancestors(graph: LayerGraph, node: str) -> set[str]:
-    """A layer or graph input, and what it reads however indirectly."""
-    found = {node}
-    for layer in reversed(graph.layers):
-        found.update(layer.inputs if layer.name in found else ())
-    return found
 
 
 def sums_channels(layer: Layer) -> bool:
