@@ -147,19 +147,16 @@ def _cut(graph: LayerGraph, term: Term, channels: Channels, members: Index) -> C
             weight = layer.parameters["weight"]
             columns = _indices(_spread(graph, layer, channels), members)
             draft.take(layer, layer.inputs, {"weight": Part(weight, None, columns)})
+        elif layer.name == term.node and term.weighted:
+            # Its bias is outside the sum.
+            _take(draft, replace(layer, parameters={"weight": layer.parameters["weight"]}), channels, members)
         else:
-            _take(
-                draft, _without_bias(layer) if layer.name == term.node and term.weighted else layer, channels, members
-            )
+            _take(draft, layer, channels, members)
     parts = {**draft.parts, **draft.fixed}
     parameters = {name: part.of(graph.parameters[name], draft.width) for name, part in parts.items()}
     whole = replace(graph, layers=tuple(draft.layers), parameters=parameters, notes=())
     one = replace(whole, layers=live_layers(whole))
     return Cut(one, draft.parts, draft.width, draft.fixed)
-
-
-def _without_bias(layer: Layer) -> Layer:
-    return replace(layer, parameters={"weight": layer.parameters["weight"]})
 
 
 def _take(draft: _Draft, layer: Layer, channels: Channels, members: Index) -> None:
@@ -173,7 +170,7 @@ def _take(draft: _Draft, layer: Layer, channels: Channels, members: Index) -> No
     if rows.shape[1] == 0:
         return
     if layer.op in WITH_WEIGHT:
-        _take_weighted(draft, layer, channels, members)
+        _take_weighted(draft, layer, channels, members, rows)
         return
     inputs = tuple(name for name in layer.inputs if name in draft.alias)
     if len(inputs) == 1 and layer.op in ("add", "cat"):
@@ -182,17 +179,15 @@ def _take(draft: _Draft, layer: Layer, channels: Channels, members: Index) -> No
         draft.take(layer, inputs, {})
 
 
-def _take_weighted(draft: _Draft, layer: Layer, channels: Channels, members: Index) -> None:
+def _take_weighted(draft: _Draft, layer: Layer, channels: Channels, members: Index, rows: Index) -> None:
     groups, names = layer.groups, layer.parameters
-    own = _labels(channels, layer)
-    rows = _indices(own, members)
     if layer.op == "embedding":
         draft.take(layer, layer.inputs, {"weight": Part(names["weight"], None, rows)})
         return
     parts = {role: Part(names[role], rows, None) for role in names}
     reads, inputs = channels.labels[layer.inputs[0]], layer.inputs
     if groups > 1:
-        read = rows[0] * groups // len(own)
+        read = rows[0] * groups // len(draft.model.weight(layer))
         layer = replace(layer, attributes={**layer.attributes, "groups": len(np.unique(read))})
         inputs = _sliced(draft, layer, groups, read) if reads is None else inputs
     elif reads is not None:
@@ -212,21 +207,14 @@ def _sliced(draft: _Draft, layer: Layer, groups: int, read: Index) -> tuple[str,
     return (name,)
 
 
-def _labels(channels: Channels, layer: Layer) -> Labels:
-    own = channels.labels[layer.name]
-    return np.zeros(0, np.int64) if own is None else own
-
-
 def _spread(graph: LayerGraph, layer: Layer, channels: Channels) -> Labels:
     """Subnetwork of each input of a weight; those that do not fit its channels are all of the first one."""
     before = channels.labels[layer.inputs[0]]
     features = graph.weight(layer).shape[1]
-    found = None if before is None else spread(before, features)
-    return np.repeat(_first(before), features) if found is None else found
-
-
-def _first(labels: Labels | None) -> Labels:
-    return np.zeros(1, np.int64) if labels is None else labels[:1]
+    if before is None:
+        return np.zeros(features, np.int64)
+    found = spread(before, features)
+    return np.repeat(before[:1], features) if found is None else found
 
 
 def _indices(labels: Labels, members: Index) -> Index:
