@@ -23,11 +23,8 @@ def on_tables(graph: LayerGraph) -> LayerGraph:
     Args:
         graph: simplified.
     """
-    flattening = next((layer for layer in graph.layers if _flattens_inputs(graph, layer)), None)
-    while flattening is not None:
-        tables = {**graph.ranks, flattening.inputs[0]: 2}
-        graph = _as_table(replace(graph, ranks=tables), flattening)
-        flattening = next((layer for layer in graph.layers if _flattens_inputs(graph, layer)), None)
+    while flattening := next((layer for layer in graph.layers if _flattens_inputs(graph, layer)), None):
+        graph = _as_table(replace(graph, ranks={**graph.ranks, flattening.inputs[0]: 2}), flattening)
     last = graph.layers[-1] if graph.layers else None
     before = None if last is None else graph.layer(last.inputs[0])
     single = before is not None and before.op == "linear" and graph.weight(before).shape[0] == 1
@@ -39,7 +36,7 @@ def on_tables(graph: LayerGraph) -> LayerGraph:
 def _drops_an_axis(layer: Layer) -> bool:
     if layer.op == "squeeze":
         return layer.axes == (CHANNEL,)
-    return layer.op == "flatten" and _starts_at(layer, 0)
+    return layer.op == "flatten" and layer.attributes.get("start_dim", 0) == 0
 
 
 def _as_table(graph: LayerGraph, reshaping: Layer) -> LayerGraph:
@@ -48,15 +45,11 @@ def _as_table(graph: LayerGraph, reshaping: Layer) -> LayerGraph:
 
 def _flattens_inputs(graph: LayerGraph, layer: Layer) -> bool:
     """Whether a layer makes a table of the inputs for linear layers, or another such, as all that read them do."""
-    if layer.op != "flatten" or layer.inputs[0] not in graph.inputs or not _starts_at(layer, 1):
+    if layer.op != "flatten" or layer.inputs[0] not in graph.inputs or layer.attributes.get("start_dim", 0) != 1:
         return False
     readers, beside = graph.readers(layer.name), graph.readers(layer.inputs[0])
     alone = graph.ranks.get(layer.inputs[0]) == 2 or all(reader.op == "flatten" for reader in beside)
     return alone and bool(readers) and all(reader.op in ("linear", "flatten") for reader in readers)
-
-
-def _starts_at(layer: Layer, axis: int) -> bool:
-    return layer.attributes.get("start_dim", 0) == axis
 
 
 def _factorization(graph: LayerGraph) -> LayerGraph | None:
