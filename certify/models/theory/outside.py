@@ -57,8 +57,7 @@ def _is_skip(graph: LayerGraph, layer: Layer) -> bool:
 
 def _keeps_constants(graph: LayerGraph, term: Term) -> bool:
     """Whether the maps after a term give a constant back as it is: averages without padding, and rearrangements."""
-    layers = [layer for layer in graph.layers if layer.name in term.after]
-    return all(_keeps(graph, layer, term) for layer in layers)
+    return all(_keeps(graph, layer, term) for layer in graph.layers if layer.name in term.after)
 
 
 def _keeps(graph: LayerGraph, layer: Layer, term: Term) -> bool:
