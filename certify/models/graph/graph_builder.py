@@ -162,7 +162,10 @@ class GraphBuilder:
         exact, conversions = exact_parameters(self._used(needed, frozen), self.where)
         layers = tuple(_with_biases(needed, exact, frozen))
         require_parameter_shapes(layers, exact, self.where)
-        notes = (*origin.notes, *conversions, *_notes_on(frozen))
+        notes = (*origin.notes, *conversions)
+        if frozen:
+            names = ", ".join(f"'{name}'" for name in sorted(frozen))
+            notes = (*notes, f"buffers or constants, which are neither trained nor penalized: {names}")
         digest = origin.sha256 or digest_of(exact)
         inputs = tuple(self.inputs)
         return LayerGraph(layers, exact, "", origin.format, origin.path, digest, notes, inputs, frozen=frozen)
@@ -213,12 +216,6 @@ class GraphBuilder:
         """Names of the constants of layers none of whose weights are trained."""
         fixed = [layer for layer in layers if layer.op in _FREEZABLE and self.is_fixed(Output(layer.name))]
         return frozenset(name for layer in fixed for name in layer.parameters.values())
-
-
-def _notes_on(frozen: frozenset[str]) -> Iterator[str]:
-    if frozen:
-        names = ", ".join(f"'{name}'" for name in sorted(frozen))
-        yield f"buffers or constants, which are neither trained nor penalized: {names}"
 
 
 def _with_biases(layers: Sequence[Layer], parameters: Mapping[str, Tensor], frozen: frozenset[str]) -> Iterator[Layer]:
