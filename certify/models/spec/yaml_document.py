@@ -86,8 +86,7 @@ class YamlDocument:
 
     def fault(self, location: Location, problem: str, code: str) -> UsageError:
         """An error about the value at a location."""
-        message = f"{self.place(location)}: {problem}"
-        return UsageError(message, code, f"{message}\n{self.excerpt(location)}")
+        return _fault(self.path, self.lines, self.position(location), problem, code)
 
 
 def pointed_at(lines: Sequence[str], position: Position) -> str:
@@ -175,20 +174,20 @@ def _composed(path: Path, text: str) -> yaml.Node:
         mark = error.problem_mark or error.context_mark
         position = Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)
         problem = " ".join((error.problem or error.context or "not YAML").split())
-        raise _fault(path, text, position, problem) from error
+        raise _fault(path, text.splitlines(), position, problem) from error
     except yaml.reader.ReaderError as error:
         start = text[: error.position]
         position = Position(start.count("\n") + 1, error.position - start.rfind("\n"))
         problem = f"character {error.character!r} is not allowed in YAML"
-        raise _fault(path, text, position, problem) from error
+        raise _fault(path, text.splitlines(), position, problem) from error
     if node is None:
         raise UsageError(f"{_place(path, Position(1, 1))}: the file is empty", code="yaml")
     return node
 
 
-def _fault(path: Path, text: str, position: Position, problem: str) -> UsageError:
+def _fault(path: Path, lines: Sequence[str], position: Position, problem: str, code: str = "yaml") -> UsageError:
     message = f"{_place(path, position)}: {problem}"
-    return UsageError(message, code="yaml", shown=f"{message}\n{pointed_at(text.splitlines(), position)}")
+    return UsageError(message, code, f"{message}\n{pointed_at(lines, position)}")
 
 
 @final
@@ -196,14 +195,14 @@ class _Builder:
     """Turns nodes into values, and notes where each of them stands."""
 
     def __init__(self, path: Path, text: str) -> None:
-        self._path, self._text = path, text
+        self._path, self._lines = path, tuple(text.splitlines())
         self._positions: dict[Location, Position] = {}
         self._keys: dict[Location, Position] = {}
 
     def build(self, root: yaml.Node) -> YamlDocument:
         content = self._value(root, ())
         tables = MappingProxyType(self._positions), MappingProxyType(self._keys)
-        return YamlDocument(self._path, content, *tables, tuple(self._text.splitlines()))
+        return YamlDocument(self._path, content, *tables, self._lines)
 
     def _value(self, node: yaml.Node, location: Location) -> Any:  # noqa: ANN401
         self._positions[location] = _position(node)
@@ -242,7 +241,7 @@ class _Builder:
         return _converted(name, text)
 
     def _error(self, node: yaml.Node, problem: str) -> UsageError:
-        return _fault(self._path, self._text, _position(node), problem)
+        return _fault(self._path, self._lines, _position(node), problem)
 
 
 def _converted(name: str, text: str) -> int | float | bool | None:
