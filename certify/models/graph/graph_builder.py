@@ -163,7 +163,10 @@ class GraphBuilder:
         exact, conversions = exact_parameters(self._used(needed, frozen), self.where)
         layers = tuple(_with_biases(needed, exact, frozen))
         require_parameter_shapes(layers, exact, self.where)
-        notes = (*origin.notes, *conversions, *_notes_on(frozen))
+        notes = (*origin.notes, *conversions)
+        if frozen:
+            names = ", ".join(f"'{name}'" for name in sorted(frozen))
+            notes = (*notes, f"neither trained nor penalized (buffers, constants, or without gradient): {names}")
         digest = origin.sha256 or digest_of(exact)
         unused = {c.name: c.tensor for c in self.held if c.trained and c.name not in exact}
         graph = LayerGraph(layers, exact, "", origin.format, origin.path, digest, notes, tuple(self.inputs))
@@ -224,12 +227,6 @@ def as_trained(constants: Mapping[str, Constant]) -> Mapping[str, Constant]:
     if any(constant.trained for constant in constants.values()):
         return constants
     return {key: replace(constant, trained=constant.is_parameter) for key, constant in constants.items()}
-
-
-def _notes_on(frozen: frozenset[str]) -> Iterator[str]:
-    if frozen:
-        names = ", ".join(f"'{name}'" for name in sorted(frozen))
-        yield f"neither trained nor penalized (buffers, constants, or without gradient): {names}"
 
 
 def _with_biases(layers: Sequence[Layer], parameters: Mapping[str, Tensor], frozen: frozenset[str]) -> Iterator[Layer]:

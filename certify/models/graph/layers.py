@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 from torch import Tensor
 
@@ -45,6 +45,25 @@ class Layer:
     def bias(self) -> str | None:
         """Name of its bias, or None."""
         return self.parameters.get("bias")
+
+    @property
+    def groups(self) -> int:
+        """Number of groups of a convolution, 1 for anything else."""
+        found: Any = self.attributes.get("groups", 1)
+        return int(found)
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """The axes that it is about, its attribute `dim`; none where that is left out."""
+        found: Any = self.attributes.get("dim")
+        return () if found is None else found if isinstance(found, tuple) else (found,)
+
+    def extents(self, name: str, axes: int, default: int | None = None) -> tuple[int, ...] | None:
+        """An attribute of a window, one number an axis; None for words, such as the padding 'same'."""
+        found: Any = self.attributes.get(name, default)
+        sizes: tuple[Any, ...] = found if isinstance(found, tuple) else (found,)
+        sizes = sizes * axes if len(sizes) == 1 else sizes
+        return sizes if len(sizes) == axes and all(isinstance(size, int) for size in sizes) else None
 
     @property
     def title(self) -> str:
@@ -136,6 +155,13 @@ class LayerGraph:
     def readers(self, name: str) -> tuple[Layer, ...]:
         """The layers that read the output of a layer, or a graph input."""
         return tuple(layer for layer in self.layers if name in layer.inputs)
+
+    def ancestors(self, name: str) -> set[str]:
+        """A layer or graph input, and what it reads however indirectly."""
+        found = {name}
+        for layer in reversed(self.layers):
+            found.update(layer.inputs if layer.name in found else ())
+        return found
 
     def is_frozen(self, layer: Layer) -> bool:
         """Whether a layer has parameters, none of which is trained."""

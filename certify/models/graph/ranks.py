@@ -33,11 +33,7 @@ def _of_output(layer: Layer, ranks: list[int]) -> int:
         case "reshape":
             shape = attributes["shape"]
             return len(shape) if isinstance(shape, tuple) else rank
-        case "mean" | "sum" | "amax" if not attributes.get("keepdim"):
-            return rank - (len(axes) if isinstance(axes, tuple) else 1)
-        case "select":
-            return rank - 1
-        case "squeeze":
+        case "mean" | "sum" | "amax" | "squeeze" | "select" if not attributes.get("keepdim"):
             return rank - (len(axes) if isinstance(axes, tuple) else 1)
         case "unsqueeze" | "embedding":
             return rank + 1

@@ -71,10 +71,8 @@ def _merged(graph: LayerGraph, before: Layer, layer: Layer) -> LayerGraph:
 
 def live_layers(graph: LayerGraph) -> tuple[Layer, ...]:
     """The layers that the output depends on, in order."""
-    wanted = {graph.layers[-1].name} if graph.layers else set()
-    for layer in reversed(graph.layers):
-        wanted.update(layer.inputs if layer.name in wanted else ())
-    return tuple(layer for layer in graph.layers if layer.name in wanted)
+    live = graph.ancestors(graph.layers[-1].name) if graph.layers else set()
+    return tuple(layer for layer in graph.layers if layer.name in live)
 
 
 def _with_plain_axes(layer: Layer, rank: int) -> Layer:
@@ -110,12 +108,9 @@ def bypassed(graph: LayerGraph, gone: Layer) -> LayerGraph:
         if end is None:
             return graph
         layers = [*(layer for layer in layers if layer.name != end.name), end]
-    rewired = (_rewired(layer, gone.name, source) if gone.name in layer.inputs else layer for layer in layers)
+    inputs = (tuple(source if name == gone.name else name for name in layer.inputs) for layer in layers)
+    rewired = (replace(layer, inputs=read) for layer, read in zip(layers, inputs, strict=True))
     return replace(graph, layers=tuple(rewired))
-
-
-def _rewired(layer: Layer, gone: str, source: str) -> Layer:
-    return replace(layer, inputs=tuple(source if name == gone else name for name in layer.inputs))
 
 
 def _folded(graph: LayerGraph, norm: Layer) -> LayerGraph:
@@ -123,13 +118,14 @@ def _folded(graph: LayerGraph, norm: Layer) -> LayerGraph:
     stored = {"running_mean", "running_var"} <= set(norm.parameters)
     if before is None or before.op not in WEIGHTED or len(graph.readers(before.name)) > 1 or not stored:
         return graph
-    if graph.is_frozen(before):
-        return graph
     used = [name for layer in graph.layers for name in layer.parameters.values()]
-    if any(used.count(name) > 1 for name in (*before.parameters.values(), *norm.parameters.values())):
+    if graph.is_frozen(before) or any(
+        used.count(name) > 1 for name in (*before.parameters.values(), *norm.parameters.values())
+    ):
         return graph
     weight, bias = _affine(graph, before, norm)
-    names = {"weight": before.parameters["weight"], "bias": before.bias or _bias_name(before)}
+    name = before.parameters["weight"]
+    names = {"weight": name, "bias": before.bias or name.removesuffix("weight") + "bias"}
     kept = {name: t for name, t in graph.parameters.items() if name not in norm.parameters.values()}
     merged = replace(before, parameters=names)
     departure = (
@@ -151,7 +147,3 @@ def _affine(graph: LayerGraph, before: Layer, norm: Layer) -> tuple[Tensor, Tens
     offset = (torch.zeros_like(slope) if bias is None else bias) - found["running_mean"]
     shifted = slope * offset + found.get("bias", torch.zeros_like(slope))
     return weight * slope.reshape(-1, *[1] * (weight.ndim - 1)), shifted
-
-
-def _bias_name(layer: Layer) -> str:
-    return layer.parameters["weight"].removesuffix("weight") + "bias"

@@ -34,7 +34,9 @@ def read_npy(stream: IO[bytes], size: int, where: str) -> Array:
     """
     _require_sound(stream, size, where)
     stream.seek(0)
-    return _array(stream, where)
+    with _refusal(where), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return npy.read_array(stream, allow_pickle=False)
 
 
 def read_npz(file: InputFile, names: Sequence[str]) -> list[Array]:
@@ -120,12 +122,6 @@ def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     if any(extent < 0 for extent in shape):
         raise ValueError(f"shape {shape}")
     return shape, dtype
-
-
-def _array(stream: IO[bytes], where: str) -> Array:
-    with _refusal(where), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return npy.read_array(stream, allow_pickle=False)
 
 
 def _refusal(where: str) -> DamageAsRefusal:

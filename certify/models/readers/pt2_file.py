@@ -7,8 +7,7 @@ entry of `data/weights` holds which parameter; constants likewise. Nothing else 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, final
+from typing import Any
 
 import torch
 
@@ -53,31 +52,12 @@ def read_pt2(archive: Archive) -> Program:
         found = {key: meta for group in ("weights", "constants") for key, meta in _stored(archive, root, group, name)}
         tensors = {key: _stored_tensor(meta, entry, key, where) for key, (meta, entry) in found.items()}
         without = frozenset(key for key, (meta, _) in found.items() if meta.get("requires_grad") is False)
-        return _program(content["graph_module"], _ProgramTensors(archive, tensors, without))
+        return _program(content["graph_module"], tensors, without, archive)
     except _MISSHAPEN as error:
         raise RefusedError(
             f"{where}: corrupt: its program does not follow torch's schema ({type(error).__name__})",
             code="corrupt-file",
         ) from error
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class _ProgramTensors:
-    """Weights and constants of the archive by name, read together."""
-
-    archive: Archive
-    stored: Mapping[str, StoredTensor]
-    without_gradient: frozenset[str]
-
-    def constants(self, named: Mapping[str, tuple[str, bool]]) -> dict[str, Constant]:
-        """Constants by value name; `named` holds name and whether it is a parameter."""
-        wanted = {name: self.stored[name] for name, _ in named.values()}
-        tensors = read_tensors(wanted, ZipStorages(self.archive), self.archive.where)
-        return {
-            value: Constant(name, tensors[name], parameter and name not in self.without_gradient, parameter)
-            for value, (name, parameter) in named.items()
-        }
 
 
 def _program_entry(archive: Archive) -> tuple[str, str]:
@@ -143,9 +123,15 @@ def _number(value: Any) -> int:  # noqa: ANN401
     return value
 
 
-def _program(module: Any, tensors: _ProgramTensors) -> Program:  # noqa: ANN401
+def _program(
+    module: Any,  # noqa: ANN401
+    stored: Mapping[str, StoredTensor],
+    without_gradient: frozenset[str],
+    archive: Archive,
+) -> Program:
     graph, signature = module["graph"], module["signature"]
     inputs: dict[str, Extents] = {}
+    # Name of each constant, and whether it is a parameter, by the name of its value.
     named: dict[str, tuple[str, bool]] = {}
     for spec in signature["input_specs"]:
         match spec:
@@ -166,7 +152,12 @@ def _program(module: Any, tensors: _ProgramTensors) -> Program:  # noqa: ANN401
     outputs = tuple(
         spec["user_output"]["arg"]["as_tensor"]["name"] for spec in signature["output_specs"] if "user_output" in spec
     )
-    return Program(inputs, tensors.constants(named), calls, outputs)
+    tensors = read_tensors({name: stored[name] for name, _ in named.values()}, ZipStorages(archive), archive.where)
+    constants = {
+        value: Constant(name, tensors[name], parameter and name not in without_gradient, parameter)
+        for value, (name, parameter) in named.items()
+    }
+    return Program(inputs, constants, calls, outputs)
 
 
 def _call(node: Any, graph: Any) -> Call:  # noqa: ANN401

@@ -93,25 +93,22 @@ def _title(layout: Layout, role: str) -> tuple[str, str]:
 def _require_ridge(label: str, conventions: Conventions, charge: Charge) -> None:
     """A single linear layer needs a penalty on its weight."""
     if not isinstance(charge, Decays) or conventions.skip is not None:
-        raise UsageError(
+        raise _mismatch(
             f"{label}: what is checked is a single linear layer; it has one weight, penalized by weight_decay: use "
-            "penalty: {weight_decay: …}, and leave out skip and product_of_norms",
-            code="bias-mismatch",
+            "penalty: {weight_decay: …}, and leave out skip and product_of_norms"
         )
 
 
 def _bias(label: str, names: Sequence[str], layer: tuple[str, str], role: str, said: Policy | None) -> Policy:
     if not names and said in ("penalized", "free"):
-        raise UsageError(
+        raise _mismatch(
             f"{label}: biases.{role} is '{said}', but {layer[0]} has no bias; write "
-            f"biases: {{{role}: absent}}, or save '{layer[1]}.bias' (zeros if it was never trained)",
-            code="bias-mismatch",
+            f"biases: {{{role}: absent}}, or save '{layer[1]}.bias' (zeros if it was never trained)"
         )
     if names and said == "absent":
-        raise UsageError(
+        raise _mismatch(
             f"{label}: biases.{role} is 'absent', but the file holds '{names[0]}'; write 'penalized' or "
-            "'free', or save the weights without it",
-            code="bias-mismatch",
+            "'free', or save the weights without it"
         )
     return said or ("penalized" if names else "absent")
 
@@ -119,18 +116,14 @@ def _bias(label: str, names: Sequence[str], layer: tuple[str, str], role: str, s
 def _skip(layout: Layout, said: Policy | None) -> Policy:
     skips = layout.outside.skips
     if not skips and said is not None:
-        raise UsageError(
-            f"{layout.graph.label}: skip is '{said}', but model.layers has no skip; add '- skip: NAME'",
-            code="bias-mismatch",
-        )
+        raise _mismatch(f"{layout.graph.label}: skip is '{said}', but model.layers has no skip; add '- skip: NAME'")
     return said or ("penalized" if skips else "absent")
 
 
 def _require_free(label: str, remedy: str, part: str, policy: Policy) -> None:
     if policy == "penalized":
-        raise UsageError(
-            f"{label}: product_of_norms does not say how the {part} is penalized; write {remedy}, or use weight_decay",
-            code="bias-mismatch",
+        raise _mismatch(
+            f"{label}: product_of_norms does not say how the {part} is penalized; write {remedy}, or use weight_decay"
         )
 
 
@@ -139,8 +132,11 @@ def _require_agreement(layout: Layout, charge: Decays, names: Sequence[str], key
     decays = {name: charge.of(layout.graph.prefix + name) for name in names}
     other = [name for name, wd in decays.items() if (wd > 0) != (said == "penalized")]
     if isinstance(charge.rule, Mapping) and said in ("penalized", "free") and other:
-        raise UsageError(
+        raise _mismatch(
             f"{layout.graph.label}: {key} is '{said}', but penalty.weight_decay gives '{other[0]}' "
-            f"{decays[other[0]]:g}; leave out {key}, since weight decay by name says it all",
-            code="bias-mismatch",
+            f"{decays[other[0]]:g}; leave out {key}, since weight decay by name says it all"
         )
+
+
+def _mismatch(message: str) -> UsageError:
+    return UsageError(message, code="bias-mismatch")

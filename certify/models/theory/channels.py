@@ -124,7 +124,7 @@ def _join_weight(
     own, before = labels
     if before is None:
         return
-    groups: Any = layer.attributes.get("groups", 1)
+    groups = layer.groups
     rows, columns = len(own) // groups, weight.shape[1]
     inputs = spread(before, columns * groups)
     if inputs is None:
@@ -149,8 +149,7 @@ def _read(weight: Tensor) -> npt.NDArray[np.bool_]:
 def _passed_on(atoms: _Atoms, layer: Layer, values: list[Labels | None], ranks: dict[str, int]) -> Labels:
     labels = [value for value in values if value is not None]
     first, rank = labels[0], ranks[layer.inputs[0]]
-    axes: Any = layer.attributes.get("dim")
-    axes = axes if isinstance(axes, tuple) else (axes,)
+    axes = layer.axes
     match layer.op:
         case "maxout" if len(first) % (pieces := _whole(layer, "pieces")) == 0:
             blocks = first.reshape(-1, pieces)
@@ -158,9 +157,9 @@ def _passed_on(atoms: _Atoms, layer: Layer, values: list[Labels | None], ranks: 
             return blocks[:, 0]
         case "flatten" if layer.attributes.get("start_dim") == 1 or rank == 2:
             return first
-        case op if op in _REDUCTIONS and None not in axes and 0 not in axes and 1 not in axes:
+        case op if op in _REDUCTIONS and axes and 0 not in axes and 1 not in axes:
             return first
-        case "squeeze" | "unsqueeze" if axes[0] is not None and axes[0] >= 2:
+        case "squeeze" | "unsqueeze" if axes and axes[0] >= 2:
             return first
         case "add" | "mul" if len(labels) == len(values) and len({len(part) for part in labels}) == 1:
             for other in labels[1:]:

@@ -172,7 +172,8 @@ def require_same_outputs(graph: LayerGraph, objective: Objective, network: Paral
     reference, outputs = graph.forward(inputs), objective.forward(network)
     if not bool(torch.isfinite(reference).all() & torch.isfinite(outputs).all()):
         raise RefusedError(f"{graph.label}: its outputs on the data overflow float64", code="non-finite")
-    scale = _of_absolute_values(graph).forward(inputs.abs()).reshape(outputs.shape) + torch.finfo(torch.float64).tiny
+    absolute = replace(graph, parameters={name: tensor.abs() for name, tensor in graph.parameters.items()})
+    scale = absolute.forward(inputs.abs()).reshape(outputs.shape) + torch.finfo(torch.float64).tiny
     difference = (outputs - reference.reshape(outputs.shape)).abs()
     if bool((difference <= FORWARD_TOLERANCE * scale).all()):
         return
@@ -218,7 +219,3 @@ def _convex(
 
 def _ridge(layout: Layout, charge: Charge, name: str, policy: str) -> float:
     return charge.of(layout.graph.prefix + name) if policy == "penalized" and isinstance(charge, Decays) else 0.0
-
-
-def _of_absolute_values(graph: LayerGraph) -> LayerGraph:
-    return replace(graph, parameters={name: tensor.abs() for name, tensor in graph.parameters.items()})

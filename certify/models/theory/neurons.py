@@ -27,7 +27,6 @@ from certify.problem.architecture import (
     Weight,
 )
 from certify.problem.kinds import Kind, Linear, kind_of
-from certify.problem.windows import Extents
 
 # What may be part of σ, entry by entry.
 POINTWISE = (*(op for op in HOMOGENEOUS if "max" not in op), "square", "squared_relu", "scale", "add", "mul")
@@ -79,7 +78,7 @@ def _bilinear(graph: LayerGraph) -> NeuronLayers | None:
     left, right, product, total = graph.layers
     names = [layer.parameters for layer in (left, right)]
     fits = left.inputs == right.inputs == graph.inputs and set(product.inputs) == {left.name, right.name}
-    if not fits or any(set(found) != {"weight"} for found in names) or total.attributes.get("dim") not in (1, (1,)):
+    if not fits or any(set(found) != {"weight"} for found in names) or total.axes != (1,):
         return None
     architecture = Architecture(Dense(), Dense(), between=(TimesInputs(),))
     return NeuronLayers(Linear(), architecture, names[0]["weight"], None, names[1]["weight"])
@@ -140,12 +139,7 @@ def _selected(layers: list[Layer], features: int) -> tuple[Select, ...] | None:
 def _without_sum(graph: LayerGraph, second: Layer, after: list[Layer]) -> list[Layer]:
     """Without a sum over the channels of a weight that makes one."""
     single = graph.weight(second).shape[1] == 1
-    return [layer for layer in after if not (single and layer.op == "sum" and _axes(layer) == (1,))]
-
-
-def _axes(layer: Layer) -> tuple[int, ...]:
-    axes: Any = layer.attributes.get("dim")
-    return axes if isinstance(axes, tuple) else (axes,)
+    return [layer for layer in after if not (single and layer.op == "sum" and layer.axes == (1,))]
 
 
 def _weight(graph: LayerGraph, layer: Layer) -> Weight | None:
@@ -153,10 +147,9 @@ def _weight(graph: LayerGraph, layer: Layer) -> Weight | None:
         return Dense() if ranks_of(graph)[layer.inputs[0]] == 2 else None
     axes = 1 if layer.op == "conv1d" else 2
     kernel = tuple(graph.weight(layer).shape[3:])
-    stride = _extents(layer.attributes.get("stride", 1), axes)
-    padding = _extents(layer.attributes.get("padding", 0), axes)
-    dilation = _extents(layer.attributes.get("dilation", 1), axes)
-    if layer.attributes.get("groups", 1) != 1 or stride is None or padding is None or dilation is None:
+    stride, dilation = layer.extents("stride", axes, 1), layer.extents("dilation", axes, 1)
+    padding = layer.extents("padding", axes, 0)
+    if layer.groups != 1 or stride is None or padding is None or dilation is None:
         return None
     return Convolution(kernel, stride, padding, dilation)
 
@@ -178,26 +171,15 @@ def _pooling(layer: Layer, axes: int) -> AveragePool | AverageTo | None:
     attributes = layer.attributes
     match layer.op:
         case "avg_pool1d" | "avg_pool2d" if layer.op.endswith(f"{axes}d"):
-            kernel = _extents(attributes.get("kernel_size"), axes)
-            stride = kernel if attributes.get("stride") in (None, ()) else _extents(attributes["stride"], axes)
-            padding = _extents(attributes.get("padding", 0), axes)
+            kernel, padding = layer.extents("kernel_size", axes), layer.extents("padding", axes, 0)
+            stride = kernel if attributes.get("stride") in (None, ()) else layer.extents("stride", axes)
             usual = not attributes.get("ceil_mode") and attributes.get("divisor_override") is None
             if kernel is None or stride is None or padding is None or not usual:
                 return None
             return AveragePool(kernel, stride, padding, bool(attributes.get("count_include_pad", True)))
         case "adaptive_avg_pool1d" | "adaptive_avg_pool2d" if layer.op.endswith(f"{axes}d"):
-            size = _extents(attributes.get("output_size"), axes)
+            size = layer.extents("output_size", axes)
             return None if size is None else AverageTo(size)
-        case "mean" if axes and _axes(layer) == tuple(range(2, 2 + axes)):
+        case "mean" if axes and layer.axes == tuple(range(2, 2 + axes)):
             return AverageTo((1,) * axes)
     return None
-
-
-def _extents(value: object, axes: int) -> Extents | None:
-    """An attribute of a window, one number an axis."""
-    sizes = (value,) * axes if isinstance(value, int) else value
-    if not isinstance(sizes, tuple | list):
-        return None
-    sizes = tuple(sizes) * axes if len(sizes) == 1 else tuple(sizes)
-    whole = len(sizes) == axes and all(isinstance(size, int) for size in sizes)
-    return sizes if whole else None

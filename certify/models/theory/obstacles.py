@@ -103,9 +103,8 @@ def of_degrees(graph: LayerGraph, form: ParallelForm) -> Obstacle | None:
         return Obstacle("unequal-degrees", reason, "Give all branches the same number of weight layers.")
     if degrees == [2]:
         return None
-    names = ", ".join(f"'{name}'" for name in weight_layers(form.sorts[0]))
-    count = len(weight_layers(form.sorts[0]))
-    degree = degrees[0]
+    weighted, degree = weight_layers(form.sorts[0]), degrees[0]
+    names, count = ", ".join(f"'{name}'" for name in weighted), len(weighted)
     powers = ", ".join(["1"] * count)
     reason = (
         f"{graph.label}: {count} weight layers ({names}) have degree {degree}, but weight decay has degree 2; the "

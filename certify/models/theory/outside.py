@@ -7,7 +7,7 @@ from typing import final
 
 from certify.models.graph.layers import Layer, LayerGraph
 from certify.models.theory.degrees import degrees_of
-from certify.models.theory.terms import Term, terms_of
+from certify.models.theory.terms import CHANNEL, Term, terms_of
 
 
 @final
@@ -57,14 +57,13 @@ def _is_skip(graph: LayerGraph, layer: Layer) -> bool:
 
 def _keeps_constants(graph: LayerGraph, term: Term) -> bool:
     """Whether the maps after a term give a constant back as it is: averages without padding, and rearrangements."""
-    layers = [layer for layer in graph.layers if layer.name in term.after]
-    return all(_keeps(graph, layer, term) for layer in layers)
+    return all(_keeps(graph, layer, term) for layer in graph.layers if layer.name in term.after)
 
 
 def _keeps(graph: LayerGraph, layer: Layer, term: Term) -> bool:
     if layer.op == "sum":
         node = graph.layer(term.node)
-        return node is not None and len(graph.weight(node)) == 1 and layer.attributes.get("dim") in (1, (1,))
+        return node is not None and len(graph.weight(node)) == 1 and layer.axes == (CHANNEL,)
     averaging = layer.op in ("mean", "avg_pool1d", "avg_pool2d", "adaptive_avg_pool1d", "adaptive_avg_pool2d")
     padded = layer.attributes.get("padding", 0) not in (0, (0,), (0, 0))
     return (averaging and not padded) or layer.op in ("flatten", "squeeze", "unsqueeze", "identity", "dropout")

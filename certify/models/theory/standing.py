@@ -58,9 +58,9 @@ class Standing:
 
     graph: LayerGraph
     degrees: Degrees
-    form: ParallelForm | None
-    layout: Layout | None
-    obstacles: tuple[Obstacle, ...]
+    form: ParallelForm | None = None
+    layout: Layout | None = None
+    obstacles: tuple[Obstacle, ...] = ()
 
 
 def standing_of(graph: LayerGraph) -> Standing:
@@ -68,18 +68,16 @@ def standing_of(graph: LayerGraph) -> Standing:
     plain = plain_graph(graph)
     degrees = degrees_of(plain)
     if degrees.breaks:
-        return Standing(plain, degrees, None, None, tuple(of_break(plain, broken) for broken in degrees.breaks))
-    faults = shape_faults(plain)
-    if faults:
-        return Standing(plain, degrees, None, None, faults)
+        return Standing(plain, degrees, obstacles=tuple(of_break(plain, broken) for broken in degrees.breaks))
+    if faults := shape_faults(plain):
+        return Standing(plain, degrees, obstacles=faults)
     wide, blank = with_units(plain)
     form = parallel_form(wide)
     layout = _layout(plain, form, blank)
     if layout is not None:
-        return Standing(plain, degrees, form, layout, ())
-    if not form.sorts:
-        return Standing(plain, degrees, form, None, (without_subnetworks(plain),))
-    return Standing(plain, degrees, form, None, (of_degrees(plain, form) or without_bound(plain, form),))
+        return Standing(plain, degrees, form, layout)
+    obstacle = (of_degrees(plain, form) or without_bound(plain, form)) if form.sorts else without_subnetworks(plain)
+    return Standing(plain, degrees, form, obstacles=(obstacle,))
 
 
 def require_layout(graph: LayerGraph) -> Layout:

@@ -13,10 +13,11 @@ from typing import Any, final
 import numpy as np
 
 from certify.models.graph.layers import Layer, LayerGraph
+from certify.models.graph.simplify import live_layers
 from certify.models.theory.channels import Channels, Labels, spread
 from certify.models.theory.degrees import WITH_WEIGHT
 from certify.models.theory.parts import Index, Part
-from certify.models.theory.terms import CHANNEL, Term, ancestors
+from certify.models.theory.terms import CHANNEL, Term
 
 
 @final
@@ -76,7 +77,7 @@ def cut_subnetworks(graph: LayerGraph, term: Term, channels: Channels) -> Iterat
     labels = _split(graph, term, channels)
     if labels is None:
         return
-    kept = ancestors(graph, term.node) | set(term.after)
+    kept = graph.ancestors(term.node) | set(term.after)
     layers = [layer for layer in graph.layers if layer.name in kept]
     components = np.array(list(dict.fromkeys(labels.tolist())))
     shapes = np.stack(
@@ -111,7 +112,7 @@ def _groups_read(layers: list[Layer], channels: Channels, components: Index) -> 
     """First group of input channels that each subnetwork reads in a grouped convolution of the inputs."""
     found = []
     for layer in layers:
-        own, groups = channels.labels[layer.name], _groups(layer)
+        own, groups = channels.labels[layer.name], layer.groups
         if groups > 1 and own is not None and channels.labels[layer.inputs[0]] is None:
             first = np.full(channels.count, groups)
             np.minimum.at(first, own, np.arange(len(own)) * groups // len(own))
@@ -136,7 +137,7 @@ def _values_frozen(graph: LayerGraph, layers: list[Layer], channels: Channels, c
 
 def _cut(graph: LayerGraph, term: Term, channels: Channels, members: Index) -> Cut:
     draft = _Draft(graph, len(members), {name: name for name in graph.inputs})
-    kept, last = ancestors(graph, term.node) | set(term.after), term.node
+    kept, last = graph.ancestors(term.node) | set(term.after), term.node
     for layer in (layer for layer in graph.layers if layer.name in kept):
         if layer.name in term.after:
             # What the sums on the way join is this term alone.
@@ -146,18 +147,16 @@ def _cut(graph: LayerGraph, term: Term, channels: Channels, members: Index) -> C
             weight = layer.parameters["weight"]
             columns = _indices(_spread(graph, layer, channels), members)
             draft.take(layer, layer.inputs, {"weight": Part(weight, None, columns)})
+        elif layer.name == term.node and term.weighted:
+            # Its bias is outside the sum.
+            _take(draft, replace(layer, parameters={"weight": layer.parameters["weight"]}), channels, members)
         else:
-            _take(
-                draft, _without_bias(layer) if layer.name == term.node and term.weighted else layer, channels, members
-            )
+            _take(draft, layer, channels, members)
     parts = {**draft.parts, **draft.fixed}
     parameters = {name: part.of(graph.parameters[name], draft.width) for name, part in parts.items()}
-    one = replace(graph, layers=_needed(draft.layers), parameters=parameters, notes=())
+    whole = replace(graph, layers=tuple(draft.layers), parameters=parameters, notes=())
+    one = replace(whole, layers=live_layers(whole))
     return Cut(one, draft.parts, draft.width, draft.fixed)
-
-
-def _without_bias(layer: Layer) -> Layer:
-    return replace(layer, parameters={"weight": layer.parameters["weight"]})
 
 
 def _take(draft: _Draft, layer: Layer, channels: Channels, members: Index) -> None:
@@ -171,7 +170,7 @@ def _take(draft: _Draft, layer: Layer, channels: Channels, members: Index) -> No
     if rows.shape[1] == 0:
         return
     if layer.op in WITH_WEIGHT:
-        _take_weighted(draft, layer, channels, members)
+        _take_weighted(draft, layer, channels, members, rows)
         return
     inputs = tuple(name for name in layer.inputs if name in draft.alias)
     if len(inputs) == 1 and layer.op in ("add", "cat"):
@@ -180,17 +179,15 @@ def _take(draft: _Draft, layer: Layer, channels: Channels, members: Index) -> No
         draft.take(layer, inputs, {})
 
 
-def _take_weighted(draft: _Draft, layer: Layer, channels: Channels, members: Index) -> None:
-    groups, names = _groups(layer), layer.parameters
-    own = _labels(channels, layer)
-    rows = _indices(own, members)
+def _take_weighted(draft: _Draft, layer: Layer, channels: Channels, members: Index, rows: Index) -> None:
+    groups, names = layer.groups, layer.parameters
     if layer.op == "embedding":
         draft.take(layer, layer.inputs, {"weight": Part(names["weight"], None, rows)})
         return
     parts = {role: Part(names[role], rows, None) for role in names}
     reads, inputs = channels.labels[layer.inputs[0]], layer.inputs
     if groups > 1:
-        read = rows[0] * groups // len(own)
+        read = rows[0] * groups // len(draft.model.weight(layer))
         layer = replace(layer, attributes={**layer.attributes, "groups": len(np.unique(read))})
         inputs = _sliced(draft, layer, groups, read) if reads is None else inputs
     elif reads is not None:
@@ -210,21 +207,14 @@ def _sliced(draft: _Draft, layer: Layer, groups: int, read: Index) -> tuple[str,
     return (name,)
 
 
-def _labels(channels: Channels, layer: Layer) -> Labels:
-    own = channels.labels[layer.name]
-    return np.zeros(0, np.int64) if own is None else own
-
-
 def _spread(graph: LayerGraph, layer: Layer, channels: Channels) -> Labels:
     """Subnetwork of each input of a weight; those that do not fit its channels are all of the first one."""
     before = channels.labels[layer.inputs[0]]
     features = graph.weight(layer).shape[1]
-    found = None if before is None else spread(before, features)
-    return np.repeat(_first(before), features) if found is None else found
-
-
-def _first(labels: Labels | None) -> Labels:
-    return np.zeros(1, np.int64) if labels is None else labels[:1]
+    if before is None:
+        return np.zeros(features, np.int64)
+    found = spread(before, features)
+    return np.repeat(before[:1], features) if found is None else found
 
 
 def _indices(labels: Labels, members: Index) -> Index:
@@ -234,15 +224,3 @@ def _indices(labels: Labels, members: Index) -> Index:
     start, end = np.searchsorted(found, members), np.searchsorted(found, members, side="right")
     index: Index = order[start[:, None] + np.arange((end - start)[0])]
     return index
-
-
-def _needed(layers: list[Layer]) -> tuple[Layer, ...]:
-    wanted = {layers[-1].name}
-    for layer in reversed(layers):
-        wanted.update(layer.inputs if layer.name in wanted else ())
-    return tuple(layer for layer in layers if layer.name in wanted)
-
-
-def _groups(layer: Layer) -> int:
-    groups: Any = layer.attributes.get("groups", 1)
-    return int(groups)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from certify.models.graph.layers import INPUT, Layer, LayerGraph
 from certify.models.graph.simplify import bypassed, simplified
-from certify.models.theory.terms import terms_of
+from certify.models.theory.terms import CHANNEL, terms_of
 
 
 def plain_graph(graph: LayerGraph) -> LayerGraph:
@@ -32,8 +32,9 @@ def on_tables(graph: LayerGraph) -> LayerGraph:
 
 
 def _drops_an_axis(layer: Layer) -> bool:
-    squeezed = layer.op == "squeeze" and layer.attributes.get("dim") in (1, (1,))
-    return squeezed or (layer.op == "flatten" and _starts_at(layer, 0))
+    if layer.op == "squeeze":
+        return layer.axes == (CHANNEL,)
+    return layer.op == "flatten" and layer.attributes.get("start_dim", 0) == 0
 
 
 def _as_table(graph: LayerGraph, reshaping: Layer) -> LayerGraph:
@@ -42,15 +43,11 @@ def _as_table(graph: LayerGraph, reshaping: Layer) -> LayerGraph:
 
 def _flattens_inputs(graph: LayerGraph, layer: Layer) -> bool:
     """Whether a layer makes a table of the inputs for linear layers, or another such, as all that read them do."""
-    if layer.op != "flatten" or layer.inputs[0] not in graph.inputs or not _starts_at(layer, 1):
+    if layer.op != "flatten" or layer.inputs[0] not in graph.inputs or layer.attributes.get("start_dim", 0) != 1:
         return False
     readers, beside = graph.readers(layer.name), graph.readers(layer.inputs[0])
     alone = graph.ranks.get(layer.inputs[0]) == 2 or all(reader.op == "flatten" for reader in beside)
     return alone and bool(readers) and all(reader.op in ("linear", "flatten") for reader in readers)
-
-
-def _starts_at(layer: Layer, axis: int) -> bool:
-    return layer.attributes.get("start_dim", 0) == axis
 
 
 def _factorization(graph: LayerGraph) -> LayerGraph | None:

@@ -88,14 +88,13 @@ def _is_sum(graph: LayerGraph, term: Term) -> bool:
     layer = graph.layer(term.node)
     if layer is None or len(graph.readers(term.node)) > 1:
         return False
-    return layer.op == "add" or (layer.op == "cat" and term.contracted and layer.attributes.get("dim") == CHANNEL)
+    return layer.op == "add" or (layer.op == "cat" and term.contracted and layer.axes == (CHANNEL,))
 
 
 def _ended(graph: LayerGraph, term: Term) -> Term:
     layer = graph.layer(term.node)
     weighted = layer is not None and layer.op in _SUMMING and len(graph.readers(term.node)) <= 1
-    groups = 1 if layer is None else layer.attributes.get("groups", 1)
-    return replace(term, weighted=weighted, by_inputs=weighted and groups == 1)
+    return replace(term, weighted=weighted, by_inputs=weighted and layer is not None and layer.groups == 1)
 
 
 def _layer(graph: LayerGraph, name: str) -> Layer:
@@ -103,27 +102,17 @@ def _layer(graph: LayerGraph, name: str) -> Layer:
 
 
 def _share_nothing(graph: LayerGraph, terms: list[Term]) -> bool:
-    used = [name for term in terms for name in parameters_before(graph, term)]
+    used = [name for term in terms for name in _parameters_before(graph, term)]
     return len(used) == len(set(used)) and len({term.node for term in terms}) == len(terms)
 
 
-def parameters_before(graph: LayerGraph, term: Term) -> set[str]:
+def _parameters_before(graph: LayerGraph, term: Term) -> set[str]:
     """Names of the trained parameters that a term depends on."""
-    before = ancestors(graph, term.node)
+    before = graph.ancestors(term.node)
     layers = [layer for layer in graph.layers if layer.name in before]
     return {name for layer in layers for name in layer.parameters.values() if name not in graph.frozen}
 
 
-def ancestors(graph: LayerGraph, node: str) -> set[str]:
-    """A layer or graph input, and what it reads however indirectly."""
-    found = {node}
-    for layer in reversed(graph.layers):
-        found.update(layer.inputs if layer.name in found else ())
-    return found
-
-
 def sums_channels(layer: Layer) -> bool:
     """Whether a layer sums or averages over channels (axis 1)."""
-    axes = layer.attributes.get("dim")
-    found = axes if isinstance(axes, tuple) else (axes,)
-    return layer.op in ("sum", "mean") and CHANNEL in found
+    return layer.op in ("sum", "mean") and CHANNEL in layer.axes

@@ -91,19 +91,18 @@ def _of_two(operator: str, named: NamedLayer) -> list[NodeProto]:
 
 
 def _convolution(axes: int, named: NamedLayer) -> list[NodeProto] | None:
-    given = named.layer.attributes
-    strides, dilations = _sizes(given.get("stride", 1), axes), _sizes(given.get("dilation", 1), axes)
-    padding = _sizes(given.get("padding", 0), axes)
+    layer = named.layer
+    strides, dilations = layer.extents("stride", axes, 1), layer.extents("dilation", axes, 1)
+    padding = layer.extents("padding", axes, 0)
     if strides is None or dilations is None or padding is None:
         return None
-    group = given.get("groups", 1)
-    return [named.node("Conv", strides=strides, dilations=dilations, pads=padding * 2, group=group)]
+    return [named.node("Conv", strides=strides, dilations=dilations, pads=padding * 2, group=layer.groups)]
 
 
 def _average_pool(axes: int, named: NamedLayer) -> list[NodeProto] | None:
-    given = named.layer.attributes
-    kernel, padding = _sizes(given["kernel_size"], axes), _sizes(given.get("padding", 0), axes)
-    strides = kernel if given.get("stride") in (None, ()) else _sizes(given["stride"], axes)
+    layer, given = named.layer, named.layer.attributes
+    kernel, padding = layer.extents("kernel_size", axes), layer.extents("padding", axes, 0)
+    strides = kernel if given.get("stride") in (None, ()) else layer.extents("stride", axes)
     unusual = given.get("ceil_mode") or given.get("divisor_override") is not None
     if kernel is None or padding is None or strides is None or unusual:
         return None
@@ -113,19 +112,19 @@ def _average_pool(axes: int, named: NamedLayer) -> list[NodeProto] | None:
 
 
 def _global_average(axes: int, named: NamedLayer) -> list[NodeProto] | None:
-    everywhere = _sizes(named.layer.attributes.get("output_size"), axes) == (1,) * axes
+    everywhere = named.layer.extents("output_size", axes) == (1,) * axes
     return [named.node("GlobalAveragePool")] if everywhere else None
 
 
 def _mean(named: NamedLayer) -> list[NodeProto] | None:
     """In this version of ONNX the axes are an attribute, and those of a sum an input."""
-    axes, keep = _axes(named), int(bool(named.layer.attributes.get("keepdim")))
-    return None if axes is None else [named.node("ReduceMean", axes=axes, keepdims=keep)]
+    axes, keep = named.layer.axes, int(bool(named.layer.attributes.get("keepdim")))
+    return [named.node("ReduceMean", axes=axes, keepdims=keep)] if axes else None
 
 
 def _sum(named: NamedLayer) -> list[NodeProto] | None:
-    axes, keep = _axes(named), int(bool(named.layer.attributes.get("keepdim")))
-    return None if axes is None else named.with_constants("ReduceSum", _whole(axes), keepdims=keep)
+    axes, keep = named.layer.axes, int(bool(named.layer.attributes.get("keepdim")))
+    return named.with_constants("ReduceSum", _whole(axes), keepdims=keep) if axes else None
 
 
 def _flatten(named: NamedLayer) -> list[NodeProto] | None:
@@ -140,20 +139,8 @@ def _slice(named: NamedLayer) -> list[NodeProto]:
 
 
 def _one_axis(operator: str, named: NamedLayer) -> list[NodeProto] | None:
-    axes = _axes(named)
-    return None if axes is None or len(axes) != 1 else named.with_constants(operator, _whole(axes))
-
-
-def _axes(named: NamedLayer) -> tuple[int, ...] | None:
-    axes = named.layer.attributes.get("dim")
-    return axes if isinstance(axes, tuple) else (axes,) if isinstance(axes, int) else None
-
-
-def _sizes(value: object, axes: int) -> tuple[int, ...] | None:
-    """An attribute of a window, one number an axis; None for words, such as the padding 'same'."""
-    sizes = value if isinstance(value, tuple) else (value,)
-    sizes = sizes * axes if len(sizes) == 1 else sizes
-    return sizes if len(sizes) == axes and all(isinstance(size, int) for size in sizes) else None
+    axes = named.layer.axes
+    return named.with_constants(operator, _whole(axes)) if len(axes) == 1 else None
 
 
 def _whole(values: Sequence[Any]) -> np.ndarray[Any, np.dtype[np.int64]]:
