@@ -80,7 +80,7 @@ def with_units(graph: LayerGraph) -> tuple[LayerGraph, frozenset[str]]:
     units: dict[str, Tensor] = {}
     for layer in graph.layers:
         product = layer.op == "mul" and not any(x.weight and layer.name in x.inputs for x in graph.layers)
-        blank = layer.weight is not None and graph.weight(layer).shape[1] == 0
+        blank = layer.weight is not None and graph.weight(layer).shape[1:2] == (0,)
         if not (product or blank):
             continue
         makers = [maker for name in layer.inputs for maker in _makers(graph, name)]
