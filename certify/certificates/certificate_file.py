@@ -60,7 +60,7 @@ class CertificateContent:
             "proofs": written(self.proofs),
             "sources": {
                 "model": self.model_sha256,
-                "statement": hashlib.sha256(_json(statement)).hexdigest(),
+                "statement": hashlib.sha256(canonical(statement)).hexdigest(),
                 "parameters": written(self.parameters),
             },
             "arrays": _table(self.arrays),
@@ -68,7 +68,7 @@ class CertificateContent:
 
     def to_bytes(self) -> bytes:
         """The file."""
-        text = _json(self.header())
+        text = canonical(self.header())
         blobs = [np.ascontiguousarray(values, _item_of(values)).tobytes() for values in self.arrays.values()]
         content = b"".join([MAGIC, struct.pack("<Q", len(text)), text, *blobs])
         return content + hashlib.sha256(content).digest()
@@ -98,5 +98,6 @@ def written(value: object) -> Any:  # noqa: ANN401
     return value
 
 
-def _json(value: object) -> bytes:
+def canonical(value: object) -> bytes:
+    """Canonical JSON of a header or a part of one."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()

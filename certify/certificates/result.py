@@ -131,6 +131,7 @@ class Result:
         notes: assumptions made while loading.
         departures: how the objective differs from what torch computes with weight decay on the file's parameters.
         head: the head that the claim is about; None where it is about the whole model.
+        statement: SHA-256 of the problem that is stated; two results compare if theirs are equal.
     """
 
     verdict: Verdict
@@ -150,6 +151,7 @@ class Result:
     data: DataReport
     seconds: Seconds
     environment: Environment
+    statement: str
     failure_probability: float | None = None
     certificate: str | None = None
     notes: tuple[str, ...] = ()

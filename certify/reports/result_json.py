@@ -39,6 +39,7 @@ def result_object(result: Result) -> dict[str, Any]:
             "descent": asdict(result.descent) if result.descent else None,
             "model": asdict(result.model),
             "data": asdict(result.data),
+            "statement": result.statement,
             "certificate": result.certificate,
             "seconds": asdict(result.seconds),
             "environment": asdict(result.environment),

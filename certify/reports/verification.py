@@ -47,6 +47,7 @@ def verdict_object(verdict: Verdict, path: str) -> dict[str, Any]:
             "scope": "model" if verdict.features is None else "head",
             "features": verdict.features,
             "problem": verdict.problem or None,
+            "departures": list(verdict.departures),
             "proof": verdict.kind or None,
             "model_compared": verdict.model_linked,
             "data_compared": verdict.data_linked,
@@ -70,6 +71,7 @@ def verdict_lines(verdict: Verdict, path: str) -> list[str]:
     return [
         f"{path}: valid" + ("" if verdict.certified else ", but the gap it proves is NOT within the tolerance"),
         *_problem_lines(verdict.problem),
+        *(f"  differs  {departure}" for departure in verdict.departures),
         f"  objective of the network        ≤ {verdict.upper!r}",
         f"  every network of every width    ≥ {verdict.lower!r}",
         f"  gap  {verdict.gap:.6g} absolute, {verdict.relative_gap:.6g} relative: {within} the tolerance "

@@ -52,6 +52,7 @@ class Verdict:
         data_compared: for each array compared with the data file, the names of its arrays or columns.
         arithmetic: `floating-point`, rounding counted, or `exact`, integers and balls.
         features: digest of the features that the claim is given, None where it is about the whole model.
+        departures: how the objective differs from what weight decay on the parameters of the model file computes.
     """
 
     status: Literal["valid", "invalid", "refused"]
@@ -72,6 +73,7 @@ class Verdict:
     data_compared: Compared = field(default_factory=dict)
     arithmetic: str = FLOATING_POINT.name
     features: str | None = None
+    departures: tuple[str, ...] = ()
 
     def by_tolerance(self, relative: float, absolute: float) -> Verdict:
         """The verdict with the tolerance of the caller in place of the certificate's."""
@@ -127,6 +129,7 @@ def verify_bytes(
             problem=problem.describe(*certificate.arrays["Y"].shape),
             arithmetic=arithmetic.name,
             features=problem.features,
+            departures=problem.departures,
         )
         return _checked(certificate, verdict, arithmetic, model, files)
 

@@ -27,6 +27,7 @@ from certify.growth.stages import Improvement
 from certify.models.loading import Problem
 from certify.workflows.certificate_of import NoCertificateError, Settled, settled_certificate
 from certify.workflows.messages import message_of
+from certify.workflows.statement import statement_digest
 
 
 @final
@@ -78,6 +79,7 @@ def assess(findings: Findings) -> tuple[Result, bytes | None]:
         model=_model_report(problem),
         data=_data_report(problem),
         seconds=seconds,
+        statement=statement_digest(problem),
         environment=Environment(str(objective.loss.targets.device), torch.__version__, findings.seed),
         failure_probability=chance,
         notes=problem.source.notes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from certify.bounds.stated_arrays import Array, array_of
+from certify.certificates.certificate_file import canonical, written
 from certify.models.graph.layers import LayerGraph
 from certify.models.loading import Problem
 from certify.models.theory.branches import ModelBranch
@@ -30,9 +32,18 @@ def statement_of(problem: Problem) -> Section:
         "sample_weights": terms.sample_weights is not None,
         "mask": terms.mask is not None,
         "features": None if source.head is None else source.head.features_sha256,
+        "departures": list(source.departures),
         "data": {"sha256": source.data_sha256, "names": None if terms.data_names is None else dict(terms.data_names)},
         "tolerance": {"relative": float(tolerance.relative_gap), "absolute": float(tolerance.absolute_gap)},
     }
+
+
+def statement_digest(problem: Problem) -> str:
+    """SHA-256 of the statement, the same for every model that answers the same question about the same data.
+
+    Features are left out: another model has others, and another machine rounds them otherwise.
+    """
+    return hashlib.sha256(canonical(written(statement_of(problem) | {"features": None}))).hexdigest()
 
 
 def stated_arrays(problem: Problem) -> dict[str, Array]:

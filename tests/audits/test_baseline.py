@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from certify.audits.baseline import GAP_FLOOR, GAP_SHARE, Standing, load_baseline, regression, save_baseline
+from certify.audits.baseline import GAP_FLOOR, GAP_SHARE, SCHEMA, Standing, load_baseline, regression, save_baseline
 from certify.errors import UsageError
 
 ORDER = [Standing("certified", 1e-4), Standing("undecided", 0.1), Standing("improvable", 0.1), Standing("failed", None)]
@@ -26,6 +26,13 @@ def test_a_gap_may_grow_by_the_margin_and_no_further(outcome):
 
 def test_the_gap_of_what_is_certified_may_be_anything_within_its_tolerance():
     assert not regression(Standing("certified", 1e-9), Standing("certified", 9e-4))
+
+
+def test_of_another_problem_no_standing_is_better_or_worse():
+    before, now = Standing("improvable", 0.1, "one"), Standing("certified", 0.0, "other")
+    assert "another problem" in regression(before, now)
+    assert not regression(before, Standing("certified", 0.0, "one"))
+    assert not regression(before, Standing("certified", 0.0))
 
 
 def test_what_is_written_is_read_back_and_does_not_depend_on_the_order(tmp_path):
@@ -53,6 +60,11 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
     assert load_baseline(tmp_path / "b.json") == {"x": Standing("certified", 0.0)}
 
 
+def with_entry(**changes):
+    entry = {"outcome": "certified", "relative_gap": 0.5, "statement": None} | changes
+    return json.dumps({"schema": SCHEMA, "items": {"x": entry}})
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -60,11 +72,12 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path):
         "{",
         "[]",
         "{}",
-        '{"schema": "certify.audit-baseline/2", "items": {}}',
-        '{"schema": "certify.audit-baseline/1", "items": []}',
-        '{"schema": "certify.audit-baseline/1", "items": {"x": {"outcome": "good", "relative_gap": 1}}}',
-        '{"schema": "certify.audit-baseline/1", "items": {"x": {"outcome": "certified", "relative_gap": "1"}}}',
-        '{"schema": "certify.audit-baseline/1", "items": {"x": {"outcome": "certified"}}}',
+        '{"schema": "certify.audit-baseline/1", "items": {}}',
+        json.dumps({"schema": SCHEMA, "items": []}),
+        json.dumps({"schema": SCHEMA, "items": {"x": {"outcome": "certified"}}}),
+        with_entry(outcome="good"),
+        with_entry(relative_gap="1"),
+        with_entry(statement=3),
         json.dumps(3),
     ],
 )

@@ -253,6 +253,17 @@ def test_a_baseline_fails_only_on_what_became_worse(audit, folder):
     assert by_name(document)["new.pt"]["audit"]["counted_code"] == 1
 
 
+def test_a_baseline_of_another_problem_is_none(audit, folder):
+    entries, baseline = "  - {path: optimal.pt}\n", ["--baseline", "b.json"]
+    audit(entries, *baseline, "--update-baseline")
+    problem = folder / "optimal.problem.yaml"
+    problem.write_text(problem.read_text() + "tolerance: {relative_gap: 0.5}\n")
+    run, document = audit(entries, *baseline)
+    assert run.code == 1
+    assert document["results"][0]["verdict"] == "certified"
+    assert "another problem" in document["results"][0]["audit"]["failure"]
+
+
 def test_updating_with_only_keeps_the_other_items_of_the_baseline(audit, folder):
     entries = "  - {path: optimal.pt}\n  - {path: poor.pt}\n"
     audit(entries, "--baseline", "b.json", "--update-baseline")

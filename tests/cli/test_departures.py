@@ -29,3 +29,11 @@ def test_a_folded_batch_norm_is_said_in_the_first_lines(certify, folded):
     assert len(quiet) == 1
     assert "the penalty is that of the folded weights" in quiet[0]
     assert "folded" in json.loads(certify("check", "model.pt", *folded, "--format", "json").out)["notes"][0]
+
+
+def test_the_certificate_states_it_and_verify_shows_it(certify, folded):
+    certify("check", "model.pt", *folded, "--certificate", "m.certificate")
+    lines = certify("verify", "m.certificate").out.splitlines()
+    assert any(line.split()[0] == "differs" and "folded weights" in line for line in lines)
+    shown = json.loads(certify("verify", "m.certificate", "--format", "json").out)
+    assert "folded weights" in shown["departures"][0]

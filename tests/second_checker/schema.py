@@ -83,6 +83,7 @@ STATEMENT = entries(
     sample_weights=BOOL,
     mask=BOOL,
     features=either(NULL, DIGEST),
+    departures=list_of(TEXT),
     data=entries(sha256=DIGEST, names=either(NULL, NAMES)),
     tolerance=entries(relative=is_number, absolute=is_number),
 )

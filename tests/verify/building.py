@@ -103,6 +103,7 @@ def build(
         "sample_weights": weighted,
         "mask": masked,
         "features": None,
+        "departures": [],
         "data": {"sha256": "0" * 64, "names": None},
         "tolerance": {"relative": 0.5, "absolute": 0.0},
     }

@@ -48,6 +48,7 @@ def handmade(proof=None, *, upper=2.5, arrays=None, **settings):
             "sample_weights": "sample_weights" in standard,
             "mask": "mask" in standard,
             "features": None,
+            "departures": [],
             "data": {"sha256": "0" * 64, "names": None},
             "tolerance": {"relative": 0.9, "absolute": 0.0},
         },

@@ -22,7 +22,7 @@ POLICIES = ("absent", "free", "penalized")
 ROLES = ("inputs", "targets", "sample_weights", "mask")
 _KEYS = (
     *("inputs", "branches", "outside", "offset", "loss", "sample_weights", "mask"),
-    *("features", "data", "tolerance"),
+    *("features", "departures", "data", "tolerance"),
 )
 
 
@@ -72,6 +72,7 @@ class Problem:
         branches: subnetworks; none for a linear model.
         offset: `inputs`, `array`, or None.
         features: digest of X where it holds features that frozen layers computed; None where it holds the inputs.
+        departures: how the objective differs from what weight decay on the parameters of the model file computes.
         data_names: name in the data file of every role, or None.
         relative: tolerance relative to the objective.
         absolute: tolerance in units of the objective.
@@ -83,6 +84,7 @@ class Problem:
     offset: str | None
     loss: LossTerms
     features: str | None
+    departures: tuple[str, ...]
     data_sha256: str
     data_names: Mapping[str, Any] | None
     relative: float
@@ -149,6 +151,9 @@ def read_problem(value: object) -> Problem:
             masked=flag(stated["mask"], "statement.mask"),
         ),
         features=None if features is None else digest(features, "statement.features"),
+        departures=tuple(
+            text(entry, "statement.departures") for entry in listed(stated["departures"], "statement.departures")
+        ),
         data_sha256=digest(data["sha256"], "statement.data.sha256"),
         data_names=_data_names(data["names"]),
         relative=number(tolerance["relative"], "statement.tolerance.relative"),
