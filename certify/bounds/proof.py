@@ -93,5 +93,41 @@ class VectorMajorant:
     ratio: float
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class ProductMultipliers:
+    """Multipliers of products of z = (z₊, z₋), the positive and negative parts of t = X u, for one sign of the scores.
+
+    Attributes:
+        both: P ≥ 0 of z₊ with z₊, (N, N), symmetric.
+        cross: C of z₊ with z₋, (N, N), ≥ 0 off its diagonal.
+        none: M ≥ 0 of z₋ with z₋, (N, N), symmetric.
+        tilts: W of z₊ and z₋ with u, (2, N, D), for one score column; else None.
+        levels: α of |v|² and β of |u|².
+        ratio: r of the region.
+    """
+
+    both: Tensor
+    cross: Tensor
+    none: Tensor
+    tilts: Tensor | None
+    levels: tuple[float, float]
+    ratio: float
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class DoublyNonnegative:
+    """Products for every sign of one score column, S and then −S, or for all columns S at once.
+
+    Attributes:
+        signs: one entry for each sign.
+        center: m of the region, (h − 1,) with a free hidden bias, else (0,).
+    """
+
+    signs: tuple[ProductMultipliers, ...]
+    center: Tensor
+
+
 QuadraticMajorant = ScalarMajorant | VectorMajorant
-Proof = Recomputed | PowerTest | ConeCover | ScalarMajorant | VectorMajorant
+Proof = Recomputed | PowerTest | ConeCover | ScalarMajorant | VectorMajorant | DoublyNonnegative

@@ -1,0 +1,128 @@
+"""From any multipliers to a proven bound: the diagonal of C and the levels are chosen again, the rest is clipped."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import torch
+from scipy.optimize import minimize_scalar
+from torch import Tensor
+
+from certify.bounds.proof import DoublyNonnegative, ProductMultipliers
+from certify.bounds.rows.relaxations.direction_region import SLACK_FEW, DirectionRegion, direction_region
+from certify.bounds.rows.relaxations.doubly_nonnegative.products import (
+    MARGINS,
+    ProductForm,
+    is_nonnegative,
+    product_form,
+)
+from certify.problem import Rows, View
+
+# Accuracy of the searches for the shift of C and for the levels, which only cost tightness.
+ACCURACY = 1e-3
+# Largest shift tried, over the smallest that makes K_gg positive semidefinite or the size of K_gg.
+LARGEST_SHIFT = 1e3
+
+
+def doubly_nonnegative_upper(form: Rows, scores: Tensor, proof: DoublyNonnegative) -> tuple[float, DoublyNonnegative]:
+    """A proven upper bound on max |Sᵀσ(H u)| with the multipliers that show it; +inf if none is proven.
+
+    Args:
+        form: H and σ.
+        scores: S, (N, m) float64; its columns must sum to zero exactly where a bias is free.
+        proof: any finite numbers; N is clipped at 0, C is shifted on its diagonal and the levels are found again.
+    """
+    single = scores.shape[1] == 1
+    if len(proof.signs) != (2 if single else 1) or any((sign.tilts is not None) != single for sign in proof.signs):
+        return math.inf, proof
+    if form.view.free_inputs and any(math.fsum(column) != 0 for column in scores.T.tolist()):
+        return math.inf, proof
+    upper, found = 0.0, []
+    for sign, own in zip((1.0, -1.0), proof.signs, strict=False):
+        bound, used = _sign_upper(form, sign * scores, own, proof.center)
+        upper = max(upper, bound)
+        found.append(used)
+    return upper, DoublyNonnegative(tuple(found), proof.center)
+
+
+def region_of(view: View, center: Tensor, own: ProductMultipliers) -> DirectionRegion:
+    """The directions that count, for one sign."""
+    return direction_region(view, center, own.ratio)
+
+
+def _sign_upper(
+    form: Rows, scores: Tensor, own: ProductMultipliers, center: Tensor
+) -> tuple[float, ProductMultipliers]:
+    region, m = region_of(form.view, center, own), scores.shape[1]
+    clipped = _clipped(own)
+    base = product_form(region, form.slopes, scores, clipped)
+    whole = torch.cat([base.rim.flatten(), base.core.flatten(), base.products.flatten()])
+    if not (bool(torch.isfinite(whole).all()) and math.isfinite(base.error)):
+        return math.inf, own
+    shift, alpha, beta = _searched(base, region, m)
+    shifted = replace(clipped, cross=clipped.cross - shift * torch.eye(len(scores)).to(scores))
+    built = product_form(region, form.slopes, scores, shifted)
+    size = abs(alpha) + abs(beta)
+    for margin in MARGINS:
+        levels = alpha + margin * size, max(beta + margin * size, 0.0)
+        if is_nonnegative(built, m, levels):
+            upper = (max(levels[0], 0.0) + region.radius_squared * levels[1]) * SLACK_FEW
+            upper = max(levels[0] + region.radius_squared * levels[1], 0.0) + (upper - upper / SLACK_FEW)
+            return upper, replace(shifted, levels=levels)
+    return math.inf, own
+
+
+def _clipped(own: ProductMultipliers) -> ProductMultipliers:
+    """Nonnegative where products are, and symmetric."""
+    cross = own.cross.clamp_min(0)
+    cross.diagonal().copy_(own.cross.diagonal())
+    both, none = (values.clamp_min(0) / 2 + values.clamp_min(0).T / 2 for values in (own.both, own.none))
+    return replace(own, both=both, cross=cross, none=none)
+
+
+def _searched(base: ProductForm, region: DirectionRegion, outputs: int) -> tuple[float, float, float]:
+    """A shift δ of the diagonal of C, α and β with a small α + ρβ, as far as floating point tells.
+
+    δ adds 2δ I to K_gg and −δ XᵀX/2 to K_uu. Then K ⪰ 0 is a matter of the Schur complement over (v, u).
+    """
+    values, vectors = torch.linalg.eigh(base.products)
+    rim, gram = vectors.T @ base.rim, torch.zeros_like(base.core)
+    gram[outputs:, outputs:] = region.inputs.T @ region.inputs / 2
+
+    def complement(shift: float) -> Tensor:
+        lifted = (values + 2 * shift)[:, None]
+        return base.core - shift * gram - rim.T @ (rim / lifted)
+
+    scale = float(values.abs().max()) or 1.0
+    least = max(-float(values[0]) / 2, 0.0) + 1e-12 * scale
+
+    def level(logarithm: float) -> float:
+        return -float(torch.linalg.eigvalsh(complement(least * (1 + math.exp(logarithm))))[0])
+
+    bounds = math.log(1e-6), math.log(max(LARGEST_SHIFT, scale / least))
+    found = minimize_scalar(level, bounds=bounds, method="bounded", options={"xatol": 1e-2})
+    shift = least * (1 + math.exp(float(found.x)))
+    return shift, *_levels(complement(shift), region.radius_squared, outputs)
+
+
+def _levels(matrix: Tensor, radius_squared: float, outputs: int) -> tuple[float, float]:
+    """α and β with diag(α, β) + the matrix positive semidefinite and a small α + ρβ."""
+    values, vectors = torch.linalg.eigh(matrix[outputs:, outputs:])
+    corner, across = matrix[:outputs, :outputs], vectors.T @ matrix[outputs:, :outputs]
+
+    def alpha(beta: float) -> float:
+        lifted = (values + beta).clamp_min(1e-300)[:, None]
+        return float(torch.linalg.eigvalsh(across.T @ (across / lifted) - corner)[-1])
+
+    # Where u meets v as little as it can, and the level at which both are the same.
+    least = max(-float(values[0]), 0.0)
+    most = max(least, -float(torch.linalg.eigvalsh(matrix)[0])) * 2 + 1e-300
+    found = minimize_scalar(
+        lambda beta: alpha(beta) + radius_squared * beta,
+        bounds=(least, most),
+        method="bounded",
+        options={"xatol": ACCURACY * (most - least)},
+    )
+    beta = float(found.x)
+    return alpha(beta), beta

@@ -1,0 +1,88 @@
+"""The loss's step: where outputs stop between the loss and a point that they are drawn to."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from certify.problem import Objective
+from certify.problem.losses import EntrywiseLoss, Loss
+
+NEWTON_STEPS = 40
+ACCURACY = 1e-13
+# Longest Newton step for losses that couple a row.
+LONGEST_STEP = 3.0
+# Steps for the coefficients of the convex part, which go on from where they were.
+COEFFICIENT_STEPS = 3
+
+
+def proximal(loss: Loss, point: Tensor, pull: float) -> Tensor:
+    """Argmin over Z of l(Z) + pull/2 |Z − T|², (n, c)."""
+    return _entrywise(loss, point, pull) if isinstance(loss, EntrywiseLoss) else _rowwise(loss, point, pull)
+
+
+def _entrywise(loss: EntrywiseLoss, point: Tensor, pull: float) -> Tensor:
+    """Newton's method inside a bracket: the optimum lies between T and T − l'(T)/pull, as l' increases."""
+    start = loss.gradient(point) / pull
+    low, high = torch.minimum(point, point - start), torch.maximum(point, point - start)
+    z = point.clone()
+    for _ in range(NEWTON_STEPS):
+        slope = loss.gradient(z) + pull * (z - point)
+        low, high = torch.where(slope < 0, z, low), torch.where(slope > 0, z, high)
+        bend = loss.weights * loss.atom_curvature(z, loss.targets) + pull
+        moved = z - slope / bend
+        inside = (moved >= low) & (moved <= high)
+        moved = torch.where(inside, moved, (low + high) / 2)
+        done = (moved - z).abs() <= ACCURACY * (1 + z.abs())
+        z = moved
+        if bool(done.all()):
+            break
+    return z
+
+
+def _rowwise(loss: Loss, point: Tensor, pull: float) -> Tensor:
+    """Newton's method for the softmax: its curvature is a diagonal minus a product in each row."""
+    weight = loss.weights[:, :1] * loss.targets.sum(1, keepdim=True)
+    z = point.clone()
+    for _ in range(NEWTON_STEPS):
+        share = torch.softmax(z, 1)
+        slope = loss.gradient(z) + pull * (z - point)
+        diagonal = weight * share + pull
+        first, second = slope / diagonal, share / diagonal
+        ahead = weight * (share * first).sum(1, keepdim=True) / (1 - weight * (share * second).sum(1, keepdim=True))
+        step = (first + second * ahead).clamp(-LONGEST_STEP, LONGEST_STEP)
+        z = z - step
+        if float(step.abs().max()) <= ACCURACY * (1 + float(z.abs().max())):
+            break
+    return z
+
+
+class LossStep:
+    """The step of the loss together with the convex part, whose coefficients C are carried from call to call."""
+
+    def __init__(self, objective: Objective) -> None:
+        self._objective = objective
+        convex = objective.convex
+        self.coefficients = convex.features.new_zeros(convex.features.shape[1], objective.outputs)
+
+    def __call__(self, point: Tensor, pull: float) -> tuple[Tensor, Tensor]:
+        """Argmin over Z and C of l(Z_0 + Z + E C) + Σ_j μ_j/2 |C_j|² + pull/2 |Z − T|², as Z and the gradient of l.
+
+        The function left when Z is eliminated has curvature of at most pull EᵀE + μ in C; steps of Newton's method for
+        that bound approach it.
+        """
+        convex, loss = self._objective.convex, self._objective.loss
+        fixed = point if self._objective.offset is None else point + self._objective.offset
+        if convex.features.shape[1] == 0:
+            z = proximal(loss, fixed, pull)
+            return point + (z - fixed), loss.gradient(z)
+        bend = pull * convex.features.T @ convex.features + torch.diag(convex.ridge)
+        bend = bend + 1e-12 * bend.diagonal().max() * torch.eye(len(bend)).to(bend)
+        for _ in range(COEFFICIENT_STEPS):
+            drawn = fixed + convex.features @ self.coefficients
+            z = proximal(loss, drawn, pull)
+            slope = convex.features.T @ (pull * (drawn - z)) + convex.ridge[:, None] * self.coefficients
+            self.coefficients = self.coefficients - torch.linalg.solve(bend, slope)
+        drawn = fixed + convex.features @ self.coefficients
+        z = proximal(loss, drawn, pull)
+        return point + (z - drawn), loss.gradient(z)

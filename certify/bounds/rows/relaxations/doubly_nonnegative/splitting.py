@@ -1,0 +1,229 @@
+"""Alternating directions for the doubly nonnegative relaxation of one branch, its dual point chosen with it.
+
+For every sign s of the output (m = 1) or for all outputs at once (m > 1) let y = (v, u, z₊, z₋) and Y a matrix in the
+place of Σ y yᵀ over subnetworks. Minimize
+
+    l(Z) + Σ_s λ/2 (tr Y_uu + tr Y_vv),   Z = Σ_s s (s₊ Y_z₊v − s₋ Y_z₋v)
+
+over Y = V R Vᵀ, R ⪰ 0 (`lift`), with Y_zz ≥ 0 and Y_z₊z₋ zero on its diagonal; for m = 1 also Y_vv = tr Y_uu, and
+|Y_zu| ≤ Y_zv row by row: |u| = v after rescaling a subnetwork, and z ≥ 0. With a free bias, last in u, its square is at
+most tr Y_uu of the others. R and Y take turns, with multipliers W in units of the penalty β (Oliveira, Wolkowicz and
+Xu 2018). Y_zv is held twice for m = 1: one copy serves the loss, the other the cones.
+
+Of the blocks over z only G with Y = max(G, 0) and W/β = max(−G, 0) is held. Nothing here is relied on: `proven`
+turns any iterate into a bound.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from certify.bounds.rows.relaxations.doubly_nonnegative.lift import Lift, Symmetric, lift_of
+from certify.bounds.rows.relaxations.doubly_nonnegative.proximal import LossStep
+from certify.bounds.proof import ProductMultipliers
+from certify.problem import Objective, Rows
+
+RELAXATION = 1.6
+# First penalty, in units of λ.
+FIRST_PENALTY = 10.0
+# How often the penalty may change, by how much, and beyond which ratio of residuals.
+BALANCE_EVERY, BALANCE_FACTOR, BALANCE_RATIO = 10, 1.5, 2.0
+
+
+@final
+@dataclass(slots=True)
+class Block:
+    """The state of one sign: Y and W/β, in scaled coordinates.
+
+    Attributes:
+        both, cross, none: G over z, (N, N).
+        core: Y over (v, u), (p, p), and in `core_dual` its W/β.
+        loss: Y_zv that the loss sees, (2, N, m), z₊ first, and in `loss_dual` its W/β.
+        cone: (Y_zv, Y_zu) that the cones see, (2, N, 1 + D); for m > 1 Y_zu alone, (2, N, D), which is free; and in
+            `cone_dual` its W/β.
+    """
+
+    both: Tensor
+    cross: Tensor
+    none: Tensor
+    core: Tensor
+    core_dual: Tensor
+    loss: Tensor
+    loss_dual: Tensor
+    cone: Tensor
+    cone_dual: Tensor
+
+
+@final
+class Splitting:
+    """The iteration.
+
+    Attributes:
+        lift: the reduced coordinates.
+        penalty: β.
+        blocks: the state, one for each sign.
+        gradient: of the loss at the last step, (n, c): the dual point.
+    """
+
+    def __init__(self, objective: Objective, form: Rows, inputs: Tensor) -> None:
+        """Start from nothing.
+
+        Args:
+            objective: with one branch.
+            form: of its polar.
+            inputs: X, (N, D); with a free bias centered, its last column the largest norm of the others.
+        """
+        m, (n, d) = objective.outputs, inputs.shape
+        new = inputs.new_zeros
+        signs = (1.0, -1.0) if m == 1 else (1.0,)
+        self.lift = lift_of(inputs, m)
+        self.penalty = FIRST_PENALTY * objective.branches[0].strength
+        self.gradient = torch.zeros_like(objective.loss.targets)
+        rim = (2, n, d + 1) if m == 1 else (2, n, d)
+        self.blocks = [
+            Block(*(new(n, n) for _ in range(3)), *(new(m + d, m + d) for _ in range(2)), *(new(2, n, m) for _ in range(2)),
+                  new(rim), new(rim))
+            for _ in signs
+        ]  # fmt: skip
+        # Z = Σ coefficient · Y_zv / c.
+        slopes = inputs.new_tensor([form.slopes.positive, -form.slopes.negative])
+        self._coefficients = [sign * slopes[:, None, None] for sign in signs]
+        self._loss_step = LossStep(objective)
+        self._strength = objective.branches[0].strength
+        self._free = form.view.free_inputs
+        self._steps = 0
+
+    def step(self) -> None:
+        """One iteration."""
+        self._steps += 1
+        balancing = self._steps % BALANCE_EVERY == 0
+        before = [(block.both.clone(), block.none.clone()) for block in self.blocks] if balancing else []
+        found = [self._semidefinite(block) for block in self.blocks]
+        self._move_losses([rim[..., : self.lift.outputs] for rim in (matrix.rim for matrix in found)])
+        for block, matrix in zip(self.blocks, found, strict=True):
+            self._move_products(block, matrix)
+            self._move_core(block, matrix.core)
+            self._move_cones(block, matrix.rim)
+        if balancing:
+            self._balance(before)
+
+    def _semidefinite(self, block: Block) -> Symmetric:
+        """V R Vᵀ for the R ⪰ 0 nearest to Vᵀ(Y + W/β)V."""
+        cross = block.cross.abs()
+        cross.diagonal().copy_(-block.cross.diagonal())
+        loss, cone = block.loss + block.loss_dual, block.cone + block.cone_dual
+        single = self.lift.outputs == 1
+        rim = torch.cat([(loss + cone[..., :1]) / 2, cone[..., 1:]], 2) if single else torch.cat([loss, cone], 2)
+        total = Symmetric(block.core + block.core_dual, rim, block.both.abs(), cross, block.none.abs())
+        values, vectors = torch.linalg.eigh(self.lift.compressed(total))
+        positive = values > 0
+        core, above, below = self.lift.expanded(vectors[:, positive] * values[positive].sqrt())
+        rims = torch.stack([above @ core.T, below @ core.T])
+        return Symmetric(core @ core.T, rims, above @ above.T, above @ below.T, below @ below.T)
+
+    def _move_products(self, block: Block, found: Symmetric) -> None:
+        """Over z: Y ≥ 0, and 0 for z₊z₋ of one row."""
+        diagonal = RELAXATION * found.cross.diagonal() + block.cross.diagonal()
+        for new, old in ((found.both, block.both), (found.cross, block.cross), (found.none, block.none)):
+            new.mul_(RELAXATION).add_(old.clamp_min(0), alpha=1 - RELAXATION).add_(old.clamp_max(0))
+        found.cross.diagonal().copy_(diagonal)
+        block.both, block.cross, block.none = found.both, found.cross, found.none
+
+    def _move_losses(self, found: list[Tensor]) -> None:
+        """Over z and v: the loss's step."""
+        points = [
+            RELAXATION * new + (1 - RELAXATION) * block.loss - block.loss_dual
+            for new, block in zip(found, self.blocks, strict=True)
+        ]
+        unit, total = self.lift.unit, sum(float((weights**2).sum()) for weights in self._coefficients)
+        outputs = sum((w * p).sum(0) for w, p in zip(self._coefficients, points, strict=True)) / unit
+        # Entries off the diagonal count twice, unless they are held twice.
+        pull = self.penalty * unit**2 / total * (1 if self.lift.outputs == 1 else 2)
+        z, self.gradient = self._loss_step(outputs, pull)
+        for block, point, weights in zip(self.blocks, points, self._coefficients, strict=True):
+            block.loss = point + weights * ((z - outputs) * unit / total)
+            block.loss_dual = block.loss - point
+
+    def _move_core(self, block: Block, found: Tensor) -> None:
+        """Over (v, u): the penalty, Y_vv = tr Y_uu for m = 1, and no more than that of a free bias."""
+        m = self.lift.outputs
+        point = RELAXATION * found + (1 - RELAXATION) * block.core - block.core_dual
+        moved = point.clone()
+        diagonal = moved.diagonal()
+        norm = slice(m, len(diagonal) - self._free)
+        penalized = len(diagonal) - self._free
+        diagonal[:penalized] -= self._strength / (2 * self.penalty)
+        size = penalized - m
+        normals, excess = [], []
+        if m == 1:
+            normals.append((slice(0, 1), diagonal[0] - diagonal[norm].sum()))
+        if self._free and float(diagonal[-1] - diagonal[norm].sum()) > 0:
+            normals.append((slice(penalized, None), diagonal[-1] - diagonal[norm].sum()))
+        if normals:
+            gram = torch.eye(len(normals)).to(moved) + size
+            shares = torch.linalg.solve(gram, torch.stack([excess for _, excess in normals]))
+            for (place, _), share in zip(normals, shares, strict=True):
+                diagonal[place] -= share
+                diagonal[norm] += share
+        block.core, block.core_dual = moved, moved - point
+
+    def _move_cones(self, block: Block, found: Tensor) -> None:
+        """Over z and u: |Y_zu| ≤ Y_zv for m = 1, u without a free bias; entries of Y_zu count twice, those of Y_zv once."""
+        if self.lift.outputs > 1:
+            block.cone = RELAXATION * found[..., self.lift.outputs :] + (1 - RELAXATION) * block.cone
+            return
+        point = RELAXATION * found + (1 - RELAXATION) * block.cone - block.cone_dual
+        moved = point.clone()
+        end = point.shape[2] - self._free
+        height, lengths = point[..., 0], torch.linalg.vector_norm(point[..., 1:end], dim=2)
+        inside, gone = lengths <= height, 2 * lengths <= -height
+        level = torch.where(gone, 0.0, (height + 2 * lengths) / 3)
+        moved[..., 0] = torch.where(inside, height, level)
+        moved[..., 1:end] *= torch.where(inside, 1.0, level / lengths.clamp_min(1e-300))[..., None]
+        block.cone, block.cone_dual = moved, moved - point
+
+    def _balance(self, before: list[tuple[Tensor, Tensor]]) -> None:
+        """Change β where the relative residuals of Y and W are far apart."""
+        primal = dual = primals = duals = 0.0
+        for block, old in zip(self.blocks, before, strict=True):
+            for new, was in zip((block.both, block.none), old, strict=True):
+                primal += float(((new.clamp_max(0) - was.clamp_max(0)) ** 2).sum())
+                dual += float(((new.clamp_min(0) - was.clamp_min(0)) ** 2).sum())
+                primals += float((new.clamp_min(0) ** 2).sum())
+                duals += float((new.clamp_max(0) ** 2).sum())
+        if 0 in (primal, dual, primals, duals):
+            return
+        ratio = math.sqrt(primal / primals / (dual / duals))
+        if 1 / BALANCE_RATIO <= ratio <= BALANCE_RATIO:
+            return
+        factor = BALANCE_FACTOR if ratio > 1 else 1 / BALANCE_FACTOR
+        self.penalty *= factor
+        for block in self.blocks:
+            diagonal = block.cross.diagonal() / factor
+            for values in (block.both, block.cross, block.none):
+                values.copy_(torch.where(values < 0, values / factor, values))
+            block.cross.diagonal().copy_(diagonal)
+            block.core_dual /= factor
+            block.loss_dual /= factor
+            block.cone_dual /= factor
+
+    def multipliers(self) -> tuple[ProductMultipliers, ...]:
+        """Those of the last iterate, in units of z itself; the levels of P, C, M and W alone are kept."""
+        return tuple(map(self._multipliers_of, self.blocks))
+
+    def _multipliers_of(self, block: Block) -> ProductMultipliers:
+        m, scale = self.lift.outputs, self.penalty * self.lift.unit**2
+        cross = (-block.cross).clamp_min(0)
+        cross.diagonal().copy_(-block.cross.diagonal())
+        end = block.cone.shape[2] - self._free
+        tilts = 2 * self.penalty * self.lift.unit * block.cone_dual[..., 1:end] if m == 1 else None
+        levels = -self.penalty * block.core_dual.diagonal()
+        alpha, beta = float(levels[0]), float(levels[m])
+        ratio = float(levels[-1]) / beta if self._free and beta > 0 else 1.0
+        both, none = ((-values).clamp_min(0) * scale for values in (block.both, block.none))
+        return ProductMultipliers(both, cross * scale, none, tilts, (alpha, beta), ratio)
