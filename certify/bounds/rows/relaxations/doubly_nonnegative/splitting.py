@@ -31,6 +31,8 @@ from certify.problem import Objective, Rows
 RELAXATION = 1.6
 # First penalty, in units of λ.
 FIRST_PENALTY = 10.0
+# All eigenpairs are computed every so many steps, and between them the positive ones and so many more.
+WHOLE_EVERY, SPARE = 50, 8
 # How often the penalty may change, by how much, and beyond which ratio of residuals.
 BALANCE_EVERY, BALANCE_FACTOR, BALANCE_RATIO = 10, 1.5, 2.0
 
@@ -46,6 +48,7 @@ class Block:
         loss: Y_zv that the loss sees, (2, N, m), z₊ first, and in `loss_dual` its W/β.
         cone: (Y_zv, Y_zu) that the cones see, (2, N, 1 + D); for m > 1 Y_zu alone, (2, N, D), which is free; and in
             `cone_dual` its W/β.
+        vectors: eigenvectors that the last step found, to start from; None before it.
     """
 
     both: Tensor
@@ -57,6 +60,7 @@ class Block:
     loss_dual: Tensor
     cone: Tensor
     cone_dual: Tensor
+    vectors: Tensor | None = None
 
 
 @final
@@ -120,11 +124,24 @@ class Splitting:
         single = self.lift.outputs == 1
         rim = torch.cat([(loss + cone[..., :1]) / 2, cone[..., 1:]], 2) if single else torch.cat([loss, cone], 2)
         total = Symmetric(block.core + block.core_dual, rim, block.both.abs(), cross, block.none.abs())
-        values, vectors = torch.linalg.eigh(self.lift.compressed(total))
+        values, vectors = self._eigenpairs(self.lift.compressed(total), block)
         positive = values > 0
         core, above, below = self.lift.expanded(vectors[:, positive] * values[positive].sqrt())
         rims = torch.stack([above @ core.T, below @ core.T])
         return Symmetric(core @ core.T, rims, above @ above.T, above @ below.T, below @ below.T)
+
+    def _eigenpairs(self, matrix: Tensor, block: Block) -> tuple[Tensor, Tensor]:
+        """The positive eigenpairs, with a few others; from those before by one step of block Krylov where they are few."""
+        known = block.vectors
+        if known is None or 4 * known.shape[1] > len(matrix) or self._steps % WHOLE_EVERY == 1:
+            values, vectors = torch.linalg.eigh(matrix)
+        else:
+            first = matrix @ known
+            basis = torch.linalg.qr(torch.cat([known, first, matrix @ first], 1)).Q
+            values, inner = torch.linalg.eigh(basis.T @ (matrix @ basis))
+            vectors = basis @ inner
+        block.vectors = vectors[:, -(int((values > 0).sum()) + SPARE) :].contiguous()
+        return values, vectors
 
     def _move_products(self, block: Block, found: Symmetric) -> None:
         """Over z: Y ≥ 0, and 0 for z₊z₋ of one row."""
