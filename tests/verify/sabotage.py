@@ -1,0 +1,130 @@
+"""Error terms of the checker, found in its source, and taken out of it: `Term` names one, `removed` checks without."""
+
+import __future__
+
+import ast
+import importlib
+import textwrap
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+CHECKER = Path(__file__).parents[2] / "certify" / "verify"
+# Calls and attributes by which results are rounded outward, or radii and ends are read.
+FUNCTIONS, ATTRIBUTES = {"gamma", "nextafter"}, {"nextafter", "rad", "low", "high", "error", "rest"}
+
+
+@dataclass(frozen=True)
+class Term:
+    """An error term: its function or constant, its text there, and what stands in its place when it is left out."""
+
+    place: str
+    text: str
+    without: str
+
+    def __str__(self):
+        return f"{self.place}: {self.text}"
+
+
+@contextmanager
+def removed(*terms):
+    """The checker without some error terms."""
+    with pytest.MonkeyPatch.context() as patch:
+        for place in dict.fromkeys(term.place for term in terms):
+            _replace(patch, place, [term for term in terms if term.place == place])
+        yield
+
+
+def _replace(patch, place, terms):
+    path, name = place.split(": ")
+    module = importlib.import_module("certify.verify." + path.removesuffix(".py").replace("/", "."))
+    text = segment(place)
+    for term in terms:
+        assert text.count(term.text) == 1, f"{term} must occur once"
+        text = text.replace(term.text, term.without)
+    found = dict(vars(module))
+    exec(compile(textwrap.dedent(text), path, "exec", __future__.annotations.compiler_flag), found)
+    *owner, name = name.split(".")
+    old = vars(vars(module)[owner[0]])[name] if owner else vars(module)[name]
+    if isinstance(old, float):
+        patch.setattr(module, name, found[name])
+    else:
+        # Those who imported the function get the other code, too.
+        patch.setattr(_plain(old), "__code__", _plain(found[name]).__code__)
+
+
+def _plain(function):
+    return getattr(function, "fget", None) or getattr(function, "__func__", function)
+
+
+def places(path):
+    """Functions, methods and constants of a file, with their nodes."""
+    for node in ast.parse((CHECKER / path).read_text()).body:
+        if isinstance(node, ast.ClassDef):
+            yield from ((f"{path}: {node.name}.{part.name}", part) for part in node.body if _is_function(part))
+        elif _is_function(node):
+            yield f"{path}: {node.name}", node
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            yield f"{path}: {node.targets[0].id}", node
+
+
+def _is_function(node):
+    return isinstance(node, ast.FunctionDef)
+
+
+def lines_of(node):
+    first = min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", []))])
+    return first - 1, node.end_lineno
+
+
+def segment(place):
+    """The source of a function or constant."""
+    path = place.split(": ")[0]
+    first, last = lines_of(dict(places(path))[place])
+    return "".join((CHECKER / path).read_text().splitlines(keepends=True)[first:last])
+
+
+def is_small(node):
+    """Whether a number is what an error term is made of: beside 0 or 1, or a negative power of two."""
+    match node:
+        case ast.BinOp(left=ast.Constant(value=2.0), op=ast.Pow(), right=ast.UnaryOp(op=ast.USub(), operand=ast.Constant())):
+            return True
+        case ast.Constant(value=float(value)):
+            return 0 < abs(value) < 1e-6 or 0 < abs(value - 1) < 0.02
+    return False
+
+
+def files():
+    return sorted(str(path.relative_to(CHECKER)) for path in CHECKER.rglob("*.py"))
+
+
+def constants():
+    """Constants made of small numbers, and those made of them."""
+    names = set()
+    nodes = [(place.split(": ")[1], node) for path in files() for place, node in places(path)]
+    for _ in range(3):
+        for name, node in nodes:
+            if isinstance(node, ast.Assign):
+                parts = list(ast.walk(node.value))
+                if any(is_small(part) or (isinstance(part, ast.Name) and part.id in names) for part in parts):
+                    names.add(name)
+    return names
+
+
+def occurrences():
+    """Every error term in the source: its place, where in the text of the place it stands, and what it is."""
+    names = constants() | FUNCTIONS
+    for path in files():
+        for place, node in places(path):
+            text, first = segment(place).encode().splitlines(keepends=True), lines_of(node)[0]
+            for part in ast.walk(node):
+                name = isinstance(part, ast.Name) and part.id in names
+                read = isinstance(part, ast.Attribute) and part.attr in ATTRIBUTES
+                if is_small(part) or ((name or read) and isinstance(part.ctx, ast.Load)):
+                    # Of `x.high`, where `high` stands.
+                    line, column = part.end_lineno - 1 - first, part.end_col_offset
+                    end = len(b"".join(text[:line]).decode()) + len(text[line][:column].decode())
+                    shown = ast.unparse(part)
+                    yield place, end - len(part.attr if read else "x"), end, shown
