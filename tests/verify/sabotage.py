@@ -5,6 +5,7 @@ import __future__
 import ast
 import importlib
 import textwrap
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,3 +129,13 @@ def occurrences():
                     end = len(b"".join(text[:line]).decode()) + len(text[line][:column].decode())
                     shown = ast.unparse(part)
                     yield place, end - len(part.attr if read else "x"), end, shown
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """A term whose absence alone makes no claim false; `beside` those in whose absence, too, the case comes out false."""
+
+    term: Term
+    reason: str
+    beside: tuple[Term, ...] = ()
+    case: Callable[[], bool] | None = None
