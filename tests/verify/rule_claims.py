@@ -12,7 +12,6 @@ from certify.verify.container import read_container
 from certify.verify.enclosure import Enclosure
 from certify.verify.exact import balls
 from certify.verify.exact.balls import Balls
-from certify.verify.exact.cone_tree import cone_tree_upper as cone_tree_in_balls
 from certify.verify.exact.verification import EXACT
 from certify.verify.floating_point import FLOATING_POINT
 from certify.verify.forms.form import Form
@@ -127,18 +126,10 @@ def sorting():
     return True
 
 
-def cone_tree(rule, real):
+def cone_tree(rule=cone_tree_upper, real=Enclosure):
     """G = 0 leaves all of the polar |score| |row| to the residual."""
     tree = proof("cone-tree", 9.0, frame=[[1.0]], rows=[[0.0]], **ROOT_ONLY)
     return all(Fraction(rule(form(value, value, real), tree)) >= Fraction(value) ** 2 for value in VALUES)
-
-
-def cone_tree_of_floats():
-    return cone_tree(cone_tree_upper, Enclosure)
-
-
-def cone_tree_of_balls():
-    return cone_tree(cone_tree_in_balls, Balls.of)
 
 
 def cone_tree_that_cancels():

@@ -1,5 +1,7 @@
 """The error terms of rules: for each a bound that a rule shows falsely without it, or what else covers it."""
 
+from certify.verify.exact.balls import Balls
+from certify.verify.exact.cone_tree import cone_tree_upper
 from certify.verify.forms.form import Form
 from certify.verify.proofs.majorants import _region
 from certify.verify.proofs.norm_products import total_length
@@ -10,6 +12,10 @@ from .sabotage import Overlap, Term
 
 SIGNS = [[1.0], [-1.0]]
 COLUMN = claims.proof("scalar-majorant", 1.0, column=[1.0], center=[0.0])
+
+
+def cone_tree_of_balls():
+    return claims.cone_tree(cone_tree_upper, Balls.of)
 
 
 def form(rows):
@@ -56,8 +62,8 @@ CAUGHT = [
     *rows("proofs/sorting.py: _largest", ("row_norms().high", "row_norms().near", claims.sorting)),
     *rows(
         "proofs/cone_tree.py: cone_tree_upper",
-        ("projection.rest).high", "projection.rest).near", claims.cone_tree_of_floats),
-        (" + projection.rest", "", claims.cone_tree_of_floats),
+        ("projection.rest).high", "projection.rest).near", claims.cone_tree),
+        (" + projection.rest", "", claims.cone_tree),
     ),
     *rows("proofs/cone_tree.py: _normalized_sum", ("8 * gamma(terms)", "0.0", claims.cone_tree_that_cancels)),
     *rows("proofs/cone_tree.py: _values", (" + own.error", "", claims.cone_tree_that_cancels)),
@@ -87,8 +93,8 @@ CAUGHT = [
     ),
     *rows(
         "exact/cone_tree.py: cone_tree_upper",
-        ("projection.rest).high", "projection.rest).near", claims.cone_tree_of_balls),
-        (" + projection.rest", "", claims.cone_tree_of_balls),
+        ("projection.rest).high", "projection.rest).near", cone_tree_of_balls),
+        (" + projection.rest", "", cone_tree_of_balls),
     ),
     *rows("exact/balls.py: _float_below", ("arb(candidate) <= lower", "True", claims.ends_of_balls)),
     *rows("exact/balls.py: LEAST_ENTROPY", ("-0.3679", "-0.3678", lambda: claims.entropy_of_ball(0.5))),

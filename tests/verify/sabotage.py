@@ -73,16 +73,12 @@ def places(path):
 
 def _places(path):
     for node in ast.parse((CHECKER / path).read_text()).body:
-        if isinstance(node, ast.ClassDef):
-            yield from ((f"{path}: {node.name}.{part.name}", part) for part in node.body if _is_function(part))
-        elif _is_function(node):
-            yield f"{path}: {node.name}", node
-        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            yield f"{path}: {node.targets[0].id}", node
-
-
-def _is_function(node):
-    return isinstance(node, ast.FunctionDef)
+        parts, owner = (node.body, f"{node.name}.") if isinstance(node, ast.ClassDef) else ([node], "")
+        for part in parts:
+            if isinstance(part, ast.FunctionDef):
+                yield f"{path}: {owner}{part.name}", part
+            elif isinstance(part, ast.Assign | ast.AnnAssign):
+                yield f"{path}: {owner}{ast.unparse(getattr(part, 'target', None) or part.targets[0])}", part
 
 
 def lines_of(node):
@@ -121,7 +117,7 @@ def constants():
     nodes = [(place.split(": ")[1], node) for path in files() for place, node in places(path).items()]
     for _ in range(3):
         for name, node in nodes:
-            if isinstance(node, ast.Assign):
+            if isinstance(node, ast.Assign | ast.AnnAssign) and node.value:
                 parts = list(ast.walk(node.value))
                 if any(is_small(part) or (isinstance(part, ast.Name) and part.id in names) for part in parts):
                     names.add(name)
