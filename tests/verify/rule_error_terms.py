@@ -1,0 +1,203 @@
+"""The error terms of rules: for each a bound that a rule shows falsely without it, or what else covers it."""
+
+from certify.verify.exact.balls import Balls
+from certify.verify.exact.cone_tree import cone_tree_upper
+from certify.verify.forms.form import Form
+from certify.verify.proofs.majorants import _region
+from certify.verify.proofs.norm_products import total_length
+
+from . import rule_claims as claims
+from .error_terms import holds
+from .sabotage import Overlap, Term
+
+SIGNS = [[1.0], [-1.0]]
+COLUMN = claims.proof("scalar-majorant", 1.0, column=[1.0], center=[0.0])
+
+
+def cone_tree_of_balls():
+    return claims.cone_tree(cone_tree_upper, Balls.of)
+
+
+def form(rows):
+    return Form(rows, rows.of(SIGNS), claims.RELU, True)
+
+
+def rows(place, *found):
+    return [(Term(place, text, without), case) for text, without, case in found]
+
+
+CAUGHT = [
+    *rows(
+        "semidefinite.py: proves_semidefinite",
+        ("gamma(2 * n + 16)", "0.0", claims.arrow_is_not_proven),
+        ("1.5 * float(np.linalg.norm(np.tril(matrix.rad)))", "0.0", lambda: claims.semidefinite(1.0, 2.0)),
+        (" + n * SQUARES_UNDERFLOW", "", lambda: claims.semidefinite(2.0**-610, 2.0**-600)),
+    ),
+    *rows(
+        "measure.py: ends_of",
+        ("value.low", "value.near", lambda: claims.measured("objective", 0)),
+        ("value.high", "value.near", lambda: claims.measured("objective", 1)),
+        ("dual.low", "dual.near", lambda: claims.measured("dual_value", 0)),
+        ("dual.high", "dual.near", lambda: claims.measured("dual_value", 1)),
+    ),
+    *rows(
+        "measure.py: changed_polars",
+        ("total.high", "total.near", lambda: claims.changed_polar(0)),
+        ("dual_scale).high", "dual_scale).near", lambda: claims.changed_polar(1)),
+    ),
+    *rows("forms/projection.py: project", ("gram.high", "gram.near", claims.gain)),
+    *rows(
+        "proofs/norm_products.py: norm_products_hold",
+        ("total_length(form).high", "total_length(form).near", claims.norm_products),
+        ("frobenius).high", "frobenius).near", claims.norm_products),
+    ),
+    *rows(
+        "proofs/norm_products.py: total_length",
+        ("lengths.high", "lengths.near", lambda: holds(lambda x: total_length(form(x)), (SIGNS, 0.5))),
+    ),
+    *rows(
+        "proofs/majorants.py: _region",
+        ("norms.high", "norms.near", lambda: holds(lambda x: _region(form(x), COLUMN, 0).reach, (SIGNS, 0.5))),
+    ),
+    *rows("proofs/sorting.py: _largest", ("row_norms().high", "row_norms().near", claims.sorting)),
+    *rows(
+        "proofs/cone_tree.py: cone_tree_upper",
+        ("projection.rest).high", "projection.rest).near", claims.cone_tree),
+        (" + projection.rest", "", claims.cone_tree),
+    ),
+    *rows("proofs/cone_tree.py: _normalized_sum", ("8 * gamma(terms)", "0.0", claims.cone_tree_that_cancels)),
+    *rows("proofs/cone_tree.py: _values", (" + own.error", "", claims.cone_tree_that_cancels)),
+    *rows("proofs/least_norms.py: _feasible_norms", ("2 * gamma(k + 4)", "0.0", claims.least_norms)),
+    *rows("proofs/power_test.py: _step_error", ("gamma(sum(matrix.shape) + 8)", "0.0", claims.far_starts_fail)),
+    *rows(
+        "proofs/power_test.py: power_test_holds",
+        ("float(np.linalg.norm(radii))", "0.0", lambda: claims.power_test(1.0)),
+        (" + SQUARES_UNDERFLOW", "", lambda: claims.power_test(2.0**-600)),
+    ),
+    *rows(
+        "statement/losses.py: BoundLoss.require_domain",
+        ("dual.low", "dual.near", lambda: claims.leaves_domain(0.0, 0.0)),
+        ("dual.high", "dual.near", lambda: claims.leaves_domain(1.0, 0.0)),
+        ("low + scaled).low", "low + scaled).near", lambda: claims.leaves_domain(0.5, -0.5)),
+        ("high - scaled).low", "high - scaled).near", lambda: claims.leaves_domain(0.5, 0.5)),
+    ),
+    *rows("statement/penalties.py: WeightDecay.strength", ("square_root().low", "square_root().near", claims.strength)),
+    *rows(
+        "statement/gate.py: Gate.opened",
+        ("values.low", "values.near", claims.gate),
+        ("values.high", "values.near", claims.gate),
+    ),
+    *rows(
+        "verdict.py: Verdict.gap",
+        ("math.nextafter(self.upper - self.lower, math.inf)", "self.upper - self.lower", claims.gap),
+    ),
+    *rows(
+        "exact/cone_tree.py: cone_tree_upper",
+        ("projection.rest).high", "projection.rest).near", cone_tree_of_balls),
+        (" + projection.rest", "", cone_tree_of_balls),
+    ),
+    *rows("exact/balls.py: _float_below", ("arb(candidate) <= lower", "True", claims.ends_of_balls)),
+    *rows("exact/balls.py: LEAST_ENTROPY", ("-0.3679", "-0.3678", lambda: claims.entropy_of_ball(0.5))),
+    *rows("exact/balls.py: ENTROPY_FALLS_TO", ("0.3678", "0.368", lambda: claims.entropy_of_ball(0.3679))),
+]
+
+
+def overlaps(place, *found):
+    return [Overlap(Term(place, text, without), reason) for text, without, reason in found]
+
+
+COUNT = "the count 2n + 16 in place of n + 1 leaves 15 roundings of the trace"
+ROOM = "the counts of η have room for 11 more roundings of c |G|² R than a step makes"
+SCALARS = "the factor 1.001 is far more than the rounding of these formulas"
+REACH = "2 γ_{k+4} in place of γ_k leaves k + 8 roundings, more than all that follows takes"
+RADII = [
+    Term("proofs/power_test.py: power_test_holds", text, f"0 * matrix{rest}")
+    for text, rest in (("moments.high - matrix", ""), ("matrix - moments.low", ""))
+]
+OVERLAPPING = [
+    *overlaps(
+        "semidefinite.py: proves_semidefinite",
+        ("(1 + gamma(n * n + 16))", "1", "1.5 in place of √2"),
+        ("(1 + gamma(n + 8))", "1", COUNT),
+        ("unknown + TINY", "unknown", "n SQUARES_UNDERFLOW is more"),
+        ("TINY) * GROW", "TINY)", COUNT + ", and 1.5 in place of √2 as much of the rest"),
+        ("np.nextafter(diagonal - shift, -np.inf)", "diagonal - shift", COUNT),
+    ),
+    *overlaps(
+        "proofs/cone_tree.py: _normalized_sum",
+        ("UNDERFLOW).high", "UNDERFLOW).near", "8 γ of twice the number of operations"),
+        (
+            " + SQUARES_UNDERFLOW",
+            "",
+            "norms of residuals are at least √TINY, as squares keep TINY, and entries at most 2²⁰⁰",
+        ),
+    ),
+    *overlaps(
+        "proofs/least_norms.py: _feasible_norms",
+        ("max(1) * (1 + 8 * ROUNDOFF)", "max(1)", REACH),
+        ("reach * (1 + 8 * ROUNDOFF)", "reach", REACH),
+        ("(1 + gamma(2 * k + 20))", "1", REACH),
+    ),
+    *(
+        Overlap(term, "the ends lie as far to both sides", tuple(RADII), lambda: claims.power_test(1.0))
+        for term in RADII
+    ),
+    *overlaps(
+        "proofs/power_test.py: power_test_holds",
+        ("low) * GROW", "low)", "the ends are a float further out than the radius"),
+        (
+            "(1 + gamma(radii.size + 16))",
+            "1",
+            "GROW on each radius is 2⁹ roundings; no larger matrix is known to lose them",
+        ),
+        (") / GROW", ")", "2⁻⁴⁰ of the excess, in `plan_test`"),
+    ),
+    *overlaps(
+        "proofs/power_test.py: plan_test",
+        ("(1 - 2.0**-40)", "1", "_SLACK of the rate, as the excess is at least 2⁻³⁰"),
+        ("_LEAST_EXCESS <= excess", "0 < excess", "2⁻⁴⁰ of the excess"),
+        ("math.acosh(1 + excess) / _SLACK", "math.acosh(1 + excess)", "2⁻⁴⁰ of the excess"),
+        ("-math.expm1(-rate)) * _SLACK", "-math.expm1(-rate))", SCALARS),
+        ("1.001) / _SLACK", "1.001)", SCALARS),
+        ("/ rate * _SLACK", "/ rate", SCALARS),
+        ("length * 1.001", "length", "_SLACK is more than a norm of 2³⁰ numbers loses"),
+    ),
+    *overlaps(
+        "proofs/power_test.py: _step_error",
+        (" * _SLACK", "", ROOM),
+        (" + TINY", "", "8 roundings of R are more than underflow, for entries of size 1"),
+        ("1.01", "1.0", ROOM),
+        ("8 * 2.0**-53", "0.0", "the + 8 of the other count, since c |G|² > 4 where a bound is false"),
+    ),
+    *overlaps(
+        "statement/dual_point.py: change_to_kernel", ("bounds.high", "bounds.near", "t is 0.9 of an eigenvalue at most")
+    ),
+    *overlaps(
+        "exact/balls.py: _float_below", ("(near, math.nextafter(near, -math.inf))", "(near,)", "−inf is returned")
+    ),
+]
+# Small numbers and ends on which no claim rests.
+NO_TERMS = {
+    "enclosure.py: ROUNDOFF": "a definition",
+    "enclosure.py: TINY": "a definition",
+    "enclosure.py: SQUARES_UNDERFLOW": "a definition",
+    "enclosure.py: GROW": "a definition",
+    "forms/projection.py: project: 2.0**-60": "keeps φ positive",
+    "proofs/majorants.py: _majorant": "p where none is given; any p > 0 will do",
+    "proofs/cone_tree.py: THRESHOLD_MARGIN": "where a search may end",
+    "proofs/cone_tree.py: threshold_of": "where a search may end",
+    "proofs/least_norms.py: RIDGE": "a search",
+    "proofs/least_norms.py: AIM_MARGIN": "a search",
+    "proofs/least_norms.py: least_norms": "a search",
+    "proofs/least_norms.py: _ascent": "a search",
+    "proofs/least_norms.py: _solved": "a search",
+    "proofs/least_norms.py: _feasible_norms: TINY": "keeps 0/0 out; any multiple of w will do",
+    "proofs/power_test.py: _SLACK": "a definition",
+    "proofs/power_test.py: _SMALLEST": "a definition",
+    "proofs/power_test.py: _LEAST_EXCESS": "a definition",
+    "proofs/power_test.py: plan_test: largest > TINY": "a range",
+    "proofs/power_test.py: plan_test: _SMALLEST <= edge < upper <= 1 / _SMALLEST": "a range",
+    "exact/cone_tree.py: cone_tree_upper: (values / unit * projection.gain).high": "guesses",
+    "exact/cone_tree.py: _proven_norm: TINY": "keeps 0/0 out; any multiple of w will do",
+    "verdict.py: Verdict.relative_gap": "shown, not decided on",
+}
