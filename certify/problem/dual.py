@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
+import numpy as np
 import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor
@@ -92,7 +93,8 @@ def best_scale(objective: Objective, dual: Tensor, cap: float) -> DualPoint:
     peak = _parabola_peak(value, top)
     if peak is None:
         options = {"xatol": SCALE_ACCURACY}
-        peak = float(minimize_scalar(lambda s: -value(s), bounds=(0.0, top), method="bounded", options=options).x)
+        with np.errstate(all="ignore"):
+            peak = float(minimize_scalar(lambda s: -value(s), bounds=(0.0, top), method="bounded", options=options).x)
     scale = max((peak, top, 0.0), key=value)
     return DualPoint(dual, scale, dual_value(objective, scale * dual))
 
@@ -152,7 +154,7 @@ def _without_free_moments(objective: Objective, dual: Tensor, floor: float) -> T
     moved = torch.einsum("nk,bkc->bnc", features, basis)
     moved = metric * (moved - (share * moved).sum(2, keepdim=True))
     system = torch.einsum("nk,bnc->bkc", features, moved).reshape(k * c, k * c)
-    delta = torch.linalg.pinv(system, hermitian=True) @ (features.T @ dual).flatten()
+    delta = _pseudoinverse(system) @ (features.T @ dual).flatten()
     correction: Tensor = torch.einsum("b,bnc->nc", delta, moved)
     return dual - correction
 
@@ -167,8 +169,16 @@ def _free_columns(objective: Objective) -> Tensor:
 
 def _decoupled(features: Tensor, metric: Tensor, column: Tensor) -> Tensor:
     system = features.T @ (metric[:, None] * features)
-    delta: Tensor = torch.linalg.pinv(system, hermitian=True) @ (features.T @ column)
-    return column - metric * (features @ delta)
+    return column - metric * (features @ (_pseudoinverse(system) @ (features.T @ column)))
+
+
+def _pseudoinverse(system: Tensor) -> Tensor:
+    """Of a symmetric matrix (k, k)."""
+    try:
+        found: Tensor = torch.linalg.pinv(system, hermitian=True)
+    except torch.linalg.LinAlgError as error:
+        raise InfeasibleDualError("the constraints of the unpenalized parameters overflow") from error
+    return found
 
 
 def _on_grid(objective: Objective, dual: Tensor) -> Tensor:
