@@ -130,7 +130,7 @@ class ResultsFile:
             # A line that a crash has torn is closed first.
             size = os.fstat(self._descriptor).st_size
             torn = size > 0 and os.pread(self._descriptor, 1, size - 1) != b"\n"
-            os.write(self._descriptor, b"\n" * torn + line.encode() + b"\n")
+            os.write(self._descriptor, b"\n" * torn + line.encode(errors="surrogatepass") + b"\n")
             os.fsync(self._descriptor)
         finally:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
@@ -152,7 +152,7 @@ def _objects(content: bytes) -> list[dict[str, Any]]:
 def _is_record(entry: Mapping[str, Any]) -> bool:
     """Whether it has the fields of a record, and its certificate is a SHA-256, which leads nowhere else."""
     return (
-        all(isinstance(entry.get(name), kind) for name, kind in _KINDS.items())
+        all(name in entry and isinstance(entry[name], kind) for name, kind in _KINDS.items())
         and 0 <= entry["seconds"] < MOST_SECONDS
         and re.fullmatch("[0-9a-f]{64}", entry["certificate"] or "0" * 64) is not None
         and all(isinstance(pair, list) and [*map(type, pair)] == [str, str] for pair in entry["inputs"])

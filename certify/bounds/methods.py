@@ -67,7 +67,7 @@ class Method:
         """
         try:
             found = self.proves(task)
-        except torch.linalg.LinAlgError:
+        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
             return []
         return [(dual, with_score_rounding(task.branch, dual, polar)) for dual, polar in found]
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from certify.errors import CertifyError
 from certify.problem.objective import Objective
+from certify.problem.rounding import rounded_sum
 
 # Grid entries are integers below 2**GRID_BITS, so that sums of up to 2**(63 - GRID_BITS) of them fit 64 bits.
 GRID_BITS = 44
@@ -62,7 +63,7 @@ class DualPoint:
 def dual_value(objective: Objective, dual: Tensor) -> float:
     """−l*(A) + <A, Z_0> − Σ_{μ_j>0} |E_jᵀA|²/(2μ_j); −inf outside the domain. A is (n, c)."""
     value = -objective.loss.conjugate(dual) - objective.convex.conjugate(dual)
-    return value if objective.offset is None else value + math.fsum((objective.offset * dual).flatten().tolist())
+    return value if objective.offset is None else value - rounded_sum((-objective.offset * dual).flatten().tolist())
 
 
 def feasible_dual(objective: Objective, candidate: Tensor) -> Tensor:
@@ -176,7 +177,7 @@ def _pseudoinverse(system: Tensor) -> Tensor:
     """Of a symmetric matrix (k, k)."""
     try:
         found: Tensor = torch.linalg.pinv(system, hermitian=True)
-    except torch.linalg.LinAlgError as error:
+    except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
         raise InfeasibleDualError("the constraints of the unpenalized parameters overflow") from error
     return found
 

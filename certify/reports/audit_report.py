@@ -43,12 +43,11 @@ def result_of(content: Mapping[str, Any]) -> Result:
 
 
 def is_whole(content: Mapping[str, Any]) -> bool:
-    """Whether what stands for a result or error object is what certify, of any version, writes for one."""
+    """Whether what stands for a result or error object is what certify writes for one."""
     try:
-        written = _written(content)
+        return content == _written(content)
     except (ValidationError, LookupError, TypeError, AttributeError):
         return False
-    return {**content, "tool": written["tool"]} == written
 
 
 def _written(content: Mapping[str, Any]) -> dict[str, Any]:
