@@ -7,8 +7,9 @@ for each linear skip. Free output biases are one: their sum.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
-from typing import Literal, final
+from typing import Any, Literal, final
 
 import torch
 from torch import Tensor
