@@ -12,6 +12,7 @@ from certify.certificates.audit_result import AuditItem, AuditResult
 from certify.certificates.gravity import GRAVITY
 from certify.certificates.result import Result
 from certify.reports.audit_json import audit_object, item_object
+from certify.reports.explanations import EXPLANATIONS
 from certify.reports.report import Entry, Failure, Place, Report
 from certify.reports.result_json import error_object, result_object
 
@@ -45,7 +46,7 @@ def result_of(content: Mapping[str, Any]) -> Result:
 def is_whole(content: Mapping[str, Any]) -> bool:
     """Whether what stands for a result or error object is what certify writes for one."""
     try:
-        return content == _written(content)
+        return content["reason"] in EXPLANATIONS and content == _written(content)
     except (ValidationError, LookupError, TypeError, AttributeError):
         return False
 
