@@ -63,11 +63,11 @@ class Method:
     def run(self, task: PolarTask) -> Bounds:
         """Dual points with proven upper bounds on their polars, the rounding of the scores counted.
 
-        None where a decomposition does not converge, as of numbers that overflow.
+        None where numbers overflow or underflow, or a decomposition of such does not converge.
         """
         try:
             found = self.proves(task)
-        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+        except (ArithmeticError, torch.linalg.LinAlgError):  # type: ignore[attr-defined]
             return []
         return [(dual, with_score_rounding(task.branch, dual, polar)) for dual, polar in found]
 

@@ -30,7 +30,7 @@ def search(
         task = PolarTask(objective, index, dual, branch.strength, own, starts, seed)
         try:
             found.append(SEARCHES[type(branch.form)](task))
-        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+        except (ArithmeticError, torch.linalg.LinAlgError):  # type: ignore[attr-defined]
             # Of numbers that overflow: every polar is at least 0.
             found.append(PolarEstimate(0.0, starts))
     return tuple(found)
