@@ -61,7 +61,7 @@ def load_baseline(path: Path) -> dict[str, Standing]:
         UsageError: missing, or no baseline.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_bytes())
         if content["schema"] != SCHEMA:
             raise ValueError(f"schema {content['schema']!r}")
         return {name: _standing(entry) for name, entry in content["items"].items()}
@@ -71,7 +71,7 @@ def load_baseline(path: Path) -> dict[str, Standing]:
         ) from error
     except OSError as error:
         raise UsageError(f"{path}: cannot read the baseline: {error.strerror}", code="unreadable-file") from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise UsageError(f"{path}: not a baseline of schema {SCHEMA}: {error}", code="baseline") from error
 
 
@@ -86,7 +86,7 @@ def save_baseline(path: Path, standings: Mapping[str, Standing]) -> None:
         for name, entry in sorted(standings.items())
     )
     text = f'{{\n  "schema": "{SCHEMA}",\n  "items": {{\n{rows}\n  }}\n}}\n'
-    write_whole(path, text.encode())
+    write_whole(path, text.encode(errors="surrogatepass"))
 
 
 def _standing(entry: Mapping[str, Any]) -> Standing:

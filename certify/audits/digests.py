@@ -97,5 +97,5 @@ def _loaded(file: Path) -> dict[str, tuple[Signature, str]]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         return {path: ((size, m, c, inode), digest) for path, (size, m, c, inode, digest) in content.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         return {}

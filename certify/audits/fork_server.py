@@ -114,7 +114,7 @@ def _work(request: dict[str, Any]) -> NoReturn:
         module, _, name = request["function"].partition(":")
         outcome = getattr(import_module(module), name)(folder, **request["arguments"])
         unfinished = folder / f".{OUTCOME}"
-        unfinished.write_text(json.dumps(outcome, ensure_ascii=False, allow_nan=False), encoding="utf-8")
+        unfinished.write_text(json.dumps(outcome, allow_nan=False), encoding="utf-8")
         unfinished.replace(folder / OUTCOME)
         status = 0
     except BaseException:  # noqa: BLE001 - a job must never return into the server's loop

@@ -20,6 +20,8 @@ from typing import Any, Self, final
 from certify.errors import UsageError
 
 SCHEMA = "certify.audit-record/1"
+# No item takes longer, in seconds.
+MOST_SECONDS = 1e10
 _KINDS: dict[str, Any] = {
     "name": str,
     "key": str,
@@ -128,7 +130,7 @@ class ResultsFile:
             # A line that a crash has torn is closed first.
             size = os.fstat(self._descriptor).st_size
             torn = size > 0 and os.pread(self._descriptor, 1, size - 1) != b"\n"
-            os.write(self._descriptor, b"\n" * torn + line.encode() + b"\n")
+            os.write(self._descriptor, b"\n" * torn + line.encode(errors="surrogatepass") + b"\n")
             os.fsync(self._descriptor)
         finally:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
@@ -142,14 +144,19 @@ def _objects(content: bytes) -> list[dict[str, Any]]:
         except (ValueError, RecursionError):
             continue
         if isinstance(entry, dict) and entry.get("schema") == SCHEMA and isinstance(entry.get("run"), str):
-            is_record = all(isinstance(entry.get(name), kind) for name, kind in _KINDS.items()) and _is_digest(entry)
-            found += [entry] if is_record or "result" not in entry else []
+            is_other = "result" not in entry and isinstance(entry.get("resumes"), str | None)
+            found += [entry] if is_other or _is_record(entry) else []
     return found
 
 
-def _is_digest(entry: Mapping[str, Any]) -> bool:
-    """Whether a record names no certificate, or one by its SHA-256, which leads nowhere else."""
-    return re.fullmatch("[0-9a-f]{64}", entry["certificate"] or "0" * 64) is not None
+def _is_record(entry: Mapping[str, Any]) -> bool:
+    """Whether it has the fields of a record, and its certificate is a SHA-256, which leads nowhere else."""
+    return (
+        all(name in entry and isinstance(entry[name], kind) for name, kind in _KINDS.items())
+        and 0 <= entry["seconds"] < MOST_SECONDS
+        and re.fullmatch("[0-9a-f]{64}", entry["certificate"] or "0" * 64) is not None
+        and all(isinstance(pair, list) and [*map(type, pair)] == [str, str] for pair in entry["inputs"])
+    )
 
 
 def _record(line: Mapping[str, Any]) -> Record:

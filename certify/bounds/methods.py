@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
+import torch
 from torch import Tensor
 
 from certify.bounds.bilinear.spectral import spectral_bound, spectral_search
@@ -60,8 +61,15 @@ class Method:
         return (len(task.objective.branches) == 1 or not self.moves_dual) and self.applies(task)
 
     def run(self, task: PolarTask) -> Bounds:
-        """Dual points with proven upper bounds on their polars, the rounding of the scores counted."""
-        return [(dual, with_score_rounding(task.branch, dual, polar)) for dual, polar in self.proves(task)]
+        """Dual points with proven upper bounds on their polars, the rounding of the scores counted.
+
+        None where numbers overflow or underflow, or a decomposition of such does not converge.
+        """
+        try:
+            found = self.proves(task)
+        except (ArithmeticError, torch.linalg.LinAlgError):  # type: ignore[attr-defined]
+            return []
+        return [(dual, with_score_rounding(task.branch, dual, polar)) for dual, polar in found]
 
 
 def _at_given_dual(bound: Callable[[PolarTask], PolarBound]) -> Callable[[PolarTask], Bounds]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import torch
 from torch import Tensor
 
 from certify.bounds.methods import SEARCHES
@@ -27,7 +28,11 @@ def search(
     for index, (branch, starts) in enumerate(zip(objective.branches, stacks, strict=True)):
         own = shared_deadline(deadline, len(objective.branches) - index)
         task = PolarTask(objective, index, dual, branch.strength, own, starts, seed)
-        found.append(SEARCHES[type(branch.form)](task))
+        try:
+            found.append(SEARCHES[type(branch.form)](task))
+        except (ArithmeticError, torch.linalg.LinAlgError):  # type: ignore[attr-defined]
+            # Of numbers that overflow: every polar is at least 0.
+            found.append(PolarEstimate(0.0, starts))
     return tuple(found)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from certify.problem import Evaluation, Objective, ParallelNetwork
 from certify.problem.dual import DualPoint
-from certify.problem.rounding import UNIT_ROUNDOFF
+from certify.problem.rounding import UNIT_ROUNDOFF, rounded_sum
 
 ATOM_ULPS = 64
 # xlog is Hölder, not Lipschitz, at 0: an ulp δ of its argument moves it by δ|log δ| < 40 δ.
@@ -66,4 +66,4 @@ def _moment_spread(objective: Objective, dual: Tensor) -> float:
 
 
 def _total(terms: Tensor) -> float:
-    return math.fsum(terms.flatten().tolist())
+    return rounded_sum(terms.flatten().tolist())

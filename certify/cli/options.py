@@ -79,7 +79,7 @@ problem_flags = combined(
 
 run_flags = combined(
     option("--device", default="auto", show_default=True, metavar="DEVICE", help="auto, cpu, cuda or cuda:N."),
-    option("--threads", type=click.IntRange(1), help="CPU threads; default: as many as pay off."),
+    option("--threads", type=click.IntRange(1, 4096), help="CPU threads; default: as many as pay off."),
     option("--seed", type=int, default=0, show_default=True, help="Seed of all randomness."),
     option(
         "--failure-probability",

@@ -85,7 +85,7 @@ class BlockGroup:
         slope[:, :counted] = strength * penalized / length[:, None]
         outer = penalized[:, :, None] * penalized[:, None, :]
         identity = torch.eye(counted, dtype=blocks.dtype, device=blocks.device)
-        bend = strength**2 / (length**2 * (strength * length - barrier))
+        bend = (strength / length) ** 2 / (strength * length - barrier)
         curvature[:, :counted, :counted] += (strength / length)[:, None, None] * identity - bend[:, None, None] * outer
         return slope, curvature
 
@@ -104,9 +104,8 @@ class BlockGroup:
 
     def _length(self, blocks: Tensor, barrier: float) -> Tensor:
         """The minimizing t of every block's epigraph, (b,)."""
-        strength = self.branch.strength
-        squared = (self.penalized(blocks) ** 2).sum(1)
-        length: Tensor = (barrier + torch.sqrt(barrier**2 + strength**2 * squared)) / strength
+        costs = self.costs(blocks)
+        length: Tensor = (barrier + torch.hypot(costs.new_tensor(barrier), costs)) / self.branch.strength
         return length
 
 

@@ -104,7 +104,7 @@ def _solved(
     start = torch.cat([*(part.flatten() for part in starts), coefficients.flatten()])
     blocks, found = program.split(minimize_blocks(program, start, deadline))
     pairs = tuple(zip(groups, blocks, strict=True))
-    limit = NEGLIGIBLE * max(float(group.costs(part).max()) for group, part in pairs if len(part))
+    limit = NEGLIGIBLE * max((float(group.costs(part).max()) for group, part in pairs if len(part)), default=0.0)
     return ParallelNetwork(
         tuple(group.subnetworks(part, limit) for group, part in pairs), found.reshape(coefficients.shape)
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import final
 
@@ -11,6 +10,7 @@ from torch import Tensor
 from certify.problem.forms import PolarForm
 from certify.problem.kinds import Factors, Kind
 from certify.problem.penalties import Penalty, factor_norms, matched_product, matched_strength
+from certify.problem.rounding import rounded_sum
 from certify.problem.view import View
 
 
@@ -59,7 +59,7 @@ class Branch:
 
     def penalty_of(self, stack: Factors) -> float:
         """Penalty of all subnetworks."""
-        return math.fsum(self.penalty.per_subnetwork(self.norms(stack)).tolist())
+        return rounded_sum(self.penalty.per_subnetwork(self.norms(stack)).tolist())
 
     def products(self, stack: Factors) -> Tensor:
         """t_i = Π_k |W_i^k|^{d_k} of every subnetwork, (r,)."""

@@ -13,12 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
+import numpy as np
 import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from certify.errors import CertifyError
 from certify.problem.objective import Objective
+from certify.problem.rounding import rounded_sum
 
 # Grid entries are integers below 2**GRID_BITS, so that sums of up to 2**(63 - GRID_BITS) of them fit 64 bits.
 GRID_BITS = 44
@@ -61,7 +63,7 @@ class DualPoint:
 def dual_value(objective: Objective, dual: Tensor) -> float:
     """−l*(A) + <A, Z_0> − Σ_{μ_j>0} |E_jᵀA|²/(2μ_j); −inf outside the domain. A is (n, c)."""
     value = -objective.loss.conjugate(dual) - objective.convex.conjugate(dual)
-    return value if objective.offset is None else value + math.fsum((objective.offset * dual).flatten().tolist())
+    return value if objective.offset is None else value - rounded_sum((-objective.offset * dual).flatten().tolist())
 
 
 def feasible_dual(objective: Objective, candidate: Tensor) -> Tensor:
@@ -92,7 +94,8 @@ def best_scale(objective: Objective, dual: Tensor, cap: float) -> DualPoint:
     peak = _parabola_peak(value, top)
     if peak is None:
         options = {"xatol": SCALE_ACCURACY}
-        peak = float(minimize_scalar(lambda s: -value(s), bounds=(0.0, top), method="bounded", options=options).x)
+        with np.errstate(all="ignore"):
+            peak = float(minimize_scalar(lambda s: -value(s), bounds=(0.0, top), method="bounded", options=options).x)
     scale = max((peak, top, 0.0), key=value)
     return DualPoint(dual, scale, dual_value(objective, scale * dual))
 
@@ -152,7 +155,7 @@ def _without_free_moments(objective: Objective, dual: Tensor, floor: float) -> T
     moved = torch.einsum("nk,bkc->bnc", features, basis)
     moved = metric * (moved - (share * moved).sum(2, keepdim=True))
     system = torch.einsum("nk,bnc->bkc", features, moved).reshape(k * c, k * c)
-    delta = torch.linalg.pinv(system, hermitian=True) @ (features.T @ dual).flatten()
+    delta = _pseudoinverse(system) @ (features.T @ dual).flatten()
     correction: Tensor = torch.einsum("b,bnc->nc", delta, moved)
     return dual - correction
 
@@ -167,8 +170,16 @@ def _free_columns(objective: Objective) -> Tensor:
 
 def _decoupled(features: Tensor, metric: Tensor, column: Tensor) -> Tensor:
     system = features.T @ (metric[:, None] * features)
-    delta: Tensor = torch.linalg.pinv(system, hermitian=True) @ (features.T @ column)
-    return column - metric * (features @ delta)
+    return column - metric * (features @ (_pseudoinverse(system) @ (features.T @ column)))
+
+
+def _pseudoinverse(system: Tensor) -> Tensor:
+    """Of a symmetric matrix (k, k)."""
+    try:
+        found: Tensor = torch.linalg.pinv(system, hermitian=True)
+    except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]
+        raise InfeasibleDualError("the constraints of the unpenalized parameters overflow") from error
+    return found
 
 
 def _on_grid(objective: Objective, dual: Tensor) -> Tensor:

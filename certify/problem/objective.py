@@ -8,7 +8,6 @@ inputs), a fixed offset Z_0 (identity skip), and l bound to its targets. Its opt
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import final
 
@@ -17,6 +16,7 @@ from torch import Tensor
 from certify.problem.branch import Branch
 from certify.problem.kinds import Factors
 from certify.problem.losses import Loss
+from certify.problem.rounding import rounded_sum
 
 
 @final
@@ -39,11 +39,11 @@ class ConvexPart:
 
     def penalty(self, coefficients: Tensor) -> float:
         """Σ_j (μ_j/2)|C_j|² for coefficients C (k, c)."""
-        return math.fsum((self.ridge[:, None] / 2 * coefficients**2).flatten().tolist())
+        return rounded_sum((self.ridge[:, None] / 2 * coefficients**2).flatten().tolist())
 
     def conjugate(self, dual: Tensor) -> float:
         """Σ_{μ_j>0} |E_jᵀ A|²/(2 μ_j): what the penalized rows cost the dual value, for A (n, c)."""
-        return math.fsum(self.conjugate_terms(dual).flatten().tolist())
+        return rounded_sum(self.conjugate_terms(dual).flatten().tolist())
 
     def conjugate_terms(self, dual: Tensor) -> Tensor:
         """The terms of `conjugate`, (k_penalized, c)."""
@@ -147,7 +147,7 @@ class Objective:
     def penalty(self, network: ParallelNetwork) -> float:
         """Penalty of all branches and of the convex part."""
         terms = [branch.penalty_of(stack) for branch, stack in zip(self.branches, network.stacks, strict=True)]
-        return math.fsum((*terms, self.convex.penalty(network.coefficients)))
+        return rounded_sum((*terms, self.convex.penalty(network.coefficients)))
 
     def evaluate(self, network: ParallelNetwork) -> Evaluation:
         """Outputs, objective and gradient of a network."""

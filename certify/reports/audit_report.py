@@ -6,12 +6,15 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from certify.certificates.audit_result import AuditItem, AuditResult
+from certify.certificates.gravity import GRAVITY
 from certify.certificates.result import Result
 from certify.reports.audit_json import audit_object, item_object
+from certify.reports.explanations import EXPLANATIONS
 from certify.reports.report import Entry, Failure, Place, Report
+from certify.reports.result_json import error_object, result_object
 
 _RESULT = TypeAdapter(Result)
 
@@ -38,6 +41,27 @@ def result_of(content: Mapping[str, Any]) -> Result:
         "breakdown": {part: _or(value, math.inf) for part, value in parts.items()},
     }
     return _RESULT.validate_python(fields)
+
+
+def is_whole(content: Mapping[str, Any]) -> bool:
+    """Whether what stands for a result or error object is what certify writes for one."""
+    try:
+        return content["reason"] in EXPLANATIONS and content == _written(content)
+    except (ValidationError, LookupError, TypeError, AttributeError):
+        return False
+
+
+def _written(content: Mapping[str, Any]) -> dict[str, Any]:
+    match content:
+        case {
+            "verdict": None,
+            "reason": str(code),
+            "message": str(message),
+            "exit_code": int(exit_code),
+            "model": {"path": str(path)},
+        } if exit_code in GRAVITY:
+            return error_object(path, code, exit_code, message)
+    return result_object(result_of(content))
 
 
 def _or(value: float | None, infinite: float) -> float:

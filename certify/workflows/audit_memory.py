@@ -15,6 +15,7 @@ from certify.audits.plan import PlannedItem
 from certify.audits.results_file import Record, ResultsFile
 from certify.certificates.audit_result import Origin
 from certify.models.spec.problem_file import ProblemSpec
+from certify.reports.audit_report import is_whole
 
 
 @final
@@ -73,7 +74,7 @@ class Memory:
         return Prepared(spec, key, model[spec.model.path], joined, asked_digest(item, seed, kind), inputs)
 
     def answer(self, key: str) -> tuple[Record, Origin] | None:
-        """What is known of a key; nothing that claims a proof and has no certificate to verify."""
+        """What is known of a key; nothing that is not whole, or claims a proof and has no certificate to verify."""
         if key in self._resumed and _is_backed(self._resumed[key]):
             return self._resumed[key], "resumed"
         found = self._results.verdict_of(key) if self._use_cache else None
@@ -106,6 +107,6 @@ class Memory:
 
 
 def _is_backed(record: Record) -> bool:
-    """Whether a record has the certificate that its claim rests on, or claims nothing proven."""
+    """Whether a record is whole, and has the certificate that its claim rests on or claims nothing proven."""
     claims = record.result.get("verdict") == "certified" or record.result.get("proof", "none") != "none"
-    return record.certificate is not None or not claims
+    return is_whole(record.result) and (record.certificate is not None or not claims)

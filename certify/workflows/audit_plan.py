@@ -16,6 +16,7 @@ from certify.audits.plan import Plan, PlannedItem
 from certify.audits.results_file import Record, ResultsFile
 from certify.certificates.audit_plan import PlannedAnswer
 from certify.errors import CertifyError
+from certify.reports.audit_report import is_whole
 from certify.workflows.audit import AuditOptions
 
 # Problem files that a plan parses to find answers of items that it does not know by name.
@@ -59,7 +60,7 @@ class _Lookup:
         except CertifyError:
             # The audit itself will say what is wrong.
             return None
-        return None if record is None else record.result["verdict"]
+        return record.result["verdict"] if record is not None and is_whole(record.result) else None
 
     def _unchanged(self, record: Record) -> bool:
         return all(self._digests.expected(Path(path), "file") == digest for path, digest in record.inputs)

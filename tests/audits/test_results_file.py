@@ -143,15 +143,47 @@ def test_a_record_is_on_the_disk_when_add_returns(path, monkeypatch):
     assert json.loads(synced[-1].splitlines()[-1])["key"] == "k"
 
 
+# With the seconds, more fields and the inputs left open.
+RECORD = (
+    '{"schema": "certify.audit-record/1", "run": "r", "name": "x", "key": "k", "seconds": %s, %s'
+    '"result": {"verdict": "certified"}, "asked": "", "inputs": %s}'
+)
+
+
 @pytest.mark.parametrize(
     "line",
     [
         "[" * 100_000,
         '{"schema": "certify.audit-record/1", "run": "r", "name": "x", "key": "k", "seconds": 1, "certificate": '
         '"../../etc/passwd", "result": {"verdict": "certified"}, "asked": "", "inputs": []}',
+        RECORD % ("1", "", "[]"),
+        RECORD % ("NaN", '"certificate": null, ', "[]"),
+        RECORD % ("1e999", '"certificate": null, ', "[]"),
+        RECORD % ("1", '"certificate": null, ', "[3]"),
+        RECORD % ("1", '"certificate": null, ', '[["a", 1]]'),
     ],
 )
 def test_a_line_that_nobody_wrote_is_passed_over(path, line):
     path.write_text(line + "\n")
     with ResultsFile(path) as results:
         assert results.verdict_of("k") is None
+
+
+def test_a_sound_record_of_the_same_form_is_read(path):
+    path.write_text(RECORD % ("1", '"certificate": null, ', '[["a", "b"]]') + "\n")
+    with ResultsFile(path) as results:
+        assert results.verdict_of("k") is not None
+
+
+def test_a_chain_of_audits_that_is_none_is_passed_over(path):
+    path.write_text('{"schema": "certify.audit-record/1", "run": "r", "audit": "a", "resumes": [[]]}\n')
+    with ResultsFile(path) as results:
+        assert results.interrupted("a") == {}
+
+
+def test_a_name_that_is_no_text_is_kept(path):
+    with ResultsFile(path) as results:
+        results.start("a", resume=False)
+        results.add(record("\udcff", "k"))
+    with ResultsFile(path) as results:
+        assert set(results.by_name()) == {"\udcff"}

@@ -1,6 +1,14 @@
 """Bad input ends in one clear message and an exit code, never in a traceback or an internal error."""
 
+import json
+import os
+import shutil
+import struct
+from pathlib import Path
+
+import numpy as np
 import pytest
+import torch
 
 BAD_ARGUMENTS = [
     [],
@@ -34,6 +42,8 @@ BAD_ARGUMENTS = [
     ["check", "optimal.pt", "--device", "tpu"],
     ["check", "optimal.pt", "--device", "cuda:99"],
     ["check", "optimal.pt", "--threads", "0"],
+    ["check", "optimal.pt", "--threads", "9" * 30],
+    ["grow", "--from-scratch", "--layers", "linear:\udcff", "-o", "g.pt", "--data", "train.npz"],
     ["check", "optimal.pt", "--seed", "one"],
     ["check", "optimal.pt", "--format", "xml"],
     ["check", "optimal.pt", "--no-such-flag"],
@@ -99,3 +109,66 @@ def test_bad_data_files_are_refused(content, certify, folder):
     run = certify("check", "poor.pt")
     assert run.code in (2, 5)
     assert run.err.startswith("certify: error: train.npz")
+
+
+ONE = torch.ones(1, 1)
+STATES = {
+    "numbers for names": {0: ONE, 1: ONE},
+    "numbers among names": {"a.weight": ONE, 2: ONE},
+    "a list of weights": {"state_dict": [{"a.weight": ONE}]},
+    "weights far inside": {"a": {"b": {"c.weight": ONE}}},
+    "a tuple for a name": {(1, 2): ONE},
+    "an empty nest": {"state_dict": {}, "epoch": 3},
+    "scalars": {"a.weight": ONE[0, 0], "b.weight": ONE[0, 0]},
+    "a lone surrogate": {"\ud800.weight": ONE},
+}
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("state", STATES.values(), ids=STATES)
+def test_odd_state_dicts_are_refused_in_a_line(state, zipped, certify, folder):
+    torch.save(state, folder / "lone.pt", _use_new_zipfile_serialization=zipped)
+    run = certify("check", "lone.pt", "--data", "train.npz", "--weight-decay", "1")
+    assert run.code in (2, 4, 5)
+    assert run.err.startswith("certify: error: lone.pt")
+
+
+def test_a_tensor_of_more_axes_than_torch_shows_is_refused(certify, folder):
+    header = json.dumps({"a.weight": {"dtype": "F64", "shape": [1] * 65, "data_offsets": [0, 8]}}).encode()
+    (folder / "lone.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(8))
+    assert certify("inspect", "lone.safetensors").code in (0, 5)
+    run = certify("check", "lone.safetensors", "--data", "train.npz", "--weight-decay", "1")
+    assert run.code == 5
+    assert "axes" in run.err
+
+
+def test_one_array_may_serve_in_two_roles(certify, folder):
+    """The mask of diag(3, 2, 1) on the unit vectors that observes the diagonal is the inputs."""
+    text = (folder / "poor.problem.yaml").read_text()
+    (folder / "poor.problem.yaml").write_text(text.replace("targets: y", "targets: y, mask: X"))
+    assert certify("check", "poor.pt").code in (0, 1, 3)
+
+
+def test_a_matrix_of_negative_size_is_a_usage_error(certify, folder):
+    none = np.zeros(0, int)
+    np.savez(folder / "train.npz", rows=none, cols=none, values=np.zeros(0), shape=np.array([-3, 3]))
+    run = certify("check", "lone.pt", "--data", "train.npz", "--weight-decay", "1")
+    assert run.code == 2
+    assert "shape" in run.err
+
+
+def test_names_that_are_no_text_and_long_patterns_end_in_a_verdict_or_an_error(certify, folder, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    name = os.fsdecode(b"m\xff.pt")
+    shutil.copy(folder / "optimal.pt", folder / name)
+    (folder / "audit.yaml").write_text(
+        "schema: certify.audit/1\nmodels: [{path: 'm*.pt', problem: optimal.problem.yaml}]\n"
+    )
+    for _ in ("run", "cache"):
+        run = certify("audit", "audit.yaml", "--baseline", "baseline.json", "--update-baseline", "--format", "json")
+        assert json.loads(run.out)["results"][0]["verdict"] == "certified"
+    assert certify("audit", "audit.yaml", "--baseline", "baseline.json").code == 0
+    (folder / "baseline.json").write_text("[" * 100_000)
+    assert certify("audit", "audit.yaml", "--baseline", "baseline.json").code == 2
+    (folder / "audit.yaml").write_text(f"schema: certify.audit/1\nmodels: [{{path: '{'x' * 2000}*'}}]\n")
+    assert certify("audit", "audit.yaml", "--plan").code == 2

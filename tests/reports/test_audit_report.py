@@ -1,11 +1,12 @@
 """An audit's JSON objects come back as the results that they were written from."""
 
+import copy
 import json
 
 import pytest
 
 from certify.certificates.audit_result import AuditItem, AuditResult
-from certify.reports.audit_report import report_of_audit, result_of
+from certify.reports.audit_report import is_whole, report_of_audit, result_of
 from certify.reports.formats import FORMATS
 from certify.reports.result_json import error_object, result_object, to_json
 from tests.reports.examples import CERTIFIED, IMPROVABLE, RANDOMIZED, UNBOUNDED, UNDECIDED
@@ -53,3 +54,38 @@ def test_every_format_is_made_and_ends_its_last_line(kind):
     text = FORMATS[kind](report_of_audit(audit()))
     assert text.endswith("\n")
     assert "improvable" in text
+
+
+ODD = (None, True, -1, 2**70, float("nan"), float("inf"), "", "\ud800", [], {}, [1], {"a": 1}, {"relative": None})
+
+
+def places(value, at=()):
+    """Where the values of a JSON object stand, at any depth."""
+    entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, entry in entries:
+        yield (*at, key)
+        yield from places(entry, (*at, key))
+
+
+def changed(value, place, entry):
+    """A copy with another entry at a place, or without what is there."""
+    found = part = copy.deepcopy(value)
+    for key in place[:-1]:
+        part = part[key]
+    if entry is ...:
+        del part[place[-1]]
+    else:
+        part[place[-1]] = entry
+    return found
+
+
+@pytest.mark.parametrize("written", [result_object(IMPROVABLE), error_object("b.pt", "refused-input", 5, "b.pt: no")])
+def test_an_object_with_anything_odd_in_it_is_reported_or_not_whole(written):
+    written = json.loads(json.dumps(written))
+    assert is_whole(written)
+    for place in places(written):
+        for entry in (..., *ODD):
+            found = changed(written, place, entry)
+            if is_whole(found):
+                made = report_of_audit(AuditResult("audit.yaml", (item("a", found, "", 0),), (), 1.0, 0))
+                assert all(FORMATS[kind](made) for kind in FORMATS), (place, entry)

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from certify.bounds.ladder import trivial_bound
-from certify.errors import CertifyError
+from certify.errors import CertifyError, ExitCode
 from certify.growth.cells import cells_of
 from certify.models.loading import Problem
 from certify.problem import Rows, Slopes, View
@@ -191,3 +191,81 @@ def test_samples_without_any_observed_target_do_not_change_the_optimum(rest):
     assert result.verdict == "certified"
     assert result.objective == pytest.approx(optimum, rel=1e-12)
     assert optimum * (1 - 1e-6) <= result.lower_bound <= optimum * (1 + 1e-12)
+
+
+EXPONENTS = (-300, -150, -20, 0, 0, 0, 20, 150, 300)
+
+
+def extreme(rng, loss, hidden, output):
+    """A degenerate problem with inputs, targets, weights, loss or penalty of any size that float64 has."""
+    problem, weights = degenerate(rng, loss, hidden, output)
+    x, y, scale, strength, size = (10.0 ** rng.choice(EXPONENTS, 5)).tolist()
+    targets = problem.targets if loss in EDGES else problem.targets / (np.abs(problem.targets).max() or 1) * y
+    inputs = problem.inputs / (np.abs(problem.inputs).max() or 1) * x
+    changed = replace(problem, inputs=inputs, targets=targets, scale=scale, strength=strength)
+    return changed, Weights(*(size * part for part in (weights.first, weights.hidden, weights.second, weights.output)))
+
+
+def settled(problem):
+    """The verdict, or the code of certify's own error other than an internal one."""
+    try:
+        outcome = run_check(problem(), CheckOptions())
+    except CertifyError as error:
+        assert error.exit_code != ExitCode.INTERNAL, error  # noqa: PT017
+        return error.code
+    if outcome.certificate is not None:
+        assert verify_bytes(outcome.certificate).status == "valid"
+    return outcome.result.verdict
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("hidden", "output"), BIASES)
+def test_problems_of_any_size_end_in_a_verdict_or_an_error(hidden, output):
+    rng, found = np.random.default_rng([73, *map(len, (hidden, output))]), Counter()
+    for loss, _ in itertools.product(LOSSES, range(COUNT)):
+        with np.errstate(over="ignore", invalid="ignore"):
+            problem, weights = extreme(rng, loss, hidden, output)
+        found[settled(lambda p=problem, w=weights: p.problem(w, 1e-3, 0.2))] += 1
+    print(f"extreme, {hidden} and {output}: {sum(found.values())} models, {dict(found)}")  # noqa: T201
+
+
+HUGE = {
+    # Each ended in another traceback: a decomposition of what overflows, sums of infinities, powers, empty networks.
+    "a free output bias": {"x": 1e150, "y": 1e150, "hidden": "absent", "output": "free"},
+    "inputs whose squares overflow": {"x": 1e200, "y": 1.0, "hidden": "free", "output": "absent"},
+    "a loss that overflows": {"x": 1.0, "y": 1e200, "hidden": "absent", "output": "absent"},
+    "a penalty whose square overflows": {"x": 1.0, "y": 1.0, "strength": 1e300, "hidden": "free", "output": "free"},
+    "a scale that overflows": {"x": 1.0, "y": 1e9, "scale": 1e300, "hidden": "penalized", "output": "absent"},
+    "what underflows": {"x": 1e-200, "y": 1e-200, "strength": 1e-300, "hidden": "penalized", "output": "free"},
+}
+
+
+@pytest.mark.parametrize("loss", ["mse", "poisson", "cross-entropy"])
+@pytest.mark.parametrize("case", HUGE.values(), ids=HUGE)
+def test_numbers_near_the_ends_of_float64_end_in_a_verdict_or_an_error(case, loss):
+    rng = np.random.default_rng(74)
+    targets = np.eye(2)[[0, 1, 1, 0]] * (1.0 if loss in EDGES else case["y"])
+    sizes = case.get("scale", 1.0), case.get("strength", 1.0)
+    inputs = rng.standard_normal((4, 3)) * case["x"]
+    problem = TwoLayers(inputs, targets, loss, "mean", *sizes, case["hidden"], case["output"])
+    weights = Weights(np.ones((2, 3)), np.zeros(2), np.ones((2, 2)), np.zeros(2))
+    assert settled(lambda: problem.problem(weights, 1e-3, 0.2))
+
+
+@pytest.mark.parametrize("hidden", [1, 3])
+@pytest.mark.parametrize("middle", [torch.nn.ReLU(), torch.nn.Identity()])
+def test_moments_that_overflow_leave_the_verdict_open_or_improvable(middle, hidden):
+    layers = torch.nn.Linear(2, hidden, bias=False), middle, torch.nn.Linear(hidden, 2, bias=False)
+    model = torch.nn.Sequential(*layers).double()
+    inputs, targets = np.array([[1e160, 1.0], [3.0, 1e160]]), np.array([[1e150, 0.0], [1.0, 1e150]])
+    found = settled(lambda: Problem.from_torch(model, inputs, targets, weight_decay=1.0, budget_seconds=0.2))
+    assert found != "certified"
+
+
+def test_a_steep_slope_is_no_defect():
+    """Rounding of σ(t) = 1e12 t where t < 0 is 1e12 times that of t."""
+    layers = torch.nn.Linear(3, 4), torch.nn.LeakyReLU(1e12), torch.nn.Linear(4, 1)
+    rng = np.random.default_rng(75)
+    model = torch.nn.Sequential(*layers).double()
+    inputs, targets = rng.standard_normal((9, 3)), rng.standard_normal(9)
+    assert settled(lambda: Problem.from_torch(model, inputs, targets, weight_decay=1.0, budget_seconds=0.2))

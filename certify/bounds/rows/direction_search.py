@@ -186,7 +186,7 @@ class DirectionSearch:
         walls = (signs[:, None] * rows).T
         try:
             shares, _ = nnls((-walls).cpu().numpy(), gain.cpu().numpy(), maxiter=CELL_ITERATIONS)
-        except RuntimeError:  # iteration limit: keep the direction that came in
+        except (RuntimeError, ValueError):  # iteration limit, or overflow: keep the direction that came in
             return direction
         return (gain + walls @ torch.from_numpy(shares).to(rows)) / self._axis_weight()
 

@@ -90,7 +90,8 @@ def reduce_rows(form: Rows) -> ReducedRows:
     if not free:
         return ReducedRows(rows, kept, None, residuals, frame_norm, center)
     # Powers of two keep the constant column exact; it is scaled to the size of the rows.
-    radius = float(torch.linalg.vector_norm(rows, dim=1).max()) or 1.0
+    radius = float(torch.linalg.vector_norm(rows, dim=1).max())
+    radius = radius if 0 < radius < math.inf else 1.0
     scale = 2.0 ** math.ceil(math.log2(radius))
     frame = inputs.new_zeros(inputs.shape[1], kept.shape[1] + 1)
     frame[:-1, :-1], frame[-1, -1] = kept, scale

@@ -51,6 +51,7 @@ def sorted_program(task: PolarTask) -> list[tuple[Tensor, PolarBound]]:
     return [(dual, sorting_bound(task, dual))]
 
 
+@np.errstate(all="ignore")
 def _solve(task: PolarTask, form: Rows) -> Array | None:
     """A guess of A (n, c), None if no solver returns finite numbers."""
     import cvxpy

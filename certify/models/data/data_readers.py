@@ -86,9 +86,10 @@ def _csv(file: InputFile, spec: DataSpec) -> Mapping[str, Any]:
     table = read_csv(file)
     targets = [spec.targets or "y"] if isinstance(spec.targets, str | None) else list(spec.targets)
     weights = [spec.sample_weights] if spec.sample_weights else []
-    others = [name for name in table.names if name not in (*targets, *weights)]
+    taken = {*targets, *weights}
+    others = [name for name in table.names if name not in taken]
     inputs = [spec.inputs] if isinstance(spec.inputs, str) else list(spec.inputs or others)
-    shared = [name for name in inputs if name in targets]
+    shared = sorted(set(inputs) & set(targets))
     if shared:
         raise UsageError(f"{file.path}: column '{shared[0]}' is both an input and a target", code="usage")
     columns = table.columns(targets, file.path)

@@ -108,8 +108,12 @@ def bypassed(graph: LayerGraph, gone: Layer) -> LayerGraph:
         if end is None:
             return graph
         layers = [*(layer for layer in layers if layer.name != end.name), end]
-    inputs = (tuple(source if name == gone.name else name for name in layer.inputs) for layer in layers)
-    rewired = (replace(layer, inputs=read) for layer, read in zip(layers, inputs, strict=True))
+    rewired = (
+        replace(layer, inputs=tuple(source if name == gone.name else name for name in layer.inputs))
+        if gone.name in layer.inputs
+        else layer
+        for layer in layers
+    )
     return replace(graph, layers=tuple(rewired))
 
 

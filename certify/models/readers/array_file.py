@@ -49,8 +49,8 @@ def read_npz(file: InputFile, names: Sequence[str]) -> list[Array]:
     archive = open_archive(file, of_files=False)
     members = _members(archive)
     require_names(names, members, file.path)
-    contents = {name: archive.read(members[name]) for name in names}
-    return [read_npy(io.BytesIO(c), len(c), f"{file.path}: array '{name}'") for name, c in contents.items()]
+    contents = ((name, archive.read(members[name])) for name in names)
+    return [read_npy(io.BytesIO(c), len(c), f"{file.path}: array '{name}'") for name, c in contents]
 
 
 def npz_shapes(file: InputFile) -> dict[str, tuple[int, ...]]:

@@ -32,7 +32,7 @@ def completion_arrays(found: Mapping[str, Array], where: str) -> dict[str, Array
     for name, array in (("rows", rows), ("cols", cols), ("shape", shape)):
         if array.dtype.kind not in "iu":
             raise RefusedError(f"{where}: '{name}' must hold integers, found dtype {array.dtype}", code="dtype")
-    if shape.shape != (2,) or not rows.shape == cols.shape == values.shape == (rows.size,):
+    if shape.shape != (2,) or shape.min() < 0 or not rows.shape == cols.shape == values.shape == (rows.size,):
         raise UsageError(f"{where}: needs 'shape' (2,), and 'rows', 'cols', 'values' of one length", "shape-mismatch")
     height, width = int(shape[0]), int(shape[1])
     require_bytes(8 * max(height, 0) * (max(height, 0) + 2 * max(width, 0)), where)

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from array import array
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import final
@@ -38,8 +39,9 @@ class Table:
         Raises:
             UsageError: a name that the table does not have.
         """
-        require_names(names, self.names, where)
-        return self.values[:, [self.names.index(name) for name in names]]
+        places = {name: place for place, name in enumerate(self.names)}
+        require_names(names, places, where)
+        return self.values[:, [places[name] for name in names]]
 
 
 def read_csv(file: InputFile) -> Table:
@@ -72,7 +74,7 @@ def _names(header: list[str], file: InputFile) -> tuple[str, ...]:
     names = tuple(name.strip() for name in header)
     if not names or not all(names):
         raise RefusedError(f"{file.path}: the first line must name every column", code="corrupt-file")
-    repeated = [name for i, name in enumerate(names) if name in names[:i]]
+    repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
         raise RefusedError(f"{file.path}: two columns are named '{repeated[0]}'", code="corrupt-file")
     if all(_is_number(name) for name in names):

@@ -42,7 +42,7 @@ def digest_of(parameters: Mapping[str, Tensor]) -> str:
     """SHA-256 of names, shapes and float64 values."""
     digest = hashlib.sha256()
     for name, tensor in parameters.items():
-        digest.update(f"{name} {tuple(tensor.shape)}\n".encode())
+        digest.update(f"{name} {tuple(tensor.shape)}\n".encode(errors="surrogatepass"))
         digest.update(tensor.contiguous().numpy().tobytes())
     return digest.hexdigest()
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from certify.models.readers.damage import DamageAsRefusal
 from certify.models.readers.exact_weights import require_plain_names
 from certify.models.readers.input_file import InputFile
+from certify.models.readers.torch_files.torch_tensors import MAX_DIMENSIONS
 
 _DAMAGE = (safetensors.SafetensorError, ValueError, TypeError, LookupError, RuntimeError, OverflowError)
 _NUMBERS = re.compile(r"(\d+)")
@@ -33,6 +34,8 @@ def read_safetensors(file: InputFile) -> dict[str, Tensor]:
     """
     with DamageAsRefusal(str(file.path), "safetensors", _DAMAGE):
         found: dict[str, Tensor] = safetensors.torch.load(file.stream.read())
+        if any(tensor.ndim > MAX_DIMENSIONS for tensor in found.values()):
+            raise ValueError(f"a tensor with over {MAX_DIMENSIONS} axes")
     require_plain_names(found, str(file.path))
     return {name: found[name] for name in sorted(found, key=natural_key)}
 

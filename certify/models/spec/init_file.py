@@ -18,7 +18,7 @@ TARGET_NAMES = ("y", "Y", "targets", "target", "labels", "label", "y_train")
 # Formats that hold weights and no layers.
 WEIGHTS_ALONE = ("pt", "safetensors", "ckpt")
 
-_PLAIN = re.compile(r"[A-Za-z_][\w./-]*$")
+_PLAIN = re.compile(r"[A-Za-z_][\w./-]*\Z")
 _TYPED = {"null", "true", "false"}
 
 

@@ -7,8 +7,9 @@ for each linear skip. Free output biases are one: their sum.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
-from typing import Literal, final
+from typing import Any, Literal, final
 
 import torch
 from torch import Tensor
@@ -173,7 +174,9 @@ def require_same_outputs(graph: LayerGraph, objective: Objective, network: Paral
     if not bool(torch.isfinite(reference).all() & torch.isfinite(outputs).all()):
         raise RefusedError(f"{graph.label}: its outputs on the data overflow float64", code="non-finite")
     absolute = replace(graph, parameters={name: tensor.abs() for name, tensor in graph.parameters.items()})
-    scale = absolute.forward(inputs.abs()).reshape(outputs.shape) + torch.finfo(torch.float64).tiny
+    slopes: Any = [layer.attributes.get("negative_slope", 0.0) for layer in graph.layers]
+    steepest = math.prod(max(1.0, abs(slope)) for slope in slopes)
+    scale = steepest * absolute.forward(inputs.abs()).reshape(outputs.shape) + torch.finfo(torch.float64).tiny
     difference = (outputs - reference.reshape(outputs.shape)).abs()
     if bool((difference <= FORWARD_TOLERANCE * scale).all()):
         return

@@ -27,7 +27,7 @@ def on_tables(graph: LayerGraph) -> LayerGraph:
         graph = _as_table(replace(graph, ranks={**graph.ranks, flattening.inputs[0]: 2}), flattening)
     last = graph.layers[-1] if graph.layers else None
     before = None if last is None else graph.layer(last.inputs[0])
-    single = before is not None and before.op == "linear" and graph.weight(before).shape[0] == 1
+    single = before is not None and before.op == "linear" and graph.weight(before).shape[:1] == (1,)
     return _as_table(graph, last) if last is not None and single and _drops_an_axis(last) else graph
 
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from certify.problem.losses.targets import Allowed, real_targets, require_range
+from certify.problem.rounding import rounded_sum
 
 Reduction = Literal["mean", "sum"]
 
@@ -72,11 +73,11 @@ class Loss(ABC):
 
     def value(self, outputs: Tensor) -> float:
         """l(Z), correctly rounded sum of the atoms."""
-        return math.fsum(self.value_terms(outputs).flatten().tolist())
+        return rounded_sum(self.value_terms(outputs).flatten().tolist())
 
     def conjugate(self, dual: Tensor) -> float:
         """l*(A), correctly rounded sum of the atoms; +inf outside the domain."""
-        return math.fsum(self.conjugate_terms(dual).flatten().tolist())
+        return rounded_sum(self.conjugate_terms(dual).flatten().tolist())
 
 
 @dataclass(frozen=True, slots=True)

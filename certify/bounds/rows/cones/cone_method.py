@@ -46,6 +46,8 @@ def cones(task: PolarTask) -> PolarBound:
     """
     form, scores = rows_form(task), task.scores
     reduced = reduce_rows(form)
+    if not bool(reduced.rows.isfinite().all() & scores.isfinite().all()):
+        raise OverflowError("rows or scores are not finite")
     settings = _settings(task, reduced, scores)
     start = reduced.lower(task.starts[0][:1])[0] if len(task.starts[0]) else None
 

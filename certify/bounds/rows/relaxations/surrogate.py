@@ -85,6 +85,7 @@ def joint_surrogate(task: PolarTask, seconds: float) -> SurrogateOutcome | None:
     return SurrogateOutcome(dual, majorant_upper(form, task.branch.scores(dual), multipliers), multipliers)
 
 
+@np.errstate(all="ignore")
 def _solve(task: PolarTask, region: DirectionRegion, live: Tensor, seconds: float) -> list[Array] | None:
     """Guesses of A (n,), p, g, c (2, N) and r (2,); None if no solver returns finite numbers."""
     import cvxpy

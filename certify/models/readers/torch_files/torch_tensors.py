@@ -42,7 +42,7 @@ TENSOR_CALLS = frozenset(
     (*_PLAIN, *_WRAPPED, *_OTHERS, _ATTRIBUTED, f"{_REBUILD}tensor_v3", "torch.serialization._get_layout")
 )
 # The most dimensions that torch has.
-_MAX_DIMENSIONS = 64
+MAX_DIMENSIONS = 64
 
 
 @final
@@ -175,7 +175,7 @@ def _placed(arguments: tuple[object, ...], at: str) -> StoredTensor:
             int(offset),
             tuple(size),
             tuple(stride),
-        ) if path in STORAGES and len(size) == len(stride) <= _MAX_DIMENSIONS and not any((*view, *arguments[6:])):
+        ) if path in STORAGES and len(size) == len(stride) <= MAX_DIMENSIONS and not any((*view, *arguments[6:])):
             if all(type(value) is int and 0 <= value < 2**63 for value in (offset, *size, *stride)):
                 return StoredTensor(key, STORAGES[path], offset, size, stride)
     raise _nonsense(at)
