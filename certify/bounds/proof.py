@@ -102,7 +102,8 @@ class ProductMultipliers:
         both: P ≥ 0 of z₊ with z₊, (N, N), symmetric.
         cross: C of z₊ with z₋, (N, N), ≥ 0 off its diagonal.
         none: M ≥ 0 of z₋ with z₋, (N, N), symmetric.
-        tilts: W of z₊ and z₋ with u, (2, N, D), for one score column; else None.
+        heights: h of z₊ and z₋ with v, (2, N), for one score column; else None.
+        tilts: W of z₊ and z₋ with u, (2, N, D), |W| ≤ h in each row; None where h is.
         levels: α of |v|² and β of |u|².
         ratio: r of the region.
     """
@@ -110,6 +111,7 @@ class ProductMultipliers:
     both: Tensor
     cross: Tensor
     none: Tensor
+    heights: Tensor | None
     tilts: Tensor | None
     levels: tuple[float, float]
     ratio: float

@@ -2,16 +2,16 @@
 
 For |v| = |u| = 1, t = X u, z± = max(±t, 0), g = |t|/2 (so z± = g ± t/2) and Q = ±S the scores, vᵀQᵀσ(t) ≤ U if
 
-    α|v|² + β|u|² − vᵀQᵀ(s₊ z₊ − s₋ z₋) − z₊ᵀP z₊ − 2 z₊ᵀC z₋ − z₋ᵀM z₋ − Σ z±·(|W±| v + W± u) ≥ 0   for all v, u, g
+    α|v|² + β|u|² − vᵀQᵀ(s₊ z₊ − s₋ z₋) − z₊ᵀP z₊ − 2 z₊ᵀC z₋ − z₋ᵀM z₋ − Σ z±·(h± v + W± u) ≥ 0   for all v, u, g
 
-with P, M ≥ 0, C ≥ 0 off its diagonal, β ≥ 0 and α + ρβ ≤ U: what is subtracted besides the pairing is nonnegative there,
-since z ≥ 0, z₊ᵢz₋ᵢ = 0 and |u| ≤ v for one output, whose sign is that of Q (elsewhere W = 0). |u|² ≤ ρ for the u that count
+with P, M ≥ 0, C ≥ 0 off its diagonal, |W±| ≤ h±, β ≥ 0 and α + ρβ ≤ U: what is subtracted besides the pairing is nonnegative there,
+since z ≥ 0, z₊ᵢz₋ᵢ = 0 and |u| ≤ v for one output, whose sign is that of Q (elsewhere h = 0, W = 0). |u|² ≤ ρ for the u that count
 (`direction_region`); a free bias, last in u, is not among what W meets. The form is that of K = [[·, ·], [·, ·]] over (v, u)
 and g:
 
-    K_gg = −(P + M + C + Cᵀ),   K_gv = −((s₊ − s₋) Q + |W₊| + |W₋|)/2,   K_gu = −((P − M + Cᵀ − C) X + W₊ + W₋)/2,
+    K_gg = −(P + M + C + Cᵀ),   K_gv = −((s₊ − s₋) Q + h₊ + h₋)/2,   K_gu = −((P − M + Cᵀ − C) X + W₊ + W₋)/2,
     K_vv = α I,   K_uu = β I − Xᵀ(P + M − C − Cᵀ)X/4 − sym(Xᵀ(W₊ − W₋))/2,
-    K_vu = −((s₊ + s₋) QᵀX + (|W₊| − |W₋|)ᵀX)/4.
+    K_vu = −((s₊ + s₋) QᵀX + (h₊ − h₋)ᵀX)/4.
 """
 
 from __future__ import annotations
@@ -65,19 +65,20 @@ def product_form(
     core[m:, m:] = spread / -4
     pairing = scores * (slopes.positive + slopes.negative)
     level = slopes.bend * scores
-    if multipliers.tilts is not None:
+    slack = 0.0
+    if multipliers.heights is not None and multipliers.tilts is not None:
+        heights = multipliers.heights
         tilts = torch.nn.functional.pad(multipliers.tilts, (0, inputs.shape[1] - multipliers.tilts.shape[2]))
-        lengths = torch.linalg.vector_norm(tilts, dim=2) * (1 + gamma(tilts.shape[2] + 8))
         rim = rim + tilts.sum(0)
-        pairing = pairing + (lengths[0] - lengths[1])[:, None]
-        level = level + lengths.sum(0)[:, None]
+        pairing = pairing + (heights[0] - heights[1])[:, None]
+        level = level + heights.sum(0)[:, None]
         mixed = inputs.T @ (tilts[0] - tilts[1])
         core[m:, m:] -= (mixed + mixed.T) / 4
+        slack = 2 * norm_upper(tilts) + 2 * norm_upper(heights)
     core[:m, m:] = pairing.T @ inputs / -4
     core[m:, :m] = core[:m, m:].T
     size = norm_upper(inputs)
     weight = norm_upper(both) + norm_upper(none) + 2 * norm_upper(cross)
-    slack = 0.0 if multipliers.tilts is None else 2 * norm_upper(multipliers.tilts)
     paired = norm_upper(pairing) + slack + norm_upper(level)
     magnitude = weight * (1 + size + size * size) + (paired + slack) * (1 + size)
     error = gamma(2 * len(inputs) + inputs.shape[1] + 40) * magnitude * SLACK

@@ -10,7 +10,8 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from certify.bounds.proof import DoublyNonnegative, ProductMultipliers
-from certify.bounds.rows.relaxations.direction_region import SLACK_FEW, DirectionRegion, direction_region
+from certify.bounds.rounding import gamma
+from certify.bounds.rows.relaxations.direction_region import SLACK_FEW, SMALLEST_REACH, DirectionRegion, direction_region
 from certify.bounds.rows.relaxations.doubly_nonnegative.products import (
     MARGINS,
     ProductForm,
@@ -34,7 +35,7 @@ def doubly_nonnegative_upper(form: Rows, scores: Tensor, proof: DoublyNonnegativ
         proof: any finite numbers; N is clipped at 0, C is shifted on its diagonal and the levels are found again.
     """
     single = scores.shape[1] == 1
-    if len(proof.signs) != (2 if single else 1) or any((sign.tilts is not None) != single for sign in proof.signs):
+    if len(proof.signs) != (2 if single else 1) or any((sign.tilts is None or sign.heights is None) == single for sign in proof.signs):
         return math.inf, proof
     if form.view.free_inputs and any(math.fsum(column) != 0 for column in scores.T.tolist()):
         return math.inf, proof
@@ -78,7 +79,11 @@ def _clipped(own: ProductMultipliers) -> ProductMultipliers:
     cross = own.cross.clamp_min(0)
     cross.diagonal().copy_(own.cross.diagonal())
     both, none = (values.clamp_min(0) / 2 + values.clamp_min(0).T / 2 for values in (own.both, own.none))
-    return replace(own, both=both, cross=cross, none=none)
+    clipped = replace(own, both=both, cross=cross, none=none)
+    if own.heights is None or own.tilts is None:
+        return clipped
+    lengths = torch.linalg.vector_norm(own.tilts, dim=2) * (1 + gamma(own.tilts.shape[2] + 8)) + SMALLEST_REACH
+    return replace(clipped, heights=torch.maximum(own.heights, lengths))
 
 
 def _searched(base: ProductForm, region: DirectionRegion, outputs: int) -> tuple[float, float, float]:

@@ -218,7 +218,10 @@ class Splitting:
         ratio = math.sqrt(primal / primals / (dual / duals))
         if 1 / BALANCE_RATIO <= ratio <= BALANCE_RATIO:
             return
-        factor = BALANCE_FACTOR if ratio > 1 else 1 / BALANCE_FACTOR
+        self.rescale(BALANCE_FACTOR if ratio > 1 else 1 / BALANCE_FACTOR)
+
+    def rescale(self, factor: float) -> None:
+        """Multiply β, W unchanged."""
         self.penalty *= factor
         for block in self.blocks:
             diagonal = block.cross.diagonal() / factor
@@ -238,9 +241,10 @@ class Splitting:
         cross = (-block.cross).clamp_min(0)
         cross.diagonal().copy_(-block.cross.diagonal())
         end = block.cone.shape[2] - self._free
-        tilts = 2 * self.penalty * self.lift.unit * block.cone_dual[..., 1:end] if m == 1 else None
+        rim = self.penalty * self.lift.unit * block.cone_dual
+        heights, tilts = (rim[..., 0], 2 * rim[..., 1:end]) if m == 1 else (None, None)
         levels = -self.penalty * block.core_dual.diagonal()
         alpha, beta = float(levels[0]), float(levels[m])
         ratio = float(levels[-1]) / beta if self._free and beta > 0 else 1.0
         both, none = ((-values).clamp_min(0) * scale for values in (block.both, block.none))
-        return ProductMultipliers(both, cross * scale, none, tilts, (alpha, beta), ratio)
+        return ProductMultipliers(both, cross * scale, none, heights, tilts, (alpha, beta), ratio)
