@@ -43,8 +43,12 @@ def read_skops(archive: Archive) -> Perceptron:
         if schema["protocol"] not in _PROTOCOLS:
             raise RefusedError(f"{archive.where}: follows another version of skops' format", code="unsupported-schema")
         _require_perceptron(schema, archive.where)
-        fields = schema["content"]["content"]
-        _require_identities(schema, [schema["content"], *_read_nodes(fields)])
+        fields, kinds = schema["content"]["content"], schema["content"]["key_types"]
+        _require_identities(schema, [schema["content"], kinds, *kinds["content"], *_read_nodes(fields)])
+        # skops converts every name to its type.
+        types = [(kind["__module__"], kind["__class__"]) for kind in kinds["content"]]
+        if types != [("builtins", "str")] * len(fields):
+            raise ValueError("key_types")
         values = {name: _value(node, name, archive) for name, node in fields.items()}
     except _MISSHAPEN as error:
         raise RefusedError(

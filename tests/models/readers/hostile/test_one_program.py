@@ -58,7 +58,7 @@ def _pt2():
 def _perceptron_file():
     """An estimator with few attributes, and two hidden layers of the same shape."""
     rng = np.random.default_rng(0)
-    estimator = MLPRegressor(hidden_layer_sizes=(3, 3), solver="sgd", max_iter=2, tol=0.5)
+    estimator = MLPRegressor(hidden_layer_sizes=(3, 3), solver="sgd", max_iter=2, tol=0.5, early_stopping=True)
     estimator.fit(rng.normal(size=(20, 3)), rng.normal(size=20))
     for name in vars(estimator).keys() - {*KEPT, "coefs_", "intercepts_"}:
         delattr(estimator, name)
@@ -126,10 +126,8 @@ def changed_json(content, rng):
     tree = json.loads(content)
     for _ in range(rng.integers(1, 3)):
         found = list(places(tree))
-        held = [held[key] for held, key in found]
-        families = [
-            list(one.values()) if isinstance(one, dict) else one for one in held if isinstance(one, dict | list)
-        ]
+        nested = [held[key] for held, key in found if isinstance(held[key], dict | list)]
+        families = [list(one.values()) if isinstance(one, dict) else one for one in nested]
         families = [family for family in families if len(family) > 1 and all(isinstance(one, dict) for one in family)]
         if families and rng.integers(2):
             one, other = rng.choice(families[rng.integers(len(families))], 2)
@@ -258,11 +256,20 @@ def _out_of_order(tree):
     node["inputs"] = [dict(entry, kind=1) for entry in node["inputs"] if entry["name"] in ("a", "dtype")]
 
 
+def _nameless(tree):
+    """Attributes of which skops makes the key True."""
+    content = tree["content"]
+    for name, kind in zip(content["content"], content["key_types"]["content"], strict=True):
+        if name == "early_stopping":
+            kind.update(__class__="bool", __id__=1)
+
+
 CONSTANTS, WEIGHTS = "data/constants/model_constants_config.json", "data/weights/model_weights_config.json"
 CRAFTED = {
     "one identity of two arrays": ("skops", {"schema.json": lambda tree: _as_sibling(tree, "__id__")}),
     "one file of two arrays": ("skops", {"schema.json": lambda tree: _as_sibling(tree, "file")}),
     "an array of another class": ("skops", {"schema.json": _of_another_class}),
+    "an attribute without name": ("skops", {"schema.json": _nameless}),
     "one entry of two types": ("pt2", {WEIGHTS: _of_two_types}),
     "one name of two buffers": ("pt2", {CONSTANTS: _as_constant}),
     "positional arguments with a gap": ("pt2", {"models/model.json": _out_of_order}),
