@@ -176,16 +176,19 @@ def _call(node: Any, graph: Any) -> Call:  # noqa: ANN401
     outputs = tuple(name for output in node["outputs"] for name in _output_names(output))
     extents = _extents(graph, outputs[0]) if outputs else None
     arguments = {str(entry["name"]): _argument(entry["arg"]) for entry in node["inputs"]}
-    _require_order(str(node["target"]), {entry["name"] for entry in node["inputs"] if entry.get("kind") == _POSITIONAL})
-    return Call(str(node["target"]).removeprefix("torch.ops."), arguments, outputs, extents)
+    target = str(node["target"])
+    _require_named(target, arguments.keys(), {e["name"] for e in node["inputs"] if e.get("kind") == _POSITIONAL})
+    return Call(target.removeprefix("torch.ops."), arguments, outputs, extents)
 
 
-def _require_order(target: str, positional: Collection[str]) -> None:
-    """Torch passes these one after the other, so that they are the first ones of the operation's schema."""
+def _require_named(target: str, given: Collection[str], positional: Collection[str]) -> None:
+    """Torch drops arguments of unknown names, and passes positional ones in the order of the schema, gaps closed."""
     packet, _, overload = target.removeprefix("torch.ops.aten.").partition(".")
     schema = getattr(getattr(getattr(torch.ops.aten, packet, None), overload, None), "_schema", None)
-    if schema is not None and positional != {entry.name for entry in schema.arguments[: len(positional)]}:
-        raise ValueError("positional arguments")
+    if schema is not None:
+        names = [entry.name for entry in schema.arguments]
+        if positional != {*names[: len(positional)]} or not {*names} >= {*given}:
+            raise ValueError("arguments")
 
 
 def _output_names(output: Any) -> Iterator[str]:  # noqa: ANN401

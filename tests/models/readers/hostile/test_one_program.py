@@ -264,6 +264,12 @@ def _nameless(tree):
             kind.update(__class__="bool", __id__=1)
 
 
+def _of_no_name(tree):
+    """An argument that the operation does not have."""
+    (node,) = [node for node in tree["graph_module"]["graph"]["nodes"] if "_assert_tensor" in node["target"]]
+    node["inputs"][-1]["name"] = "another"
+
+
 CONSTANTS, WEIGHTS = "data/constants/model_constants_config.json", "data/weights/model_weights_config.json"
 CRAFTED = {
     "one identity of two arrays": ("skops", {"schema.json": lambda tree: _as_sibling(tree, "__id__")}),
@@ -273,6 +279,7 @@ CRAFTED = {
     "one entry of two types": ("pt2", {WEIGHTS: _of_two_types}),
     "one name of two buffers": ("pt2", {CONSTANTS: _as_constant}),
     "positional arguments with a gap": ("pt2", {"models/model.json": _out_of_order}),
+    "an argument of no name": ("pt2", {"models/model.json": _of_no_name}),
 }
 
 
