@@ -13,7 +13,8 @@ MAGIC = b"certify certificate 2\n"
 DIGEST_BYTES = 32
 MAGNITUDE = 2.0**200
 
-Arrays = dict[str, np.ndarray[Any, Any]]
+Floats = np.ndarray[Any, Any]
+Arrays = dict[str, Floats]
 
 
 def read(content: bytes) -> tuple[dict[str, Any], Arrays]:
@@ -73,7 +74,7 @@ class Shapes:
     def __init__(self, arrays: Arrays) -> None:
         self.left = list(arrays.items())
 
-    def take(self, name: str, *shape: int | None, dtype: str = "<f8") -> np.ndarray[Any, Any]:
+    def take(self, name: str, *shape: int | None, dtype: str = "<f8") -> Floats:
         require(self.left, "shape")
         found, values = self.left.pop(0)
         require(found == name and values.dtype == np.dtype(dtype) and values.ndim == len(shape), "shape")

@@ -6,7 +6,7 @@ import numpy as np
 from flint import arb
 
 from .branch import Branch
-from .exact import Matrix, norms_above, product, solve, square_norms, total
+from .exact import Matrix, inner, norms_above, product, solve, square_norms, total
 from .losses import ball, conjugate, loss
 from .rejection import require
 from .statement import Statement
@@ -16,8 +16,8 @@ def objective_of(name: str, problem: Statement) -> arb:
     """The objective of the network in the file; roots in its penalty from above."""
     penalty = Fraction(0)
     for branch in problem.branches:
-        biases = branch.biases if branch.bias == "penalized" else 0 * branch.biases
-        penalty += branch.penalty.above(branch.first, biases, branch.second)
+        biases = branch.first[:, -1:] * (branch.bias == "penalized")
+        penalty += branch.penalty.above(branch.first[:, :-1], biases, branch.second)
     for part in problem.outside:
         penalty += part.decay / 2 * total(square_norms(part.weights))
     return loss(name, problem.outputs(), problem.targets, problem.weights) + ball(penalty)
@@ -45,7 +45,7 @@ def dual_point(name: str, given: Matrix, problem: Statement) -> Matrix:
 
 def dual_value(name: str, problem: Statement, point: Matrix) -> arb:
     """−l*(sA') + <sA', offset> − Σ |E_jᵀ sA'|²/(2μ_j)."""
-    value = Fraction(0) if problem.offset is None else total((point * problem.offset).ravel())
+    value = total((point * problem.offset).ravel())
     for part in problem.outside:
         if part.decay:
             value -= total(square_norms(product(part.features.T, point))) / (2 * part.decay)
@@ -56,11 +56,4 @@ def polar_above(branch: Branch, upper: Fraction, moved: Matrix) -> Fraction:
     """Bound on the polar at −A' from U at −A, rule 24; `moved` is A' − A."""
     if not moved.any():
         return upper
-    sizes = norms_above(branch.columns)
-    if branch.geometry.kind == "square":
-        reach = square_norms(branch.columns)
-    else:
-        more = max(sizes) if branch.is_free else 0
-        reach = [branch.geometry.lipschitz * (size + more) for size in sizes]
-    scores = norms_above(branch.scores(moved))
-    return upper + total(score * far for score, far in zip(scores, reach, strict=True))
+    return upper + inner(norms_above(branch.scores(moved)), branch.reach)

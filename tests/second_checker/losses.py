@@ -106,19 +106,20 @@ def check_targets(name: str, targets: Matrix) -> None:
     require(all(map(LOSSES[name].allows, items(name, targets))), "targets")
 
 
+def places(name: str, weights: Matrix, values: Matrix, targets: Matrix) -> list[tuple[Fraction, Any, Any]]:
+    """Weight, value and target of every item that has a weight."""
+    afford(values.size * BALL_STEPS)
+    own = items(name, weights[:, 0] if name == "cross-entropy" else weights)
+    return [place for place in zip(own, items(name, values), items(name, targets), strict=True) if place[0]]
+
+
 def loss(name: str, outputs: Matrix, targets: Matrix, weights: Matrix) -> arb:
     """l(Z)."""
-    afford(outputs.size * BALL_STEPS)
-    own = items(name, weights[:, 0] if name == "cross-entropy" else weights)
-    places = zip(own, items(name, outputs), items(name, targets), strict=True)
-    return weighted((weight, LOSSES[name].value(z, y)) for weight, z, y in places if weight)
+    return weighted((weight, LOSSES[name].value(z, y)) for weight, z, y in places(name, weights, outputs, targets))
 
 
 def conjugate(name: str, dual: Matrix, targets: Matrix, weights: Matrix) -> arb:
     """l*(D), after rule 19: D is 0 where ω is, and D/ω is in the domain elsewhere."""
-    afford(dual.size * BALL_STEPS)
-    own = items(name, weights[:, 0] if name == "cross-entropy" else weights)
-    scaled = items(name, dual / (weights + (weights == 0)))
-    places = [place for place in zip(own, scaled, items(name, targets), strict=True) if place[0]]
-    require(all(LOSSES[name].has(a, y) for _, a, y in places), "dual-domain")
-    return weighted((weight, LOSSES[name].conjugate(a, y)) for weight, a, y in places)
+    found = places(name, weights, dual / (weights + (weights == 0)), targets)
+    require(all(LOSSES[name].has(a, y) for _, a, y in found), "dual-domain")
+    return weighted((weight, LOSSES[name].conjugate(a, y)) for weight, a, y in found)

@@ -18,7 +18,7 @@ class Penalty(NamedTuple):
 
     def above(self, first: Matrix, biases: Matrix, second: Matrix) -> Fraction:
         """At least Σ θ, and no more than roots need; biases that are not penalized are zeros here."""
-        squares = [square_norms(first), square_norms(biases[:, None]), square_norms(second)]
+        squares = [square_norms(first), square_norms(biases), square_norms(second)]
         if self.decays is not None:
             return sum(decay * total(own) for decay, own in zip(self.decays, squares, strict=True)) / Fraction(2)
         units = zip(*squares, strict=True)
