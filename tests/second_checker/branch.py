@@ -1,4 +1,4 @@
-"""One subnetwork with its parameters: rules 8 and 14, rows, outputs and scores."""
+"""One subnetwork with its penalty and parameters: rules 8 and 14, rows, outputs and scores."""
 
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -6,13 +6,30 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .container import Shapes
-from .exact import Matrix, norms_above, product, rational, root_above, square_norms, zeros
+from .exact import Matrix, norms_above, product, rational, root_above, square_norms, total, zeros
 from .layers import Geometry, geometry_of
-from .penalties import Penalty, penalty_of
 from .rejection import afford, require
 from .schema import number
 
 Stated = dict[str, Any]
+
+
+class Penalty(NamedTuple):
+    """λ², s₀/s_b (the square of the column of a penalized bias), [s₀, s_b, s₁] of weight decay, and p₀."""
+
+    square_strength: Fraction
+    bias_ratio: Fraction
+    decays: tuple[Fraction, Fraction, Fraction] | None
+    power: int
+
+    def above(self, first: Matrix, biases: Matrix, second: Matrix) -> Fraction:
+        """At least Σ θ, and no more than roots need; biases that are not penalized are zeros here."""
+        squares = [square_norms(first), square_norms(biases), square_norms(second)]
+        if self.decays is not None:
+            return sum(decay * total(own) for decay, own in zip(self.decays, squares, strict=True)) / Fraction(2)
+        units = zip(*squares, strict=True)
+        sizes = [root_above((one + bias) ** self.power * other) for one, bias, other in units]
+        return root_above(self.square_strength) * total(sizes)
 
 
 class Branch(NamedTuple):
@@ -49,9 +66,9 @@ class Branch(NamedTuple):
     def outputs(self, samples: int) -> Matrix:
         """Σ φ over the units (n, c)."""
         outputs, _, entries = self.geometry.readout.shape
-        active = product(self.rows, self.first.T)
-        bent = active if self.geometry.kind == "square" else np.where(active > 0, 1, self.geometry.slope)
-        active = active * bent
+        given, slope = product(self.rows, self.first.T), self.geometry.slope
+        bent = np.maximum(given, 0) + slope * np.minimum(given, 0)
+        active = given * given if self.geometry.kind == "square" else bent
         result = zeros(samples * outputs, self.second.shape[1] // entries)
         for unit, second in enumerate(self.second):
             own = active[:, unit].reshape(samples, -1)
@@ -111,3 +128,16 @@ def rows_of(geometry: Geometry, inputs: Matrix) -> Matrix:
         opens = product(inputs, weights) > -number(geometry.gate["bias"])
         rows = rows * rational(opens)[:, :, None]
     return rows.reshape(-1, rows.shape[2])
+
+
+def penalty_of(stated: Stated, has_square: bool) -> Penalty:
+    if stated["name"] == "weight-decay":
+        require(not has_square, "degree")
+        own, other = map(number, stated["strengths"])
+        bias = own if stated["bias"] is None else number(stated["bias"])
+        require(min(own, other, bias) > 0, "strength")
+        return Penalty(own * other, own / bias, (own, bias, other), 1)
+    require(stated["powers"] == ([2, 1] if has_square else [1, 1]), "degree")
+    strength = number(stated["strength"])
+    require(strength > 0, "strength")
+    return Penalty(strength**2, Fraction(1), None, stated["powers"][0])

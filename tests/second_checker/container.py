@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -52,8 +52,7 @@ def is_integer(value: object, low: int = -(2**31) + 1) -> bool:
 def read_arrays(table: object, data: bytes) -> Arrays:
     """Rules 5 to 7."""
     require(isinstance(table, list), "array-table")
-    arrays: Arrays = {}
-    end = 0
+    end, arrays = 0, Arrays()
     for entry in table if isinstance(table, list) else []:
         require(isinstance(entry, dict) and sorted(entry) == ["dtype", "name", "offset", "shape"], "array-table")
         name, dtype, shape = entry["name"], entry["dtype"], entry["shape"]
@@ -68,11 +67,10 @@ def read_arrays(table: object, data: bytes) -> Arrays:
     return arrays
 
 
-class Shapes:
+class Shapes(NamedTuple):
     """Rule 10: takes the arrays one by one."""
 
-    def __init__(self, arrays: Arrays) -> None:
-        self.left = list(arrays.items())
+    left: list[tuple[str, Floats]]
 
     def take(self, name: str, *shape: int | None, dtype: str = "<f8") -> Floats:
         require(self.left, "shape")

@@ -18,8 +18,8 @@ def objective_of(name: str, problem: Statement) -> arb:
     for branch in problem.branches:
         biases = branch.first[:, -1:] * (branch.bias == "penalized")
         penalty += branch.penalty.above(branch.first[:, :-1], biases, branch.second)
-    for part in problem.outside:
-        penalty += part.decay / 2 * total(square_norms(part.weights))
+    for _, weights, decay in problem.outside:
+        penalty += decay / 2 * total(square_norms(weights))
     return loss(name, problem.outputs(), problem.targets, problem.weights) + ball(penalty)
 
 
@@ -27,12 +27,12 @@ def dual_point(name: str, given: Matrix, problem: Statement) -> Matrix:
     """A', after rules 20 and 21: orthogonal to free inputs outside."""
     if name == "cross-entropy":
         require(not any(map(total, given)), "dual-row-sums")
-    if problem.has_free_ones:
+    if "ones" in problem.free:
         require(not any(map(total, given.T)), "dual-column-sums")
-    if not problem.has_free_inputs:
+    if "inputs" not in problem.free:
         return given
     features, point = problem.inputs, given.copy()
-    if problem.has_free_ones:
+    if "ones" in problem.free:
         features = np.hstack([features, 1 + 0 * features[:, :1]])
     for output in range(given.shape[1]):
         active = given.any(1) if name == "cross-entropy" else given[:, output] != 0
@@ -46,9 +46,9 @@ def dual_point(name: str, given: Matrix, problem: Statement) -> Matrix:
 def dual_value(name: str, problem: Statement, point: Matrix) -> arb:
     """−l*(sA') + <sA', offset> − Σ |E_jᵀ sA'|²/(2μ_j)."""
     value = total((point * problem.offset).ravel())
-    for part in problem.outside:
-        if part.decay:
-            value -= total(square_norms(product(part.features.T, point))) / (2 * part.decay)
+    for features, _, decay in problem.outside:
+        if decay:
+            value -= total(square_norms(product(features.T, point))) / (2 * decay)
     return ball(value) - conjugate(name, point, problem.targets, problem.weights)
 
 

@@ -87,8 +87,7 @@ def norms_above(matrix: Matrix) -> list[Fraction]:
 
 def is_semidefinite(matrix: Matrix) -> bool:
     """M ⪰ 0, by elimination without fractions (Bareiss): every entry is a minor of M, every division is exact."""
-    size = len(matrix)
-    rows, previous = integers(matrix)[0], 1
+    size, rows, previous = len(matrix), integers(matrix)[0], 1
     afford(size**4 * max((entry.bit_length() for entry in rows.ravel()), default=0) // 200)
     for step in range(size):
         pivot, column = rows[step, step], rows[step + 1 :, step].copy()
@@ -102,8 +101,7 @@ def is_semidefinite(matrix: Matrix) -> bool:
 
 def solve(matrix: Matrix, right: Matrix) -> Matrix:
     """X with M X = right, by elimination without fractions, for M ⪰ 0; `free-skip-rank` where M is singular."""
-    size, previous = len(matrix), 1
-    rows = integers(np.hstack([matrix, right]))[0]
+    size, rows, previous = len(matrix), integers(np.hstack([matrix, right]))[0], 1
     afford(size**4 * max((entry.bit_length() for entry in rows.ravel()), default=0) // 100)
     for step in range(size):
         require(rows[step, step] > 0, "free-skip-rank")

@@ -13,32 +13,23 @@ from .rejection import afford, require
 from .schema import number
 
 
-class Part(NamedTuple):
-    """E, C and μ of a part outside."""
-
-    features: Matrix
-    weights: Matrix
-    decay: Fraction
-
-
 class Statement(NamedTuple):
-    """X, Y, ω (n, c), what the network is made of, and what rule 21 asks of the dual point."""
+    """X, Y, ω (n, c), branches, E, C and μ of parts outside, the offset, and which features are free of a penalty."""
 
     inputs: Matrix
     targets: Matrix
     weights: Matrix
     branches: list[Branch]
-    outside: list[Part]
+    outside: list[tuple[Matrix, Matrix, Fraction]]
     offset: Matrix
-    has_free_ones: bool
-    has_free_inputs: bool
+    free: set[str]
 
     def outputs(self) -> Matrix:
         result = self.offset
         for branch in self.branches:
             result = result + branch.outputs(len(result))
-        for part in self.outside:
-            result = result + product(part.features, part.weights)
+        for features, weights, _ in self.outside:
+            result = result + product(features, weights)
         return result
 
 
@@ -62,13 +53,13 @@ def statement_of(stated: Stated, shapes: Shapes) -> Statement:
     for at, branch in enumerate(stated["branches"]):
         branches.append(branch_of(branch, f"F{at}", inputs, stated["inputs"], outputs, shapes))
     for at, part in enumerate(stated["outside"]):
-        features = inputs if part["features"] == "inputs" else 1 + zeros(samples, 1)
-        require(number(part["decay"]) >= 0, "strength")
+        features, decay = inputs if part["features"] == "inputs" else 1 + zeros(samples, 1), number(part["decay"])
+        require(decay >= 0, "strength")
         weights = rational(shapes.take(f"C{at}", features.shape[1], outputs))
-        outside.append(Part(features, weights, number(part["decay"])))
-        free |= set() if outside[-1].decay else {part["features"]}
+        outside.append((features, weights, decay))
+        free |= set() if decay else {part["features"]}
     weights = weights_of(stated, sample_weights, mask)
-    return Statement(inputs, targets, weights, branches, outside, offset, "ones" in free, "inputs" in free)
+    return Statement(inputs, targets, weights, branches, outside, offset, free)
 
 
 def weights_of(stated: Stated, sample_weights: Floats, mask: Floats) -> Matrix:

@@ -44,10 +44,9 @@ def require_all(content: bytes) -> None:
     check_schema(header)
     stated, name = header["statement"], header["statement"]["loss"]["name"]
     require(header["sources"]["statement"] == hashlib.sha256(canonical(stated)).hexdigest(), "statement-digest")
-    shapes = Shapes(arrays)
+    shapes = Shapes([*arrays.items()])
     problem = statement_of(stated, shapes)
-    features = hashlib.sha256(arrays["X"].tobytes()).hexdigest()
-    require(stated["features"] in (None, features), "features-digest")
+    require(stated["features"] in (None, hashlib.sha256(arrays["X"].tobytes()).hexdigest()), "features-digest")
     check_targets(name, problem.targets)
     given = rational(shapes.take("A", *problem.targets.shape))
     upper, lower = number(header["claim"]["upper"]), number(header["claim"]["lower"])

@@ -99,7 +99,7 @@ def orthants(rows: Matrix) -> Iterator[list[Generator]]:
 
 def cone_tree(task: Task) -> None:
     """Rule 30, and the trees below it."""
-    columns, scores, free = task.columns, task.scores, int(task.branch.is_free)
+    columns, scores, free = task.branch.columns, task.scores, int(task.branch.is_free)
     slope, outputs = task.branch.geometry.slope, scores.shape[1]
     frame = task.array("frame", columns.shape[1], None)
     rows = task.array("rows", len(columns), frame.shape[1])

@@ -76,7 +76,7 @@ def vector_majorant(task: Task) -> None:
     """N_j − (1 + 1/μ) lin linᵀ − 4 (1 + μ) k M ⪰ 0 for all outputs and signs, and U² I − ρ Σ N_j ⪰ 0."""
     (count, outputs), slope = task.scores.shape, task.branch.geometry.slope
     curvatures, slopes = (task.array(name, 2, count, outputs) for name in ("curvatures", "slopes"))
-    mixings, size = task.array("mixings", 2, outputs), task.columns.shape[1] + task.branch.is_free
+    mixings, size = task.array("mixings", 2, outputs), task.branch.columns.shape[1] + task.branch.is_free
     envelopes, moved = task.array("envelopes", outputs, size, size), task.moved()
     column = task.array("column", 1)[0] if task.branch.is_free else None
     require_nonnegative(curvatures, "majorant-curvatures")

@@ -17,13 +17,10 @@ class Task(NamedTuple):
     name: str
     shapes: Shapes
 
-    @property
-    def columns(self) -> Matrix:
-        return self.branch.columns
-
     def array(self, name: str, *shape: int | None) -> Matrix:
         return rational(self.shapes.take(f"{self.name}.{name}", *shape))
 
     def moved(self) -> Matrix:
         """H, less the next array `center` where there is a free column."""
-        return self.columns - self.array("center", self.columns.shape[1])[None] if self.branch.is_free else self.columns
+        columns = self.branch.columns
+        return columns - self.array("center", columns.shape[1])[None] if self.branch.is_free else columns
