@@ -1,27 +1,45 @@
-"""One subnetwork with its parameters: rules 8 and 14, rows, outputs and scores."""
+"""One subnetwork with its penalty and parameters: rules 8 and 14, rows, outputs and scores."""
 
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .container import Shapes
-from .exact import Matrix, product, rational, root_above, total, zeros
+from .exact import Matrix, norms_above, product, rational, root_above, square_norms, total, zeros
 from .layers import Geometry, geometry_of
-from .penalties import Penalty, penalty_of
 from .rejection import afford, require
 from .schema import number
 
+Stated = dict[str, Any]
+
+
+class Penalty(NamedTuple):
+    """λ², s₀/s_b (the square of the column of a penalized bias), [s₀, s_b, s₁] of weight decay, and p₀."""
+
+    square_strength: Fraction
+    bias_ratio: Fraction
+    decays: tuple[Fraction, Fraction, Fraction] | None
+    power: int
+
+    def above(self, first: Matrix, biases: Matrix, second: Matrix) -> Fraction:
+        """At least Σ θ, and no more than roots need; biases that are not penalized are zeros here."""
+        squares = [square_norms(first), square_norms(biases), square_norms(second)]
+        if self.decays is not None:
+            return sum(decay * total(own) for decay, own in zip(self.decays, squares, strict=True)) / Fraction(2)
+        units = zip(*squares, strict=True)
+        sizes = [root_above((one + bias) ** self.power * other) for one, bias, other in units]
+        return root_above(self.square_strength) * total(sizes)
+
 
 class Branch(NamedTuple):
-    """Rows h_ip, ones (what a bias is multiplied by in each), parameters, and with `times_inputs` R of every sample."""
+    """Rows h_ip and, in a last column, what a bias is multiplied by; first weights with biases; second; x_i R."""
 
     geometry: Geometry
     bias: str
     penalty: Penalty
     rows: Matrix
-    ones: Matrix
     first: Matrix
-    biases: Matrix
     second: Matrix
     factors: Matrix | None
 
@@ -33,23 +51,28 @@ class Branch(NamedTuple):
     @property
     def columns(self) -> Matrix:
         """H; a root in its last column is taken from above, which makes no polar smaller."""
-        if self.bias != "penalized":
-            return self.rows
-        return np.hstack([self.rows, self.ones * root_above(self.penalty.bias_ratio)])
+        rows, ones = self.rows[:, :-1], self.rows[:, -1:]
+        return np.hstack([rows, ones * root_above(self.penalty.bias_ratio)]) if self.bias == "penalized" else rows
+
+    @property
+    def reach(self) -> list[Fraction]:
+        """At least what each row gives a unit of norm one, without its factor for `times_inputs`."""
+        if self.geometry.kind == "square":
+            return square_norms(self.columns)
+        sizes = norms_above(self.columns)
+        more = max(sizes) if self.is_free else 0
+        return [self.geometry.lipschitz * (size + more) for size in sizes]
 
     def outputs(self, samples: int) -> Matrix:
         """Σ φ over the units (n, c)."""
-        outputs, positions, entries = self.geometry.readout.shape
-        active = product(self.rows, self.first.T) + self.ones * self.biases[None]
-        if self.geometry.kind == "square":
-            active = active * active
-        elif self.geometry.kind == "kink":
-            active = np.where(active > 0, active, active * self.geometry.slope)
+        outputs, _, entries = self.geometry.readout.shape
+        given, slope = product(self.rows, self.first.T), self.geometry.slope
+        bent = np.maximum(given, 0) + slope * np.minimum(given, 0)
+        active = given * given if self.geometry.kind == "square" else bent
         result = zeros(samples * outputs, self.second.shape[1] // entries)
-        spread = self.geometry.readout.transpose(1, 0, 2).reshape(positions, -1)
         for unit, second in enumerate(self.second):
             own = active[:, unit].reshape(samples, -1)
-            read = product(own, spread) if self.factors is None else own[:, :, None] * self.factors
+            read = product(own, self.geometry.spread) if self.factors is None else own[:, :, None] * self.factors
             result = result + product(read.reshape(-1, entries), second.reshape(-1, entries).T)
         by_output: Matrix = result.reshape(samples, outputs, -1).transpose(0, 2, 1)
         return by_output.reshape(samples, -1)
@@ -66,13 +89,11 @@ class Branch(NamedTuple):
         return by_position.reshape(samples * positions, -1)
 
 
-def branch_of(
-    stated: dict[str, Any], name: str, inputs: Matrix, shape: list[int], outputs: int, shapes: Shapes
-) -> Branch:
+def branch_of(stated: Stated, name: str, inputs: Matrix, shape: list[int], outputs: int, shapes: Shapes) -> Branch:
     """One branch, with arrays of a name such as `F0`."""
     geometry, bias = geometry_of(stated["layers"], shape), stated["bias"]
     penalty = penalty_of(stated["penalty"], geometry.kind == "square")
-    produced, positions, entries = geometry.readout.shape
+    produced, _, entries = geometry.readout.shape
     if bias == "free":
         fits = geometry.kind == "none" or (geometry.kind == "kink" and geometry.readout.size == 1)
         require(fits and geometry.averages is None and geometry.gate is None, "unbounded-polar")
@@ -82,31 +103,41 @@ def branch_of(
     units = len(first)
     biases = shapes.take(f"{name}.bias", units) if bias != "absent" else np.zeros(units)
     second = shapes.take(f"{name}.1", units, scores)
-    rows, ones = rows_of(geometry, inputs)
+    rows = rows_of(geometry, inputs)
     size = length + (bias == "penalized")
     require(len(rows) * max(size, units, scores, outputs) <= 2**28, "size-limit")
-    require(units * positions * max(scores, outputs) <= 2**28, "size-limit")
+    require(units * len(geometry.readout[0]) * max(scores, outputs) <= 2**28, "size-limit")
     require(scores * size * (size if geometry.kind != "none" else 1) <= 2**28, "size-limit")
     factors = None
     if geometry.averages is not None:
-        spread = geometry.readout.transpose(1, 0, 2).reshape(positions, -1)
-        factors = product(inputs, spread).reshape(-1, produced, entries)
-    return Branch(geometry, bias, penalty, rows, ones, rational(first), rational(biases), rational(second), factors)
+        factors = product(inputs, geometry.spread).reshape(-1, produced, entries)
+    weights = rational(np.column_stack([first, biases]))
+    return Branch(geometry, bias, penalty, rows, weights, rational(second), factors)
 
 
-def rows_of(geometry: Geometry, inputs: Matrix) -> tuple[Matrix, Matrix]:
+def rows_of(geometry: Geometry, inputs: Matrix) -> Matrix:
     """Rows h_ip, and what a bias is multiplied by in each."""
-    samples, length = len(inputs), len(geometry.reads[0])
-    afford(10 * samples * len(geometry.reads) * length)
-    padded = np.hstack([inputs, zeros(samples, 1)])
-    rows: Matrix = np.stack([padded[:, window] for window in geometry.reads], axis=1)
-    ones: Matrix = 1 + zeros(samples, len(geometry.reads))
+    samples, width = inputs.shape
+    afford(10 * samples * sum(map(len, geometry.reads)))
+    padded = np.hstack([inputs, 1 + zeros(samples, 1), zeros(samples, 1)])
+    rows: Matrix = np.stack([padded[:, [*window, width]] for window in geometry.reads], axis=1)
     if geometry.averages is not None:
-        averages = np.array([geometry.averages], object)
-        rows, ones = np.stack([product(averages, sample) for sample in rows]), ones[:, :1] * total(geometry.averages)
+        rows = np.stack([product(geometry.averages, sample) for sample in rows])
     if geometry.gate is not None:
         weights = np.array([[number(entry)] for entry in geometry.gate["weights"]], object)
-        opens = product(inputs, weights) + number(geometry.gate["bias"]) > 0
-        factor = rational(opens.astype(float))
-        rows, ones = rows * factor[:, :, None], ones * factor
-    return rows.reshape(-1, length), ones.reshape(-1, 1)
+        opens = product(inputs, weights) > -number(geometry.gate["bias"])
+        rows = rows * rational(opens)[:, :, None]
+    return rows.reshape(-1, rows.shape[2])
+
+
+def penalty_of(stated: Stated, has_square: bool) -> Penalty:
+    if stated["name"] == "weight-decay":
+        require(not has_square, "degree")
+        own, other = map(number, stated["strengths"])
+        bias = own if stated["bias"] is None else number(stated["bias"])
+        require(min(own, other, bias) > 0, "strength")
+        return Penalty(own * other, own / bias, (own, bias, other), 1)
+    require(stated["powers"] == ([2, 1] if has_square else [1, 1]), "degree")
+    strength = number(stated["strength"])
+    require(strength > 0, "strength")
+    return Penalty(strength**2, Fraction(1), None, stated["powers"][0])

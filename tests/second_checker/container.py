@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,8 @@ MAGIC = b"certify certificate 2\n"
 DIGEST_BYTES = 32
 MAGNITUDE = 2.0**200
 
-Arrays = dict[str, np.ndarray[Any, Any]]
+Floats = np.ndarray[Any, Any]
+Arrays = dict[str, Floats]
 
 
 def read(content: bytes) -> tuple[dict[str, Any], Arrays]:
@@ -51,8 +52,7 @@ def is_integer(value: object, low: int = -(2**31) + 1) -> bool:
 def read_arrays(table: object, data: bytes) -> Arrays:
     """Rules 5 to 7."""
     require(isinstance(table, list), "array-table")
-    arrays: Arrays = {}
-    end = 0
+    end, arrays = 0, Arrays()
     for entry in table if isinstance(table, list) else []:
         require(isinstance(entry, dict) and sorted(entry) == ["dtype", "name", "offset", "shape"], "array-table")
         name, dtype, shape = entry["name"], entry["dtype"], entry["shape"]
@@ -67,13 +67,12 @@ def read_arrays(table: object, data: bytes) -> Arrays:
     return arrays
 
 
-class Shapes:
+class Shapes(NamedTuple):
     """Rule 10: takes the arrays one by one."""
 
-    def __init__(self, arrays: Arrays) -> None:
-        self.left = list(arrays.items())
+    left: list[tuple[str, Floats]]
 
-    def take(self, name: str, *shape: int | None, dtype: str = "<f8") -> np.ndarray[Any, Any]:
+    def take(self, name: str, *shape: int | None, dtype: str = "<f8") -> Floats:
         require(self.left, "shape")
         found, values = self.left.pop(0)
         require(found == name and values.dtype == np.dtype(dtype) and values.ndim == len(shape), "shape")

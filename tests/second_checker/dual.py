@@ -6,7 +6,7 @@ import numpy as np
 from flint import arb
 
 from .branch import Branch
-from .exact import Matrix, norms_above, product, solve, square_norms, total
+from .exact import Matrix, inner, norms_above, product, solve, square_norms, total
 from .losses import ball, conjugate, loss
 from .rejection import require
 from .statement import Statement
@@ -16,10 +16,10 @@ def objective_of(name: str, problem: Statement) -> arb:
     """The objective of the network in the file; roots in its penalty from above."""
     penalty = Fraction(0)
     for branch in problem.branches:
-        biases = branch.biases if branch.bias == "penalized" else 0 * branch.biases
-        penalty += branch.penalty.above(branch.first, biases, branch.second)
-    for part in problem.outside:
-        penalty += part.decay / 2 * total(square_norms(part.weights))
+        biases = branch.first[:, -1:] * (branch.bias == "penalized")
+        penalty += branch.penalty.above(branch.first[:, :-1], biases, branch.second)
+    for _, weights, decay in problem.outside:
+        penalty += decay / 2 * total(square_norms(weights))
     return loss(name, problem.outputs(), problem.targets, problem.weights) + ball(penalty)
 
 
@@ -27,12 +27,12 @@ def dual_point(name: str, given: Matrix, problem: Statement) -> Matrix:
     """A', after rules 20 and 21: orthogonal to free inputs outside."""
     if name == "cross-entropy":
         require(not any(map(total, given)), "dual-row-sums")
-    if problem.has_free_ones:
+    if "ones" in problem.free:
         require(not any(map(total, given.T)), "dual-column-sums")
-    if not problem.has_free_inputs:
+    if "inputs" not in problem.free:
         return given
     features, point = problem.inputs, given.copy()
-    if problem.has_free_ones:
+    if "ones" in problem.free:
         features = np.hstack([features, 1 + 0 * features[:, :1]])
     for output in range(given.shape[1]):
         active = given.any(1) if name == "cross-entropy" else given[:, output] != 0
@@ -45,10 +45,10 @@ def dual_point(name: str, given: Matrix, problem: Statement) -> Matrix:
 
 def dual_value(name: str, problem: Statement, point: Matrix) -> arb:
     """−l*(sA') + <sA', offset> − Σ |E_jᵀ sA'|²/(2μ_j)."""
-    value = Fraction(0) if problem.offset is None else total((point * problem.offset).ravel())
-    for part in problem.outside:
-        if part.decay:
-            value -= total(square_norms(product(part.features.T, point))) / (2 * part.decay)
+    value = total((point * problem.offset).ravel())
+    for features, _, decay in problem.outside:
+        if decay:
+            value -= total(square_norms(product(features.T, point))) / (2 * decay)
     return ball(value) - conjugate(name, point, problem.targets, problem.weights)
 
 
@@ -56,11 +56,4 @@ def polar_above(branch: Branch, upper: Fraction, moved: Matrix) -> Fraction:
     """Bound on the polar at −A' from U at −A, rule 24; `moved` is A' − A."""
     if not moved.any():
         return upper
-    sizes = norms_above(branch.columns)
-    if branch.geometry.kind == "square":
-        reach = square_norms(branch.columns)
-    else:
-        more = max(sizes) if branch.is_free else 0
-        reach = [branch.geometry.lipschitz * (size + more) for size in sizes]
-    scores = norms_above(branch.scores(moved))
-    return upper + total(score * far for score, far in zip(scores, reach, strict=True))
+    return upper + inner(norms_above(branch.scores(moved)), branch.reach)

@@ -16,9 +16,7 @@ BITS = 150
 
 
 def filled(shape: tuple[int, ...], entries: Iterable[object]) -> Matrix:
-    matrix = np.empty(shape, object)
-    matrix.ravel()[:] = list(entries)
-    return matrix
+    return np.array(list(entries), object).reshape(shape)
 
 
 def rational(values: np.ndarray[Any, Any]) -> Matrix:
@@ -46,8 +44,6 @@ def over(numerators: Matrix, denominator: int) -> Matrix:
 
 def product(left: Matrix, right: Matrix) -> Matrix:
     """Of two matrices."""
-    if 0 in (*left.shape, *right.shape):
-        return zeros(left.shape[0], right.shape[1])
     afford(left.shape[0] * left.shape[1] * right.shape[1])
     (first, one), (second, other) = integers(left), integers(right)
     return over(first @ second, one * other)
@@ -57,6 +53,10 @@ def total(values: Iterable[Fraction]) -> Fraction:
     """Sum over one denominator, which is faster than one by one."""
     whole, common = integers(np.array(list(values), object))
     return Fraction(sum(whole.tolist()), common)
+
+
+def inner(left: Iterable[Fraction], right: Iterable[Fraction]) -> Fraction:
+    return total(one * other for one, other in zip(left, right, strict=True))
 
 
 def root_above(square: Fraction) -> Fraction:
@@ -87,8 +87,7 @@ def norms_above(matrix: Matrix) -> list[Fraction]:
 
 def is_semidefinite(matrix: Matrix) -> bool:
     """M ⪰ 0, by elimination without fractions (Bareiss): every entry is a minor of M, every division is exact."""
-    size = len(matrix)
-    rows, previous = integers(matrix)[0], 1
+    size, rows, previous = len(matrix), integers(matrix)[0], 1
     afford(size**4 * max((entry.bit_length() for entry in rows.ravel()), default=0) // 200)
     for step in range(size):
         pivot, column = rows[step, step], rows[step + 1 :, step].copy()
@@ -102,8 +101,7 @@ def is_semidefinite(matrix: Matrix) -> bool:
 
 def solve(matrix: Matrix, right: Matrix) -> Matrix:
     """X with M X = right, by elimination without fractions, for M ⪰ 0; `free-skip-rank` where M is singular."""
-    size, previous = len(matrix), 1
-    rows = integers(np.hstack([matrix, right]))[0]
+    size, rows, previous = len(matrix), integers(np.hstack([matrix, right]))[0], 1
     afford(size**4 * max((entry.bit_length() for entry in rows.ravel()), default=0) // 100)
     for step in range(size):
         require(rows[step, step] > 0, "free-skip-rank")

@@ -7,11 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .exact import Matrix, identity, product, zeros
+from .exact import Matrix, identity, integers, product, zeros
 from .rejection import Rejected, afford, require
 from .schema import number
 
-ACTIVATIONS = ("relu", "leaky_relu", "abs", "square")
 SLOPES = {"": Fraction(1), "relu": Fraction(0), "abs": Fraction(-1), "square": Fraction(0)}
 Layer = dict[str, Any]
 # For each window, the places that its entries read; -1 outside.
@@ -23,10 +22,15 @@ class Geometry(NamedTuple):
 
     gate: Layer | None
     reads: Reads
-    averages: list[Fraction] | None
+    averages: Matrix | None
     kind: str
     slope: Fraction
     readout: Matrix
+
+    @property
+    def spread(self) -> Matrix:
+        """R with a row for every position."""
+        return self.readout.transpose(1, 0, 2).reshape(self.readout.shape[1], -1)
 
     @property
     def lipschitz(self) -> Fraction:
@@ -44,9 +48,9 @@ def windows(layer: Layer | None, extents: list[int]) -> tuple[list[int], Reads]:
     axes = []
     afford(math.prod(extent + 2 * padding for extent, padding in zip(extents, layer["padding"], strict=True)))
     for extent, kernel, stride, padding, step in zip(extents, *settings, strict=True):
-        count = (extent + 2 * padding - step * (kernel - 1) - 1) // stride + 1
-        require(count >= 1, "layers")
-        axes.append([range(stride * at, stride * at + step * kernel, step) for at in range(count)])
+        starts = range(0, extent + 2 * padding - step * (kernel - 1), stride)
+        require(starts, "layers")
+        axes.append([range(start, start + step * kernel, step) for start in starts])
     grid = [len(axis) for axis in axes]
     afford(math.prod(grid) * math.prod(layer["kernel"]))
     borders = [(padding, padding) for padding in layer["padding"]]
@@ -81,7 +85,7 @@ def geometry_of(layers: list[Layer], inputs: list[int]) -> Geometry:
     else:
         require(gate is None and select is None, "layers")
         grid, reads = first_convolution(take(left, "convolution"), inputs)
-    activation = take(left, *ACTIVATIONS)
+    activation = take(left, "leaky_relu", *SLOPES)
     name = activation["op"] if activation else ""
     slope = number(activation["slope"]) if activation and name == "leaky_relu" else SLOPES[name]
     averages, means = None, identity(len(reads))
@@ -91,11 +95,11 @@ def geometry_of(layers: list[Layer], inputs: list[int]) -> Geometry:
             means = product(weights, means)
         else:
             require(averages is None and activation is None and math.prod(grid) == 1, "layers")
-            averages, grid, means = means[0].tolist(), [size], identity(size)
+            averages, grid, means = means, [size], identity(size)
     readout = second_weight(left, grid, means)
     require(not left, "layers")
-    denominators = {entry.denominator for entry in [*readout.ravel().tolist(), *(averages or [])]}
-    require(math.lcm(*denominators) <= 2**50, "size-limit")
+    both = np.append(readout, averages if averages is not None else [])
+    require(integers(both)[1] <= 2**50, "size-limit")
     kind = "square" if name == "square" else "none" if slope == 1 else "kink"
     return Geometry(gate, reads, averages, kind, slope, readout)
 

@@ -31,23 +31,19 @@ def huber(z: Fraction, y: Fraction) -> Fraction:
     return distance**2 / 2 if distance <= 1 else distance - Fraction(1, 2)
 
 
-def plus(one: list[Fraction], other: list[Fraction]) -> list[Fraction]:
-    return [left + right for left, right in zip(one, other, strict=True)]
-
-
 def weighted(terms: Iterable[tuple[Fraction, Value]]) -> arb:
     """Σ weight times value."""
     return sum((ball(weight) * ball(value) for weight, value in terms), arb(0))
 
 
-def log_sum(z: list[Fraction]) -> arb:
+def log_sum(z: Matrix) -> arb:
     return ball(max(z)) + sum((ball(entry - max(z)).exp() for entry in z), arb(0)).log()
 
 
-def crossed_conjugate(a: list[Fraction], y: list[Fraction]) -> arb:
+def crossed_conjugate(a: Matrix, y: Matrix) -> arb:
     """C Σ e((a + y)/C); 0 where C is 0."""
     mass = total(y)
-    return weighted((mass, entropy(entry / mass)) for entry in plus(a, y)) if mass else arb(0)
+    return weighted((mass, entropy(entry / mass)) for entry in a + y) if mass else arb(0)
 
 
 class Loss(NamedTuple):
@@ -91,34 +87,34 @@ LOSSES = {
         lambda z, y: ball(total(y)) * log_sum(z) - weighted(zip(y, z, strict=True)),
         lambda y: len(y) >= 2 and min(y) >= 0,
         crossed_conjugate,
-        lambda a, y: min(plus(a, y)) >= 0 and total(a) == 0,
+        lambda a, y: min(a + y) >= 0 and total(a) == 0,
     ),
 }
 
 
 def items(name: str, matrix: Matrix) -> list[Any]:
     """What a loss is about: rows for cross-entropy, else entries."""
-    found: list[Any] = (matrix if name == "cross-entropy" else matrix.ravel()).tolist()
-    return found
+    return list(matrix if name == "cross-entropy" else matrix.ravel())
 
 
 def check_targets(name: str, targets: Matrix) -> None:
     require(all(map(LOSSES[name].allows, items(name, targets))), "targets")
 
 
+def places(name: str, weights: Matrix, values: Matrix, targets: Matrix) -> list[tuple[Fraction, Any, Any]]:
+    """Weight, value and target of every item that has a weight."""
+    afford(values.size * BALL_STEPS)
+    own = items(name, weights[:, 0] if name == "cross-entropy" else weights)
+    return [place for place in zip(own, items(name, values), items(name, targets), strict=True) if place[0]]
+
+
 def loss(name: str, outputs: Matrix, targets: Matrix, weights: Matrix) -> arb:
     """l(Z)."""
-    afford(outputs.size * BALL_STEPS)
-    own = items(name, weights[:, 0] if name == "cross-entropy" else weights)
-    places = zip(own, items(name, outputs), items(name, targets), strict=True)
-    return weighted((weight, LOSSES[name].value(z, y)) for weight, z, y in places if weight)
+    return weighted((weight, LOSSES[name].value(z, y)) for weight, z, y in places(name, weights, outputs, targets))
 
 
 def conjugate(name: str, dual: Matrix, targets: Matrix, weights: Matrix) -> arb:
     """l*(D), after rule 19: D is 0 where ω is, and D/ω is in the domain elsewhere."""
-    afford(dual.size * BALL_STEPS)
-    own = items(name, weights[:, 0] if name == "cross-entropy" else weights)
-    scaled = items(name, dual / (weights + (weights == 0)))
-    places = [place for place in zip(own, scaled, items(name, targets), strict=True) if place[0]]
-    require(all(LOSSES[name].has(a, y) for _, a, y in places), "dual-domain")
-    return weighted((weight, LOSSES[name].conjugate(a, y)) for weight, a, y in places)
+    found = places(name, weights, dual / (weights + (weights == 0)), targets)
+    require(all(LOSSES[name].has(a, y) for _, a, y in found), "dual-domain")
+    return weighted((weight, LOSSES[name].conjugate(a, y)) for weight, a, y in found)

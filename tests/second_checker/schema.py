@@ -48,26 +48,21 @@ def entries(**checks: Check) -> Check:
     )
 
 
-def of_type(kind: type | None) -> Check:
-    return lambda value: value is None if kind is None else type(value) is kind
+def of_type(kind: type) -> Check:
+    return lambda value: type(value) is kind
 
 
-NULL, BOOL, OPTIONAL = of_type(None), of_type(bool), either(of_type(None), is_number)
+NULL, BOOL, OPTIONAL = of_type(type(None)), of_type(bool), either(of_type(type(None)), is_number)
 TEXT, DIGEST, AXES = of_type(str), matching("[0-9a-f]{64}"), list_of(is_integer, 1, 2)
 WINDOWS = {"kernel": AXES, "stride": AXES, "padding": AXES}
-LAYER_KEYS: dict[str, dict[str, Check]] = {
-    "gate": {"weights": list_of(is_number), "bias": is_number},
-    "select": {"columns": list_of(is_integer)},
-    "linear": {},
-    "convolution": WINDOWS | {"dilation": AXES},
-    "relu": {},
-    "leaky_relu": {"slope": is_number},
-    "abs": {},
-    "square": {},
-    "average_pool": WINDOWS | {"counts_padding": BOOL},
-    "times_inputs": {},
-}
-LAYER = either(*(entries(op=one_of(op), **keys) for op, keys in LAYER_KEYS.items()))
+LAYER = either(
+    entries(op=one_of("linear relu abs square times_inputs")),
+    entries(op=one_of("gate"), weights=list_of(is_number), bias=is_number),
+    entries(op=one_of("select"), columns=list_of(is_integer)),
+    entries(op=one_of("convolution"), dilation=AXES, **WINDOWS),
+    entries(op=one_of("leaky_relu"), slope=is_number),
+    entries(op=one_of("average_pool"), counts_padding=BOOL, **WINDOWS),
+)
 DECAY = entries(name=one_of("weight-decay"), strengths=list_of(is_number, 2, 2), bias=OPTIONAL)
 PRODUCT = entries(name=one_of("product-of-norms"), strength=is_number, powers=list_of(is_integer, 2, 2))
 PENALTY, BIASES = either(DECAY, PRODUCT), one_of("absent free penalized")

@@ -2,56 +2,38 @@
 
 import math
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from .branch import Branch, branch_of
-from .container import Shapes
+from .branch import Branch, Stated, branch_of
+from .container import Floats, Shapes
 from .exact import Matrix, product, rational, zeros
 from .rejection import afford, require
 from .schema import number
 
 
-class Part(NamedTuple):
-    """E, C and μ of a part outside."""
-
-    name: str
-    features: Matrix
-    weights: Matrix
-    decay: Fraction
-
-
 class Statement(NamedTuple):
-    """X, Y, ω (n, c), and what the network is made of."""
+    """X, Y, ω (n, c), branches, E, C and μ of parts outside, the offset, and which features are free of a penalty."""
 
     inputs: Matrix
     targets: Matrix
     weights: Matrix
     branches: list[Branch]
-    outside: list[Part]
-    offset: Matrix | None
-
-    @property
-    def has_free_ones(self) -> bool:
-        """Rule 21: columns of the dual point sum to zero."""
-        free = any(branch.bias == "free" for branch in self.branches)
-        return free or any(part.name == "ones" and part.decay == 0 for part in self.outside)
-
-    @property
-    def has_free_inputs(self) -> bool:
-        return any(part.name == "inputs" and part.decay == 0 for part in self.outside)
+    outside: list[tuple[Matrix, Matrix, Fraction]]
+    offset: Matrix
+    free: set[str]
 
     def outputs(self) -> Matrix:
-        result = zeros(*self.targets.shape) if self.offset is None else self.offset
+        result = self.offset
         for branch in self.branches:
             result = result + branch.outputs(len(result))
-        for part in self.outside:
-            result = result + product(part.features, part.weights)
+        for features, weights, _ in self.outside:
+            result = result + product(features, weights)
         return result
 
 
-def statement_of(stated: dict[str, Any], shapes: Shapes) -> Statement:
+def statement_of(stated: Stated, shapes: Shapes) -> Statement:
     """The problem, with the parameters in the file."""
     width = math.prod(stated["inputs"])
     floats = shapes.take("X", None, width)
@@ -60,38 +42,32 @@ def statement_of(stated: dict[str, Any], shapes: Shapes) -> Statement:
     outputs = targets.shape[1]
     require(samples >= 1 and outputs >= 1, "shape")
     sample_weights = shapes.take("sample_weights", samples) if stated["sample_weights"] else np.ones(samples)
-    mask = shapes.take("mask", samples, outputs, dtype="|u1") if stated["mask"] else None
+    mask = shapes.take("mask", samples, outputs, dtype="|u1") if stated["mask"] else np.ones(targets.shape)
     afford(20 * floats.size)
-    inputs, offset = rational(floats), None
-    if stated["offset"] == "inputs":
-        require(outputs == width, "shape")
-        offset = inputs
-    elif stated["offset"] == "array":
-        offset = rational(shapes.take("offset", samples, outputs))
+    inputs = rational(floats)
+    given = shapes.take("offset", samples, outputs) if stated["offset"] == "array" else np.zeros(targets.shape)
+    offset = inputs if stated["offset"] == "inputs" else rational(given)
+    require(offset.shape == targets.shape, "shape")
+    free = {"ones" for branch in stated["branches"] if branch["bias"] == "free"}
     branches, outside = [], []
     for at, branch in enumerate(stated["branches"]):
         branches.append(branch_of(branch, f"F{at}", inputs, stated["inputs"], outputs, shapes))
     for at, part in enumerate(stated["outside"]):
-        features = inputs if part["features"] == "inputs" else 1 + zeros(samples, 1)
-        require(number(part["decay"]) >= 0, "strength")
+        features, decay = inputs if part["features"] == "inputs" else 1 + zeros(samples, 1), number(part["decay"])
+        require(decay >= 0, "strength")
         weights = rational(shapes.take(f"C{at}", features.shape[1], outputs))
-        outside.append(Part(part["features"], features, weights, number(part["decay"])))
-    weights = weights_of(stated["loss"], targets, sample_weights, mask)
-    return Statement(inputs, targets, weights, branches, outside, offset)
+        outside.append((features, weights, decay))
+        free |= set() if decay else {part["features"]}
+    weights = weights_of(stated, sample_weights, mask)
+    return Statement(inputs, targets, weights, branches, outside, offset, free)
 
 
-def weights_of(
-    loss: dict[str, Any], targets: Matrix, sample_weights: np.ndarray[Any, Any], mask: np.ndarray[Any, Any] | None
-) -> Matrix:
+def weights_of(stated: Stated, sample_weights: Floats, mask: Floats) -> Matrix:
     """ω, rule 15."""
-    scale, crossed = number(loss["scale"]), loss["name"] == "cross-entropy"
-    require(scale > 0, "scale")
+    loss, crossed = stated["loss"], stated["loss"]["name"] == "cross-entropy"
+    require(number(loss["scale"]) > 0, "scale")
     require(np.all(sample_weights >= 0), "sample-weights")
-    weights = scale * rational(sample_weights)[:, None] + zeros(*targets.shape)
-    observed = targets.size
-    if mask is not None:
-        require(not crossed and np.all(mask <= 1) and np.any(mask), "mask")
-        observed = int(mask.sum(dtype=np.int64))
-        weights = np.where(mask == 1, weights, zeros(*targets.shape))
-    averaged: Matrix = weights / (len(targets) if crossed else observed)
+    require(np.all(mask <= 1) and np.any(mask) and not (stated["mask"] and crossed), "mask")
+    weights: Matrix = number(loss["scale"]) * rational(sample_weights)[:, None] * rational(mask)
+    averaged: Matrix = weights / (len(mask) if crossed else int(mask.sum(dtype=np.int64)))
     return averaged if loss["reduction"] == "mean" else weights

@@ -1,8 +1,6 @@
 """The whole check."""
 
 import hashlib
-from fractions import Fraction
-from typing import NamedTuple
 
 from flint import ctx
 
@@ -10,9 +8,7 @@ from .container import Shapes, canonical, read
 from .dual import dual_point, dual_value, objective_of, polar_above
 from .exact import rational
 from .losses import ball, check_targets
-from .proofs.cones import cone_tree
-from .proofs.majorants import scalar_majorant, vector_majorant
-from .proofs.norms import norm_products, quadratic_form, randomized, sorting, spectral, zero
+from .proofs import cones, majorants, norms
 from .proofs.task import Task
 from .rejection import AFFORDABLE, Purse, Rejected, require
 from .schema import check_schema, number
@@ -21,44 +17,36 @@ from .statement import statement_of
 BITS = 1000
 # For each kind: the activations that it serves, and the proof.
 PROOFS = {
-    "zero": ("none kink square", zero),
-    "spectral": ("none", spectral),
-    "randomized": ("none", randomized),
-    "quadratic-form": ("square", quadratic_form),
-    "norm-products": ("kink", norm_products),
-    "sorting": ("kink", sorting),
-    "cone-tree": ("kink", cone_tree),
-    "scalar-majorant": ("kink", scalar_majorant),
-    "vector-majorant": ("kink", vector_majorant),
+    "zero": ("none kink square", norms.zero),
+    "spectral": ("none", norms.spectral),
+    "randomized": ("none", norms.randomized),
+    "quadratic-form": ("square", norms.quadratic_form),
+    "norm-products": ("kink", norms.norm_products),
+    "sorting": ("kink", norms.sorting),
+    "cone-tree": ("kink", cones.cone_tree),
+    "scalar-majorant": ("kink", majorants.scalar_majorant),
+    "vector-majorant": ("kink", majorants.vector_majorant),
 }
 
 
-class Verdict(NamedTuple):
-    """The rule that does not hold; or None, and the claim that holds."""
-
-    rule: str | None
-    upper: Fraction | None = None
-    lower: Fraction | None = None
-
-
-def check(content: bytes, affordable: int = AFFORDABLE) -> Verdict:
-    """All rules of sections 1 to 6; raises TooLarge where exact arithmetic would take more steps than these."""
+def check(content: bytes, affordable: int = AFFORDABLE) -> str:
+    """The rule of sections 1 to 6 that does not hold, "" if all do; TooLarge where that takes more steps than these."""
     Purse.left = affordable
     try:
-        return Verdict(None, *checked(content))
+        require_all(content)
     except Rejected as error:
-        return Verdict(str(error))
+        return str(error)
+    return ""
 
 
-def checked(content: bytes) -> tuple[Fraction, Fraction]:
+def require_all(content: bytes) -> None:
     header, arrays = read(content)
     check_schema(header)
     stated, name = header["statement"], header["statement"]["loss"]["name"]
     require(header["sources"]["statement"] == hashlib.sha256(canonical(stated)).hexdigest(), "statement-digest")
-    shapes = Shapes(arrays)
+    shapes = Shapes([*arrays.items()])
     problem = statement_of(stated, shapes)
-    features = hashlib.sha256(arrays["X"].tobytes()).hexdigest()
-    require(stated["features"] in (None, features), "features-digest")
+    require(stated["features"] in (None, hashlib.sha256(arrays["X"].tobytes()).hexdigest()), "features-digest")
     check_targets(name, problem.targets)
     given = rational(shapes.take("A", *problem.targets.shape))
     upper, lower = number(header["claim"]["upper"]), number(header["claim"]["lower"])
@@ -79,4 +67,3 @@ def checked(content: bytes) -> tuple[Fraction, Fraction]:
         above = scale * polar_above(branch, bound, point - given)
         require(above**2 <= branch.penalty.square_strength, "polar-scale")
     require(not shapes.left, "shape")
-    return upper, lower

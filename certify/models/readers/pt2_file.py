@@ -22,6 +22,8 @@ from certify.models.readers.torch_files.torch_tensors import StoredTensor, read_
 # The version of torch's export schema that this reader follows; a file of another major version is refused.
 SCHEMA_MAJOR = 8
 _PROGRAMS, _STRIDED = "models/", 7
+_GROUPS = _WEIGHTS, _CONSTANTS = "weights", "constants"
+_POSITIONAL = 1
 # torch._export.serde.schema.ScalarType
 _TYPES = {
     **{1: torch.uint8, 2: torch.int8, 3: torch.int16, 4: torch.int32, 5: torch.int64, 6: torch.float16},
@@ -49,10 +51,8 @@ def read_pt2(archive: Archive) -> Program:
     content = parse_json(archive.document(f"{root}{_PROGRAMS}{name}.json"), where)
     try:
         _require_schema(content, where)
-        found = {key: meta for group in ("weights", "constants") for key, meta in _stored(archive, root, group, name)}
-        tensors = {key: _stored_tensor(meta, entry, key, where) for key, (meta, entry) in found.items()}
-        without = frozenset(key for key, (meta, _) in found.items() if meta.get("requires_grad") is False)
-        return _program(content["graph_module"], tensors, without, archive)
+        stored = {group: dict(_stored(archive, root, group, name)) for group in _GROUPS}
+        return _program(content["graph_module"], stored, archive)
     except _MISSHAPEN as error:
         raise RefusedError(
             f"{where}: corrupt: its program does not follow torch's schema ({type(error).__name__})",
@@ -61,20 +61,18 @@ def read_pt2(archive: Archive) -> Program:
 
 
 def _program_entry(archive: Archive) -> tuple[str, str]:
-    found = [
-        (name.partition(_PROGRAMS)[0], name.rpartition("/")[2].removesuffix(".json"))
-        for name in archive.members
-        if name.endswith(".json") and name.split("/")[-2:-1] == ["models"] and name.count("/") <= 2
-    ]
+    """The folder of all entries, as torch finds it, and the name of the program."""
+    root = next(iter(archive.members), "").partition("/")[0] + "/"
+    found = [name.removeprefix(root + _PROGRAMS) for name in archive.members if name.startswith(root + _PROGRAMS)]
     if len(found) > 1:
         raise UnsupportedError(f"{archive.where}: holds {len(found)} programs; save one", "unsupported-architecture")
-    if not found:
+    if not found or not found[0].endswith(".json"):
         raise RefusedError(
             f"{archive.where}: a .pt2 file without a program in models/, as torch wrote before 2.9, or not from "
             "torch.export.save; export and save the model again",
             code="corrupt-file",
         )
-    return found[0]
+    return root, found[0].removesuffix(".json")
 
 
 def _require_schema(content: Any, where: str) -> None:  # noqa: ANN401
@@ -88,18 +86,26 @@ def _require_schema(content: Any, where: str) -> None:  # noqa: ANN401
         )
 
 
-def _stored(archive: Archive, root: str, group: str, name: str) -> Iterator[tuple[str, tuple[Any, str]]]:
-    """What is said of each tensor of a group, and the entry that holds it."""
-    folder = f"{root}data/{group}/"
+def _stored(archive: Archive, root: str, group: str, name: str) -> Iterator[tuple[str, tuple[StoredTensor, bool]]]:
+    """Each tensor of a group, and whether it is said to take gradients."""
+    folder, where = f"{root}data/{group}/", archive.where
+    if f"{folder}{name}.pt" in archive.members:
+        raise unfit_weight("pickled, not stored as plain values", name, where)
     entry = f"{folder}{name}_{group}_config.json"
     if entry not in archive.members:
         return
-    config = parse_json(archive.document(entry), archive.where)["config"]
-    require_plain_names(config, archive.where)
-    for key, meta in config.items():
-        if meta["use_pickle"] or "tensor_meta" not in meta or meta["tensor_meta"] is None:
-            raise unfit_weight("pickled, not stored as plain values", key, archive.where)
-        yield key, (meta["tensor_meta"], f"{folder}{meta['path_name']}")
+    config = parse_json(archive.document(entry), where)["config"]
+    require_plain_names(config, where)
+    types: dict[str, torch.dtype] = {}
+    for key, stated in config.items():
+        meta = stated.get("tensor_meta")
+        if stated["use_pickle"] or meta is None:
+            raise unfit_weight("pickled, not stored as plain values", key, where)
+        tensor = _stored_tensor(meta, f"{folder}{stated['path_name']}", key, where)
+        # Torch reads an entry once, with the type under which it meets it first.
+        if types.setdefault(tensor.storage, tensor.dtype) != tensor.dtype:
+            raise ValueError("an entry of two types")
+        yield key, (tensor, meta.get("requires_grad") is not False)
 
 
 def _stored_tensor(meta: Any, entry: str, name: str, where: str) -> StoredTensor:  # noqa: ANN401
@@ -125,14 +131,13 @@ def _number(value: Any) -> int:  # noqa: ANN401
 
 def _program(
     module: Any,  # noqa: ANN401
-    stored: Mapping[str, StoredTensor],
-    without_gradient: frozenset[str],
+    stored: Mapping[str, Mapping[str, tuple[StoredTensor, bool]]],
     archive: Archive,
 ) -> Program:
     graph, signature = module["graph"], module["signature"]
     inputs: dict[str, Extents] = {}
-    # Name of each constant, and whether it is a parameter, by the name of its value.
-    named: dict[str, tuple[str, bool]] = {}
+    # Group and name of each constant, and whether it is a parameter, by the name of its value.
+    named: dict[str, tuple[str, str, bool]] = {}
     for spec in signature["input_specs"]:
         match spec:
             case {"user_input": {"arg": {"as_tensor": {"name": str(name)}}}}:
@@ -141,21 +146,28 @@ def _program(
                 # A number that the model was exported with is written into the graph.
                 continue
             case {"parameter": {"arg": {"name": str(name)}, "parameter_name": str(key)}}:
-                named[name] = (key, True)
-            case {"buffer": {"arg": {"name": str(name)}, "buffer_name": str(key)}}:
-                named[name] = (key, False)
+                named[name] = (_WEIGHTS, key, True)
+            case {"buffer": {"arg": {"name": str(name)}, "buffer_name": str(key), "persistent": bool(kept)}}:
+                named[name] = (_WEIGHTS if kept else _CONSTANTS, key, False)
             case {"tensor_constant": {"arg": {"name": str(name)}, "tensor_constant_name": str(key)}}:
-                named[name] = (key, False)
+                named[name] = (_CONSTANTS, key, False)
             case _:
                 raise ValueError("an input")
     calls = tuple(_call(node, graph) for node in graph["nodes"])
     outputs = tuple(
         spec["user_output"]["arg"]["as_tensor"]["name"] for spec in signature["output_specs"] if "user_output" in spec
     )
-    tensors = read_tensors({name: stored[name] for name, _ in named.values()}, ZipStorages(archive), archive.where)
+    tensors = {
+        group: read_tensors(
+            {name: stored[group][name][0] for own, name, _ in named.values() if own == group},
+            ZipStorages(archive),
+            archive.where,
+        )
+        for group in stored
+    }
     constants = {
-        value: Constant(name, tensors[name], parameter and name not in without_gradient, parameter)
-        for value, (name, parameter) in named.items()
+        value: Constant(name, tensors[group][name], parameter and stored[group][name][1], parameter)
+        for value, (group, name, parameter) in named.items()
     }
     return Program(inputs, constants, calls, outputs)
 
@@ -164,7 +176,19 @@ def _call(node: Any, graph: Any) -> Call:  # noqa: ANN401
     outputs = tuple(name for output in node["outputs"] for name in _output_names(output))
     extents = _extents(graph, outputs[0]) if outputs else None
     arguments = {str(entry["name"]): _argument(entry["arg"]) for entry in node["inputs"]}
-    return Call(str(node["target"]).removeprefix("torch.ops."), arguments, outputs, extents)
+    target = str(node["target"])
+    _require_named(target, arguments.keys(), {e["name"] for e in node["inputs"] if e.get("kind") == _POSITIONAL})
+    return Call(target.removeprefix("torch.ops."), arguments, outputs, extents)
+
+
+def _require_named(target: str, given: Collection[str], positional: Collection[str]) -> None:
+    """Torch drops arguments of unknown names, and passes positional ones in the order of the schema, gaps closed."""
+    packet, _, overload = target.removeprefix("torch.ops.aten.").partition(".")
+    schema = getattr(getattr(getattr(torch.ops.aten, packet, None), overload, None), "_schema", None)
+    if schema is not None:
+        names = [entry.name for entry in schema.arguments]
+        if positional != {*names[: len(positional)]} or not {*names} >= {*given}:
+            raise ValueError("arguments")
 
 
 def _output_names(output: Any) -> Iterator[str]:  # noqa: ANN401

@@ -7,6 +7,8 @@ Nothing is imported or built, so that the types in the file need no trust. Forma
 from __future__ import annotations
 
 import io
+from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -21,7 +23,9 @@ from certify.models.readers.perceptron import CLASSES, MODULE, Perceptron, perce
 SCHEMA = "schema.json"
 # The versions of the format whose nodes this reader knows.
 _PROTOCOLS = (1, 2)
+_LISTS = ("coefs_", "intercepts_")
 _MISSHAPEN = (KeyError, TypeError, ValueError, AttributeError)
+_ARRAY = ["NdArrayNode", "numpy", "numpy", "ndarray"]
 # Most layers that are read.
 _MAX_LAYERS = 1_000
 
@@ -39,7 +43,12 @@ def read_skops(archive: Archive) -> Perceptron:
         if schema["protocol"] not in _PROTOCOLS:
             raise RefusedError(f"{archive.where}: follows another version of skops' format", code="unsupported-schema")
         _require_perceptron(schema, archive.where)
-        fields = schema["content"]["content"]
+        fields, kinds = schema["content"]["content"], schema["content"]["key_types"]
+        _require_identities(schema, [schema["content"], kinds, *kinds["content"], *_read_nodes(fields)])
+        # skops converts every name to its type.
+        types = [(kind["__module__"], kind["__class__"]) for kind in kinds["content"]]
+        if types != [("builtins", "str")] * len(fields):
+            raise ValueError("key_types")
         values = {name: _value(node, name, archive) for name, node in fields.items()}
     except _MISSHAPEN as error:
         raise RefusedError(
@@ -59,9 +68,32 @@ def _require_perceptron(schema: Any, where: str) -> None:  # noqa: ANN401
     )
 
 
+def _read_nodes(fields: Any) -> Iterator[Any]:  # noqa: ANN401
+    """Settings, lists of arrays, and arrays."""
+    for name, node in fields.items():
+        yield node
+        if name in _LISTS:
+            yield from node["content"]
+
+
+def _require_identities(schema: Any, nodes: list[Any]) -> None:  # noqa: ANN401
+    """For every node of one `__id__`, skops takes the first; these have no other ones of theirs."""
+    found, pending = defaultdict(list), [schema]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, dict):
+            found[part.get("__id__")].append(part)
+        if isinstance(part, dict | list):
+            pending.extend(part.values() if isinstance(part, dict) else part)
+    found.pop(None, None)
+    for node in nodes:
+        if any(twin != node for twin in found.pop(node.get("__id__"), [])):
+            raise ValueError("__id__")
+
+
 def _value(node: Any, name: str, archive: Archive) -> Any:  # noqa: ANN401
     """A setting or a list of arrays; None for what is not needed."""
-    if name in ("coefs_", "intercepts_"):
+    if name in _LISTS:
         entries = node["content"]
         if node["__loader__"] != "ListNode" or len(entries) > _MAX_LAYERS:
             raise ValueError(name)
@@ -72,7 +104,8 @@ def _value(node: Any, name: str, archive: Archive) -> Any:  # noqa: ANN401
 
 
 def _array(node: Any, name: str, archive: Archive) -> torch.Tensor:  # noqa: ANN401
-    if node["__loader__"] != "NdArrayNode" or node["type"] != "numpy":
+    # skops converts an array to what its class says.
+    if [node[key] for key in ("__loader__", "type", "__module__", "__class__")] != _ARRAY:
         raise ValueError(name)
     content = archive.read(str(node["file"]))
     array = read_npy(io.BytesIO(content), len(content), f"{archive.where}: array '{name}'")

@@ -9,13 +9,13 @@ from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
+from scipy.optimize import nnls
 
-from ..exact import Matrix, integers, norms_above, product, root_above, total
+from ..exact import Matrix, identity, inner, integers, norms_above, product, rational, root_above, total, zeros
 from ..rejection import afford, require
-from .least_vector import reaches_within
 from .task import Task
 
-DEEPEST = 200
+DEEPEST, ROUNDS = 200, 3
 Leaves = Iterator[list[int]]
 
 
@@ -47,16 +47,14 @@ class Cone(NamedTuple):
 
     def prove(self, generators: list[Generator], tangents: list[int]) -> None:
         """Rule 33 for one leaf."""
-        directions = np.array([generator.direction for generator in generators], object)
-        directions = directions[:, : len(generators) - self.free]
+        directions = np.array([each.direction[: len(generators) - self.free] for each in generators], object)
         bounded = (directions != 0).any(1)
         common = math.lcm(*(generator.denominator for generator in generators))
-        inner: Matrix = 0 * generators[0].numerators
-        for tangent, generator in zip(tangents, generators, strict=True):
-            inner = inner + tangent * (common // generator.denominator) * generator.numerators
+        parts = zip(tangents, generators, strict=True)
+        middle = sum(tangent * (common // part.denominator) * part.numerators for tangent, part in parts)
         if not bounded.all():
-            inner = generators[np.argmin(bounded)].numerators
-        active = np.greater(inner, 0)[:, None]
+            middle = generators[np.argmin(bounded)].numerators
+        active = np.greater(middle, 0)[:, None]
         sides = np.where(active, self.positive, 0), np.where(active, self.negative, 0)
         # Generators ± the free axis have val 0 = w·v.
         values = [self.value(generator, *sides) for generator in itertools.compress(generators, bounded)]
@@ -74,9 +72,7 @@ class Cone(NamedTuple):
         return total(root_above(Fraction(size, 4 * scale**2)) for size in sizes)
 
 
-def visit(
-    cone: Cone, generators: list[Generator], splits: Iterator[int], leaves: Iterator[list[int]], left: int
-) -> None:
+def visit(cone: Cone, generators: list[Generator], splits: Iterator[int], leaves: Leaves, left: int) -> None:
     """A node and all below it, at most so deep."""
     split = next(splits, None)
     if not split:
@@ -95,16 +91,15 @@ def visit(
 
 def orthants(rows: Matrix) -> Iterator[list[Generator]]:
     whole, common = integers(rows)
-    axes = range(rows.shape[1])
-    for root in range(2 ** len(axes)):
-        signs = [-1 if root >> axis & 1 else 1 for axis in axes]
-        units = [tuple(Fraction(sign * (at == axis)) for at in axes) for axis, sign in enumerate(signs)]
-        yield [Generator(units[axis], sign * whole[:, axis], common) for axis, sign in enumerate(signs)]
+    units = identity(rows.shape[1])
+    for root in range(2 ** len(units)):
+        signs = [-1 if root >> axis & 1 else 1 for axis in range(len(units))]
+        yield [Generator(tuple(sign * units[at]), sign * whole[:, at], common) for at, sign in enumerate(signs)]
 
 
 def cone_tree(task: Task) -> None:
     """Rule 30, and the trees below it."""
-    columns, scores, free = task.columns, task.scores, int(task.branch.is_free)
+    columns, scores, free = task.branch.columns, task.scores, int(task.branch.is_free)
     slope, outputs = task.branch.geometry.slope, scores.shape[1]
     frame = task.array("frame", columns.shape[1], None)
     rows = task.array("rows", len(columns), frame.shape[1])
@@ -116,8 +111,7 @@ def cone_tree(task: Task) -> None:
     rest = norms_above(task.moved() - product(rows, frame.T))
     if free:
         rows = with_free_axis(rows, task.array("column", 1)[0])
-    loss = total(score * far for score, far in zip(norms_above(scores), rest, strict=True))
-    left = task.upper - task.branch.geometry.lipschitz * loss
+    left = task.upper - task.branch.geometry.lipschitz * inner(norms_above(scores), rest)
     require(left >= 0, "polar")
     stretch = root_above(max((total(map(abs, row)) for row in product(frame.T, frame)), default=Fraction(0)))
     limit = left / stretch if stretch else Fraction(2) ** 1000
@@ -135,3 +129,29 @@ def with_free_axis(rows: Matrix, column: Fraction) -> Matrix:
     top = float(max(abs(entry) for entry in [*rows.ravel(), column]))
     require(column > 0 and math.ldexp(float(column), -math.frexp(top)[1]) > 0, "cone-tree-column")
     return np.hstack([rows, np.full((len(rows), 1), column, object)])
+
+
+def reaches_within(directions: Matrix, values: Matrix, limit: Fraction) -> bool:
+    """A w with |w| ≤ limit is found; entries of one place have one sign in all directions, and no direction is zero."""
+    top = max(values, default=Fraction(0))
+    if top <= 0 or limit == 0:
+        return top <= 0
+    guess = top * least(directions, values / top)
+    # Along the signs of the orthant every v grows by |v|₁.
+    missing = max(0, *((values - directions @ guess) / abs(directions).sum(1)))
+    moved = guess + missing * np.sign(directions.sum(0))
+    return bool(moved @ moved <= limit**2)
+
+
+def least(directions: Matrix, values: Matrix) -> Matrix:
+    """Lawson and Hanson's solution of the quadratic program, refined from floats to three times their digits."""
+    floats, size = directions.astype(float), directions.shape[1]
+    active = nnls(np.vstack([floats.T, values.astype(float)]), np.append(np.zeros(size), 1.0))[0] > 0
+    guess = zeros(size)
+    for _ in range(ROUNDS):
+        rest = values[active] - directions[active] @ guess
+        scale = max(map(abs, rest), default=Fraction(0))
+        if scale:
+            step = np.linalg.lstsq(floats[active], (rest / scale).astype(float), rcond=None)[0]
+            guess = guess + scale * rational(step)
+    return guess

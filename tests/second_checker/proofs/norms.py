@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..exact import Matrix, identity, is_semidefinite, norms_above, product, square_norms, total, zeros
+from ..exact import Matrix, identity, inner, is_semidefinite, norms_above, product, square_norms, total, zeros
 from ..rejection import afford, require
 from .task import Task
 
@@ -13,7 +13,7 @@ def zero(task: Task) -> None:
 
 def spectral(task: Task) -> None:
     """U² I − GᵀG ⪰ 0."""
-    matrix = product(task.columns.T, task.scores)
+    matrix = product(task.branch.columns.T, task.scores)
     if matrix.shape[0] < matrix.shape[1]:
         matrix = matrix.T
     require(is_semidefinite(task.upper**2 * identity(matrix.shape[1]) - product(matrix.T, matrix)), "polar")
@@ -27,12 +27,8 @@ def randomized(task: Task) -> None:
 
 def quadratic_form(task: Task) -> None:
     """Largest eigenvalues of forms Hᵀ diag(S_·j) H."""
-    rows, size, upper = task.columns, task.columns.shape[1], task.upper
+    rows, size, upper = task.branch.columns, task.branch.columns.shape[1], task.upper
     forms = [product((rows * scores[:, None]).T, rows) for scores in task.scores.T]
-    if len(forms) == 1:
-        both = [upper * identity(size) - sign * forms[0] for sign in (1, -1)]
-        require(all(map(is_semidefinite, both)), "polar")
-        return
     squares: Matrix = sum((product(form, form) for form in forms), zeros(size, size))
     if not is_semidefinite(upper**2 * identity(size) - squares):
         flat = np.stack(forms).reshape(len(forms), -1)
@@ -41,19 +37,16 @@ def quadratic_form(task: Task) -> None:
 
 def norm_products(task: Task) -> None:
     """L Σ |S_i| |h_i|, or L |S|_F |H|_F without a free column."""
-    lipschitz = task.branch.geometry.lipschitz
-    sizes, scores = norms_above(task.columns), norms_above(task.scores)
-    free = max(sizes) if task.branch.is_free else 0
-    if lipschitz * total(score * (size + free) for score, size in zip(scores, sizes, strict=True)) <= task.upper:
-        return
-    squares = total(square_norms(task.scores)) * total(square_norms(task.columns))
-    require(not task.branch.is_free and lipschitz**2 * squares <= task.upper**2, "polar")
+    if inner(norms_above(task.scores), task.branch.reach) > task.upper:
+        squares = total(square_norms(task.scores)) * total(square_norms(task.branch.columns))
+        fits = task.branch.geometry.lipschitz**2 * squares <= task.upper**2
+        require(fits and not task.branch.is_free, "polar")
 
 
 def sorting(task: Task) -> None:
     """The response at every sample and both signs."""
-    require(task.branch.is_free and task.columns.shape[1] == 1, "sorting-inputs")
-    slope, column = task.branch.geometry.slope, task.columns[:, 0]
+    require(task.branch.is_free and task.branch.columns.shape[1] == 1, "sorting-inputs")
+    slope, column = task.branch.geometry.slope, task.branch.columns[:, 0]
     afford(10 * column.size**2 * task.scores.shape[1])
     for start in set(column.tolist()):
         for sign in (1, -1):

@@ -57,9 +57,10 @@ def opened(content):
 
 
 def wide(value):
-    """What is compared: shape, and float64 bits."""
+    """What is compared: shape, and float64 bits; of NaN, that it is one, as a wider type may hold another."""
     array = value.detach().to(torch.float64).numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
     array = array.astype(np.float64)
+    array[np.isnan(array)] = np.nan
     return array.shape, np.ascontiguousarray(array).tobytes()
 
 
