@@ -95,8 +95,20 @@ def climb(  # noqa: PLR0913
     targets = (min(branch.strength * ratio, sys.float_info.max) for branch in objective.branches)
     starts = stacks if estimates is None else (estimate.witness for estimate in estimates)
     tasks = [
-        PolarTask(objective, index, dual, target, deadline, start, seed, failure_probability, listener)
-        for index, (target, start) in enumerate(zip(targets, starts, strict=True))
+        PolarTask(
+            objective,
+            index,
+            dual,
+            target,
+            deadline,
+            start,
+            seed,
+            failure_probability,
+            listener,
+            network,
+            needed,
+        )
+        for index, (target, start, network) in enumerate(zip(targets, starts, stacks, strict=True))
     ]
     best = trivial_bound(objective)
     best = _climb_one(tasks[0], needed, best) if len(tasks) == 1 else _climb_several(objective, dual, tasks, best)

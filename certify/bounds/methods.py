@@ -15,6 +15,7 @@ from certify.bounds.polar import PolarBound, PolarEstimate, PolarTask
 from certify.bounds.rows.ascent import rows_search
 from certify.bounds.rows.cones.cone_method import LARGEST_DIMENSION, cones, cones_apply
 from certify.bounds.rows.norm_products import norm_product_bound
+from certify.bounds.rows.relaxations.doubly_nonnegative.product_method import products, products_apply
 from certify.bounds.rows.relaxations.surrogate_methods import (
     LARGE,
     SMALL,
@@ -104,6 +105,7 @@ METHODS: dict[type[PolarForm], tuple[Method, ...]] = {
         Method(
             "surrogate", joint, "scalar-majorant", _unless_sorted(joint_applies(LARGE)), _ONE_SCORE, moves_dual=True
         ),
+        Method("doubly nonnegative", products, "doubly-nonnegative", _unless_sorted(products_apply), moves_dual=True),
         Method(
             "first-order surrogate", first_order, "vector-majorant", _unless_sorted(majorants_apply), moves_dual=True
         ),

@@ -6,6 +6,7 @@ is an estimate, attained by its witness; what was proven from above is a bound.
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import final
@@ -32,6 +33,8 @@ class PolarTask:
         seed: of all randomness.
         failure_probability: largest allowed of a randomized proof; 0 for rigorous proofs only.
         listener: told of progress.
+        network: the branch of the network at hand (stacked factors), empty if there is none.
+        needed: a lower bound on the optimum at or above this decides.
     """
 
     objective: Objective
@@ -43,6 +46,8 @@ class PolarTask:
     seed: int = 0
     failure_probability: float = 0.0
     listener: Listener = silent
+    network: Factors = ()
+    needed: float = math.inf
 
     @property
     def branch(self) -> Branch:

@@ -9,7 +9,8 @@ import numpy as np
 from torch import Tensor
 
 from certify.bounds.polar import PolarBound
-from certify.bounds.proof import ConeCover, PowerTest, Recomputed, ScalarMajorant, VectorMajorant
+from certify.bounds.proof import ConeCover, DoublyNonnegative, PowerTest, Recomputed, ScalarMajorant, VectorMajorant
+from certify.bounds.rows.relaxations.doubly_nonnegative.stated_products import stated_products
 from certify.bounds.rows.relaxations.stated_majorant import stated_scalar, stated_vector
 from certify.bounds.rows.rows_form import rows_form
 from certify.bounds.stated_arrays import Array, array_of
@@ -62,6 +63,9 @@ def stated(branch: Branch, dual: Tensor, bound: PolarBound, margin: float) -> St
         case VectorMajorant() as proof:
             own, arrays = stated_vector(rows_form(branch), branch.scores(dual), proof, margin)
             return StatedProof("vector-majorant", (), max(own, SMALLEST_POLAR), arrays)
+        case DoublyNonnegative() as proof:
+            own, arrays = stated_products(rows_form(branch), proof, margin)
+            return StatedProof("doubly-nonnegative", (), max(own, SMALLEST_POLAR), arrays)
         case other:
             assert_never(other)
 

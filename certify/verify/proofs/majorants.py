@@ -22,7 +22,7 @@ from certify.verify.rejection import require
 from certify.verify.statement.activations import Kink, Square
 
 
-class _Region(NamedTuple):
+class Region(NamedTuple):
     """X̃ (N, D), R (N,), ρ, and σ."""
 
     inputs: Reals
@@ -37,7 +37,7 @@ def scalar_majorant_holds(form: Form, proof: Proof, arithmetic: Arithmetic) -> b
     require(form.scores.shape[1] == 1, "majorant-outputs", "a scalar majorant serves one output")
     require(bool((arrays["levels"] >= 0).all()), "majorant-levels", "τ must be nonnegative")
     for index, scores in enumerate((-form.scores[:, 0], form.scores[:, 0])):
-        region = _region(form, proof, index)
+        region = region_of(form, proof, index)
         curvatures, slopes, caps = (arrays[name][index] for name in ("curvatures", "slopes", "caps"))
         linear, quadratic, constant = _majorant(region, scores, curvatures, slopes, caps)
         level = float(arrays["levels"][index])
@@ -53,7 +53,7 @@ def vector_majorant_holds(form: Form, proof: Proof, arithmetic: Arithmetic) -> b
     Without c a majorant holds on every scale, so (Σ q σ)₊² ≤ (lin·u + 2 √(k uᵀMu))², at most uᵀ of the right side.
     """
     arrays, real = proof.arrays, arithmetic.real
-    region = _region(form, proof, 0)
+    region = region_of(form, proof, 0)
     require(bool((arrays["mixings"] > 0).all()), "majorant-mixings", "μ must be positive")
     total = real(np.zeros_like(arrays["envelopes"][0]))
     for j, envelope in enumerate(arrays["envelopes"]):
@@ -70,23 +70,24 @@ def vector_majorant_holds(form: Form, proof: Proof, arithmetic: Arithmetic) -> b
     return arithmetic.dominates(real(proof.upper) * proof.upper, total * region.radius)
 
 
-def _region(form: Form, proof: Proof, index: int) -> _Region:
+def region_of(form: Form, proof: Proof, index: int) -> Region:
+    """X̃, R and ρ, with the column of the given index where a bias is free."""
     activation = form.activation
     if isinstance(activation, Square):
         raise TypeError("majorants serve kinks")
     if not form.free:
-        return _Region(form.rows, form.rows.row_norms(), form.rows.of(1.0), activation)
+        return Region(form.rows, form.rows.row_norms(), form.rows.of(1.0), activation)
     column = float(proof.arrays["column"][index])
     require(column > 0, "majorant-column", f"κ = {column!r} must be positive")
     centered = form.rows - proof.arrays["center"]
     norms = centered.row_norms()
     reach = norms.of(max(float(norms.high.max()), 0.0))
     share = reach / column
-    return _Region(with_column(centered, norms.of(column)), norms + reach, share * share + 1.0, activation)
+    return Region(with_column(centered, norms.of(column)), norms + reach, share * share + 1.0, activation)
 
 
 def _majorant(
-    region: _Region, scores: Reals, curvatures: Array, slopes: Array, caps: Array
+    region: Region, scores: Reals, curvatures: Array, slopes: Array, caps: Array
 ) -> tuple[Reals, Reals, Reals]:
     """Lin (D,), M (D, D) and k from p, g and c, (N,) each; rows with x̃ = 0 contribute nothing."""
     inputs, reach = region.inputs, region.reach

@@ -9,6 +9,7 @@ from certify.verify.forms.form import Form
 from certify.verify.proofs.majorants import scalar_majorant_holds, vector_majorant_holds
 from certify.verify.proofs.norm_products import norm_products_hold
 from certify.verify.proofs.power_test import power_test_holds
+from certify.verify.proofs.products import products_hold
 from certify.verify.proofs.proof import Proof
 from certify.verify.proofs.quadratic_form import quadratic_form_holds
 from certify.verify.proofs.sorting import sorting_holds
@@ -34,6 +35,7 @@ ROWS: Mapping[str, Rule] = {
     "sorting": sorting_holds,
     "scalar-majorant": scalar_majorant_holds,
     "vector-majorant": vector_majorant_holds,
+    "doubly-nonnegative": products_hold,
 }
 
 

@@ -13,6 +13,8 @@ from certify.verify.statement.activations import IDENTITY
 from certify.verify.statement.problem import Branch, Problem
 
 CONE_DIMENSIONS = range(1, 15)
+# Rows whose products a proof may hold.
+MOST_ROWS = 2**13
 # Entries of the largest array derived from the ones in the file.
 LARGEST_DERIVED = 2**28
 BYTES = ("mask", "splits", "tangents")
@@ -110,4 +112,12 @@ def _proof(branch: Branch, kind: str, index: int, shape: tuple[int, int], arrays
             inner = columns + free
             found = {"curvatures": (2, n, m), "slopes": (2, n, m), "mixings": (2, m), "envelopes": (m, inner, inner)}
             found |= {"center": (columns,), "column": (1,)} if free else {}
+        case "doubly-nonnegative":
+            if n > MOST_ROWS:
+                refuse("size-limit", f"products of {n} rows")
+            signs = 2 if m == 1 else 1
+            found = dict.fromkeys(("both", "cross", "none"), (signs, n, n))
+            found |= {"heights": (4, n), "tilts": (4, n, columns)} if m == 1 else {}
+            found |= {"levels": (signs, 2)}
+            found |= {"center": (columns,), "column": (signs,)} if free else {}
     return {f"P{index}.{name}": extents for name, extents in found.items()}

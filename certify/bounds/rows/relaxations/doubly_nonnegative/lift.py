@@ -91,6 +91,11 @@ class Lift:
         odd, even = self.features @ vectors[m:p], HALF_ROOT * vectors[p:]
         return core, even + odd, even - odd
 
+    def responses(self, rows: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Scaled c z₊ and c z₋ (N, r) of u (r, D) over the rows X (N, D)."""
+        values = self.unit * rows @ hidden.T
+        return values.clamp_min(0), (-values).clamp_min(0)
+
 
 def lift_of(rows: Tensor, outputs: int) -> Lift:
     """The basis for rows X (N, D); the unit makes c X like one row of ones."""

@@ -4,10 +4,10 @@ For |v| = |u| = 1, t = X u, z± = max(±t, 0), g = |t|/2 (so z± = g ± t/2) and
 
     α|v|² + β|u|² − vᵀQᵀ(s₊ z₊ − s₋ z₋) − z₊ᵀP z₊ − 2 z₊ᵀC z₋ − z₋ᵀM z₋ − Σ z±·(h± v + W± u) ≥ 0   for all v, u, g
 
-with P, M ≥ 0, C ≥ 0 off its diagonal, |W±| ≤ h±, β ≥ 0 and α + ρβ ≤ U: what is subtracted besides the pairing is nonnegative there,
-since z ≥ 0, z₊ᵢz₋ᵢ = 0 and |u| ≤ v for one output, whose sign is that of Q (elsewhere h = 0, W = 0). |u|² ≤ ρ for the u that count
-(`direction_region`); a free bias, last in u, is not among what W meets. The form is that of K = [[·, ·], [·, ·]] over (v, u)
-and g:
+with P, M ≥ 0, C ≥ 0 off its diagonal, |W±| ≤ h±, β ≥ 0 and α + ρβ ≤ U: what is subtracted besides the pairing is
+nonnegative there, since z ≥ 0, z₊ᵢz₋ᵢ = 0 and |u| ≤ v for one output, whose sign is that of Q (elsewhere h = 0, W = 0).
+|u|² ≤ ρ for the u that count (`direction_region`); a free bias, last in u, is not among what W meets. The matrix K over
+(v, u) and g of this form has the blocks
 
     K_gg = −(P + M + C + Cᵀ),   K_gv = −((s₊ − s₋) Q + h₊ + h₋)/2,   K_gu = −((P − M + Cᵀ − C) X + W₊ + W₋)/2,
     K_vv = α I,   K_uu = β I − Xᵀ(P + M − C − Cᵀ)X/4 − sym(Xᵀ(W₊ − W₋))/2,
@@ -26,7 +26,7 @@ from torch import Tensor
 from certify.bounds.eigenvalue import is_positive_semidefinite
 from certify.bounds.proof import ProductMultipliers
 from certify.bounds.rounding import SLACK, gamma, norm_upper
-from certify.bounds.rows.relaxations.direction_region import SLACK_FEW, DirectionRegion
+from certify.bounds.rows.relaxations.direction_region import DirectionRegion
 from certify.problem import Slopes
 
 # Room above the levels that are needed, relative to their sum.

@@ -11,7 +11,12 @@ from torch import Tensor
 
 from certify.bounds.proof import DoublyNonnegative, ProductMultipliers
 from certify.bounds.rounding import gamma
-from certify.bounds.rows.relaxations.direction_region import SLACK_FEW, SMALLEST_REACH, DirectionRegion, direction_region
+from certify.bounds.rows.relaxations.direction_region import (
+    SLACK_FEW,
+    SMALLEST_REACH,
+    DirectionRegion,
+    direction_region,
+)
 from certify.bounds.rows.relaxations.doubly_nonnegative.products import (
     MARGINS,
     ProductForm,
@@ -35,7 +40,9 @@ def doubly_nonnegative_upper(form: Rows, scores: Tensor, proof: DoublyNonnegativ
         proof: any finite numbers; N is clipped at 0, C is shifted on its diagonal and the levels are found again.
     """
     single = scores.shape[1] == 1
-    if len(proof.signs) != (2 if single else 1) or any((sign.tilts is None or sign.heights is None) == single for sign in proof.signs):
+    if len(proof.signs) != (2 if single else 1) or any(
+        (sign.tilts is None or sign.heights is None) == single for sign in proof.signs
+    ):
         return math.inf, proof
     if form.view.free_inputs and any(math.fsum(column) != 0 for column in scores.T.tolist()):
         return math.inf, proof
@@ -97,7 +104,8 @@ def _searched(base: ProductForm, region: DirectionRegion, outputs: int) -> tuple
 
     def complement(shift: float) -> Tensor:
         lifted = (values + 2 * shift)[:, None]
-        return base.core - shift * gram - rim.T @ (rim / lifted)
+        lowered: Tensor = base.core - shift * gram - rim.T @ (rim / lifted)
+        return lowered
 
     scale = float(values.abs().max()) or 1.0
     least = max(-float(values[0]) / 2, 0.0) + 1e-12 * scale

@@ -16,25 +16,20 @@ turns any iterate into a bound.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import final
 
 import torch
 from torch import Tensor
 
-from certify.bounds.rows.relaxations.doubly_nonnegative.lift import Lift, Symmetric, lift_of
-from certify.bounds.rows.relaxations.doubly_nonnegative.proximal import LossStep
 from certify.bounds.proof import ProductMultipliers
-from certify.problem import Objective, Rows
+from certify.bounds.rows.relaxations.doubly_nonnegative.lift import Symmetric, lift_of
+from certify.bounds.rows.relaxations.doubly_nonnegative.proximal import LossStep
+from certify.problem import Factors, Objective, Rows
 
 RELAXATION = 1.6
-# First penalty, in units of λ.
-FIRST_PENALTY = 10.0
 # All eigenpairs are computed every so many steps, and between them the positive ones and so many more.
 WHOLE_EVERY, SPARE = 50, 8
-# How often the penalty may change, by how much, and beyond which ratio of residuals.
-BALANCE_EVERY, BALANCE_FACTOR, BALANCE_RATIO = 10, 1.5, 2.0
 
 
 @final
@@ -62,6 +57,25 @@ class Block:
     cone_dual: Tensor
     vectors: Tensor | None = None
 
+    def start(self, responses: tuple[Tensor, Tensor], hidden: Tensor, second: Tensor) -> None:
+        """Σ y yᵀ for scaled z₊ and z₋ (N, r), u (r, D) and v (r, m)."""
+        above, below = responses
+        core, rim = torch.cat([second, hidden], 1), torch.stack(responses)
+        self.both, self.cross, self.none = above @ above.T, above @ below.T, below @ below.T
+        # A float product of parts of one number is exactly zero, a sum of them too.
+        self.core = core.T @ core
+        self.loss = rim @ second
+        self.cone = rim @ (core if second.shape[1] == 1 else hidden)
+
+    def rescale(self, factor: float) -> None:
+        """W/β after β was multiplied by a factor."""
+        diagonal = self.cross.diagonal() / factor
+        for values in (self.both, self.cross, self.none):
+            values.copy_(torch.where(values < 0, values / factor, values))
+        self.cross.diagonal().copy_(diagonal)
+        for values in (self.core_dual, self.loss_dual, self.cone_dual):
+            values.div_(factor)
+
 
 @final
 class Splitting:
@@ -86,35 +100,57 @@ class Splitting:
         new = inputs.new_zeros
         signs = (1.0, -1.0) if m == 1 else (1.0,)
         self.lift = lift_of(inputs, m)
-        self.penalty = FIRST_PENALTY * objective.branches[0].strength
+        self.penalty = objective.branches[0].strength
         self.gradient = torch.zeros_like(objective.loss.targets)
         rim = (2, n, d + 1) if m == 1 else (2, n, d)
-        self.blocks = [
-            Block(*(new(n, n) for _ in range(3)), *(new(m + d, m + d) for _ in range(2)), *(new(2, n, m) for _ in range(2)),
-                  new(rim), new(rim))
-            for _ in signs
-        ]  # fmt: skip
+        shapes = [(n, n)] * 3 + [(m + d, m + d)] * 2 + [(2, n, m)] * 2 + [rim] * 2
+        self.blocks = [Block(*map(new, shapes)) for _ in signs]
         # Z = Σ coefficient · Y_zv / c.
         slopes = inputs.new_tensor([form.slopes.positive, -form.slopes.negative])
         self._coefficients = [sign * slopes[:, None, None] for sign in signs]
         self._loss_step = LossStep(objective)
         self._strength = objective.branches[0].strength
         self._free = form.view.free_inputs
+        self._inputs = inputs
+        self._reach = float(inputs[0, -1])
         self._steps = 0
+
+    def start(self, network: Factors, center: Tensor) -> None:
+        """Put Σ y yᵀ over the subnetworks (u, v) of a network in the place of Y, each rescaled to |u| = |v|.
+
+        Args:
+            network: u (r, h) and v (r, m), of any width r.
+            center: m of the region, which a free bias makes up for.
+        """
+        if not network:
+            return
+        hidden, second = network
+        if self._free:
+            free = hidden[:, -1:] + hidden[:, :-1] @ center[:, None]
+            hidden = torch.cat([hidden[:, :-1], free / self._reach], 1)
+        lengths = torch.linalg.vector_norm(hidden[:, : hidden.shape[1] - self._free], dim=1), second.norm(dim=1)
+        alive = (lengths[0] > 0) & (lengths[1] > 0)
+        balance = (lengths[1][alive] / lengths[0][alive]).sqrt()[:, None]
+        hidden, second = hidden[alive] * balance, second[alive] / balance
+        for sign, block in zip((1.0, -1.0), self.blocks, strict=False):
+            own = sign * second[:, 0] > 0 if self.lift.outputs == 1 else slice(None)
+            block.start(self.lift.responses(self._inputs, hidden[own]), hidden[own], sign * second[own])
 
     def step(self) -> None:
         """One iteration."""
         self._steps += 1
-        balancing = self._steps % BALANCE_EVERY == 0
-        before = [(block.both.clone(), block.none.clone()) for block in self.blocks] if balancing else []
         found = [self._semidefinite(block) for block in self.blocks]
         self._move_losses([rim[..., : self.lift.outputs] for rim in (matrix.rim for matrix in found)])
         for block, matrix in zip(self.blocks, found, strict=True):
             self._move_products(block, matrix)
             self._move_core(block, matrix.core)
             self._move_cones(block, matrix.rim)
-        if balancing:
-            self._balance(before)
+
+    def rescale(self, factor: float) -> None:
+        """Multiply β by a factor, W unchanged."""
+        self.penalty *= factor
+        for block in self.blocks:
+            block.rescale(factor)
 
     def _semidefinite(self, block: Block) -> Symmetric:
         """V R Vᵀ for the R ⪰ 0 nearest to Vᵀ(Y + W/β)V."""
@@ -131,7 +167,7 @@ class Splitting:
         return Symmetric(core @ core.T, rims, above @ above.T, above @ below.T, below @ below.T)
 
     def _eigenpairs(self, matrix: Tensor, block: Block) -> tuple[Tensor, Tensor]:
-        """The positive eigenpairs, with a few others; from those before by one step of block Krylov where they are few."""
+        """The positive eigenpairs, and others; where they are few, by a step of block Krylov from those before."""
         known = block.vectors
         if known is None or 4 * known.shape[1] > len(matrix) or self._steps % WHOLE_EVERY == 1:
             values, vectors = torch.linalg.eigh(matrix)
@@ -158,7 +194,8 @@ class Splitting:
             for new, block in zip(found, self.blocks, strict=True)
         ]
         unit, total = self.lift.unit, sum(float((weights**2).sum()) for weights in self._coefficients)
-        outputs = sum((w * p).sum(0) for w, p in zip(self._coefficients, points, strict=True)) / unit
+        parts = [(w * p).sum(0) for w, p in zip(self._coefficients, points, strict=True)]
+        outputs = torch.stack(parts).sum(0) / unit
         # Entries off the diagonal count twice, unless they are held twice.
         pull = self.penalty * unit**2 / total * (1 if self.lift.outputs == 1 else 2)
         z, self.gradient = self._loss_step(outputs, pull)
@@ -176,7 +213,7 @@ class Splitting:
         penalized = len(diagonal) - self._free
         diagonal[:penalized] -= self._strength / (2 * self.penalty)
         size = penalized - m
-        normals, excess = [], []
+        normals: list[tuple[slice, Tensor]] = []
         if m == 1:
             normals.append((slice(0, 1), diagonal[0] - diagonal[norm].sum()))
         if self._free and float(diagonal[-1] - diagonal[norm].sum()) > 0:
@@ -190,7 +227,7 @@ class Splitting:
         block.core, block.core_dual = moved, moved - point
 
     def _move_cones(self, block: Block, found: Tensor) -> None:
-        """Over z and u: |Y_zu| ≤ Y_zv for m = 1, u without a free bias; entries of Y_zu count twice, those of Y_zv once."""
+        """Over z and u: |Y_zu| ≤ Y_zv for m = 1, a free bias left out; Y_zu counts twice, this copy of Y_zv once."""
         if self.lift.outputs > 1:
             block.cone = RELAXATION * found[..., self.lift.outputs :] + (1 - RELAXATION) * block.cone
             return
@@ -203,34 +240,6 @@ class Splitting:
         moved[..., 0] = torch.where(inside, height, level)
         moved[..., 1:end] *= torch.where(inside, 1.0, level / lengths.clamp_min(1e-300))[..., None]
         block.cone, block.cone_dual = moved, moved - point
-
-    def _balance(self, before: list[tuple[Tensor, Tensor]]) -> None:
-        """Change β where the relative residuals of Y and W are far apart."""
-        primal = dual = primals = duals = 0.0
-        for block, old in zip(self.blocks, before, strict=True):
-            for new, was in zip((block.both, block.none), old, strict=True):
-                primal += float(((new.clamp_max(0) - was.clamp_max(0)) ** 2).sum())
-                dual += float(((new.clamp_min(0) - was.clamp_min(0)) ** 2).sum())
-                primals += float((new.clamp_min(0) ** 2).sum())
-                duals += float((new.clamp_max(0) ** 2).sum())
-        if 0 in (primal, dual, primals, duals):
-            return
-        ratio = math.sqrt(primal / primals / (dual / duals))
-        if 1 / BALANCE_RATIO <= ratio <= BALANCE_RATIO:
-            return
-        self.rescale(BALANCE_FACTOR if ratio > 1 else 1 / BALANCE_FACTOR)
-
-    def rescale(self, factor: float) -> None:
-        """Multiply β, W unchanged."""
-        self.penalty *= factor
-        for block in self.blocks:
-            diagonal = block.cross.diagonal() / factor
-            for values in (block.both, block.cross, block.none):
-                values.copy_(torch.where(values < 0, values / factor, values))
-            block.cross.diagonal().copy_(diagonal)
-            block.core_dual /= factor
-            block.loss_dual /= factor
-            block.cone_dual /= factor
 
     def multipliers(self) -> tuple[ProductMultipliers, ...]:
         """Those of the last iterate, in units of z itself; the levels of P, C, M and W alone are kept."""

@@ -1,0 +1,150 @@
+"""The doubly nonnegative relaxation as a method: iterates of the splitting, each proven, the best kept.
+
+How fast the bounds rise depends on the penalty β by orders of magnitude, and no residual tells the right one. So a few
+are tried from the start, and the winner goes on, its β raised or lowered as long as the bounds rise faster for it.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from certify.bounds.polar import PolarBound, PolarTask
+from certify.bounds.proof import DoublyNonnegative
+from certify.bounds.rows.relaxations.direction_region import center_of, direction_region
+from certify.bounds.rows.relaxations.doubly_nonnegative.proven import doubly_nonnegative_upper
+from certify.bounds.rows.relaxations.doubly_nonnegative.splitting import Splitting
+from certify.bounds.rows.rows_form import rows_form
+from certify.problem.dual import InfeasibleDualError, best_scale, feasible_dual
+from certify.progress import Progress
+
+# Penalties tried first, in units of λ, in this order as long as the next is better.
+FIRST_PENALTIES = (1.0, 8.0, 64.0, 512.0)
+# Steps between two proofs, fewer where they take longer than this many seconds.
+STEPS, LONGEST_ROUND = 50, 15.0
+FACTOR = 1.5
+# A rise below this share of the one before turns the direction in which β moves.
+SLOWER = 0.75
+# Within twice as many rounds the bound has to rise by this share of what is missing, else it has stalled.
+LEAST_RISE, LEAST_ROUNDS = 0.01, 40
+# Seconds that one step takes for each squared row and sign, and eigenvectors for each cubed one; on a slow core.
+STEP_COST, EIGEN_COST = 8e-8, 6e-10
+LEAST_STEPS = 100
+# Arrays of N² numbers that are held at a time for each sign, and the bytes that they may take.
+ARRAYS, LARGEST_BYTES = 12, 6 * 2**30
+
+
+def products_apply(task: PolarTask) -> bool:
+    """Whether every sample has one row, and time and memory suffice for its steps."""
+    view, n = task.branch.view, len(task.branch.view.rows)
+    if view.readout.weights is not None or not bool(view.penalized.any()):
+        return False
+    signs = 2 if task.objective.outputs == 1 else 1
+    seconds = signs * (LEAST_STEPS * STEP_COST * n**2 + 4 * EIGEN_COST * n**3)
+    return seconds <= task.seconds_left and 8 * ARRAYS * signs * n**2 <= LARGEST_BYTES
+
+
+def products(task: PolarTask) -> list[tuple[Tensor, PolarBound]]:
+    """The best dual point found with its bound; empty if none was."""
+    search = _Search(task)
+    search.race()
+    search.climb()
+    return [] if search.best is None else [(search.best.dual, search.best.bound)]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A dual point, a bound on its polar, and the dual value that both prove."""
+
+    dual: Tensor
+    bound: PolarBound
+    value: float
+
+
+@final
+class _Search:
+    """Splittings of one task, and the best bound that their iterates proved."""
+
+    def __init__(self, task: PolarTask) -> None:
+        view = task.branch.view
+        live = torch.ones(len(view.rows), dtype=torch.bool, device=view.rows.device)
+        self._task, self._form = task, rows_form(task)
+        self._center = center_of(view, live)
+        self._inputs = direction_region(view, self._center, 1.0).inputs
+        self._proof_seconds = 0.0
+        self._splitting: Splitting | None = None
+        self.best: _Found | None = None
+
+    def race(self) -> None:
+        """Try the first penalties."""
+        reached = -math.inf
+        for penalty in FIRST_PENALTIES:
+            splitting = Splitting(self._task.objective, self._form, self._inputs)
+            splitting.start(self._task.network, self._center)
+            splitting.rescale(penalty * self._task.branch.strength / splitting.penalty)
+            value = self._round(splitting)
+            if value < reached:
+                return
+            reached, self._splitting = value, splitting
+
+    def climb(self) -> None:
+        """Go on with the winner until the bound decides, stalls, or time is out."""
+        splitting, history = self._splitting, [-math.inf if self.best is None else self.best.value]
+        if splitting is None:
+            return
+        last, rise, factor = history[0], 0.0, FACTOR
+        while not self._over() and not self._stalled(history):
+            splitting.rescale(factor)
+            value = self._round(splitting)
+            if value - last < SLOWER * rise:
+                factor = 1 / factor
+            last, rise = value, value - last
+            history.append(-math.inf if self.best is None else self.best.value)
+
+    def _over(self) -> bool:
+        decided = self.best is not None and self.best.value >= self._task.needed
+        return decided or self._task.seconds_left <= self._proof_seconds
+
+    def _stalled(self, history: list[float]) -> bool:
+        if len(history) < LEAST_ROUNDS:
+            return False
+        before, now = history[len(history) // 2], history[-1]
+        return now - before <= LEAST_RISE * (self._task.needed - now)
+
+    def _round(self, splitting: Splitting) -> float:
+        """Some steps, and the dual value that is proven after them; −inf if none is."""
+        begun = time.perf_counter()
+        for _ in range(STEPS):
+            splitting.step()
+            if time.perf_counter() - begun > LONGEST_ROUND or self._task.seconds_left <= self._proof_seconds:
+                break
+        begun = time.perf_counter()
+        found = self._proven(splitting)
+        self._proof_seconds = time.perf_counter() - begun
+        if found is None:
+            return -math.inf
+        if self.best is None or found.value > self.best.value:
+            self.best = found
+            strength = self._task.branch.strength
+            interval = 0.0, found.bound.upper / strength
+            self._task.listener(Progress("bounding", lower_bound=found.value, polar=interval, detail="products"))
+        return found.value
+
+    def _proven(self, splitting: Splitting) -> _Found | None:
+        task = self._task
+        try:
+            dual = feasible_dual(task.objective, splitting.gradient)
+        except InfeasibleDualError:
+            return None
+        raw = DoublyNonnegative(splitting.multipliers(), self._center)
+        upper, proof = doubly_nonnegative_upper(self._form, task.branch.scores(dual), raw)
+        if not 0 < upper < math.inf:
+            return None
+        bound = PolarBound(0.0, task.nothing, upper, "doubly nonnegative", proof)
+        return _Found(dual, bound, best_scale(task.objective, dual, task.branch.strength / upper).value)

@@ -1,0 +1,83 @@
+"""Polar of a kink by products: what z₊ = max(t, 0), z₋ = max(−t, 0) and |u| = |v| make nonnegative, t = X̃ u.
+
+Let |v| = |u| = 1, for one output v = 1 (both signs of Q in turn). Then z ≥ 0, z₊ᵢ z₋ᵢ = 0, and z (h v + W·u) ≥ 0 where
+|W| ≤ h, so that vᵀQᵀσ(t) ≤ α + ρβ wherever, with P, M ≥ 0, and C ≥ 0 off its diagonal,
+    α|v|² + β|u|² − vᵀQᵀσ(t) − z₊ᵀP z₊ − 2 z₊ᵀC z₋ − z₋ᵀM z₋ − Σ z± (h± v + W±·u) ≥ 0   for all (v, u, g), z± = g ± t/2,
+which is K ⪰ 0. Region and ρ are those of the quadratic majorants; what W meets leaves a free column out.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from certify.verify.forms.form import Form
+from certify.verify.proofs.majorants import Region, region_of
+from certify.verify.proofs.proof import Proof
+from certify.verify.reals import Arithmetic, Array, Arrays, Reals
+from certify.verify.rejection import require
+
+
+def products_hold(form: Form, proof: Proof, arithmetic: Arithmetic) -> bool:
+    """For each sign: K ⪰ 0 and α + ρβ ≤ U."""
+    arrays, outputs = proof.arrays, form.scores.shape[1]
+    require(bool((arrays["levels"][:, 1] >= 0).all()), "product-levels", "β must be nonnegative")
+    for index, scores in enumerate((-form.scores, form.scores) if outputs == 1 else (-form.scores,)):
+        region = region_of(form, proof, index)
+        both, cross, none = (_products(arrays, name, index) for name in ("both", "cross", "none"))
+        heights, tilts = _tilts(arrays, index, region.inputs, outputs)
+        require(bool((tilts.row_norms().high <= heights).all()), "product-tilts", "needs |W| ≤ h in every row")
+        alpha, beta = (arithmetic.real(level) for level in arrays["levels"][index])
+        core, rim, square = _quadratic(region, scores, (both, cross, none), (heights, tilts))
+        core = core + _diagonal(alpha, beta, outputs, region.inputs.shape[1])
+        whole = _bordered(core, rim, square)
+        claimed = alpha + region.radius * beta
+        if not (bool((claimed.high <= proof.upper).all()) and arithmetic.proves_semidefinite(whole)):
+            return False
+    return True
+
+
+def _products(arrays: Arrays, name: str, index: int) -> Array:
+    """P or M, whose lower triangle is read, or C."""
+    values: Array = arrays[name][index]
+    entries = values[~np.eye(len(values), dtype=bool)] if name == "cross" else values[np.tri(len(values), dtype=bool)]
+    require(bool((entries >= 0).all()), "product-signs", f"'{name}' must be nonnegative")
+    return values if name == "cross" else np.tril(values) + np.tril(values, -1).T
+
+
+def _tilts(arrays: Arrays, index: int, inputs: Reals, outputs: int) -> tuple[Array, Reals]:
+    """H± (2, N) and W± (2, N, D), W zero at a free column; zero for several outputs."""
+    n, d = inputs.shape
+    if outputs > 1:
+        return np.zeros((2, n)), inputs.of(np.zeros((2, n, d)))
+    tilts = arrays["tilts"][2 * index : 2 * index + 2]
+    wide = np.pad(tilts, ((0, 0), (0, 0), (0, d - tilts.shape[2])))
+    return arrays["heights"][2 * index : 2 * index + 2], inputs.of(wide)
+
+
+def _quadratic(
+    region: Region, scores: Reals, products: tuple[Array, Array, Array], slacks: tuple[Array, Reals]
+) -> tuple[Reals, Reals, Reals]:
+    """K over (v, u) without its levels, over g and (v, u), and over g."""
+    (both, cross, none), (heights, tilts), inputs = products, slacks, region.inputs
+    real, m = inputs.of, scores.shape[1]
+    bent, straight = region.activation.gap(scores), scores * 2.0 * region.activation.below
+    total, twist = real(both) + none, real(cross) + cross.T
+    up, down = real(heights[0])[:, None], real(heights[1])[:, None]
+    tilted = inputs.T @ (tilts[0] - tilts[1])
+    spread = inputs.T @ ((total - twist) @ inputs)
+    uu = -(spread + tilted + tilted.T) * 0.25
+    vu = (bent + straight + (up - down)).T @ inputs * -0.25
+    gv: Reals = (bent + (up + down)) * -0.5
+    gu = ((real(both) - none + cross.T - cross) @ inputs + tilts[0] + tilts[1]) * -0.5
+    core = _bordered(real(np.zeros((m, m))), vu.T, uu)
+    return core, gv.joined([gv, gu], 1), -(total + twist)
+
+
+def _diagonal(alpha: Reals, beta: Reals, outputs: int, inputs: int) -> Reals:
+    ones = np.arange(outputs + inputs) < outputs
+    return alpha * np.diag(1.0 * ones) + beta * np.diag(1.0 * ~ones)
+
+
+def _bordered(corner: Reals, rim: Reals, rest: Reals) -> Reals:
+    """[[corner, rimᵀ], [rim, rest]]."""
+    return corner.joined([corner.joined([corner, rim.T], 1), corner.joined([rim, rest], 1)], 0)
