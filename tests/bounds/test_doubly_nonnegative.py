@@ -1,0 +1,201 @@
+"""Products of rows: the lifted coordinates, the quadratic form, the loss's step, and bounds beside a solver's."""
+
+import math
+from dataclasses import replace
+
+import cvxpy as cp
+import numpy as np
+import pytest
+import torch
+
+from certify.bounds.proof import DoublyNonnegative, ProductMultipliers
+from certify.bounds.rows.relaxations.direction_region import center_of, direction_region
+from certify.bounds.rows.relaxations.doubly_nonnegative.lift import Symmetric, lift_of
+from certify.bounds.rows.relaxations.doubly_nonnegative.product_method import products
+from certify.bounds.rows.relaxations.doubly_nonnegative.products import product_form
+from certify.bounds.rows.relaxations.doubly_nonnegative.proven import doubly_nonnegative_upper
+from certify.bounds.rows.relaxations.doubly_nonnegative.proximal import LossStep, proximal
+from certify.bounds.rows.relaxations.doubly_nonnegative.splitting import Splitting
+from certify.problem import LOSSES, ConvexPart, LossSpec, Objective
+from certify.problem.dual import best_scale, feasible_dual
+
+from .objectives import KINDS, RECTIFIERS, best_found, branch_of, instance, plain_convex, task_at, task_of
+
+
+def normal(seed, *shape):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_the_basis_is_orthonormal_and_spans_the_subspace(outputs):
+    rows = normal(0, 7, 3)
+    lift = lift_of(rows, outputs)
+    core, above, below = lift.expanded(torch.eye(lift.size, dtype=torch.float64))
+    basis = torch.cat([core, above, below])
+    torch.testing.assert_close(basis.T @ basis, torch.eye(lift.size, dtype=torch.float64))
+    torch.testing.assert_close(above - below, lift.unit * rows @ core[outputs:])
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_compression_is_the_product_with_the_basis(outputs):
+    lift, p = lift_of(normal(0, 7, 3), outputs), outputs + 3
+    whole = normal(1, p + 14, p + 14)
+    whole = whole + whole.T
+    basis = torch.cat(lift.expanded(torch.eye(lift.size, dtype=torch.float64)))
+    above, below = slice(p, p + 7), slice(p + 7, None)
+    rim = torch.stack([whole[above, :p], whole[below, :p]])
+    blocks = Symmetric(whole[:p, :p], rim, whole[above, above], whole[above, below], whole[below, below])
+    torch.testing.assert_close(lift.compressed(blocks), basis.T @ whole @ basis)
+
+
+@pytest.mark.parametrize("kind", sorted(RECTIFIERS))
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_the_form_is_what_it_is_said_to_be(kind, outputs):
+    rows, scores = normal(0, 6, 3), normal(1, 6, outputs)
+    form = branch_of(KINDS[kind], rows).form
+    both, cross, none = (normal(seed, 6, 6) for seed in (2, 3, 4))
+    both, none = both + both.T, none + none.T
+    heights, tilts = (normal(5, 2, 6), normal(6, 2, 6, 3)) if outputs == 1 else (None, None)
+    region = direction_region(form.view, rows.new_zeros(0), 1.0)
+    built = product_form(region, form.slopes, scores, ProductMultipliers(both, cross, none, heights, tilts, (0, 0), 1))
+    v, u, g = normal(7, outputs), normal(8, 3), normal(9, 6)
+    above, below = g + rows @ u / 2, g - rows @ u / 2
+    expected = -(v @ scores.T) @ (form.slopes.positive * above - form.slopes.negative * below)
+    expected = expected - above @ both @ above - 2 * above @ cross @ below - below @ none @ below
+    if outputs == 1:
+        for z, height, tilt in zip((above, below), heights, tilts, strict=True):
+            expected = expected - z @ (height * v + tilt @ u)
+    core = torch.cat([v, u])
+    found = core @ built.core @ core + 2 * g @ built.rim @ core + g @ built.products @ g
+    assert float(found) == pytest.approx(float(expected), rel=1e-12)
+
+
+@pytest.mark.parametrize("free", [0, 1])
+@pytest.mark.parametrize("outputs", [1, 2])
+@pytest.mark.parametrize("kind", sorted(RECTIFIERS))
+def test_no_multipliers_prove_less_than_brute_force_finds(kind, outputs, free):
+    for seed in range(4):
+        rows, dual = instance(seed, free, outputs=outputs)
+        task = task_of(branch_of(KINDS[kind], rows, free), dual)
+        (n, h), size = rows.shape, 10.0 ** (seed - 2)
+        center = center_of(task.branch.view, torch.ones(n, dtype=torch.bool))
+        signs = []
+        for sign in range(2 if outputs == 1 else 1):
+            values = [size * normal(10 * seed + 3 * sign + part, n, n) for part in range(3)]
+            rim = size * normal(seed, 2, n), size * normal(seed + 1, 2, n, h - free)
+            signs.append(ProductMultipliers(*values, *(rim if outputs == 1 else (None, None)), (0.0, 0.0), 1.0))
+        upper, proof = doubly_nonnegative_upper(task.form, task.scores, DoublyNonnegative(tuple(signs), center))
+        lengths = torch.linalg.vector_norm(rows, dim=1)
+        rounding = 1e-11 * float((torch.linalg.vector_norm(task.scores, dim=1) * lengths).sum())
+        assert upper >= best_found(task) - rounding
+        if upper < math.inf:
+            assert all(bool((sign.both >= 0).all() & (sign.none >= 0).all()) for sign in proof.signs)
+
+
+def some_targets(name, n):
+    draw = normal(1, n, 3)
+    if name == "cross-entropy":
+        return draw.argmax(1)
+    if name in ("soft-margin", "squared-hinge"):
+        return torch.where(draw > 0, 1.0, -1.0).double()
+    return {"binary-cross-entropy": (draw > 0).double(), "poisson": draw.abs().round()}.get(name, draw)
+
+
+@pytest.mark.parametrize("pull", [1e-3, 1.0, 1e3])
+@pytest.mark.parametrize("name", sorted(LOSSES))
+def test_the_step_of_a_loss_is_stationary(name, pull):
+    loss = LossSpec(name).bind(some_targets(name, 20), 3)
+    point = 5 * normal(2, 20, 3)
+    z = proximal(loss, point, pull)
+    slope = loss.gradient(z) + pull * (z - point)
+    assert float(slope.abs().max()) <= 1e-9 * (1 + pull)
+
+
+def test_the_step_approaches_the_coefficients_of_the_convex_part():
+    n = 20
+    features, ridge = normal(0, n, 3), torch.tensor([0.0, 0.1, 2.0], dtype=torch.float64)
+    loss = LossSpec("cross-entropy").bind(some_targets("cross-entropy", n), 3)
+    branch = branch_of(KINDS["relu"], normal(1, n, 2))
+    step = LossStep(Objective((branch,), ConvexPart(features, ridge), loss))
+    point = normal(3, n, 3)
+    for _ in range(300):
+        z, gradient = step(point, 0.1)
+    torch.testing.assert_close(gradient + 0.1 * (z - point), torch.zeros(n, 3, dtype=torch.float64), atol=1e-9, rtol=0)
+    moments = features.T @ gradient + ridge[:, None] * step.coefficients
+    assert float(moments.abs().max()) <= 1e-8
+
+
+def solver_value(rows, targets, strength, slopes):
+    """The relaxation as cvxpy has it, over one lift a sign for one output and one for several; half squared error."""
+    (n, d), m = rows.shape, targets.shape[1]
+    outputs, cost, constraints = 0, 0, []
+    for sign in (1, -1) if m == 1 else (1,):
+        reduced = cp.Variable((m + d + n, m + d + n), PSD=True)
+        odd, even = np.hstack([np.zeros((n, m)), rows / 2, np.zeros((n, n))]), np.eye(n, m + d + n, m + d)
+        basis = np.vstack([np.eye(m + d, m + d + n), even + odd, even - odd])
+        lift = basis @ reduced @ basis.T
+        v, u, z = slice(0, m), slice(m, m + d), slice(m + d, None)
+        above, below = slice(m + d, m + d + n), slice(m + d + n, None)
+        constraints += [lift[z, z] >= 0, cp.diag(lift[above, below]) == 0]
+        if m == 1:
+            constraints += [lift[0, 0] == cp.trace(lift[u, u]), cp.SOC(lift[z, 0], lift[u, z], axis=0)]
+        outputs = outputs + sign * (slopes.positive * lift[above, v] - slopes.negative * lift[below, v])
+        cost = cost + strength / 2 * (cp.trace(lift[v, v]) + cp.trace(lift[u, u]))
+    loss = cp.sum_squares(outputs - targets) / targets.size
+    return cp.Problem(cp.Minimize(loss + cost), constraints).solve(solver=cp.CLARABEL)
+
+
+@pytest.mark.parametrize("kind", ["relu", "leaky 0.1", "abs"])
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_iterates_approach_the_value_of_a_solver_and_bounds_stay_below_it(kind, outputs):
+    rows, targets = normal(0, 8, 3), normal(1, 8, outputs)
+    branch = branch_of(KINDS[kind], rows, strength=0.05)
+    objective = Objective((branch,), plain_convex(8), LossSpec("mse").bind(targets, outputs))
+    expected = solver_value(rows.numpy(), targets.numpy(), branch.strength, branch.form.slopes)
+    splitting = Splitting(objective, branch.form, rows)
+    splitting.rescale(64)
+    for _ in range(3000):
+        splitting.step()
+    dual = feasible_dual(objective, splitting.gradient)
+    assert -objective.loss.conjugate(dual) == pytest.approx(expected, rel=0.01)
+    raw = DoublyNonnegative(splitting.multipliers(), rows.new_zeros(0))
+    upper, _ = doubly_nonnegative_upper(branch.form, branch.scores(dual), raw)
+    value = best_scale(objective, dual, branch.strength / upper).value
+    assert 0.9 * expected <= value <= expected * (1 + 1e-7)
+
+
+def test_a_network_at_hand_is_where_it_starts():
+    rows, dual = instance(3, outputs=2)
+    task = task_of(branch_of(KINDS["relu"], rows), dual)
+    splitting = Splitting(task.objective, task.form, rows)
+    hidden, second = normal(0, 4, rows.shape[1]), normal(1, 4, 2)
+    splitting.start((hidden, second), rows.new_zeros(0))
+    (block,) = splitting.blocks
+    outputs = block.loss[0] / splitting.lift.unit
+    torch.testing.assert_close(outputs, (rows @ hidden.T).clamp_min(0) @ second)
+    assert not bool(block.cross.diagonal().any())
+
+
+def test_single_precision_is_refined_to_the_same_bound():
+    rows, targets = normal(0, 30, 3), normal(1, 30, 2)
+    objective = Objective((branch_of(KINDS["relu"], rows),), plain_convex(30), LossSpec("mse").bind(targets, 2))
+    found = []
+    for precision in (torch.float32, torch.float64):
+        splitting = Splitting(objective, objective.branches[0].form, rows, precision)
+        splitting.rescale(8)
+        for _ in range(300):
+            splitting.step()
+        splitting.refine()
+        for _ in range(20):
+            splitting.step()
+        found.append(splitting.gradient)
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-6)
+
+
+def test_it_stops_where_the_bound_decides():
+    rows, targets = normal(0, 20, 3), normal(1, 20, 1)
+    objective = Objective((branch_of(KINDS["relu"], rows),), plain_convex(20), LossSpec("mse").bind(targets, 1))
+    task = task_at(objective, objective.loss.gradient(torch.zeros_like(targets)), 60.0)
+    ((dual, bound),) = products(replace(task, needed=0.0))
+    assert best_scale(objective, dual, 0.1 / bound.upper).value >= 0
+    assert task.seconds_left > 30
