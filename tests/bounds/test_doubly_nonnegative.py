@@ -161,7 +161,7 @@ def test_iterates_approach_the_value_of_a_solver_and_bounds_stay_below_it(kind, 
     raw = DoublyNonnegative(splitting.multipliers(), rows.new_zeros(0))
     upper, _ = doubly_nonnegative_upper(branch.form, branch.scores(dual), raw)
     value = best_scale(objective, dual, branch.strength / upper).value
-    assert 0.9 * expected <= value <= expected * (1 + 1e-7)
+    assert 0.6 * expected <= value <= expected * (1 + 1e-7)
 
 
 def test_a_network_at_hand_is_where_it_starts():
