@@ -89,7 +89,7 @@ def _clipped(own: ProductMultipliers) -> ProductMultipliers:
     clipped = replace(own, both=both, cross=cross, none=none)
     if own.heights is None or own.tilts is None:
         return clipped
-    lengths = torch.linalg.vector_norm(own.tilts, dim=2) * (1 + gamma(own.tilts.shape[2] + 8)) + SMALLEST_REACH
+    lengths = torch.linalg.vector_norm(own.tilts, dim=2) * (1 + gamma(own.tilts.shape[2] + 32)) + SMALLEST_REACH
     return replace(clipped, heights=torch.maximum(own.heights, lengths))
 
 
