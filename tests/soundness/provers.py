@@ -47,7 +47,7 @@ def _majorant(task):
     return PolarBound(0.0, task.nothing, upper, "surrogate", proof)
 
 
-def _products(task):
+def random_products(task):
     """Products with multipliers at random, but for the levels and the diagonal of C."""
     view, scores = task.branch.view, task.scores
     (n, m), free = scores.shape, view.free_inputs > 0
@@ -84,6 +84,6 @@ PROVERS = {
     "sorting": sorting_bound,
     "majorant": _majorant,
     "first-order majorant": majorant_alone,
-    "random products": _products,
+    "random products": random_products,
 }
 MOVING = {"joint": joint, "first-order": first_order, "products": products}
