@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import sys
+import time
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -122,12 +123,24 @@ def _climb_one(task: PolarTask, needed: float, best: LowerBound) -> LowerBound:
     for method in METHODS[type(task.form)]:
         if best.value >= needed or task.seconds_left == 0:
             break
-        if not method.serves(task):
+        own = _own_task(task, method, best, needed)
+        if own is None or not method.serves(own):
             continue
-        for dual, polar in method.run(_relayed(task, method, best.value)):
+        for dual, polar in method.run(_relayed(own, method, best.value)):
             best = max(best, scaled(task.objective, dual, (polar,)), key=lambda bound: bound.value)
         _tell_done(task, method, best.polars[0], best.value)
     return best
+
+
+def _own_task(task: PolarTask, method: Method, best: LowerBound, needed: float) -> PolarTask | None:
+    """What a method is asked: at the best dual point where it is for that, within its share of the time."""
+    if method.at_best:
+        dual = best.point.values
+        if dual is task.dual or not bool(dual.any()):
+            return None
+        ratio = _useful_ratio(task.objective, dual, needed)
+        task = replace(task, dual=dual, target=min(task.branch.strength * ratio, sys.float_info.max))
+    return replace(task, deadline=time.perf_counter() + method.share * task.seconds_left) if method.share < 1 else task
 
 
 def _climb_several(objective: Objective, dual: Tensor, tasks: list[PolarTask], best: LowerBound) -> LowerBound:

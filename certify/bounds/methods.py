@@ -47,6 +47,8 @@ class Method:
         proof: kind of the proof that certificates state it with.
         applies: whether it can contribute within the task's time.
         most_sizes: columns h of the rows (a hidden bias is one) and score columns m up to which it can apply.
+        share: of the time left that it may take while others come after it.
+        at_best: whether it is for the best dual point of those before it, where that is not the task's own.
         moves_dual: whether it chooses dual points itself, and so serves objectives with a single branch alone.
     """
 
@@ -56,6 +58,8 @@ class Method:
     applies: Callable[[PolarTask], bool] = lambda task: True
     most_sizes: tuple[float, float] = (math.inf, math.inf)
     moves_dual: bool = False
+    share: float = 1.0
+    at_best: bool = False
 
     def serves(self, task: PolarTask) -> bool:
         """Whether it is worth running."""
@@ -103,12 +107,26 @@ METHODS: dict[type[PolarForm], tuple[Method, ...]] = {
         ),
         Method("cones", _at_given_dual(cones), "cone-tree", _unless_sorted(cones_apply), _FEW_COLUMNS),
         Method(
-            "surrogate", joint, "scalar-majorant", _unless_sorted(joint_applies(LARGE)), _ONE_SCORE, moves_dual=True
+            "surrogate",
+            joint,
+            "scalar-majorant",
+            _unless_sorted(joint_applies(LARGE)),
+            _ONE_SCORE,
+            moves_dual=True,
+            share=0.4,
         ),
-        Method("doubly nonnegative", products, "doubly-nonnegative", _unless_sorted(products_apply), moves_dual=True),
         Method(
             "first-order surrogate", first_order, "vector-majorant", _unless_sorted(majorants_apply), moves_dual=True
         ),
+        Method(
+            "doubly nonnegative",
+            products,
+            "doubly-nonnegative",
+            _unless_sorted(products_apply),
+            moves_dual=True,
+            share=0.8,
+        ),
+        Method("cones", _at_given_dual(cones), "cone-tree", _unless_sorted(cones_apply), _FEW_COLUMNS, at_best=True),
         Method(
             "first-order majorant",
             _at_given_dual(majorant_alone),

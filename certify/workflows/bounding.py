@@ -10,7 +10,7 @@ from certify.bounds.ladder import LowerBound, climb, trivial_bound
 from certify.bounds.polar import PolarBound, PolarEstimate
 from certify.bounds.search import search
 from certify.growth.stages import Candidate
-from certify.problem import Objective
+from certify.problem import Objective, ParallelNetwork
 from certify.progress import Listener, silent
 from certify.workflows.certificate_of import FAILURE_PROBABILITY
 
@@ -29,19 +29,25 @@ class BoundSettings:
 
 
 def bound_at(
-    objective: Objective, candidate: Candidate | None, needed: float, deadline: float, settings: BoundSettings
+    objective: Objective,
+    network: ParallelNetwork,
+    candidate: Candidate | None,
+    needed: float,
+    deadline: float,
+    settings: BoundSettings,
 ) -> LowerBound:
     """The best lower bound at a candidate, the trivial one without, with the best known witnesses of its polars.
+
+    The best network known is where relaxations start from.
 
     A bound of at least `needed` decides. Stops at the deadline in `time.perf_counter()`.
     """
     if candidate is None:
         return trivial_bound(objective)
-    stacks = tuple(polar.witness for polar in candidate.polars)
     bound = climb(
         objective,
         candidate.dual,
-        stacks,
+        network.stacks,
         needed,
         deadline,
         seed=settings.seed,
@@ -53,6 +59,7 @@ def bound_at(
         return bound
     # The bound moved the dual point; its polars are worth a short search of their own.
     until = time.perf_counter() + MOVED_SEARCH_SECONDS
+    stacks = tuple(polar.witness for polar in candidate.polars)
     searched = search(objective, bound.point.values, stacks, until, settings.seed)
     return replace(bound, polars=tuple(_raised(*pair) for pair in zip(bound.polars, searched, strict=True)))
 

@@ -208,7 +208,8 @@ class _Climb:
             self.listener(replace(event, objective=best, lower_bound=proven))
 
         settings = BoundSettings(seed=self.seed, failure_probability=self.chance, listener=report)
-        bound = bound_at(self.problem.objective, candidate, needed, time.perf_counter() + left, settings)
+        network, until = self.found.best.network, time.perf_counter() + left
+        bound = bound_at(self.problem.objective, network, candidate, needed, until, settings)
         self.bound = max(self.bound, bound, key=lambda b: b.value)
         return tuple(polar.witness for polar in bound.polars)
 

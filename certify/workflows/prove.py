@@ -98,4 +98,4 @@ def _bounded(quest: Quest, found: Improvement) -> LowerBound:
         quest.settings.listener(replace(event, objective=found.best.objective))
 
     settings = replace(quest.settings, listener=report)
-    return bound_at(quest.problem.objective, found.candidate, needed, deadline, settings)
+    return bound_at(quest.problem.objective, found.best.network, found.candidate, needed, deadline, settings)

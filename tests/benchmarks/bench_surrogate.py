@@ -1,4 +1,4 @@
-"""Gaps of the convex surrogates at trained ReLU networks: scaling only, joint program, first-order ascent.
+"""Gaps of the convex relaxations at trained ReLU networks: scaling only, joint program, first-order ascent, products.
 
 Run: python -m tests.benchmarks.bench_surrogate [seconds per method]
 """
@@ -9,19 +9,20 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
 
 from certify.bounds.polar import PolarTask
+from certify.bounds.rows.relaxations.doubly_nonnegative.product_method import products
 from certify.bounds.rows.relaxations.first_order import first_order_majorant, first_order_surrogate
 from certify.bounds.rows.relaxations.surrogate import joint_surrogate
 from certify.bounds.rows.relaxations.surrogate_outcome import SurrogateOutcome
 from certify.problem import (
     Branch,
     ConvexPart,
-    Evaluation,
     LossSpec,
     Objective,
     ParallelNetwork,
@@ -31,9 +32,26 @@ from certify.problem import (
 from certify.problem.dual import best_scale
 from certify.problem.kinds.relu import ReLU
 
+
+class Trained(NamedTuple):
+    """A network, its objective, and the gradient of its loss."""
+
+    objective: float
+    gradient: torch.Tensor
+    factors: tuple[torch.Tensor, ...]
+
+
+class Outcome(NamedTuple):
+    """A dual point and a bound on its polar."""
+
+    dual: torch.Tensor
+    upper: float
+
+
 CASES = {
     "breast cancer": (load_breast_cancer, LossSpec("binary-cross-entropy"), (0.1, 0.03, 0.01)),
     "diabetes": (load_diabetes, LossSpec("mse", scale=0.5), (0.3, 0.2, 0.1)),
+    "wine": (load_wine, LossSpec("cross-entropy"), (0.01, 0.001)),
     "digits": (load_digits, LossSpec("cross-entropy"), (0.1, 0.03)),
 }
 
@@ -48,13 +66,13 @@ def make_objective(name: str, decay: float) -> Objective:
     targets = torch.from_numpy(data.target.astype(float))
     if name == "diabetes":
         targets = (targets - targets.mean()) / targets.std(correction=0)
-    outputs = 10 if name == "digits" else 1
+    outputs = {"digits": 10, "wine": 3}.get(name, 1)
     convex = ConvexPart(inputs[:, :0], inputs.new_zeros(0))
     branch = Branch(ReLU(), View(inputs), WeightDecay((decay, decay)))
     return Objective((branch,), convex, spec.bind(targets, outputs))
 
 
-def trained(objective: Objective, seeds: int = 2, width: int = 30) -> Evaluation:
+def trained(objective: Objective, seeds: int = 2, width: int = 30) -> Trained:
     """The best of a few trainings by L-BFGS."""
     found, (branch,) = [], objective.branches
     rows = branch.view.rows
@@ -75,12 +93,13 @@ def trained(objective: Objective, seeds: int = 2, width: int = 30) -> Evaluation
 
         optimizer.step(closure)
         factors = (weights[0].detach(), weights[1].detach())
-        found.append(objective.evaluate(ParallelNetwork((factors,), objective.empty_network().coefficients)))
-    return min(found, key=lambda evaluation: evaluation.objective)
+        evaluation = objective.evaluate(ParallelNetwork((factors,), objective.empty_network().coefficients))
+        found.append(Trained(evaluation.objective, evaluation.gradient, factors))
+    return min(found, key=lambda one: one.objective)
 
 
 def report(
-    name: str, objective: Objective, best: Evaluation, method: str, run: Callable[[], SurrogateOutcome | None]
+    name: str, objective: Objective, best: Trained, method: str, run: Callable[[], SurrogateOutcome | Outcome | None]
 ) -> None:
     strength = objective.branches[0].strength
     started = time.perf_counter()
@@ -107,16 +126,23 @@ def main(seconds: float = 60.0) -> None:
                 report(name, objective, best, method, partial(run, objective, best, seconds))
 
 
-RUNS: dict[str, Callable[[Objective, Evaluation, float], SurrogateOutcome | None]] = {
+RUNS: dict[str, Callable[[Objective, Trained, float], SurrogateOutcome | Outcome | None]] = {
     "scaling only": lambda objective, best, s: first_order_majorant(_task(objective, best, s / 3), steps=10**6),
     "joint": lambda objective, best, s: joint_surrogate(_task(objective, best, s), s),
     "first order": lambda objective, best, s: first_order_surrogate(_task(objective, best, s), steps=10**6),
+    "products": lambda objective, best, s: _products(_task(objective, best, s)),
 }
 
 
-def _task(objective: Objective, best: Evaluation, seconds: float) -> PolarTask:
+def _products(task: PolarTask) -> Outcome | None:
+    ((dual, bound),) = products(task) or [(task.dual, None)]
+    return None if bound is None else Outcome(dual, bound.upper)
+
+
+def _task(objective: Objective, best: Trained, seconds: float) -> PolarTask:
     (nothing,) = objective.empty_stacks()
-    return PolarTask(objective, 0, best.gradient, 0.0, time.perf_counter() + seconds, nothing)
+    until = time.perf_counter() + seconds
+    return PolarTask(objective, 0, best.gradient, 0.0, until, nothing, network=best.factors, needed=best.objective)
 
 
 if __name__ == "__main__":

@@ -60,11 +60,8 @@ CAUGHT = [
         "proofs/majorants.py: region_of",
         ("norms.high", "norms.near", lambda: holds(lambda x: region_of(form(x), COLUMN, 0).reach, (SIGNS, 0.5))),
     ),
-    *rows(
-        "proofs/products.py: products_hold",
-        ("row_norms().high", "row_norms().near", product_claims.tilts),
-        ("claimed.high", "claimed.near", product_claims.levels),
-    ),
+    *rows("proofs/products.py: products_hold", ("claimed.high", "claimed.near", product_claims.levels)),
+    *rows("proofs/products.py: _tilts", ("row_norms().high", "row_norms().near", product_claims.tilts)),
     *rows("proofs/sorting.py: _largest", ("row_norms().high", "row_norms().near", claims.sorting)),
     *rows(
         "proofs/cone_tree.py: cone_tree_upper",

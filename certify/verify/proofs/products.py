@@ -25,8 +25,6 @@ def products_hold(form: Form, proof: Proof, arithmetic: Arithmetic) -> bool:
         region = region_of(form, proof, index)
         both, cross, none = (_products(arrays, name, index) for name in ("both", "cross", "none"))
         heights, tilts = _tilts(arrays, index, region.inputs, outputs)
-        fits = np.where(tilts.is_zero.all(-1), heights >= 0, tilts.row_norms().high <= heights)
-        require(bool(fits.all()), "product-tilts", "needs |W| ≤ h in every row")
         alpha, beta = (arithmetic.real(level) for level in arrays["levels"][index])
         core, rim, square = _quadratic(region, scores, (both, cross, none), (heights, tilts))
         core = core + _diagonal(alpha, beta, outputs, region.inputs.shape[1])
@@ -50,9 +48,10 @@ def _tilts(arrays: Arrays, index: int, inputs: Reals, outputs: int) -> tuple[Arr
     n, d = inputs.shape
     if outputs > 1:
         return np.zeros((2, n)), inputs.of(np.zeros((2, n, d)))
-    tilts = arrays["tilts"][2 * index : 2 * index + 2]
-    wide = np.pad(tilts, ((0, 0), (0, 0), (0, d - tilts.shape[2])))
-    return arrays["heights"][2 * index : 2 * index + 2], inputs.of(wide)
+    heights, tilts = (arrays[name][2 * index : 2 * index + 2] for name in ("heights", "tilts"))
+    short = np.where(tilts.any(2), inputs.of(tilts).row_norms().high <= heights, heights >= 0)
+    require(bool(short.all()), "product-tilts", "needs |W| ≤ h in every row")
+    return heights, inputs.of(np.pad(tilts, ((0, 0), (0, 0), (0, d - tilts.shape[2]))))
 
 
 def _quadratic(

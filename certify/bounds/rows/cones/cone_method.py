@@ -13,6 +13,7 @@ from certify.bounds.rows.cones.cone_forecast import forecast_nodes
 from certify.bounds.rows.cones.cone_search import ConeSettings
 from certify.bounds.rows.cones.cones import cone_polar
 from certify.bounds.rows.reduction import ReducedRows, reduce_rows, reduced_dimension
+from certify.bounds.rows.relaxations.doubly_nonnegative.product_method import products_apply
 from certify.bounds.rows.responses import attained
 from certify.bounds.rows.rows_form import rows_form
 from certify.progress import Progress
@@ -21,7 +22,8 @@ from certify.progress import Progress
 COMFORTABLE_DIMENSION = 8
 LARGEST_DIMENSION = 12
 SHARE_BEYOND = 0.5
-# A search forecast to take this many times the time there is does not start, beyond the comfortable dimension.
+# A search forecast to take this many times the time there is does not start, beyond the comfortable dimension; where
+# products of rows serve too, none starts that would not end.
 HOPELESS = 20.0
 # Relative distance between the bound asked of the search and the one that is useful: a share of the useful bound's own
 # distance from λ, within limits.
@@ -59,8 +61,9 @@ def cones(task: PolarTask) -> PolarBound:
     forecast = forecast_nodes(reduced.rows, scores, settings, start)
     outcome = forecast.pilot
     told(outcome.lower, outcome.upper, f"expecting {forecast.sentence}")
-    hopeless = forecast.seconds_estimate > HOPELESS * settings.seconds
-    if not outcome.complete and not (hopeless and reduced.rows.shape[1] > COMFORTABLE_DIMENSION):
+    others = len(task.objective.branches) == 1 and products_apply(task)
+    hopeless = forecast.seconds_estimate > (1.0 if others else HOPELESS) * settings.seconds
+    if not outcome.complete and not (hopeless and (others or reduced.rows.shape[1] > COMFORTABLE_DIMENSION)):
         outcome = cone_polar(
             reduced.rows, scores, settings, start, lambda lower, upper, nodes: told(lower, upper, f"{nodes} cones")
         )

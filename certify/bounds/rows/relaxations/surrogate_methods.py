@@ -9,6 +9,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from certify.bounds.polar import PolarBound, PolarTask
+from certify.bounds.rows.relaxations.doubly_nonnegative.product_method import products_apply
 from certify.bounds.rows.relaxations.first_order import first_order_majorant, first_order_surrogate
 from certify.bounds.rows.relaxations.surrogate import joint_surrogate
 from certify.bounds.rows.relaxations.surrogate_outcome import SurrogateOutcome
@@ -21,6 +22,8 @@ SMALL, LARGE = range(65), range(65, 4001)
 JOINT_SHARE = 0.9
 # The first-order method proves its last iterate after the deadline that it is given.
 FIRST_ORDER_SHARE = 0.9
+# Its share where a stronger relaxation follows.
+BEFORE_PRODUCTS = 0.1
 
 
 def joint_applies(rows: range) -> Callable[[PolarTask], bool]:
@@ -52,7 +55,7 @@ def joint(task: PolarTask) -> list[tuple[Tensor, PolarBound]]:
 def first_order(task: PolarTask) -> list[tuple[Tensor, PolarBound]]:
     """The dual point and multipliers by ascent; empty where no dual point is near the candidate."""
     try:
-        outcome = first_order_surrogate(_hurried(task))
+        outcome = first_order_surrogate(_hurried(task, BEFORE_PRODUCTS if products_apply(task) else FIRST_ORDER_SHARE))
     except (InfeasibleDualError, UnsupportedError):
         return []
     return [(outcome.dual, _bound(task, outcome, "first-order surrogate"))]
@@ -60,11 +63,11 @@ def first_order(task: PolarTask) -> list[tuple[Tensor, PolarBound]]:
 
 def majorant_alone(task: PolarTask) -> PolarBound:
     """The multipliers by ascent at the task's own dual point."""
-    return _bound(task, first_order_majorant(_hurried(task)), "first-order majorant")
+    return _bound(task, first_order_majorant(_hurried(task, FIRST_ORDER_SHARE)), "first-order majorant")
 
 
-def _hurried(task: PolarTask) -> PolarTask:
-    return replace(task, deadline=time.perf_counter() + FIRST_ORDER_SHARE * task.seconds_left)
+def _hurried(task: PolarTask, share: float) -> PolarTask:
+    return replace(task, deadline=time.perf_counter() + share * task.seconds_left)
 
 
 def _bound(task: PolarTask, outcome: SurrogateOutcome, method: str) -> PolarBound:

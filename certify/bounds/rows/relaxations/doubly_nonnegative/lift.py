@@ -10,7 +10,7 @@ is an orthonormal basis: y = V (a, b, g) with VᵀV = I (facial reduction, Olive
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import torch
@@ -60,6 +60,10 @@ class Lift:
     def size(self) -> int:
         """Number of reduced coordinates, m + D + N."""
         return self.outputs + len(self.root) + len(self.features)
+
+    def to(self, precision: torch.dtype) -> Lift:
+        """The basis in another precision."""
+        return replace(self, root=self.root.to(precision), features=self.features.to(precision))
 
     def compressed(self, matrix: Symmetric) -> Tensor:
         """VᵀMV, (size, size)."""

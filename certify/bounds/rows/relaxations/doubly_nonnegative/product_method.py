@@ -25,6 +25,8 @@ from certify.progress import Progress
 
 # Penalties tried first, in units of λ, in this order as long as the next is better.
 FIRST_PENALTIES = (1.0, 8.0, 64.0, 512.0)
+# Beyond so many rows single precision takes the first steps.
+FEW_ROWS = 128
 # Steps between two proofs, fewer where they take longer than this many seconds.
 STEPS, LONGEST_ROUND = 50, 15.0
 FACTOR = 1.5
@@ -85,7 +87,8 @@ class _Search:
         """Try the first penalties."""
         reached = -math.inf
         for penalty in FIRST_PENALTIES:
-            splitting = Splitting(self._task.objective, self._form, self._inputs)
+            coarse = torch.float32 if len(self._inputs) > FEW_ROWS else torch.float64
+            splitting = Splitting(self._task.objective, self._form, self._inputs, coarse)
             splitting.start(self._task.network, self._center)
             splitting.rescale(penalty * self._task.branch.strength / splitting.penalty)
             value = self._round(splitting)
@@ -99,7 +102,12 @@ class _Search:
         if splitting is None:
             return
         last, rise, factor = history[0], 0.0, FACTOR
-        while not self._over() and not self._stalled(history):
+        while not self._over():
+            if self._stalled(history):
+                if not splitting.is_coarse:
+                    return
+                splitting.refine()
+                history = history[-1:]
             splitting.rescale(factor)
             value = self._round(splitting)
             if value - last < SLOWER * rise:

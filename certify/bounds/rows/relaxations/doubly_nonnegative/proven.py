@@ -10,7 +10,6 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from certify.bounds.proof import DoublyNonnegative, ProductMultipliers
-from certify.bounds.rounding import gamma
 from certify.bounds.rows.relaxations.direction_region import (
     SLACK_FEW,
     SMALLEST_REACH,
@@ -27,6 +26,8 @@ from certify.problem import Rows, View
 
 # Accuracy of the searches for the shift of C and for the levels, which only cost tightness.
 ACCURACY = 1e-3
+# Room between a tilt and its height, relative, so that every checker agrees.
+TILT_MARGIN = 1e-12
 # Largest shift tried, over the smallest that makes K_gg positive semidefinite or the size of K_gg.
 LARGEST_SHIFT = 1e3
 
@@ -89,7 +90,7 @@ def _clipped(own: ProductMultipliers) -> ProductMultipliers:
     clipped = replace(own, both=both, cross=cross, none=none)
     if own.heights is None or own.tilts is None:
         return clipped
-    lengths = torch.linalg.vector_norm(own.tilts, dim=2) * (1 + gamma(own.tilts.shape[2] + 32)) + SMALLEST_REACH
+    lengths = torch.linalg.vector_norm(own.tilts, dim=2) * (1 + TILT_MARGIN) + SMALLEST_REACH
     return replace(clipped, heights=torch.maximum(own.heights, lengths))
 
 

@@ -16,7 +16,7 @@ turns any iterate into a bound.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import final
 
 import torch
@@ -67,6 +67,11 @@ class Block:
         self.loss = rim @ second
         self.cone = rim @ (core if second.shape[1] == 1 else hidden)
 
+    def to(self, precision: torch.dtype) -> Block:
+        """The state in another precision."""
+        values = (getattr(self, field.name) for field in fields(self))
+        return Block(*(value.to(precision) for value in values if value is not None))
+
     def rescale(self, factor: float) -> None:
         """W/β after β was multiplied by a factor."""
         diagonal = self.cross.diagonal() / factor
@@ -88,23 +93,26 @@ class Splitting:
         gradient: of the loss at the last step, (n, c): the dual point.
     """
 
-    def __init__(self, objective: Objective, form: Rows, inputs: Tensor) -> None:
+    def __init__(
+        self, objective: Objective, form: Rows, inputs: Tensor, precision: torch.dtype = torch.float64
+    ) -> None:
         """Start from nothing.
 
         Args:
             objective: with one branch.
             form: of its polar.
             inputs: X, (N, D); with a free bias centered, its last column the largest norm of the others.
+            precision: of everything but the loss.
         """
         m, (n, d) = objective.outputs, inputs.shape
-        new = inputs.new_zeros
         signs = (1.0, -1.0) if m == 1 else (1.0,)
-        self.lift = lift_of(inputs, m)
+        self.lift = lift_of(inputs, m).to(precision)
+        inputs = inputs.to(precision)
         self.penalty = objective.branches[0].strength
         self.gradient = torch.zeros_like(objective.loss.targets)
         rim = (2, n, d + 1) if m == 1 else (2, n, d)
         shapes = [(n, n)] * 3 + [(m + d, m + d)] * 2 + [(2, n, m)] * 2 + [rim] * 2
-        self.blocks = [Block(*map(new, shapes)) for _ in signs]
+        self.blocks = [Block(*map(inputs.new_zeros, shapes)) for _ in signs]
         # Z = Σ coefficient · Y_zv / c.
         slopes = inputs.new_tensor([form.slopes.positive, -form.slopes.negative])
         self._coefficients = [sign * slopes[:, None, None] for sign in signs]
@@ -124,9 +132,9 @@ class Splitting:
         """
         if not network:
             return
-        hidden, second = network
+        hidden, second = (factor.to(self._inputs.dtype) for factor in network)
         if self._free:
-            free = hidden[:, -1:] + hidden[:, :-1] @ center[:, None]
+            free = hidden[:, -1:] + hidden[:, :-1] @ center.to(hidden)[:, None]
             hidden = torch.cat([hidden[:, :-1], free / self._reach], 1)
         lengths = torch.linalg.vector_norm(hidden[:, : hidden.shape[1] - self._free], dim=1), second.norm(dim=1)
         alive = (lengths[0] > 0) & (lengths[1] > 0)
@@ -146,6 +154,17 @@ class Splitting:
             self._move_core(block, matrix.core)
             self._move_cones(block, matrix.rim)
 
+    def refine(self) -> None:
+        """Go on in double precision."""
+        self.lift, self._inputs = self.lift.to(torch.float64), self._inputs.double()
+        self._coefficients = [weights.double() for weights in self._coefficients]
+        self.blocks = [block.to(torch.float64) for block in self.blocks]
+
+    @property
+    def is_coarse(self) -> bool:
+        """Whether it goes on in single precision."""
+        return self._inputs.dtype == torch.float32
+
     def rescale(self, factor: float) -> None:
         """Multiply β by a factor, W unchanged."""
         self.penalty *= factor
@@ -161,7 +180,7 @@ class Splitting:
         rim = torch.cat([(loss + cone[..., :1]) / 2, cone[..., 1:]], 2) if single else torch.cat([loss, cone], 2)
         total = Symmetric(block.core + block.core_dual, rim, block.both.abs(), cross, block.none.abs())
         values, vectors = self._eigenpairs(self.lift.compressed(total), block)
-        positive = values > 0
+        positive = values > _noise(values)
         core, above, below = self.lift.expanded(vectors[:, positive] * values[positive].sqrt())
         rims = torch.stack([above @ core.T, below @ core.T])
         return Symmetric(core @ core.T, rims, above @ above.T, above @ below.T, below @ below.T)
@@ -172,11 +191,10 @@ class Splitting:
         if known is None or 4 * known.shape[1] > len(matrix) or self._steps % WHOLE_EVERY == 1:
             values, vectors = torch.linalg.eigh(matrix)
         else:
-            first = matrix @ known
-            basis = torch.linalg.qr(torch.cat([known, first, matrix @ first], 1)).Q
+            basis = torch.linalg.qr(torch.cat([known, matrix @ known], 1)).Q
             values, inner = torch.linalg.eigh(basis.T @ (matrix @ basis))
             vectors = basis @ inner
-        block.vectors = vectors[:, -(int((values > 0).sum()) + SPARE) :].contiguous()
+        block.vectors = vectors[:, -(int((values > _noise(values)).sum()) + SPARE) :].contiguous()
         return values, vectors
 
     def _move_products(self, block: Block, found: Symmetric) -> None:
@@ -198,9 +216,10 @@ class Splitting:
         outputs = torch.stack(parts).sum(0) / unit
         # Entries off the diagonal count twice, unless they are held twice.
         pull = self.penalty * unit**2 / total * (1 if self.lift.outputs == 1 else 2)
-        z, self.gradient = self._loss_step(outputs, pull)
+        z, self.gradient = self._loss_step(outputs.double(), pull)
+        moved = (z - outputs) * unit / total
         for block, point, weights in zip(self.blocks, points, self._coefficients, strict=True):
-            block.loss = point + weights * ((z - outputs) * unit / total)
+            block.loss = point + weights * moved.to(point.dtype)
             block.loss_dual = block.loss - point
 
     def _move_core(self, block: Block, found: Tensor) -> None:
@@ -243,7 +262,7 @@ class Splitting:
 
     def multipliers(self) -> tuple[ProductMultipliers, ...]:
         """Those of the last iterate, in units of z itself; the levels of P, C, M and W alone are kept."""
-        return tuple(map(self._multipliers_of, self.blocks))
+        return tuple(self._multipliers_of(block.to(torch.float64)) for block in self.blocks)
 
     def _multipliers_of(self, block: Block) -> ProductMultipliers:
         m, scale = self.lift.outputs, self.penalty * self.lift.unit**2
@@ -257,3 +276,8 @@ class Splitting:
         ratio = float(levels[-1]) / beta if self._free and beta > 0 else 1.0
         both, none = ((-values).clamp_min(0) * scale for values in (block.both, block.none))
         return ProductMultipliers(both, cross * scale, none, heights, tilts, (alpha, beta), ratio)
+
+
+def _noise(values: Tensor) -> float:
+    """Eigenvalues below this are rounding."""
+    return 10 * torch.finfo(values.dtype).eps * float(values.abs().max())
