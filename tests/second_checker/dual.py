@@ -5,8 +5,7 @@ from fractions import Fraction
 import numpy as np
 from flint import arb
 
-from .branch import Branch
-from .exact import Matrix, inner, norms_above, product, solve, square_norms, total
+from .exact import Matrix, product, solve, square_norms, total
 from .losses import ball, conjugate, loss
 from .rejection import require
 from .statement import Statement
@@ -50,10 +49,3 @@ def dual_value(name: str, problem: Statement, point: Matrix) -> arb:
         if decay:
             value -= total(square_norms(product(features.T, point))) / (2 * decay)
     return ball(value) - conjugate(name, point, problem.targets, problem.weights)
-
-
-def polar_above(branch: Branch, upper: Fraction, moved: Matrix) -> Fraction:
-    """Bound on the polar at −A' from U at −A, rule 24; `moved` is A' − A."""
-    if not moved.any():
-        return upper
-    return upper + inner(norms_above(branch.scores(moved)), branch.reach)

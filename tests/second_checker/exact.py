@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from flint import fmpz_mat
 
 from .rejection import afford, require
 
@@ -86,17 +87,10 @@ def norms_above(matrix: Matrix) -> list[Fraction]:
 
 
 def is_semidefinite(matrix: Matrix) -> bool:
-    """M ⪰ 0, by elimination without fractions (Bareiss): every entry is a minor of M, every division is exact."""
-    size, rows, previous = len(matrix), integers(matrix)[0], 1
-    afford(size**4 * max((entry.bit_length() for entry in rows.ravel()), default=0) // 200)
-    for step in range(size):
-        pivot, column = rows[step, step], rows[step + 1 :, step].copy()
-        if pivot < 0 or (pivot == 0 and any(column)):
-            return False
-        if pivot > 0:
-            rows[step + 1 :, step + 1 :] = (pivot * rows[step + 1 :, step + 1 :] - np.outer(column, column)) // previous
-            previous = pivot
-    return True
+    """M ⪰ 0: no coefficient of det(x I + M), which has real roots, is negative."""
+    whole = integers(-matrix)[0]
+    afford(len(matrix) ** 4 * max((entry.bit_length() for entry in whole.ravel()), default=0) // 2000)
+    return bool(min(fmpz_mat(whole.tolist()).charpoly()) >= 0)
 
 
 def solve(matrix: Matrix, right: Matrix) -> Matrix:

@@ -1,8 +1,7 @@
 """Rule 9: exactly these keys, of these types."""
 
-import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import Any
 
@@ -10,7 +9,6 @@ from .container import MAGNITUDE, is_integer
 from .rejection import require
 
 Check = Callable[[Any], bool]
-KINDS = "zero spectral randomized quadratic-form norm-products sorting cone-tree scalar-majorant vector-majorant"
 LOSSES = "mse huber binary-cross-entropy soft-margin squared-hinge poisson cross-entropy"
 
 
@@ -20,10 +18,8 @@ def number(text: str) -> Fraction:
 
 def is_number(value: Any) -> bool:
     """Spelled as `float.hex` spells it."""
-    if not isinstance(value, str) or not re.fullmatch(r"-?0x[01]\.[0-9a-f]+p[+-][0-9]{1,4}", value):
-        return False
-    found = float.fromhex(value) if int(value.split("p")[1]) <= 200 else math.inf
-    return abs(found) <= MAGNITUDE and value == found.hex()
+    spelled = isinstance(value, str) and re.fullmatch(r"-?0x[01]\.[0-9a-f]+p(\+[0-9]{1,3}|-[0-9]{1,4})", value)
+    return bool(spelled) and abs(float.fromhex(value)) <= MAGNITUDE and value == float.fromhex(value).hex()
 
 
 def matching(pattern: str) -> Check:
@@ -92,17 +88,17 @@ HEADER = entries(
     claim=entries(upper=is_number, lower=is_number, widths=one_of("all"), failure_probability=OPTIONAL),
     statement=STATEMENT,
     dual=entries(scale=is_number),
-    proofs=list_of(entries(kind=one_of(KINDS), steps=list_of(TEXT), upper=is_number)),
+    proofs=list_of(entries(kind=TEXT, steps=list_of(TEXT), upper=is_number)),
     sources=entries(model=DIGEST, statement=DIGEST, parameters=PARAMETERS),
     arrays=of_type(list),
 )
 
 
-def check_schema(header: dict[str, Any]) -> None:
-    """Every key of the header, and what keys say about each other."""
+def check_schema(header: dict[str, Any], kinds: Iterable[str]) -> None:
+    """Every key of the header, what keys say about each other, and known kinds of proofs."""
     require(HEADER(header), "schema")
     proofs, branches = header["proofs"], header["statement"]["branches"]
-    require(len(proofs) == len(branches), "schema")
+    require(len(proofs) == len(branches) and {proof["kind"] for proof in proofs} <= {*kinds}, "schema")
     for proof, branch in zip(proofs, branches, strict=True):
         require(proof["steps"] == (["project"] if proof["kind"] == "cone-tree" else []), "schema")
         is_decayed = branch["bias"] == "penalized" and branch["penalty"]["name"] == "weight-decay"

@@ -5,10 +5,10 @@ import hashlib
 from flint import ctx
 
 from .container import Shapes, canonical, read
-from .dual import dual_point, dual_value, objective_of, polar_above
-from .exact import rational
+from .dual import dual_point, dual_value, objective_of
+from .exact import inner, norms_above, rational
 from .losses import ball, check_targets
-from .proofs import cones, majorants, norms
+from .proofs import cones, majorants, norms, products
 from .proofs.task import Task
 from .rejection import AFFORDABLE, Purse, Rejected, require
 from .schema import check_schema, number
@@ -26,6 +26,7 @@ PROOFS = {
     "cone-tree": ("kink", cones.cone_tree),
     "scalar-majorant": ("kink", majorants.scalar_majorant),
     "vector-majorant": ("kink", majorants.vector_majorant),
+    "doubly-nonnegative": ("kink", products.doubly_nonnegative),
 }
 
 
@@ -41,7 +42,7 @@ def check(content: bytes, affordable: int = AFFORDABLE) -> str:
 
 def require_all(content: bytes) -> None:
     header, arrays = read(content)
-    check_schema(header)
+    check_schema(header, PROOFS)
     stated, name = header["statement"], header["statement"]["loss"]["name"]
     require(header["sources"]["statement"] == hashlib.sha256(canonical(stated)).hexdigest(), "statement-digest")
     shapes = Shapes([*arrays.items()])
@@ -64,6 +65,6 @@ def require_all(content: bytes) -> None:
         require(branch.geometry.kind in served.split(), "proof-kind")
         require(bound >= 0, "polar")
         prove(Task(branch, branch.scores(given), bound, f"P{at}", shapes))
-        above = scale * polar_above(branch, bound, point - given)
-        require(above**2 <= branch.penalty.square_strength, "polar-scale")
+        above = bound + inner(norms_above(branch.scores(point - given)), branch.reach)
+        require((scale * above) ** 2 <= branch.penalty.square_strength, "polar-scale")
     require(not shapes.left, "shape")

@@ -129,11 +129,24 @@ BASES: dict[str, Callable[[int], Base]] = {
     "vector-majorant": lambda seed: enumerated_base("first-order", seed, outputs=2),
     "vector-majorant, given multipliers": lambda seed: enumerated_base("majorant", seed, outputs=2),
     "vector-majorant, free biases": lambda seed: enumerated_base("first-order", seed, biases="free", outputs=2),
+    "doubly-nonnegative": lambda seed: planted_base("products", "relu", seed),
+    "doubly-nonnegative, given multipliers": lambda seed: planted_base("random products", "relu", seed),
+    "doubly-nonnegative, free biases": lambda seed: enumerated_base("products", seed, biases="free"),
+    "doubly-nonnegative, two outputs": lambda seed: enumerated_base("products", seed, outputs=2),
+    "doubly-nonnegative, given multipliers, two outputs": lambda seed: enumerated_base(
+        "random products", seed, outputs=2
+    ),
+    "doubly-nonnegative, free biases, two outputs": lambda seed: enumerated_base(
+        "products", seed, biases="free", outputs=2
+    ),
+    "doubly-nonnegative, huber": lambda seed: enumerated_base("products", seed, "huber", "penalized"),
     "no branches": single_layer,
     "cone-tree, leaky relu": lambda seed: sum_base("leaky relu, -0.3", seed, "cone-tree"),
     "norm-products, leaky relu": lambda seed: sum_base("leaky relu, 1.7", seed, "norm-products"),
     "majorant, leaky relu": lambda seed: sum_base("leaky relu, 0.1", seed, "majorant"),
     "majorant, absolute value": lambda seed: sum_base("absolute value", seed, "first-order majorant", loss="huber"),
+    "doubly-nonnegative, leaky relu": lambda seed: sum_base("leaky relu, 1.7", seed, "products"),
+    "doubly-nonnegative, absolute value": lambda seed: sum_base("absolute value", seed, "products", loss="huber"),
     "sorting, absolute value": lambda seed: sum_base("free absolute value", seed, "sorting"),
     "relu + absolute value": lambda seed: sum_base("relu + absolute value", seed, "cone-tree", "majorant"),
     "relu + linear": lambda seed: sum_base("relu + linear", seed, "cone-tree", "spectral"),

@@ -8,10 +8,12 @@ import torch
 
 from certify.bounds.bilinear.spectral import spectral_bound
 from certify.bounds.polar import PolarBound
-from certify.bounds.proof import PowerTest, ScalarMajorant, VectorMajorant
+from certify.bounds.proof import DoublyNonnegative, PowerTest, ProductMultipliers, ScalarMajorant, VectorMajorant
 from certify.bounds.rounding import norm_upper, product_error
 from certify.bounds.rows.cones.cone_method import cones
 from certify.bounds.rows.norm_products import norm_product_bound
+from certify.bounds.rows.relaxations.doubly_nonnegative.product_method import products
+from certify.bounds.rows.relaxations.doubly_nonnegative.proven import doubly_nonnegative_upper
 from certify.bounds.rows.relaxations.majorant import majorant_upper
 from certify.bounds.rows.relaxations.surrogate_methods import first_order, joint, majorant_alone
 from certify.bounds.rows.sorting import sorting_bound
@@ -45,6 +47,26 @@ def _majorant(task):
     return PolarBound(0.0, task.nothing, upper, "surrogate", proof)
 
 
+def random_products(task):
+    """Products with multipliers at random, but for the levels and the diagonal of C."""
+    view, scores = task.branch.view, task.scores
+    (n, m), free = scores.shape, view.free_inputs > 0
+    width = view.rows.shape[1] - free
+    generator, size = torch.Generator().manual_seed(1), float(scores.abs().mean())
+
+    def random(*shape):
+        return size * torch.rand(shape, dtype=torch.float64, generator=generator)
+
+    signs = []
+    for _ in range(2 if m == 1 else 1):
+        lifts = (random(2, n), random(2, n, width) - size / 2) if m == 1 else (None, None)
+        signs.append(ProductMultipliers(random(n, n), random(n, n), random(n, n), *lifts, (0.0, 0.0), 1.0))
+    center = view.rows[:, :-1].mean(0) if free else torch.zeros(0, dtype=torch.float64)
+    upper, proof = doubly_nonnegative_upper(task.form, scores, DoublyNonnegative(tuple(signs), center))
+    assert math.isfinite(upper)
+    return PolarBound(0.0, task.nothing, upper, "doubly nonnegative", proof)
+
+
 def _randomized(task):
     """The randomized test on a matrix that is not too large for anything else."""
     rows, scores = task.branch.view.rows, task.scores
@@ -62,5 +84,6 @@ PROVERS = {
     "sorting": sorting_bound,
     "majorant": _majorant,
     "first-order majorant": majorant_alone,
+    "random products": random_products,
 }
-MOVING = {"joint": joint, "first-order": first_order}
+MOVING = {"joint": joint, "first-order": first_order, "products": products}

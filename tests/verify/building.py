@@ -22,11 +22,12 @@ LOSSES = ("mse", "cross-entropy", "binary-cross-entropy", "soft-margin", "huber"
 NAMES = dict.fromkeys(("inputs", "targets", "sample_weights", "mask"))
 MARGIN = 2.0**-40
 LINEAR, RELU, SQUARE = ("linear", "linear"), ("linear", "relu", "linear"), ("linear", "square", "linear")
+KINKED = ("norm-products", "cone-tree", "majorant", "products")
 FAMILIES = {
     "linear": (LINEAR, ("zero", "spectral", "randomized")),
-    "relu": (RELU, ("zero", "norm-products", "cone-tree", "majorant")),
-    "leaky": (("linear", ("leaky_relu", {"slope": 0.3}), "linear"), ("norm-products", "cone-tree", "majorant")),
-    "abs": (("linear", "abs", "linear"), ("norm-products", "cone-tree", "majorant")),
+    "relu": (RELU, ("zero", *KINKED)),
+    "leaky": (("linear", ("leaky_relu", {"slope": 0.3}), "linear"), KINKED),
+    "abs": (("linear", "abs", "linear"), KINKED),
     "square": (SQUARE, ("zero", "quadratic-form")),
 }
 

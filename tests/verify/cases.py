@@ -21,6 +21,7 @@ from certify.bounds.squares.quadratic_form import quadratic_form_bound
 from certify.models.loading import Problem
 from certify.problem.dual import feasible_dual
 
+from ..soundness.provers import random_products
 from .packing import packed, sealed, unpacked
 
 LOSSES = ("mse", "cross-entropy", "binary-cross-entropy", "soft-margin", "huber", "squared-hinge", "poisson")
@@ -176,11 +177,12 @@ PROVERS = {
     "cone-tree": cones,
     "sorting": sorting_bound,
     "majorant": _majorant,
+    "products": random_products,
 }
 KINDS = {
     "linear": ("zero", "spectral", "randomized"),
     "quadratic": ("zero", "quadratic-form"),
-    "relu": ("zero", "norm-products", "cone-tree", "majorant"),
+    "relu": ("zero", "norm-products", "cone-tree", "majorant", "products"),
 }
 
 

@@ -113,6 +113,26 @@ def _pieces(form, inputs, q, multipliers):
     return linear, inputs.T @ (curvatures[:, None] * inputs), float((convex[live] ** 2 / (16 * curvatures[live])).sum())
 
 
+def products(form):
+    """C = −δ I and nothing else, δ the best; [[|a| I, aᵀ], [a, |a|]] ⪰ 0 for a of K between u and v."""
+    inputs, _, radius, free = _region(form)
+    (n, outputs), sigma = form.scores.shape, form.activation
+    k = 2 if outputs == 1 else 1
+    gv = np.linalg.norm((sigma.above - sigma.below) * form.scores.near / 2, 2)
+    uv = np.linalg.norm(inputs.T @ ((sigma.above + sigma.below) * form.scores.near), 2) / 4
+    size = np.linalg.norm(inputs, 2)
+    delta = max(gv / (size * np.sqrt(radius)), 1e-9)
+    levels = np.array([gv**2 / (2 * delta) + uv, delta * size**2 / 2 + uv])
+    levels += (ROOM - 1) * levels.sum() + 1e-12
+    zeros = np.zeros((k, n, n))
+    arrays = {"both": zeros, "cross": np.tile(-delta * np.eye(n), (k, 1, 1)), "none": zeros}
+    if outputs == 1:
+        arrays |= {"heights": np.zeros((4, n)), "tilts": np.zeros((4, n, form.rows.shape[1]))}
+    arrays |= {"levels": np.tile(levels, (k, 1))}
+    free = free | ({"column": np.repeat(free["column"], k)} if free else {})
+    return entry("doubly-nonnegative", (levels[0] + radius * levels[1]) * ROOM), arrays | free
+
+
 def _scalar(form):
     inputs, reach, radius, free = _region(form)
     found, upper = {"curvatures": [], "slopes": [], "levels": []}, 0.0
@@ -166,4 +186,5 @@ PROVERS = {
     "quadratic-form": quadratic_form,
     "cone-tree": cone_tree,
     "majorant": majorant,
+    "products": products,
 }

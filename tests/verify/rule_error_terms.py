@@ -3,9 +3,10 @@
 from certify.verify.exact.balls import Balls
 from certify.verify.exact.cone_tree import cone_tree_upper
 from certify.verify.forms.form import Form
-from certify.verify.proofs.majorants import _region
+from certify.verify.proofs.majorants import region_of
 from certify.verify.proofs.norm_products import total_length
 
+from . import product_claims
 from . import rule_claims as claims
 from .error_terms import holds
 from .sabotage import Overlap, Term
@@ -56,9 +57,11 @@ CAUGHT = [
         ("lengths.high", "lengths.near", lambda: holds(lambda x: total_length(form(x)), (SIGNS, 0.5))),
     ),
     *rows(
-        "proofs/majorants.py: _region",
-        ("norms.high", "norms.near", lambda: holds(lambda x: _region(form(x), COLUMN, 0).reach, (SIGNS, 0.5))),
+        "proofs/majorants.py: region_of",
+        ("norms.high", "norms.near", lambda: holds(lambda x: region_of(form(x), COLUMN, 0).reach, (SIGNS, 0.5))),
     ),
+    *rows("proofs/products.py: products_hold", ("claimed.high", "claimed.near", product_claims.levels)),
+    *rows("proofs/products.py: _tilts", ("row_norms().high", "row_norms().near", product_claims.tilts)),
     *rows("proofs/sorting.py: _largest", ("row_norms().high", "row_norms().near", claims.sorting)),
     *rows(
         "proofs/cone_tree.py: cone_tree_upper",

@@ -12,7 +12,9 @@ from certify.verify.exact import verify_bytes_exactly
 from certify.workflows.certificate_of import certificate_content, settled_certificate
 from certify.workflows.check import CheckOptions, run_check
 
+from . import handmade_products
 from .cases import KINDS, LOSSES, make_case
+from .packing import packed
 
 POLICIES = ("absent", "penalized", "free")
 
@@ -121,6 +123,13 @@ def test_sorting_is_accepted_for_one_input_and_a_free_bias(loss):
 def test_sorting_is_accepted_for_products_of_norms():
     case = make_case("relu", hidden="free", output="free", inputs=1, penalty="product-of-norms")
     require_accepted(case, "sorting")
+
+
+@pytest.mark.parametrize("verify", [verify_bytes, verify_bytes_exactly])
+@pytest.mark.parametrize("make", handmade_products.BASES)
+def test_products_whose_multipliers_are_derived_by_hand_are_accepted(make, verify):
+    verdict = verify(packed(*make()))
+    assert verdict.status == "valid", (verdict.rule, verdict.message)
 
 
 def test_a_penalized_skip_is_accepted():

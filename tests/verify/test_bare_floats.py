@@ -29,6 +29,8 @@ KNOWN = {
     "proofs/cone_tree.py: threshold_of": "where a search may end",
     "proofs/cone_walk.py: _orthants": "signs",
     "proofs/majorants.py: _majorant": "p where none is given; any p > 0 will do",
+    "proofs/products.py: _products": "zeros are added",
+    "proofs/products.py: _diagonal": "zeros and ones",
     "proofs/cone_tree.py: require_leaves": "counts",
     "statement/windows.py: after": "counts of taps, small integers",
     "statement/objective.py: _outputs": "zeros are added",

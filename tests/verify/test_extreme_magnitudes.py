@@ -12,6 +12,7 @@ from certify.verify.exact.verification import EXACT
 from certify.verify.measure import measure
 from certify.verify.proofs.least_norms import _feasible_norms, least_norms
 
+from . import handmade_products
 from .handmade import (
     bilinear,
     cone_tree,
@@ -43,6 +44,7 @@ MAKERS = (
     bilinear,
     unequal,
     moved,
+    *handmade_products.BASES,
     lambda: handmade(family="relu", kind="norm-products", upper=2.5),
     lambda: handmade(kind="spectral", skip="penalized", output_bias="penalized"),
 )

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from certify.verify import verify_bytes
+from certify.verify.statement.certificate import KINDS
 
 from .building import LINEAR, RELU, Branch, build
 from .packing import MAGIC, body_of, compact, packed, sealed, unpacked
@@ -54,6 +55,11 @@ def sorting():
 
 
 @pytest.fixture(scope="module")
+def products():
+    return build(Branch(RELU, "products", bias="free"), outputs=1).data
+
+
+@pytest.fixture(scope="module")
 def randomized():
     return build(Branch(LINEAR, "randomized"), outside=[("ones", 0.05)]).data
 
@@ -75,8 +81,8 @@ def mixed():
 
 
 @pytest.fixture(scope="module")
-def everything(spectral, cones, softmax, scalar, vector, sorting, randomized, mixed):
-    return [spectral, cones, softmax, scalar, vector, sorting, randomized, mixed]
+def everything(spectral, cones, softmax, scalar, vector, sorting, products, randomized, mixed):
+    return [spectral, cones, softmax, scalar, vector, sorting, products, randomized, mixed]
 
 
 def forged(data, change):
@@ -299,7 +305,7 @@ def test_a_smaller_bound_on_the_polar_is_invalid(everything):
 def test_other_kinds_of_proof_do_not_fit(everything):
     for data in everything:
         header, arrays = unpacked(data)
-        for kind in ("zero", "spectral", "quadratic-form", "norm-products", "cone-tree", "sorting", "lanczos", ""):
+        for kind in (*KINDS, "lanczos", ""):
             if kind != header["proofs"][0]["kind"]:
                 changed = json.loads(json.dumps(header))
                 changed["proofs"][0] |= {"kind": kind, "steps": ["project"] if kind == "cone-tree" else []}
@@ -517,8 +523,12 @@ def test_frames_and_rows_are_not_trusted(cones):
     assert rule(forged(cones, lambda h, a: a["P0.column"].fill(0.0))) == "cone-tree-column"
 
 
-def test_multipliers_are_not_trusted(scalar, vector):
-    for data, names in ((scalar, ("curvatures", "levels", "column")), (vector, ("mixings", "envelopes"))):
+def test_multipliers_are_not_trusted(scalar, vector, products):
+    for data, names in (
+        (scalar, ("curvatures", "levels", "column")),
+        (vector, ("mixings", "envelopes")),
+        (products, ("cross", "levels", "column")),
+    ):
         for name in names:
 
             def shrink(header, arrays, name=name):

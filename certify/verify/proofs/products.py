@@ -49,7 +49,7 @@ def _tilts(arrays: Arrays, index: int, inputs: Reals, outputs: int) -> tuple[Arr
     if outputs > 1:
         return np.zeros((2, n)), inputs.of(np.zeros((2, n, d)))
     heights, tilts = (arrays[name][2 * index : 2 * index + 2] for name in ("heights", "tilts"))
-    short = inputs.of(tilts).row_norms().high <= heights
+    short = np.where(tilts.any(2), inputs.of(tilts).row_norms().high <= heights, heights >= 0)
     require(bool(short.all()), "product-tilts", "needs |W| ≤ h in every row")
     return heights, inputs.of(np.pad(tilts, ((0, 0), (0, 0), (0, d - tilts.shape[2]))))
 

@@ -110,7 +110,10 @@ def cone_tree(task: Task) -> None:
     afford(len(tangents) * (5000 + len(rows) * size * (3 if outputs == 1 else 6 * outputs)))
     rest = norms_above(task.moved() - product(rows, frame.T))
     if free:
-        rows = with_free_axis(rows, task.array("column", 1)[0])
+        column = task.array("column", 1)[0]
+        top = float(max(abs(entry) for entry in [*rows.ravel(), column]))
+        require(column > 0 and math.ldexp(float(column), -math.frexp(top)[1]) > 0, "cone-tree-column")
+        rows = np.hstack([rows, np.full((len(rows), 1), column, object)])
     left = task.upper - task.branch.geometry.lipschitz * inner(norms_above(scores), rest)
     require(left >= 0, "polar")
     stretch = root_above(max((total(map(abs, row)) for row in product(frame.T, frame)), default=Fraction(0)))
@@ -122,13 +125,6 @@ def cone_tree(task: Task) -> None:
         for generators in orthants(rows):
             visit(cone, generators, nodes, leaves, DEEPEST)
     require(next(nodes, None) is None and next(leaves, None) is None, "cone-tree-shape")
-
-
-def with_free_axis(rows: Matrix, column: Fraction) -> Matrix:
-    """G with κ appended, which stays positive where G and κ are scaled to at most 1."""
-    top = float(max(abs(entry) for entry in [*rows.ravel(), column]))
-    require(column > 0 and math.ldexp(float(column), -math.frexp(top)[1]) > 0, "cone-tree-column")
-    return np.hstack([rows, np.full((len(rows), 1), column, object)])
 
 
 def reaches_within(directions: Matrix, values: Matrix, limit: Fraction) -> bool:
@@ -150,8 +146,7 @@ def least(directions: Matrix, values: Matrix) -> Matrix:
     guess = zeros(size)
     for _ in range(ROUNDS):
         rest = values[active] - directions[active] @ guess
-        scale = max(map(abs, rest), default=Fraction(0))
-        if scale:
-            step = np.linalg.lstsq(floats[active], (rest / scale).astype(float), rcond=None)[0]
-            guess = guess + scale * rational(step)
+        scale = max(map(abs, rest)) or Fraction(1)
+        step = np.linalg.lstsq(floats[active], (rest / scale).astype(float), rcond=None)[0]
+        guess = guess + scale * rational(step)
     return guess

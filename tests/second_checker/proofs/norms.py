@@ -14,8 +14,6 @@ def zero(task: Task) -> None:
 def spectral(task: Task) -> None:
     """U² I − GᵀG ⪰ 0."""
     matrix = product(task.branch.columns.T, task.scores)
-    if matrix.shape[0] < matrix.shape[1]:
-        matrix = matrix.T
     require(is_semidefinite(task.upper**2 * identity(matrix.shape[1]) - product(matrix.T, matrix)), "polar")
 
 
