@@ -113,7 +113,6 @@ METHODS: dict[type[PolarForm], tuple[Method, ...]] = {
             _unless_sorted(joint_applies(LARGE)),
             _ONE_SCORE,
             moves_dual=True,
-            share=0.4,
         ),
         Method(
             "first-order surrogate", first_order, "vector-majorant", _unless_sorted(majorants_apply), moves_dual=True

@@ -18,6 +18,8 @@ from certify.problem.dual import InfeasibleDualError
 
 # Up to this many rows the semidefinite program takes a second or two; beyond the larger number, too long.
 SMALL, LARGE = range(65), range(65, 4001)
+# Seconds of the joint program for each row and cubed column, and its share of the time where a stronger relaxation follows.
+JOINT_COST, JOINT_BEFORE_PRODUCTS = 4e-6, 0.2
 # Share of the time that the joint program may take; if it fails, the first-order method has the rest.
 JOINT_SHARE = 0.9
 # The first-order method proves its last iterate after the deadline that it is given.
@@ -31,7 +33,9 @@ def joint_applies(rows: range) -> Callable[[PolarTask], bool]:
 
     def applies(task: PolarTask) -> bool:
         one_score = task.objective.outputs == 1 and task.scores.shape[1] == 1
-        return majorants_apply(task) and one_score and len(task.branch.view.rows) in rows
+        n, h = task.branch.view.rows.shape
+        short = JOINT_COST * n * h**3 <= JOINT_BEFORE_PRODUCTS * task.seconds_left or not products_apply(task)
+        return majorants_apply(task) and one_score and n in rows and short
 
     return applies
 
