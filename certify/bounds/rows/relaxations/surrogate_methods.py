@@ -18,7 +18,7 @@ from certify.problem.dual import InfeasibleDualError
 
 # Up to this many rows the semidefinite program takes a second or two; beyond the larger number, too long.
 SMALL, LARGE = range(65), range(65, 4001)
-# Seconds of the joint program for each row and cubed column, and its share of the time where a stronger relaxation follows.
+# Seconds of the joint program for each row and cubed column; its share of the time where a stronger relaxation follows.
 JOINT_COST, JOINT_BEFORE_PRODUCTS = 4e-6, 0.2
 # Share of the time that the joint program may take; if it fails, the first-order method has the rest.
 JOINT_SHARE = 0.9
