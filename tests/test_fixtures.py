@@ -17,7 +17,7 @@ EXIT_CODES = {"certified": 0, "improvable": 1, "undecided": 3}
 KEYS = {
     "": (
         "schema tool verdict reason message objective lower_bound best_known gap tolerance achieved_share proof "
-        "failure_probability polar gap_breakdown descent model data certificate seconds environment"
+        "estimate failure_probability polar gap_breakdown descent model data certificate seconds environment"
     ),
     "tool": "name version",
     "gap": "absolute relative",
@@ -81,6 +81,9 @@ def test_result_is_complete_finite_and_consistent(folder, checked):
     numbers = [result[name] for name in NUMBERS] + [value for section in sections for value in section.values()]
     assert all(isinstance(number, int | float) and math.isfinite(number) for number in numbers)
     assert result["lower_bound"] <= result["best_known"] <= result["objective"]
+    if result["estimate"] is not None:
+        assert result["lower_bound"] <= result["estimate"]["objective"] <= result["best_known"]
+        assert result["estimate"]["relative_gap"] >= 0
     assert all(part >= 0 for part in result["gap_breakdown"].values())
     gap = result["gap"]["absolute"]
     assert gap == pytest.approx(result["objective"] - result["lower_bound"], abs=1e-15 * abs(result["objective"]))

@@ -131,6 +131,7 @@ class Result:
         notes: assumptions made while loading.
         departures: how the objective differs from what torch computes with weight decay on the file's parameters.
         head: the head that the claim is about; None where it is about the whole model.
+        optimum_estimate: where the optimum probably lies, not proven; None where nothing tells.
         statement: SHA-256 of the problem that is stated; two results compare if theirs are equal.
     """
 
@@ -152,6 +153,7 @@ class Result:
     seconds: Seconds
     environment: Environment
     statement: str
+    optimum_estimate: float | None = None
     failure_probability: float | None = None
     certificate: str | None = None
     notes: tuple[str, ...] = ()
@@ -167,6 +169,12 @@ class Result:
     def gap(self) -> float:
         """Absolute gap: objective minus lower bound, proven to bound objective − optimum."""
         return self.objective - self.lower_bound
+
+    @property
+    def estimated_gap(self) -> float | None:
+        """How far the objective is above the estimated optimum, over |objective|; not proven."""
+        optimum = self.optimum_estimate
+        return None if optimum is None else relative_gap(self.objective - optimum, self.objective)
 
     @property
     def relative_gap(self) -> float:

@@ -35,6 +35,7 @@ def result_of(content: Mapping[str, Any]) -> Result:
     fields = {
         **content,
         "lower_bound": _or(content["lower_bound"], -math.inf),
+        "optimum_estimate": content["estimate"] and content["estimate"]["objective"],
         "relative_gap_tolerance": content["tolerance"]["relative_gap"],
         "absolute_gap_tolerance": content["tolerance"]["absolute_gap"],
         "polar": {**polar, "lower": _or(polar["lower"], -math.inf), "upper": _or(polar["upper"], math.inf)},

@@ -103,6 +103,12 @@ def remarks(result: Result) -> list[str]:
     return [*([scope(result)] if result.head else []), *result.departures, *result.notes]
 
 
+def estimate(result: Result) -> str:
+    """Where the optimum probably lies."""
+    near = number(result.optimum_estimate, 6)
+    return f"optimum probably near {near}, {number(result.estimated_gap, 3)} relative below the objective; not proven"
+
+
 def parts(result: Result) -> str:
     """The parts of the gap that are not zero; what the bound leaves only where it is proven."""
     names = [name for name in PARTS if result.proof != "none" or name != "unexplained"]

@@ -29,6 +29,9 @@ def result_object(result: Result) -> dict[str, Any]:
             "objective": result.objective,
             "lower_bound": result.lower_bound,
             "best_known": result.best_known,
+            "estimate": {"objective": result.optimum_estimate, "relative_gap": result.estimated_gap}
+            if result.optimum_estimate is not None
+            else None,
             "gap": {"absolute": result.gap, "relative": result.relative_gap},
             "tolerance": {"relative_gap": result.relative_gap_tolerance, "absolute_gap": result.absolute_gap_tolerance},
             "achieved_share": result.achieved_share,

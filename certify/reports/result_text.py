@@ -37,6 +37,8 @@ def _rows(result: Result, *, verbose: bool) -> list[tuple[str, str]]:
     if result.achieved_share is not None and result.proof != "none":
         share = phrases.share(result.achieved_share)
         rows.append(("achieved", f"at least {share} of what any network could gain over zero"))
+    if result.verdict == "undecided" and result.optimum_estimate is not None:
+        rows.append(("estimate", phrases.estimate(result)))
     rows.append(("why", f"{result.message} [{result.reason}]"))
     rows.append(("next", phrases.next_step(result)))
     if result.verdict != "certified" or verbose:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, replace
 from typing import final
 
 import torch
 
-from certify.bounds.ladder import LowerBound
+from certify.bounds.ladder import LowerBound, scaled_estimate
 from certify.certificates.margins import dual_value_lower, objective_upper
 from certify.certificates.result import (
     DataReport,
@@ -81,6 +82,7 @@ def assess(findings: Findings) -> tuple[Result, bytes | None]:
         seconds=seconds,
         statement=statement_digest(problem),
         environment=Environment(str(objective.loss.targets.device), torch.__version__, findings.seed),
+        optimum_estimate=_optimum_estimate(findings, standing),
         failure_probability=chance,
         notes=problem.source.notes,
         departures=problem.source.departures,
@@ -102,6 +104,18 @@ def _standing(findings: Findings, settled: Settled | None) -> Standing:
     best = objective_upper(objective, best_network, objective.evaluate(best_network))
     allowed = allowance(top, problem.tolerance.relative_gap, problem.tolerance.absolute_gap)
     return Standing(top, floor, min(best, top), lower, allowed)
+
+
+def _optimum_estimate(findings: Findings, standing: Standing) -> float | None:
+    """The largest lower bound that a dual point would prove if no search had missed a larger polar; decides nothing."""
+    objective, bound, candidate = findings.problem.objective, findings.bound, findings.improvement.candidate
+    if candidate is None:
+        return None
+    searched = scaled_estimate(objective, bound.point.values, tuple(polar.estimate for polar in bound.polars))
+    # Where nothing was found, the lower end is 0 and tells nothing.
+    told = [candidate.hope_estimate, *([searched] if all(polar.lower > 0 for polar in bound.polars) else [])]
+    estimate = min(max(standing.lower_bound, *told), standing.best_known)
+    return estimate if math.isfinite(estimate) else None
 
 
 def _breakdown(found: Improvement, standing: Standing) -> GapBreakdown:

@@ -35,6 +35,7 @@ CERTIFIED = Result(
     seconds=Seconds(0.1, 0.0, 1.0, 0.2, 1.3),
     environment=Environment("cpu", "2.13.0", 0),
     statement="5" * 64,
+    optimum_estimate=0.49,
     certificate="a.certificate",
 )
 RANDOMIZED = replace(CERTIFIED, proof="randomized", failure_probability=1e-12, certificate=None)
