@@ -27,8 +27,8 @@ from certify.progress import Progress
 FIRST_PENALTIES = (1.0, 8.0, 64.0, 512.0)
 # Beyond so many rows single precision takes the first steps.
 FEW_ROWS = 128
-# Steps between two proofs, fewer where they take longer than this many seconds.
-STEPS, LONGEST_ROUND = 50, 15.0
+# Steps between two proofs, fewer where they take longer than this share of the time.
+STEPS, ROUND_SHARE = 50, 0.05
 FACTOR = 1.5
 # A rise below this share of the one before turns the direction in which β moves.
 SLOWER = 0.75
@@ -46,7 +46,7 @@ def products_apply(task: PolarTask) -> bool:
     view, n = task.branch.view, len(task.branch.view.rows)
     if view.readout.weights is not None or not bool(view.penalized.any()):
         return False
-    signs = 2 if task.objective.outputs == 1 else 1
+    signs = _signs(task)
     seconds = signs * (LEAST_STEPS * STEP_COST * n**2 + 4 * EIGEN_COST * n**3)
     return seconds <= task.seconds_left and 8 * ARRAYS * signs * n**2 <= LARGEST_BYTES
 
@@ -57,6 +57,10 @@ def products(task: PolarTask) -> list[tuple[Tensor, PolarBound]]:
     search.race()
     search.climb()
     return [] if search.best is None else [(search.best.dual, search.best.bound)]
+
+
+def _signs(task: PolarTask) -> int:
+    return 2 if task.objective.outputs == 1 else 1
 
 
 @final
@@ -79,7 +83,9 @@ class _Search:
         self._task, self._form = task, rows_form(task)
         self._center = center_of(view, live)
         self._inputs = direction_region(view, self._center, 1.0).inputs
-        self._proof_seconds = 0.0
+        # Until one has been timed.
+        self._proof_seconds = 2 * _signs(task) * EIGEN_COST * len(view.rows) ** 3
+        self._longest_round = ROUND_SHARE * task.seconds_left
         self._splitting: Splitting | None = None
         self.best: _Found | None = None
 
@@ -95,6 +101,8 @@ class _Search:
             if value < reached:
                 return
             reached, self._splitting = value, splitting
+            if self._over():
+                return
 
     def climb(self) -> None:
         """Go on with the winner until the bound decides, stalls, or time is out."""
@@ -130,7 +138,7 @@ class _Search:
         begun = time.perf_counter()
         for _ in range(STEPS):
             splitting.step()
-            if time.perf_counter() - begun > LONGEST_ROUND or self._task.seconds_left <= self._proof_seconds:
+            if time.perf_counter() - begun > self._longest_round or self._task.seconds_left <= self._proof_seconds:
                 break
         begun = time.perf_counter()
         found = self._proven(splitting)

@@ -10,8 +10,8 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from certify.bounds.proof import DoublyNonnegative, ProductMultipliers
+from certify.bounds.rounding import gamma
 from certify.bounds.rows.relaxations.direction_region import (
-    SLACK_FEW,
     SMALLEST_REACH,
     DirectionRegion,
     direction_region,
@@ -22,7 +22,7 @@ from certify.bounds.rows.relaxations.doubly_nonnegative.products import (
     is_nonnegative,
     product_form,
 )
-from certify.problem import Rows, View
+from certify.problem import Rows
 
 # Accuracy of the searches for the shift of C and for the levels, which only cost tightness.
 ACCURACY = 1e-3
@@ -55,15 +55,10 @@ def doubly_nonnegative_upper(form: Rows, scores: Tensor, proof: DoublyNonnegativ
     return upper, DoublyNonnegative(tuple(found), proof.center)
 
 
-def region_of(view: View, center: Tensor, own: ProductMultipliers) -> DirectionRegion:
-    """The directions that count, for one sign."""
-    return direction_region(view, center, own.ratio)
-
-
 def _sign_upper(
     form: Rows, scores: Tensor, own: ProductMultipliers, center: Tensor
 ) -> tuple[float, ProductMultipliers]:
-    region, m = region_of(form.view, center, own), scores.shape[1]
+    region, m = direction_region(form.view, center, own.ratio), scores.shape[1]
     clipped = _clipped(own)
     base = product_form(region, form.slopes, scores, clipped)
     whole = torch.cat([base.rim.flatten(), base.core.flatten(), base.products.flatten()])
@@ -76,9 +71,9 @@ def _sign_upper(
     for margin in MARGINS:
         levels = alpha + margin * size, max(beta + margin * size, 0.0)
         if is_nonnegative(built, m, levels):
-            upper = (max(levels[0], 0.0) + region.radius_squared * levels[1]) * SLACK_FEW
-            upper = max(levels[0] + region.radius_squared * levels[1], 0.0) + (upper - upper / SLACK_FEW)
-            return upper, replace(shifted, levels=levels)
+            spread = region.radius_squared * levels[1]
+            upper = levels[0] + spread + gamma(8) * (abs(levels[0]) + spread)
+            return max(upper, 0.0), replace(shifted, levels=levels)
     return math.inf, own
 
 
