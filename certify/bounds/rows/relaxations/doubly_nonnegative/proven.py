@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import torch
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
 from torch import Tensor
 
 from certify.bounds.proof import DoublyNonnegative, ProductMultipliers
@@ -22,6 +23,7 @@ from certify.bounds.rows.relaxations.doubly_nonnegative.products import (
     is_nonnegative,
     product_form,
 )
+from certify.bounds.stated_arrays import Array
 from certify.problem import Rows
 
 # Accuracy of the searches for the shift of C and for the levels, which only cost tightness.
@@ -30,6 +32,8 @@ ACCURACY = 1e-3
 TILT_MARGIN = 1e-12
 # Largest shift tried, over the smallest that makes K_gg positive semidefinite or the size of K_gg.
 LARGEST_SHIFT = 1e3
+# Levels beyond are none.
+LARGEST_LOGARITHM = 600.0
 
 
 def doubly_nonnegative_upper(form: Rows, scores: Tensor, proof: DoublyNonnegative) -> tuple[float, DoublyNonnegative]:
@@ -58,14 +62,19 @@ def doubly_nonnegative_upper(form: Rows, scores: Tensor, proof: DoublyNonnegativ
 def _sign_upper(
     form: Rows, scores: Tensor, own: ProductMultipliers, center: Tensor
 ) -> tuple[float, ProductMultipliers]:
-    region, m = direction_region(form.view, center, own.ratio), scores.shape[1]
+    # The levels of u and of a free bias are told apart where that is scaled to the reach of the rows.
+    region, m = direction_region(form.view, center, 1.0), scores.shape[1]
     clipped = _clipped(own)
     base = product_form(region, form.slopes, scores, clipped)
     whole = torch.cat([base.rim.flatten(), base.core.flatten(), base.products.flatten()])
     if not (bool(torch.isfinite(whole).all()) and math.isfinite(base.error)):
         return math.inf, own
-    shift, alpha, beta = _searched(base, region, m)
-    shifted = replace(clipped, cross=clipped.cross - shift * torch.eye(len(scores)).to(scores))
+    shift, (alpha, beta, bias) = _searched(base, region, m, form.view.free_inputs)
+    if not math.isfinite(alpha + beta + bias):
+        return math.inf, own
+    cross = clipped.cross - shift * torch.eye(len(scores)).to(scores)
+    shifted = replace(clipped, cross=cross, ratio=bias / beta if form.view.free_inputs else 1.0)
+    region = direction_region(form.view, center, shifted.ratio)
     built = product_form(region, form.slopes, scores, shifted)
     size = abs(alpha) + abs(beta)
     for margin in MARGINS:
@@ -89,8 +98,10 @@ def _clipped(own: ProductMultipliers) -> ProductMultipliers:
     return replace(clipped, heights=torch.maximum(own.heights, lengths))
 
 
-def _searched(base: ProductForm, region: DirectionRegion, outputs: int) -> tuple[float, float, float]:
-    """A shift δ of the diagonal of C, α and β with a small α + ρβ, as far as floating point tells.
+def _searched(
+    base: ProductForm, region: DirectionRegion, outputs: int, free: int
+) -> tuple[float, tuple[float, float, float]]:
+    """A shift δ of the diagonal of C and levels with a small sum, as far as floating point tells.
 
     δ adds 2δ I to K_gg and −δ XᵀX/2 to K_uu. Then K ⪰ 0 is a matter of the Schur complement over (v, u).
     """
@@ -112,26 +123,30 @@ def _searched(base: ProductForm, region: DirectionRegion, outputs: int) -> tuple
     bounds = math.log(1e-6), math.log(max(LARGEST_SHIFT, scale / least))
     found = minimize_scalar(level, bounds=bounds, method="bounded", options={"xatol": 1e-2})
     shift = least * (1 + math.exp(float(found.x)))
-    return shift, *_levels(complement(shift), region.radius_squared, outputs)
+    return shift, _levels(complement(shift), outputs, free)
 
 
-def _levels(matrix: Tensor, radius_squared: float, outputs: int) -> tuple[float, float]:
-    """α and β with diag(α, β) + the matrix positive semidefinite and a small α + ρβ."""
-    values, vectors = torch.linalg.eigh(matrix[outputs:, outputs:])
-    corner, across = matrix[:outputs, :outputs], vectors.T @ matrix[outputs:, :outputs]
+def _levels(matrix: Tensor, outputs: int, free: int) -> tuple[float, float, float]:
+    """Levels α of v, β of u and γ of a free bias with diag(α, β, γ) + the matrix ⪰ 0 and a small α + β + γ."""
+    corner, across, rest = matrix[:outputs, :outputs], matrix[outputs:, :outputs], matrix[outputs:, outputs:]
+    place = torch.arange(len(rest), device=matrix.device) >= len(rest) - free
 
-    def alpha(beta: float) -> float:
-        lifted = (values + beta).clamp_min(1e-300)[:, None]
-        return float(torch.linalg.eigvalsh(across.T @ (across / lifted) - corner)[-1])
+    def alpha(beta: float, bias: float) -> float:
+        lifted = rest + torch.diag(torch.where(place, bias, beta).to(matrix))
+        factor, failed = torch.linalg.cholesky_ex(lifted)
+        if int(failed):
+            return math.inf
+        half = torch.linalg.solve_triangular(factor, across, upper=False)
+        return float(torch.linalg.eigvalsh(half.T @ half - corner)[-1])
 
-    # Where u meets v as little as it can, and the level at which both are the same.
-    least = max(-float(values[0]), 0.0)
-    most = max(least, -float(torch.linalg.eigvalsh(matrix)[0])) * 2 + 1e-300
-    found = minimize_scalar(
-        lambda beta: alpha(beta) + radius_squared * beta,
-        bounds=(least, most),
-        method="bounded",
-        options={"xatol": ACCURACY * (most - least)},
-    )
-    beta = float(found.x)
-    return alpha(beta), beta
+    def total(logarithms: Array) -> float:
+        beta, *rest = (math.exp(min(value, LARGEST_LOGARITHM)) for value in logarithms)
+        return alpha(beta, sum(rest)) + beta + sum(rest)
+
+    # A uniform level serves; from there on each finds its own.
+    uniform = max(-float(torch.linalg.eigvalsh(matrix)[0]), SMALLEST_REACH)
+    start = np.full(1 + free, math.log(2 * uniform))
+    options = {"xatol": ACCURACY, "fatol": 0.0, "maxfev": 60 * (1 + free)}
+    found = minimize(total, start, method="Nelder-Mead", options=options).x
+    beta, *rest_found = (math.exp(min(value, LARGEST_LOGARITHM)) for value in found)
+    return alpha(beta, sum(rest_found)), beta, sum(rest_found)

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from certify.problem import Objective
+from certify.problem import ConvexPart, Objective
 from certify.problem.losses import EntrywiseLoss, Loss
 
 NEWTON_STEPS = 100
@@ -63,8 +63,12 @@ class LossStep:
     """The step of the loss together with the convex part, whose coefficients C are carried from call to call."""
 
     def __init__(self, objective: Objective) -> None:
-        self._objective = objective
+        """Start from C = 0; where a hidden bias is free, so is a constant, which subnetworks without inputs make."""
         convex = objective.convex
+        if any(branch.view.free_inputs for branch in objective.branches):
+            ones, zero = torch.ones_like(objective.loss.targets[:, :1]), convex.ridge.new_zeros(1)
+            convex = ConvexPart(torch.cat([convex.features, ones], 1), torch.cat([convex.ridge, zero]))
+        self._objective, self._convex = objective, convex
         self.coefficients = convex.features.new_zeros(convex.features.shape[1], objective.outputs)
 
     def __call__(self, point: Tensor, pull: float) -> tuple[Tensor, Tensor]:
@@ -73,7 +77,7 @@ class LossStep:
         The function left when Z is eliminated has curvature of at most pull EᵀE + μ in C; steps of Newton's method for
         that bound approach it.
         """
-        convex, loss = self._objective.convex, self._objective.loss
+        convex, loss = self._convex, self._objective.loss
         fixed = point if self._objective.offset is None else point + self._objective.offset
         if convex.features.shape[1] == 0:
             z = proximal(loss, fixed, pull)
