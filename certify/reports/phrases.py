@@ -105,8 +105,8 @@ def remarks(result: Result) -> list[str]:
 
 def estimate(result: Result) -> str:
     """Where the optimum probably lies."""
-    near = number(result.optimum_estimate, 6)
-    return f"optimum probably near {near}, {number(result.estimated_gap, 3)} relative below the objective; not proven"
+    below = number(None if result.estimated_gap is None else 100 * result.estimated_gap, 2)
+    return f"optimum probably near {number(result.optimum_estimate, 6)}, {below}% below the objective; not proven"
 
 
 def parts(result: Result) -> str:
