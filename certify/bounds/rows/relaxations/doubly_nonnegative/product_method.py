@@ -35,7 +35,7 @@ SLOWER = 0.75
 # Within twice as many rounds the bound has to rise by this share of what is missing, else it has stalled.
 LEAST_RISE, LEAST_ROUNDS = 0.01, 40
 # Seconds that one step takes for each squared row and sign, and eigenvectors for each cubed one; on a slow core.
-STEP_COST, EIGEN_COST = 8e-8, 6e-10
+STEP_COST, EIGEN_COST = 5e-8, 6e-10
 LEAST_STEPS = 100
 # Arrays of N² numbers that are held at a time for each sign, and the bytes that they may take.
 ARRAYS, LARGEST_BYTES = 12, 6 * 2**30
@@ -47,7 +47,7 @@ def products_apply(task: PolarTask) -> bool:
     if view.readout.weights is not None or not bool(view.penalized.any()):
         return False
     signs = _signs(task)
-    seconds = signs * (LEAST_STEPS * STEP_COST * n**2 + 4 * EIGEN_COST * n**3)
+    seconds = signs * (LEAST_STEPS * STEP_COST * n**2 + 2 * EIGEN_COST * n**3)
     return seconds <= task.seconds_left and 8 * ARRAYS * signs * n**2 <= LARGEST_BYTES
 
 
