@@ -10,7 +10,7 @@ import click
 from certify.cli.each_file import for_each_file
 from certify.cli.options import format_option, option
 from certify.errors import ExitCode, UsageError
-from certify.reports.terminal import say
+from certify.reports.terminal import inert_line, say
 
 CODES = {"valid": ExitCode.OK, "invalid": ExitCode.NOT_CERTIFIED, "refused": ExitCode.REFUSED}
 
@@ -58,7 +58,7 @@ def verify_command(
         if format == "json":
             say(json.dumps(verdict_object(verdict, path)))
         else:
-            say("\n".join(verdict_lines(verdict, path)))
+            say("\n".join(map(inert_line, verdict_lines(verdict, path))))
         return CODES[verdict.status]
 
     ctx.exit(for_each_file(certificates, verified))

@@ -23,6 +23,11 @@ def inert(text: str) -> str:
     return _ACTIVE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+def inert_line(text: str) -> str:
+    """The text on one line: line feeds and tabs escaped too."""
+    return inert(text).replace("\n", "\\u000a").replace("\t", "\\u0009")
+
+
 def say(text: str, *, err: bool = False, nl: bool = True) -> None:
     """Print text on stdout or stderr."""
     click.echo(inert(text), err=err, nl=nl)

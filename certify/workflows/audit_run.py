@@ -108,6 +108,7 @@ class AuditRun:
             "certificate": self._memory.certificate_path(record),
             "claim": [result["objective"], result["lower_bound"], result["gap"]["relative"]],
             "certified": result["verdict"] == "certified",
+            "chance": result["failure_probability"],
             "device": device,
         }
         pool.start(self._task(index, arguments, recheck=True, device=device))

@@ -50,3 +50,10 @@ def test_reports_of_a_name_are_inert(certify, folder, evil):
     assert not any(cell.startswith(("=", "+", "-", "@")) and not cell[1:2].isdigit() for cell in row.values())
     commands = (folder / "report.github").read_text().splitlines()
     assert all(line.count("::") <= 4 for line in commands)
+
+
+def test_a_name_with_a_line_feed_stays_on_its_line(certify, folder):
+    certify("check", "optimal.pt", "--certificate", "a\nb: valid.certificate")
+    lines = certify("verify", "a\nb: valid.certificate").out.splitlines()
+    assert not any(line.startswith("b: valid") for line in lines)
+    assert lines[0].startswith("a\\u000ab: valid.certificate: valid")

@@ -191,3 +191,31 @@ def test_empty_tensors_of_large_shapes_cost_nothing(shape):
     tracemalloc.stop()
     assert found["w"].shape == shape
     assert peak < 2**20
+
+
+@pytest.mark.parametrize("character", ["\x1b", "\n", "\x01", "\x7f"])
+def test_members_with_control_characters_in_their_names_are_refused(character):
+    data = rewritten(saved({"w": VALUES}), lambda members: [*members, (f"archive/evil{character}", b"")])
+    with pytest.raises(ValueError, match="a member named"):
+        read_model(data)
+
+
+@pytest.mark.parametrize("spelling", [b"[0.0,16]", b"[-0,16]", b"[0,1.6e1]"])
+def test_offsets_of_safetensors_are_plain_integers(spelling):
+    data = safetensors.torch.save({"w": VALUES})
+    length = int.from_bytes(data[:8], "little")
+    header = data[8 : 8 + length].rstrip().replace(b"[0,16]", spelling)
+    changed = len(header).to_bytes(8, "little") + header + data[8 + length :]
+    assert spelling in changed
+    with pytest.raises(safetensors.SafetensorError):
+        safetensors.deserialize(changed)
+    with pytest.raises(Rejection, match="the number"):
+        read_safetensors(changed)
+
+
+def test_lone_surrogates_in_names_of_safetensors_are_refused():
+    data = safetensors.torch.save({"w": VALUES})
+    length = int.from_bytes(data[:8], "little")
+    header = data[8 : 8 + length].rstrip().replace(b'"w"', rb'"\ud800"')
+    with pytest.raises(DAMAGE):
+        read_model(len(header).to_bytes(8, "little") + header + data[8 + length :])

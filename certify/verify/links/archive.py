@@ -5,6 +5,7 @@ Source: PKWARE, APPNOTE.TXT 6.3.10, sections 4.3 and 4.5.
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from typing import NamedTuple
@@ -16,6 +17,7 @@ LARGEST_UNPACKED = 8 * 2**30
 _LOCAL, _CENTRAL = struct.Struct("<4s5H3I2H"), struct.Struct("<4s6H3I5H2I")
 _END, _END_64, _LOCATOR = struct.Struct("<4s4H2IH"), struct.Struct("<4sQ2H2I4Q"), struct.Struct("<4sIQI")
 _STORED, _DEFLATED = 0, 8
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 # Names in UTF-8, sizes after the content, and how hard was packed.
 _UTF8, _AFTER, _EFFORT = 0x800, 0x8, 0x6
 # Extra fields: 64-bit sizes, padding, two kinds of times. None of them names a member.
@@ -56,7 +58,7 @@ class Archive:
             begin = self._local(member, position)
             name = member.name.decode("utf-8" if member.flags & _UTF8 else "ascii")
             # Python ends a name at a zero byte.
-            _require("\0" not in name, f"a member named {name!r:.60}")
+            _require(not _CONTROL.search(name), f"a member named {name!r:.60}")
             self._contents[name] = member, begin
             position = begin + member.packed
             if member.flags & _AFTER:

@@ -42,11 +42,13 @@ def read_model(data: bytes) -> dict[str, Array]:
 def read_safetensors(data: bytes) -> dict[str, npt.NDArray[Any]]:
     """Tensors by name; they fill the file after its header, in the order of their offsets, without gaps."""
     length = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + length].decode("utf-8"), object_pairs_hook=_distinct)
+    text = data[8 : 8 + length].decode("utf-8")
+    header = json.loads(text, object_pairs_hook=_distinct, parse_float=_no_number, parse_int=_whole)
     header.pop("__metadata__", None)
     found, position = {}, 8 + length
     for name, entry in sorted(header.items(), key=lambda item: (item[1]["data_offsets"], item[0])):
         kind, shape = np.dtype(_raw(TYPES[entry["dtype"]])), tuple(entry["shape"])
+        name.encode("utf-8")
         whole = entry.keys() == {"dtype", "shape", "data_offsets"} and all(type(extent) is int for extent in shape)
         size = math.prod(shape) * kind.itemsize
         if (
@@ -77,6 +79,14 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(dict(pairs)) != len(pairs):
         refuse("model-file", "a key of the header is there twice")
     return dict(pairs)
+
+
+def _no_number(spelled: str) -> float:
+    refuse("model-file", f"the number {spelled:.60} in the header")
+
+
+def _whole(spelled: str) -> int:
+    return int(spelled) if spelled != "-0" else int(_no_number(spelled))
 
 
 def _decoded(raw: bytes, item: str) -> npt.NDArray[Any]:
