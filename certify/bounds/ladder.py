@@ -20,7 +20,7 @@ from certify.bounds.methods import METHODS, Method
 from certify.bounds.polar import PolarBound, PolarEstimate, PolarTask
 from certify.bounds.proof import Recomputed
 from certify.bounds.search import shared_deadline
-from certify.problem import Factors, Objective
+from certify.problem import Branch, Factors, Objective
 from certify.problem.dual import DualPoint, best_scale, dual_value, dual_value_estimate
 from certify.progress import Listener, Progress, silent
 
@@ -93,23 +93,22 @@ def climb(  # noqa: PLR0913
             polars where no method finds larger ones.
     """
     ratio = _useful_ratio(objective, dual, needed)
-    targets = (min(branch.strength * ratio, sys.float_info.max) for branch in objective.branches)
     starts = stacks if estimates is None else (estimate.witness for estimate in estimates)
     tasks = [
         PolarTask(
             objective,
             index,
             dual,
-            target,
+            _target(branch, ratio),
             deadline,
             start,
-            seed,
-            failure_probability,
-            listener,
-            network,
-            needed,
+            seed=seed,
+            failure_probability=failure_probability,
+            listener=listener,
+            network=network,
+            needed=needed,
         )
-        for index, (target, start, network) in enumerate(zip(targets, starts, stacks, strict=True))
+        for index, (branch, start, network) in enumerate(zip(objective.branches, starts, stacks, strict=True))
     ]
     best = trivial_bound(objective)
     best = _climb_one(tasks[0], needed, best) if len(tasks) == 1 else _climb_several(objective, dual, tasks, best)
@@ -138,8 +137,7 @@ def _own_task(task: PolarTask, method: Method, best: LowerBound, needed: float) 
         dual = best.point.values
         if dual is task.dual or not bool(dual.any()):
             return None
-        ratio = _useful_ratio(task.objective, dual, needed)
-        task = replace(task, dual=dual, target=min(task.branch.strength * ratio, sys.float_info.max))
+        task = replace(task, dual=dual, target=_target(task.branch, _useful_ratio(task.objective, dual, needed)))
     return replace(task, deadline=time.perf_counter() + method.share * task.seconds_left) if method.share < 1 else task
 
 
@@ -202,6 +200,11 @@ def _capped(objective: Objective, dual: Tensor, polars: tuple[float, ...]) -> Du
     caps = [b.strength / polar for b, polar in zip(objective.branches, polars, strict=True) if polar > 0]
     # The quotient rounds once; stay on the safe side of it.
     return best_scale(objective, dual, min(caps, default=math.inf) * (1 - 2.0**-51))
+
+
+def _target(branch: Branch, ratio: float) -> float:
+    """The polar bound that is useful, from its ratio to λ."""
+    return min(branch.strength * ratio, sys.float_info.max)
 
 
 def _useful_ratio(objective: Objective, dual: Tensor, needed: float) -> float:

@@ -11,11 +11,15 @@ import time
 from dataclasses import dataclass
 from typing import final
 
+import torch
 from torch import Tensor
 
 from certify.bounds.proof import Proof
 from certify.problem import Branch, Factors, Objective, PolarForm
 from certify.progress import Listener, silent
+
+# What bounds and searches raise where numbers overflow or underflow, or a decomposition of such does not converge.
+DIVERGED = (ArithmeticError, torch.linalg.LinAlgError)  # type: ignore[attr-defined]
 
 
 @final

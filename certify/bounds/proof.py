@@ -104,8 +104,8 @@ class ProductMultipliers:
         none: M ≥ 0 of z₋ with z₋, (N, N), symmetric.
         heights: h of z₊ and z₋ with v, (2, N), for one score column; else None.
         tilts: W of z₊ and z₋ with u, (2, N, D), |W| ≤ h in each row; None where h is.
-        levels: α of |v|² and β of |u|².
-        ratio: r of the region.
+        levels: α of |v|² and β of |u|²; found by the proof.
+        ratio: r of the region; found by the proof.
     """
 
     both: Tensor
@@ -113,8 +113,8 @@ class ProductMultipliers:
     none: Tensor
     heights: Tensor | None
     tilts: Tensor | None
-    levels: tuple[float, float]
-    ratio: float
+    levels: tuple[float, float] = (0.0, 0.0)
+    ratio: float = 1.0
 
 
 @final

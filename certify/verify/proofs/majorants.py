@@ -42,7 +42,7 @@ def scalar_majorant_holds(form: Form, proof: Proof, arithmetic: Arithmetic) -> b
         linear, quadratic, constant = _majorant(region, scores, curvatures, slopes, caps)
         level = float(arrays["levels"][index])
         rest = real(proof.upper) - constant - region.radius * level
-        if not arithmetic.proves_semidefinite(_bordered(real(level), quadratic, linear * 0.5, rest)):
+        if not arithmetic.proves_semidefinite(_lifted(real(level), quadratic, linear * 0.5, rest)):
             return False
     return True
 
@@ -112,8 +112,11 @@ def _majorant(
     return linear, inputs.T @ (bends[:, None] * inputs), constant
 
 
-def _bordered(level: Reals, quadratic: Reals, half: Reals, corner: Reals) -> Reals:
+def _lifted(level: Reals, quadratic: Reals, half: Reals, corner: Reals) -> Reals:
     """[[τ I − M, −half], [−halfᵀ, corner]]."""
-    top = level.joined([level * np.eye(half.shape[0]) - quadratic, -half[:, None]], 1)
-    bottom = level.joined([-half[None, :], corner.reshape(1, 1)], 1)
-    return level.joined([top, bottom], 0)
+    return bordered(level * np.eye(half.shape[0]) - quadratic, -half[None, :], corner.reshape(1, 1))
+
+
+def bordered(corner: Reals, rim: Reals, rest: Reals) -> Reals:
+    """[[corner, rimᵀ], [rim, rest]]."""
+    return corner.joined([corner.joined([corner, rim.T], 1), corner.joined([rim, rest], 1)], 0)

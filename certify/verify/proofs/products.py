@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from certify.verify.forms.form import Form
-from certify.verify.proofs.majorants import Region, region_of
+from certify.verify.proofs.majorants import Region, bordered, region_of
 from certify.verify.proofs.proof import Proof
 from certify.verify.reals import Arithmetic, Array, Arrays, Reals
 from certify.verify.rejection import require
@@ -28,7 +28,7 @@ def products_hold(form: Form, proof: Proof, arithmetic: Arithmetic) -> bool:
         alpha, beta = (arithmetic.real(level) for level in arrays["levels"][index])
         core, rim, square = _quadratic(region, scores, (both, cross, none), (heights, tilts))
         core = core + _diagonal(alpha, beta, outputs, region.inputs.shape[1])
-        whole = _bordered(core, rim, square)
+        whole = bordered(core, rim, square)
         claimed = alpha + region.radius * beta
         if not (bool((claimed.high <= proof.upper).all()) and arithmetic.proves_semidefinite(whole)):
             return False
@@ -69,15 +69,10 @@ def _quadratic(
     vu = (bent + straight + (up - down)).T @ inputs * -0.25
     gv: Reals = (bent + (up + down)) * -0.5
     gu = ((real(both) - none + cross.T - cross) @ inputs + tilts[0] + tilts[1]) * -0.5
-    core = _bordered(real(np.zeros((m, m))), vu.T, uu)
+    core = bordered(real(np.zeros((m, m))), vu.T, uu)
     return core, gv.joined([gv, gu], 1), -(total + twist)
 
 
 def _diagonal(alpha: Reals, beta: Reals, outputs: int, inputs: int) -> Reals:
     ones = np.arange(outputs + inputs) < outputs
     return alpha * np.diag(1.0 * ones) + beta * np.diag(1.0 * ~ones)
-
-
-def _bordered(corner: Reals, rim: Reals, rest: Reals) -> Reals:
-    """[[corner, rimᵀ], [rim, rest]]."""
-    return corner.joined([corner.joined([corner, rim.T], 1), corner.joined([rim, rest], 1)], 0)

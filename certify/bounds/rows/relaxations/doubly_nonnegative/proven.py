@@ -139,14 +139,16 @@ def _levels(matrix: Tensor, outputs: int, free: int) -> tuple[float, float, floa
         half = torch.linalg.solve_triangular(factor, across, upper=False)
         return float(torch.linalg.eigvalsh(half.T @ half - corner)[-1])
 
+    def levels(logarithms: Array) -> tuple[float, float]:
+        beta, *bias = (math.exp(min(value, LARGEST_LOGARITHM)) for value in logarithms)
+        return beta, sum(bias)
+
     def total(logarithms: Array) -> float:
-        beta, *rest = (math.exp(min(value, LARGEST_LOGARITHM)) for value in logarithms)
-        return alpha(beta, sum(rest)) + beta + sum(rest)
+        return alpha(*levels(logarithms)) + sum(levels(logarithms))
 
     # A uniform level serves; from there on each finds its own.
     uniform = max(-float(torch.linalg.eigvalsh(matrix)[0]), SMALLEST_REACH)
     start = np.full(1 + free, math.log(2 * uniform))
     options = {"xatol": ACCURACY, "fatol": 0.0, "maxfev": 60 * (1 + free)}
-    found = minimize(total, start, method="Nelder-Mead", options=options).x
-    beta, *rest_found = (math.exp(min(value, LARGEST_LOGARITHM)) for value in found)
-    return alpha(beta, sum(rest_found)), beta, sum(rest_found)
+    found = levels(minimize(total, start, method="Nelder-Mead", options=options).x)
+    return alpha(*found), *found

@@ -61,8 +61,8 @@ class Block:
         """Σ y yᵀ for scaled z₊ and z₋ (N, r), u (r, D) and v (r, m)."""
         above, below = responses
         core, rim = torch.cat([second, hidden], 1), torch.stack(responses)
+        # One of z₊ and z₋ is exactly zero in every row, and so is the diagonal of their products.
         self.both, self.cross, self.none = above @ above.T, above @ below.T, below @ below.T
-        # A float product of parts of one number is exactly zero, a sum of them too.
         self.core = core.T @ core
         self.loss = rim @ second
         self.cone = rim @ (core if second.shape[1] == 1 else hidden)
@@ -261,21 +261,18 @@ class Splitting:
         block.cone, block.cone_dual = moved, moved - point
 
     def multipliers(self) -> tuple[ProductMultipliers, ...]:
-        """Those of the last iterate, in units of z itself; the levels of P, C, M and W alone are kept."""
+        """Those of products in the last iterate, in units of z itself; levels are left to the proof."""
         return tuple(self._multipliers_of(block.to(torch.float64)) for block in self.blocks)
 
     def _multipliers_of(self, block: Block) -> ProductMultipliers:
-        m, scale = self.lift.outputs, self.penalty * self.lift.unit**2
+        scale = self.penalty * self.lift.unit**2
         cross = (-block.cross).clamp_min(0)
         cross.diagonal().copy_(-block.cross.diagonal())
         end = block.cone.shape[2] - self._free
         rim = self.penalty * self.lift.unit * block.cone_dual
-        heights, tilts = (rim[..., 0], 2 * rim[..., 1:end]) if m == 1 else (None, None)
-        levels = -self.penalty * block.core_dual.diagonal()
-        alpha, beta = float(levels[0]), float(levels[m])
-        ratio = float(levels[-1]) / beta if self._free and beta > 0 else 1.0
+        heights, tilts = (rim[..., 0], 2 * rim[..., 1:end]) if self.lift.outputs == 1 else (None, None)
         both, none = ((-values).clamp_min(0) * scale for values in (block.both, block.none))
-        return ProductMultipliers(both, cross * scale, none, heights, tilts, (alpha, beta), ratio)
+        return ProductMultipliers(both, cross * scale, none, heights, tilts)
 
 
 def _noise(values: Tensor) -> float:
