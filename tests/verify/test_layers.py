@@ -132,6 +132,7 @@ LINEAR, RELU = {"op": "linear"}, {"op": "relu"}
         ("schema", [LINEAR, {"op": "leaky_relu", "slope": "0.5"}, LINEAR]),
         ("layers", [LINEAR, POOL, LINEAR]),
         ("layers", [LINEAR, RELU, {"op": "times_inputs"}, LINEAR]),
+        ("layers", [LINEAR, {"op": "leaky_relu", "slope": (1.0).hex()}, {"op": "times_inputs"}, LINEAR]),
         ("layers", [LINEAR, {"op": "times_inputs"}, {"op": "times_inputs"}, LINEAR]),
         ("layers", [CONVOLUTION, {"op": "times_inputs"}, LINEAR]),
         ("layers", [{"op": "select", "columns": [0]}, CONVOLUTION, LINEAR]),

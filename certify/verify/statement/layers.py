@@ -14,7 +14,7 @@ import numpy as np
 
 from certify.verify.reals import Array
 from certify.verify.rejection import refuse
-from certify.verify.statement.activations import ACTIVATIONS, IDENTITY, Activation, read_activation
+from certify.verify.statement.activations import ACTIVATIONS, IDENTITY, read_activation
 from certify.verify.statement.fields import flag, integers, listed, number, section
 from certify.verify.statement.gate import Gate
 from certify.verify.statement.neuron import Neuron
@@ -60,14 +60,15 @@ def read_neuron(value: object, inputs: Grid, place: str) -> Neuron:
     if gate is not None and grid:
         refuse("layers", f"{place}: a gate before a convolution")
     positions = math.prod(grid)
-    activation = read_activation(layers.pop(0)) if _next(layers) in ACTIVATIONS else IDENTITY
+    active = _next(layers) in ACTIVATIONS
+    activation = read_activation(layers.pop(0)) if active else IDENTITY
     averaged, before, times = None, None, False
     while (op := _next(layers)) in ("average_pool", "times_inputs"):
         if op == "average_pool":
             before, grid = _pooled(layers.pop(0), before, grid)
             continue
         layers.pop(0)
-        _require_one_value(times, grid, activation, place)
+        _require_one_value(times, grid, active, place)
         averaged, before, grid, times = before, None, (math.prod(inputs),), True
     counts, unit = _read_by_second(layers, before, grid, place)
     wording = ", ".join(_worded(layer) for layer in stated)
@@ -141,9 +142,9 @@ def _pooled(layer: Layer, before: Pooling | None, grid: Grid) -> tuple[Pooling, 
     return pooling if before is None else pooling.after(before), window.over(grid)
 
 
-def _require_one_value(times: bool, grid: Grid, activation: Activation, place: str) -> None:
-    if times or math.prod(grid) != 1 or activation != IDENTITY:
-        found = f"{math.prod(grid)} positions, {'an' if activation != IDENTITY else 'no'} activation"
+def _require_one_value(times: bool, grid: Grid, active: bool, place: str) -> None:
+    if times or math.prod(grid) != 1 or active:
+        found = f"{math.prod(grid)} positions, {'an' if active else 'no'} activation"
         refuse("layers", f"{place}: times_inputs, once, needs one position and no activation; found {found}")
 
 
