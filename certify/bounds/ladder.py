@@ -27,6 +27,9 @@ from certify.progress import Listener, Progress, silent
 # Scales below this are as good as 0: the dual value does not depend on A there.
 SMALLEST_SCALE = 1e-250
 
+# A method that leaves more than this share of its time has ended by itself.
+SPARED_SHARE = 0.1
+
 # Enough to resolve the useful polar to 1e-7; it only steers the effort.
 BISECTIONS = 24
 
@@ -40,11 +43,13 @@ class LowerBound:
         value: the bound.
         point: dual point that attains it.
         polars: proven interval of the polar at `point.values` of every branch.
+        exhausted: whether the methods ended by themselves, so that more time would not have raised it.
     """
 
     value: float
     point: DualPoint
     polars: tuple[PolarBound, ...]
+    exhausted: bool = False
 
 
 def trivial_bound(objective: Objective) -> LowerBound:
@@ -77,6 +82,7 @@ def climb(  # noqa: PLR0913
     failure_probability: float = 0.0,
     listener: Listener = silent,
     estimates: tuple[PolarEstimate, ...] | None = None,
+    kept: dict[str, object] | None = None,
 ) -> LowerBound:
     """Best lower bound that the methods for the forms of the branches prove by the deadline.
 
@@ -91,6 +97,7 @@ def climb(  # noqa: PLR0913
         listener: told of the best lower bound, polars in units of λ, and methods.
         estimates: what a search found at this dual point, if it was searched: better starts, and the lower ends of its
             polars where no method finds larger ones.
+        kept: what methods kept of climbs of the same objective, and will keep of this one.
     """
     ratio = _useful_ratio(objective, dual, needed)
     starts = stacks if estimates is None else (estimate.witness for estimate in estimates)
@@ -107,6 +114,7 @@ def climb(  # noqa: PLR0913
             listener=listener,
             network=network,
             needed=needed,
+            kept={} if kept is None else kept,
         )
         for index, (branch, start, network) in enumerate(zip(objective.branches, starts, stacks, strict=True))
     ]
@@ -119,16 +127,19 @@ def climb(  # noqa: PLR0913
 
 def _climb_one(task: PolarTask, needed: float, best: LowerBound) -> LowerBound:
     """The best of what every method proves by itself."""
+    ended: dict[str, bool] = {}
     for method in METHODS[type(task.form)]:
         if best.value >= needed or task.seconds_left == 0:
             break
         own = _own_task(task, method, best, needed)
         if own is None or not method.serves(own):
             continue
+        given = own.seconds_left
         for dual, polar in method.run(_relayed(own, method, best.value)):
             best = max(best, scaled(task.objective, dual, (polar,)), key=lambda bound: bound.value)
+        ended[method.name] = own.seconds_left > SPARED_SHARE * given
         _tell_done(task, method, best.polars[0], best.value)
-    return best
+    return replace(best, exhausted=task.seconds_left > 0 and all(ended.values()))
 
 
 def _own_task(task: PolarTask, method: Method, best: LowerBound, needed: float) -> PolarTask | None:

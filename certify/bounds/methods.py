@@ -19,11 +19,11 @@ from certify.bounds.rows.relaxations.surrogate_methods import (
     LARGE,
     SMALL,
     first_order,
+    first_order_applies,
     joint,
     joint_applies,
     majorant_alone,
     majorant_alone_applies,
-    majorants_apply,
 )
 from certify.bounds.rows.scaled_norms import scaled_norms, scaled_norms_apply
 from certify.bounds.rows.sorted_program import sorted_program, sorted_program_applies
@@ -114,7 +114,11 @@ METHODS: dict[type[PolarForm], tuple[Method, ...]] = {
             moves_dual=True,
         ),
         Method(
-            "first-order surrogate", first_order, "vector-majorant", _unless_sorted(majorants_apply), moves_dual=True
+            "first-order surrogate",
+            first_order,
+            "vector-majorant",
+            _unless_sorted(first_order_applies),
+            moves_dual=True,
         ),
         Method(
             "doubly nonnegative",
@@ -122,9 +126,11 @@ METHODS: dict[type[PolarForm], tuple[Method, ...]] = {
             "doubly-nonnegative",
             _unless_sorted(products_apply),
             moves_dual=True,
-            share=0.8,
+            share=0.6,
         ),
         Method("cones", _at_given_dual(cones), "cone-tree", _unless_sorted(cones_apply), _FEW_COLUMNS, at_best=True),
+        # Goes on from where it was.
+        Method("doubly nonnegative", products, "doubly-nonnegative", _unless_sorted(products_apply), moves_dual=True),
         Method(
             "first-order majorant",
             _at_given_dual(majorant_alone),

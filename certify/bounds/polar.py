@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import final
 
 import torch
@@ -39,6 +39,7 @@ class PolarTask:
         listener: told of progress.
         network: the branch of the network at hand (stacked factors), empty if there is none.
         needed: a lower bound on the optimum at or above this decides.
+        kept: what methods keep from task to task of one objective, by names of theirs: where to go on.
     """
 
     objective: Objective
@@ -52,6 +53,7 @@ class PolarTask:
     listener: Listener = silent
     network: Factors = ()
     needed: float = math.inf
+    kept: dict[str, object] = field(default_factory=dict, compare=False)
 
     @property
     def branch(self) -> Branch:

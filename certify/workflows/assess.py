@@ -61,7 +61,7 @@ def assess(findings: Findings) -> tuple[Result, bytes | None]:
     chance = settled.failure_probability if settled else None
     verdict = verdict_of(standing, accepted=accepted)
     breakdown = _breakdown(findings.improvement, standing)
-    out_of_time = seconds.total >= problem.budget_seconds
+    out_of_time = seconds.total >= problem.budget_seconds and not findings.bound.exhausted
     zero, head = objective.evaluate(objective.empty_network()), problem.source.head
     result = Result(
         verdict=verdict,

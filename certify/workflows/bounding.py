@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import final
 
 from certify.bounds.ladder import LowerBound, climb, trivial_bound
@@ -21,11 +21,15 @@ MOVED_SEARCH_SECONDS = 2.0
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoundSettings:
-    """How to bound; a failure probability of 0 allows rigorous proofs only."""
+    """How to bound; a failure probability of 0 allows rigorous proofs only.
+
+    `kept` is what methods keep from one climb to the next, of one objective.
+    """
 
     seed: int = 0
     failure_probability: float = FAILURE_PROBABILITY
     listener: Listener = silent
+    kept: dict[str, object] = field(default_factory=dict)
 
 
 def bound_at(
@@ -54,6 +58,7 @@ def bound_at(
         failure_probability=settings.failure_probability,
         listener=settings.listener,
         estimates=candidate.polars,
+        kept=settings.kept,
     )
     if bound.point.values is candidate.dual:
         return bound

@@ -136,7 +136,7 @@ class _Climb:
     def __init__(
         self, problem: Problem, state: GrowthState, on_round: RoundListener, listener: Listener, chance: float
     ) -> None:
-        self.chance = chance
+        self.chance, self.kept = chance, dict[str, object]()
         self.problem, self.seed, self.on_round, self.listener = problem, state.seed, on_round, listener
         self.started = time.perf_counter()
         self.history = state.history
@@ -168,7 +168,7 @@ class _Climb:
             progress = (
                 before.best.objective - self.found.best.objective > useful
                 or self.bound.value - proven > useful
-                or self.found.candidate is not before.candidate
+                or (self.found.candidate is not before.candidate and not self.bound.exhausted)
             )
             idle = 0 if progress else idle + 1
             if idle == PATIENCE:
@@ -207,10 +207,11 @@ class _Climb:
             proven = self.bound.value if event.lower_bound is None else max(event.lower_bound, self.bound.value)
             self.listener(replace(event, objective=best, lower_bound=proven))
 
-        settings = BoundSettings(seed=self.seed, failure_probability=self.chance, listener=report)
+        settings = BoundSettings(seed=self.seed, failure_probability=self.chance, listener=report, kept=self.kept)
         network, until = self.found.best.network, time.perf_counter() + left
         bound = bound_at(self.problem.objective, network, candidate, needed, until, settings)
-        self.bound = max(self.bound, bound, key=lambda b: b.value)
+        exhausted = bound.exhausted if full else self.bound.exhausted
+        self.bound = replace(max(self.bound, bound, key=lambda b: b.value), exhausted=exhausted)
         return tuple(polar.witness for polar in bound.polars)
 
     def _tell(self) -> None:

@@ -7,12 +7,24 @@ from certify.reports import phrases
 
 # Absolute gaps below this are rounding, whatever the objective.
 ROUNDING_SIZED = 1e-12
+# A share of the gap that is most of it.
+MOSTLY = 0.5
 
 
 def message_of(result: Result, refusal: str) -> str:
     """The reason of a result as a sentence for people; `refusal` is the checker's, empty if it accepted."""
     about = "" if result.head is None else "head, given the features of the frozen layers before it: "
-    return about + _reason(result, refusal)
+    return about + _reason(result, refusal) + _rest(result)
+
+
+def _rest(result: Result) -> str:
+    """What else a better model's gap is made of, where that is most of it."""
+    if result.verdict != "improvable" or result.gap <= 0:
+        return ""
+    share = result.breakdown.unexplained / result.gap
+    return (
+        f"; but {share:.0%} of the gap is the bound's, and only a tighter bound closes that" if share > MOSTLY else ""
+    )
 
 
 def _reason(result: Result, refusal: str) -> str:
@@ -46,6 +58,6 @@ def _reason(result: Result, refusal: str) -> str:
             return "the budget ran out before the gap closed; give more time with --budget"
         case _:
             return (
-                "no better model was found, and the proven bound does not reach the objective; "
-                "a larger budget or weight decay, or fewer input dimensions, make bounds tighter"
+                f"no better model was found, and the proven bound ({result.polar.method}) ends {result.gap:.3g} below "
+                "the objective; more weight decay or fewer input dimensions make bounds tighter"
             )

@@ -68,7 +68,8 @@ def search_and_bound(quest: Quest) -> tuple[Improvement, LowerBound]:
         found = continued(problem.objective, found, hints, finer, _with_bound(listener, bound.value))
         if found.candidate is found_before.candidate and found.best.objective >= found_before.best.objective:
             break
-        bound = max(bound, _bounded(quest, found), key=lambda b: b.value)
+        latest = _bounded(quest, found)
+        bound = replace(max(bound, latest, key=lambda b: b.value), exhausted=latest.exhausted)
     return found, bound
 
 

@@ -199,3 +199,17 @@ def test_it_stops_where_the_bound_decides():
     ((dual, bound),) = products(replace(task, needed=0.0))
     assert best_scale(objective, dual, 0.1 / bound.upper).value >= 0
     assert task.seconds_left > 30
+
+
+def test_a_search_goes_on_where_the_task_before_left_it():
+    rows, targets = normal(0, 20, 3), normal(1, 20, 1)
+    objective = Objective((branch_of(KINDS["relu"], rows),), plain_convex(20), LossSpec("mse").bind(targets, 1))
+    dual, kept, found = objective.loss.gradient(torch.zeros_like(targets)), {}, []
+    for _ in range(3):
+        ((point, bound),) = products(replace(task_at(objective, dual, 0.5), kept=kept))
+        found.append(best_scale(objective, point, objective.branches[0].strength / bound.upper).value)
+    ((point, bound),) = products(task_at(objective, dual, 0.5))
+    alone = best_scale(objective, point, objective.branches[0].strength / bound.upper).value
+    assert sorted(found) == found
+    assert found[-1] > alone
+    assert len(kept) == 1

@@ -219,6 +219,13 @@ def test_without_branches_every_dual_point_counts():
     assert trivial_bound(objective).polars == ()
 
 
+def test_methods_that_end_by_themselves_exhaust_the_climb():
+    task = law_task("linear", next(iter(READOUTS)), 2, 0)
+    given = (task.objective, feasible_dual(task.objective, task.dual), task.objective.empty_stacks(), np.inf)
+    assert climb(*given, time.perf_counter() + 60).exhausted
+    assert not climb(*given, time.perf_counter() - 1).exhausted
+
+
 def test_no_time_proves_the_trivial_bound():
     objective, dual = several_branches(1)
     bound = climb(objective, dual, objective.empty_stacks(), np.inf, time.perf_counter() - 1)

@@ -9,7 +9,11 @@ from dataclasses import replace
 from torch import Tensor
 
 from certify.bounds.polar import PolarBound, PolarTask
-from certify.bounds.rows.relaxations.doubly_nonnegative.product_method import products_apply
+from certify.bounds.rows.relaxations.doubly_nonnegative.product_method import (
+    products_apply,
+    products_begun,
+    products_pay,
+)
 from certify.bounds.rows.relaxations.first_order import first_order_majorant, first_order_surrogate
 from certify.bounds.rows.relaxations.surrogate import joint_surrogate
 from certify.bounds.rows.relaxations.surrogate_outcome import SurrogateOutcome
@@ -26,6 +30,8 @@ JOINT_SHARE = 0.9
 FIRST_ORDER_SHARE = 0.9
 # Its share where a stronger relaxation follows.
 BEFORE_PRODUCTS = 0.1
+# It is left out where the stronger one has its first bounds in this share of the time.
+SOON = 0.2
 
 
 def joint_applies(rows: range) -> Callable[[PolarTask], bool]:
@@ -35,9 +41,14 @@ def joint_applies(rows: range) -> Callable[[PolarTask], bool]:
         one_score = task.objective.outputs == 1 and task.scores.shape[1] == 1
         n, h = task.branch.view.rows.shape
         short = JOINT_COST * n * h**3 <= JOINT_BEFORE_PRODUCTS * task.seconds_left or not products_apply(task)
-        return majorants_apply(task) and one_score and n in rows and short
+        return majorants_apply(task) and one_score and n in rows and short and not products_begun(task)
 
     return applies
+
+
+def first_order_applies(task: PolarTask) -> bool:
+    """Whether no stronger relaxation is sure to have its first bounds soon."""
+    return majorants_apply(task) and not products_pay(task, SOON)
 
 
 def majorants_apply(task: PolarTask) -> bool:

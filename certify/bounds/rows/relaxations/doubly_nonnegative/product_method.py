@@ -41,21 +41,36 @@ LEAST_STEPS = 100
 ARRAYS, LARGEST_BYTES = 12, 6 * 2**30
 
 
+# Where its search is kept for the next task.
+KEPT = "doubly nonnegative"
+
+
 def products_apply(task: PolarTask) -> bool:
     """Whether every sample has one row, and time and memory suffice for its steps."""
-    view, n = task.branch.view, len(task.branch.view.rows)
+    return products_pay(task, 1.0)
+
+
+def products_pay(task: PolarTask, share: float) -> bool:
+    """Whether this share of the time suffices for the first bounds; none is needed where they were found before."""
+    view, n, signs = task.branch.view, len(task.branch.view.rows), _signs(task)
     if view.readout.weights is not None or not bool(view.penalized.any()):
         return False
-    signs = _signs(task)
     seconds = signs * (LEAST_STEPS * STEP_COST * n**2 + 2 * EIGEN_COST * n**3)
-    return seconds <= task.seconds_left and 8 * ARRAYS * signs * n**2 <= LARGEST_BYTES
+    fits = seconds <= share * task.seconds_left and 8 * ARRAYS * signs * n**2 <= LARGEST_BYTES
+    return fits or products_begun(task)
+
+
+def products_begun(task: PolarTask) -> bool:
+    """Whether an earlier task of the same objective left a search to go on with."""
+    return KEPT in task.kept
 
 
 def products(task: PolarTask) -> list[tuple[Tensor, PolarBound]]:
     """The best dual point found with its bound; empty if none was."""
-    search = _Search(task)
-    search.race()
-    search.climb()
+    kept = task.kept.get(KEPT)
+    search = kept if isinstance(kept, _Search) else _Search(task)
+    task.kept[KEPT] = search
+    search.go_on(task)
     return [] if search.best is None else [(search.best.dual, search.best.bound)]
 
 
@@ -80,54 +95,59 @@ class _Search:
     def __init__(self, task: PolarTask) -> None:
         view = task.branch.view
         live = torch.ones(len(view.rows), dtype=torch.bool, device=view.rows.device)
-        self._task, self._form = task, rows_form(task)
+        self._form = rows_form(task)
         self._center = center_of(view, live)
         self._inputs = direction_region(view, self._center, 1.0).inputs
         # Until one has been timed.
         self._proof_seconds = 2 * _signs(task) * EIGEN_COST * len(view.rows) ** 3
-        self._longest_round = ROUND_SHARE * task.seconds_left
+        self._penalties, self._reached = list(FIRST_PENALTIES), -math.inf
+        self._history, self._rise, self._factor, self._stalled = list[float](), 0.0, FACTOR, False
         self._splitting: Splitting | None = None
         self.best: _Found | None = None
 
-    def race(self) -> None:
-        """Try the first penalties."""
-        reached = -math.inf
-        for penalty in FIRST_PENALTIES:
+    def go_on(self, task: PolarTask) -> None:
+        """Until the bound decides, stalls, or the time of a task of the same objective is out."""
+        self._task, self._longest_round = task, ROUND_SHARE * task.seconds_left
+        self._race()
+        self._climb()
+
+    def _race(self) -> None:
+        """Try the first penalties that are left."""
+        while self._penalties and not self._over():
+            penalty = self._penalties.pop(0)
             coarse = torch.float32 if len(self._inputs) > FEW_ROWS else torch.float64
             splitting = Splitting(self._task.objective, self._form, self._inputs, coarse)
             splitting.start(self._task.network, self._center)
             splitting.rescale(penalty * self._task.branch.strength / splitting.penalty)
             value = self._round(splitting)
-            if value < reached:
+            if value < self._reached:
+                self._penalties.clear()
                 return
-            reached, self._splitting = value, splitting
-            if self._over():
-                return
+            self._reached, self._splitting = value, splitting
 
-    def climb(self) -> None:
-        """Go on with the winner until the bound decides, stalls, or time is out."""
-        splitting, history = self._splitting, [-math.inf if self.best is None else self.best.value]
-        if splitting is None:
-            return
-        last, rise, factor = history[0], 0.0, FACTOR
-        while not self._over():
-            if self._stalled(history):
+    def _climb(self) -> None:
+        """Go on with the winner."""
+        splitting = self._splitting
+        while splitting is not None and not self._over():
+            if self._slow():
                 if not splitting.is_coarse:
+                    self._stalled = True
                     return
                 splitting.refine()
-                history = history[-1:]
-            splitting.rescale(factor)
+                self._history = self._history[-1:]
+            splitting.rescale(self._factor)
             value = self._round(splitting)
-            if value - last < SLOWER * rise:
-                factor = 1 / factor
-            last, rise = value, value - last
-            history.append(-math.inf if self.best is None else self.best.value)
+            if value - self._reached < SLOWER * self._rise:
+                self._factor = 1 / self._factor
+            self._reached, self._rise = value, value - self._reached
+            self._history.append(-math.inf if self.best is None else self.best.value)
 
     def _over(self) -> bool:
         decided = self.best is not None and self.best.value >= self._task.needed
-        return decided or self._task.seconds_left <= self._proof_seconds
+        return decided or self._stalled or self._task.seconds_left <= self._proof_seconds
 
-    def _stalled(self, history: list[float]) -> bool:
+    def _slow(self) -> bool:
+        history = self._history
         if len(history) < LEAST_ROUNDS:
             return False
         before, now = history[len(history) // 2], history[-1]
