@@ -6,6 +6,7 @@ rule that rounding or a proof by other means can break, and never because the fi
 
 import copy
 import hashlib
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from ..soundness.bases import BASES, base_of
 from ..soundness.mutants import mutant, strongest, tightened
 from ..test_fixtures import fixtures_of, model_in
 from ..verify.packing import packed, unpacked
+from .proofs.cones import reaches_within
 from .rejection import TooLarge
 from .verdict import check
 
@@ -160,3 +162,12 @@ def test_checkers_agree_on_fixtures(folder, tmp_path):
     for _ in range(FEW):
         require_agreement(packed(*mutant(rng, *unpacked(content))), exactly=False)
         require_agreement(flipped(rng, content), exactly=False)
+
+
+def test_values_beyond_all_floats_are_reached_or_not():
+    directions, values = (
+        np.array([[Fraction(1), 0], [0, Fraction(1)]], object),
+        np.array([1, -(Fraction(10) ** 400)], object),
+    )
+    assert reaches_within(directions, values, Fraction(2))
+    assert not reaches_within(directions, values, Fraction(1, 2))

@@ -132,7 +132,7 @@ def reaches_within(directions: Matrix, values: Matrix, limit: Fraction) -> bool:
     top = max(values, default=Fraction(0))
     if top <= 0 or limit == 0:
         return top <= 0
-    guess = top * least(directions, values / top)
+    guess = top * least(directions, np.maximum(values / top, -(2**500)))
     # Along the signs of the orthant every v grows by |v|₁.
     missing = max(0, *((values - directions @ guess) / abs(directions).sum(1)))
     moved = guess + missing * np.sign(directions.sum(0))
