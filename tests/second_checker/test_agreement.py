@@ -165,9 +165,7 @@ def test_checkers_agree_on_fixtures(folder, tmp_path):
 
 
 def test_values_beyond_all_floats_are_reached_or_not():
-    directions, values = (
-        np.array([[Fraction(1), 0], [0, Fraction(1)]], object),
-        np.array([1, -(Fraction(10) ** 400)], object),
-    )
+    one = Fraction(1)
+    directions, values = np.array([[one, 0], [0, one]], object), np.array([one, -((10 * one) ** 401)], object)
     assert reaches_within(directions, values, Fraction(2))
     assert not reaches_within(directions, values, Fraction(1, 2))
