@@ -9,7 +9,10 @@ from tests.benchmarks import (
     bench_cones,
     bench_growth,
     bench_inspect,
+    bench_keel,
     bench_large_matrices,
+    bench_networks,
+    bench_published,
     bench_surrogate,
 )
 
@@ -21,6 +24,9 @@ BENCHMARKS = {
     "surrogate": bench_surrogate,
     "growth": bench_growth,
     "audit": bench_audit,
+    "networks": bench_networks,
+    "keel": bench_keel,
+    "published": bench_published,
 }
 
 parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
