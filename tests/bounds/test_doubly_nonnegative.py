@@ -192,6 +192,16 @@ def test_single_precision_is_refined_to_the_same_bound():
     torch.testing.assert_close(*found, rtol=1e-4, atol=1e-6)
 
 
+def test_absolute_values_start_from_nothing_in_single_precision():
+    """There Y_zu stays exactly zero for a while."""
+    rows, targets = normal(0, 9, 3), normal(1, 9, 1)
+    objective = Objective((branch_of(KINDS["abs"], rows),), plain_convex(9), LossSpec("mse").bind(targets, 1))
+    splitting = Splitting(objective, objective.branches[0].form, rows, torch.float32)
+    for _ in range(5):
+        splitting.step()
+    assert all(bool(torch.isfinite(block.cone).all()) for block in splitting.blocks)
+
+
 def test_it_stops_where_the_bound_decides():
     rows, targets = normal(0, 20, 3), normal(1, 20, 1)
     objective = Objective((branch_of(KINDS["relu"], rows),), plain_convex(20), LossSpec("mse").bind(targets, 1))
