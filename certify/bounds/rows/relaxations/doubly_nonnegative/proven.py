@@ -72,7 +72,8 @@ def _sign_upper(
     shift, (alpha, beta, bias) = _searched(base, region, m, form.view.free_inputs)
     if not math.isfinite(alpha + beta + bias):
         return math.inf, own
-    cross = clipped.cross - shift * torch.eye(len(scores)).to(scores)
+    cross = clipped.cross.clone()
+    cross.diagonal().sub_(shift)
     shifted = replace(clipped, cross=cross, ratio=bias / beta if form.view.free_inputs else 1.0)
     region = direction_region(form.view, center, shifted.ratio)
     built = product_form(region, form.slopes, scores, shifted)
