@@ -6,17 +6,24 @@ strength 0.1 and 0.01 on both layers, no biases, classes one-hot; `random` is n 
 network of 100 units, `spiral` n = 60, d = 2, c = 3. Half of iris, ionosphere and pima, as for their training, and 25
 samples of each; drawn by seeds of our own. Their banknotes and reduced images are not among the packages that are used
 here. The inputs of iris are those of scikit-learn, the others those of `bench_keel`, original.
+
+`theirs` is how far the value of their relaxation, solved by Clarabel, is below the grown network's objective, for at
+most 25 samples: with several outputs it is the relaxation of `doubly_nonnegative`, without a search for the dual point.
 """
 
 import argparse
+import math
 import tempfile
 from pathlib import Path
 
 import numpy as np
+from cvxpy.error import SolverError
 from sklearn.datasets import load_iris
 
+from certify.problem import Slopes
 from tests.benchmarks.bench_keel import whole
 from tests.benchmarks.grown import HEADER, Problem, from_scratch, grow, print_total
+from tests.bounds.test_doubly_nonnegative import solver_value
 
 DECAYS = (0.1, 0.01)
 TRIALS, FEW = 3, 25
@@ -49,6 +56,15 @@ def drawn(name, seed, count=None):
     return inputs[chosen], one_hot(classes)[chosen]
 
 
+def relaxation(inputs, targets, decay):
+    """The value of their relaxation, NaN where the solver fails; `solver_value` takes the mean of squares."""
+    halved = targets.size / 2
+    try:
+        return halved * solver_value(inputs, targets, decay / halved, Slopes(1.0, 0.0))
+    except SolverError:
+        return math.nan
+
+
 PARTS = {
     "random": lambda: [(f"random {seed}", *random_network(seed)) for seed in range(TRIALS)],
     "spiral": lambda: [("spiral", *spiral(0))],
@@ -72,6 +88,9 @@ def main():
                 with tempfile.TemporaryDirectory() as folder:
                     one = Problem(f"{title}, {decay:g}", inputs, targets, options)
                     found.append(grow(one, Path(folder), arguments.budget, arguments.gap))
+                if len(inputs) <= FEW and found[-1] is not None:
+                    theirs = 1 - relaxation(inputs, targets, decay) / found[-1].objective
+                    print(f"{'':4s}theirs {theirs:.2%}", flush=True)
     print_total(found, SHARES)
 
 

@@ -24,6 +24,7 @@ class Grown(NamedTuple):
 
     verdict: str
     gap: float
+    objective: float
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def grow(problem: Problem, folder: Path, budget: float, gap: float) -> Grown | N
     sizes = f"{data['samples']:5d} {data['inputs']:3d} {data['outputs']:2d}"
     found = f"{result['verdict']:10s} {result['reason']:16s} {relative:8.2%} {result['polar']['method']:20s}"
     print(f"{problem.title:34s} {sizes} {found} {result['seconds']['total']:7.1f}", flush=True)
-    return Grown(result["verdict"], relative)
+    return Grown(result["verdict"], relative, result["objective"])
 
 
 def print_total(found: Sequence[Grown | None], shares: Sequence[float] = ()) -> None:
