@@ -92,6 +92,16 @@ def test_no_multipliers_prove_less_than_brute_force_finds(kind, outputs, free):
             assert all(bool((sign.both >= 0).all() & (sign.none >= 0).all()) for sign in proof.signs)
 
 
+def test_levels_may_exceed_single_precision():
+    """Tiny products leave a level of v as large as they are small."""
+    rows, dual = normal(0, 5, 2), normal(1, 5, 2)
+    task = task_of(branch_of(KINDS["relu"], rows), dual)
+    products_of_rows = (1e-120 * normal(2 + part, 5, 5).abs() for part in range(3))
+    signs = (ProductMultipliers(*products_of_rows, None, None),)
+    upper, _ = doubly_nonnegative_upper(task.form, task.scores, DoublyNonnegative(signs, rows.new_zeros(0)))
+    assert upper >= best_found(task)
+
+
 def some_targets(name, n):
     draw = normal(1, n, 3)
     if name == "cross-entropy":

@@ -133,7 +133,7 @@ def _levels(matrix: Tensor, outputs: int, free: int) -> tuple[float, float, floa
     place = torch.arange(len(rest), device=matrix.device) >= len(rest) - free
 
     def alpha(beta: float, bias: float) -> float:
-        lifted = rest + torch.diag(torch.where(place, bias, beta).to(matrix))
+        lifted = rest + torch.diag(torch.where(place, rest.new_tensor(bias), rest.new_tensor(beta)))
         factor, failed = torch.linalg.cholesky_ex(lifted)
         if int(failed):
             return math.inf
