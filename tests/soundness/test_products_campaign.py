@@ -27,8 +27,8 @@ from ..bounds.exact_polars import exact_on_circle, value
 from ..bounds.objectives import RECTIFIERS, branch_of, task_of
 from .enumerated import FREE_TARGETS, enumerated_instance, polar_by_faces, polar_with_bias
 
-PARTS, COUNT, FEW = 4, 60, 6
-PLANTED_PARTS, PLANTED_COUNT, SECONDS = 8, 25, 0.5
+PARTS, COUNT, FEW = 2, 60, 6
+PLANTED_PARTS, PLANTED_COUNT, SECONDS = 4, 25, 0.5
 POLICIES = ("absent", "penalized", "free")
 ANGLES = 20_000
 # Rounding of values by brute force, in units of Σ |s_i| |h_i|, and of a planted optimum, in units of 1 + |optimum|.
