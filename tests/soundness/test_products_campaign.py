@@ -1,12 +1,13 @@
 """Release gate: no product of rows proves less than a polar that brute force finds, or more than a planted optimum.
 
 Multipliers are random numbers and iterates of the splitting, of any age, precision and penalty; iterates also meet
-scores that they were not made for.
+scores that they were not made for, and signs that are not allowed where these would help most.
 """
 
 import math
 import time
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -92,13 +93,49 @@ def iterate(rng, task, inputs):
     return splitting.multipliers(), scores
 
 
+def good_direction(form, scores):
+    """A direction of a large value among many, (h,)."""
+    rows, free = form.view.rows.numpy(), form.view.free_inputs
+    drawn = np.random.default_rng(0).standard_normal((ANGLES, rows.shape[1]))
+    drawn = np.concatenate([drawn, rows, -rows])
+    sizes = np.linalg.norm(drawn[:, : rows.shape[1] - free], axis=1)
+    drawn = (drawn / np.maximum(sizes, 1e-9)[:, None]).T
+    return drawn[:, value(rows, scores.numpy(), drawn, (form.slopes.positive, form.slopes.negative)).argmax()]
+
+
+def forbidden(form, scores, signs):
+    """Multipliers less what they may not be, as much as would halve the bound if a good direction were all.
+
+    Negative ones of z₊z₊ᵀ, z₊z₋ᵀ and z₋z₋ᵀ, and tilts against u beyond their heights.
+    """
+    rows, slopes = form.view.rows, (form.slopes.positive, form.slopes.negative)
+    direction = good_direction(form, scores)
+    responses = rows @ torch.from_numpy(direction)
+    above, below = (
+        values / values.norm().clamp_min(1e-300) ** 2 for values in (responses.clamp_min(0), -responses.clamp_max(0))
+    )
+    share = float(value(rows.numpy(), scores.numpy(), direction, slopes)) / 2
+    found = []
+    for sign in signs:
+        changed = {
+            name: getattr(sign, name) - share * torch.outer(left, right)
+            for name, left, right in (("both", above, above), ("cross", above, below), ("none", below, below))
+        }
+        if sign.tilts is not None:
+            against = torch.from_numpy(direction)[: sign.tilts.shape[2]]
+            changed["tilts"] = sign.tilts - share * torch.stack([above, below])[:, :, None] * against
+        found.append(replace(sign, **changed))
+    return tuple(found)
+
+
 def attempt(rng, task):
-    """The ratios of bounds to polars: random multipliers, an iterate, and that at scores not its own."""
+    """Ratios of bounds to polars: random multipliers, an iterate, it at scores not its own, and it with bad signs."""
     view = task.branch.view
     center = center_of(view, torch.ones(len(view.rows), dtype=torch.bool))
     own, scores = iterate(rng, task, direction_region(view, center, 1.0).inputs)
     ratios = {}
     cases = {"random": (random_multipliers(rng, task), task.scores), "own": (own, scores), "other": (own, task.scores)}
+    cases["forbidden"] = forbidden(task.form, scores, own), scores
     for name, (signs, at) in cases.items():
         upper, _ = doubly_nonnegative_upper(task.form, at, DoublyNonnegative(signs, center))
         polar = brute_force(task.form, at)
@@ -110,7 +147,7 @@ def attempt(rng, task):
 
 def campaign(rng, kind, outputs, count):
     """Ratios over inputs 2 and 3, biases free or not."""
-    found = {"random": [], "own": [], "other": []}
+    found = {"random": [], "own": [], "other": [], "forbidden": []}
     for index in range(count):
         task = instance(rng, kind, 2 + index % 2, outputs, index // 2 % 2)
         for name, ratio in attempt(rng, task).items():
