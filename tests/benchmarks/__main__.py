@@ -7,9 +7,13 @@ from tests.benchmarks import (
     bench_audit,
     bench_commands,
     bench_cones,
+    bench_devices,
     bench_growth,
     bench_inspect,
+    bench_keel,
     bench_large_matrices,
+    bench_networks,
+    bench_published,
     bench_surrogate,
 )
 
@@ -21,6 +25,10 @@ BENCHMARKS = {
     "surrogate": bench_surrogate,
     "growth": bench_growth,
     "audit": bench_audit,
+    "devices": bench_devices,
+    "networks": bench_networks,
+    "keel": bench_keel,
+    "published": bench_published,
 }
 
 parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)

@@ -92,6 +92,16 @@ def test_no_multipliers_prove_less_than_brute_force_finds(kind, outputs, free):
             assert all(bool((sign.both >= 0).all() & (sign.none >= 0).all()) for sign in proof.signs)
 
 
+def test_levels_may_exceed_single_precision():
+    """Tiny products leave a level of v as large as they are small."""
+    rows, dual = normal(0, 5, 2), normal(1, 5, 2)
+    task = task_of(branch_of(KINDS["relu"], rows), dual)
+    products_of_rows = (1e-120 * normal(2 + part, 5, 5).abs() for part in range(3))
+    signs = (ProductMultipliers(*products_of_rows, None, None),)
+    upper, _ = doubly_nonnegative_upper(task.form, task.scores, DoublyNonnegative(signs, rows.new_zeros(0)))
+    assert upper >= best_found(task)
+
+
 def some_targets(name, n):
     draw = normal(1, n, 3)
     if name == "cross-entropy":
@@ -190,6 +200,16 @@ def test_single_precision_is_refined_to_the_same_bound():
             splitting.step()
         found.append(splitting.gradient)
     torch.testing.assert_close(*found, rtol=1e-4, atol=1e-6)
+
+
+def test_absolute_values_start_from_nothing_in_single_precision():
+    """There Y_zu stays exactly zero for a while."""
+    rows, targets = normal(0, 9, 3), normal(1, 9, 1)
+    objective = Objective((branch_of(KINDS["abs"], rows),), plain_convex(9), LossSpec("mse").bind(targets, 1))
+    splitting = Splitting(objective, objective.branches[0].form, rows, torch.float32)
+    for _ in range(5):
+        splitting.step()
+    assert all(bool(torch.isfinite(block.cone).all()) for block in splitting.blocks)
 
 
 def test_it_stops_where_the_bound_decides():

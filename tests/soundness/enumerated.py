@@ -77,9 +77,14 @@ def polar_with_bias(
     return value, slope, -float(kink @ slope)
 
 
-def enumerated_instance(rng: Generator, loss: str, hidden: str, output: str, outputs: int) -> Enumerated:
-    """One random problem with n ≤ 6 samples, at most 3 inputs with the bias, and an optimum of one or two neurons."""
-    d = int(rng.integers(1, 4 - (hidden != "absent")))
+def enumerated_instance(
+    rng: Generator, loss: str, hidden: str, output: str, outputs: int, width: int | None = None
+) -> Enumerated:
+    """One random problem with n ≤ 6 samples, at most 3 inputs with the bias, and an optimum of one or two neurons.
+
+    A `width` of inputs is as many, twice that where there are two blocks, and n ≤ 8.
+    """
+    d = int(rng.integers(1, 4 - (hidden != "absent"))) if width is None else width
     blocks = 2 if outputs > 1 and loss != "cross-entropy" and rng.random() < 0.4 and hidden == "absent" else 1
     inputs, scores, atoms = _blocks(rng, d, hidden, output, outputs, blocks, loss)
     n = len(inputs)
@@ -116,7 +121,8 @@ def _blocks(
     """Inputs, Q and maximizers; two blocks have inputs and outputs of their own and the same polar."""
     parts = []
     for block in range(blocks):
-        n, c = int(rng.integers(2, 7 if blocks == 1 else 5)), outputs if blocks == 1 else (1, outputs - 1)[block]
+        most = max(7, min(d + 3, 9)) if blocks == 1 else 5
+        n, c = int(rng.integers(2, most)), outputs if blocks == 1 else (1, outputs - 1)[block]
         inputs, scores = rng.standard_normal((n, d)), rng.standard_normal((n, c))
         scores = scores - scores.mean(1, keepdims=True) if loss == "cross-entropy" else scores
         scores = scores - scores.mean(0) if "free" in (hidden, output) else scores

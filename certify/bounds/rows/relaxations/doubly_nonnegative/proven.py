@@ -72,7 +72,8 @@ def _sign_upper(
     shift, (alpha, beta, bias) = _searched(base, region, m, form.view.free_inputs)
     if not math.isfinite(alpha + beta + bias):
         return math.inf, own
-    cross = clipped.cross - shift * torch.eye(len(scores)).to(scores)
+    cross = clipped.cross.clone()
+    cross.diagonal().sub_(shift)
     shifted = replace(clipped, cross=cross, ratio=bias / beta if form.view.free_inputs else 1.0)
     region = direction_region(form.view, center, shifted.ratio)
     built = product_form(region, form.slopes, scores, shifted)
@@ -132,7 +133,7 @@ def _levels(matrix: Tensor, outputs: int, free: int) -> tuple[float, float, floa
     place = torch.arange(len(rest), device=matrix.device) >= len(rest) - free
 
     def alpha(beta: float, bias: float) -> float:
-        lifted = rest + torch.diag(torch.where(place, bias, beta).to(matrix))
+        lifted = rest + torch.diag(torch.where(place, rest.new_tensor(bias), rest.new_tensor(beta)))
         factor, failed = torch.linalg.cholesky_ex(lifted)
         if int(failed):
             return math.inf

@@ -257,7 +257,8 @@ class Splitting:
         inside, gone = lengths <= height, 2 * lengths <= -height
         level = torch.where(gone, 0.0, (height + 2 * lengths) / 3)
         moved[..., 0] = torch.where(inside, height, level)
-        moved[..., 1:end] *= torch.where(inside, 1.0, level / lengths.clamp_min(1e-300))[..., None]
+        ratio = level / lengths.clamp_min(torch.finfo(lengths.dtype).tiny)
+        moved[..., 1:end] *= torch.where(inside, 1.0, ratio)[..., None]
         block.cone, block.cone_dual = moved, moved - point
 
     def multipliers(self) -> tuple[ProductMultipliers, ...]:
