@@ -65,6 +65,10 @@ class Cones:
         """Return a view of cones first to last - 1."""
         return Cones(*(part[..., first:last] for part in self.parts()))
 
+    def split(self, sizes: list[int]) -> list[Cones]:
+        """Return copies of consecutive pieces of these sizes."""
+        return [self.take(index) for index in torch.arange(len(self), device=self.ids.device).split(sizes)]
+
     def where(self, mask: Tensor) -> Cones:
         """Return the cones where a mask of shape (B,) holds."""
         return self.take(mask.nonzero().squeeze(1))

@@ -10,7 +10,7 @@ from torch import Tensor
 from certify.bounds.polar import PolarBound, PolarTask
 from certify.bounds.proof import ConeCover
 from certify.bounds.rows.cones.cone_forecast import forecast_nodes
-from certify.bounds.rows.cones.cone_search import ConeSettings
+from certify.bounds.rows.cones.cone_settings import ConeSettings
 from certify.bounds.rows.cones.cones import cone_polar
 from certify.bounds.rows.reduction import ReducedRows, reduce_rows, reduced_dimension
 from certify.bounds.rows.relaxations.doubly_nonnegative.product_method import products_apply
