@@ -38,7 +38,7 @@ class Keeper(Protocol):
     """Keeps the states of the searches at one dual point, one a branch."""
 
     def kept(self, dual: Tensor, branch: int) -> State | None:
-        """The state kept of a search, or None."""
+        """The state kept of a search, where the dual point is, or None."""
         ...
 
     def due(self) -> bool:
@@ -46,7 +46,7 @@ class Keeper(Protocol):
         ...
 
     def keep(self, dual: Tensor, branch: int, state: State) -> None:
-        """Keep a state; those at other dual points are forgotten."""
+        """Keep a state, unless one of a search at another dual point is kept that is not finished."""
         ...
 
 

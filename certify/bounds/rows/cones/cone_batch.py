@@ -67,7 +67,8 @@ class Cones:
 
     def split(self, sizes: list[int]) -> list[Cones]:
         """Return copies of consecutive pieces of these sizes."""
-        return [self.take(index) for index in torch.arange(len(self), device=self.ids.device).split(sizes)]
+        order = torch.arange(len(self), device=self.ids.device)
+        return [self.take(index) for index in torch.split(order, sizes)]
 
     def where(self, mask: Tensor) -> Cones:
         """Return the cones where a mask of shape (B,) holds."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import safetensors.torch
 import torch
@@ -39,7 +39,7 @@ def refined(pack: bytes) -> bytes:
     settings = ConeSettings(target, tolerance, seconds, free_axis=free_axis, slopes=slopes)
     majorant = build_majorant(found["rows"], found["scores"], free_axis, slopes)
     roots, log = cones_in(found, "cones"), TreeLog()
-    roots = Cones(*roots.parts()[:-1], ids=torch.arange(len(roots)))
+    roots = replace(roots, ids=torch.arange(len(roots)))
     log.add_nodes(*recorded(roots))
     front, incumbent = Front(majorant, found["scores"], log, [], [], 0.0, 0), Incumbent(value, found["direction"])
     front.push(roots)
@@ -57,8 +57,8 @@ def absorbed(front: Front, pack: int, result: bytes) -> Incumbent:
     device = front.majorant.rows.device
     found = {name: tensor.to(device) for name, tensor in safetensors.torch.load(result).items()}
     value, closed_upper = found["ends"].tolist()
-    leaves = (cones_in(found, name) for name in ("waiting", "stacked"))
-    front.absorb(pack, log_in(found, "log"), *leaves, closed_upper)
+    waiting, stacked = cones_in(found, "waiting"), cones_in(found, "stacked")
+    front.absorb(pack, log_in(found, "log"), waiting, stacked, closed_upper)
     return Incumbent(value, found["direction"])
 
 

@@ -20,6 +20,7 @@ def state_of(search: ConeSearch) -> dict[str, Tensor]:
     found = {
         "direction": search.incumbent.direction,
         "numbers": torch.tensor([search.incumbent.value, search.threshold], dtype=torch.float64),
+        "finished": torch.tensor([max(front.open_upper for front in search.fronts) <= search.goal]),
         "stages": torch.tensor([[stage.threshold, stage.nodes] for stage in search.stages], dtype=torch.float64),
     }
     for side, front in enumerate(search.fronts):
@@ -44,13 +45,12 @@ def gone_on(
     majorants: list[Majorant], sides: list[Tensor], settings: ConeSettings, began: float, state: State
 ) -> ConeSearch:
     """A search that goes on from a state of one with the same majorants."""
-    found = {name: tensor.to(sides[0].device) for name, tensor in state.items()}
     fronts = []
     for side, (majorant, scores) in enumerate(zip(majorants, sides, strict=True)):
-        waiting, stack = cones_in(found, f"{side}.waiting"), cones_in(found, f"{side}.stack")
-        pieces = stack.split(found[f"{side}.pieces"].tolist())
-        closed_upper, held = float(found[f"{side}.closed"]), len(waiting) + len(stack)
-        fronts.append(Front(majorant, scores, log_in(found, f"{side}.log"), [waiting], pieces, closed_upper, held))
-    value, threshold = found["numbers"].tolist()
-    stages = tuple(Stage(reached, int(nodes)) for reached, nodes in found["stages"].tolist())
-    return ConeSearch(fronts, settings, began, Incumbent(value, found["direction"]), stages, threshold)
+        waiting, stack = cones_in(state, f"{side}.waiting"), cones_in(state, f"{side}.stack")
+        pieces = stack.split(state[f"{side}.pieces"].tolist())
+        closed_upper, held = float(state[f"{side}.closed"]), len(waiting) + len(stack)
+        fronts.append(Front(majorant, scores, log_in(state, f"{side}.log"), [waiting], pieces, closed_upper, held))
+    value, threshold = state["numbers"].tolist()
+    stages = tuple(Stage(reached, int(nodes)) for reached, nodes in state["stages"].tolist())
+    return ConeSearch(fronts, settings, began, Incumbent(value, state["direction"]), stages, threshold)
