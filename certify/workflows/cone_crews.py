@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import base64
+import secrets
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Self, final
 
 from certify.audits.limits import physical_memory
-from certify.audits.workers import Ended, Job, Workers
+from certify.audits.workers import Job, Workers
 from certify.bounds.labor import ALONE, Crew
 from certify.models.loading import Problem
 from certify.workflows.audit_cluster import connected
 from certify.workflows.audit_pool import CPU, available_cores
 
-REFINE = "certify.workflows.cone_jobs:refine_pack"
 MODULES = ("certify.workflows.cone_jobs",)
 # A process that takes so long, or so much memory, hangs: a pack is worked on for seconds.
 HARD_SECONDS = 120.0
@@ -50,31 +52,47 @@ def search_memory() -> int:
 
 @final
 class LocalCrew:
-    """Processes on this machine, one thread each; they start with the first pack."""
+    """Processes on this machine, one thread each; the first look at `size` starts them, and they take a while."""
 
     def __init__(self, processes: int) -> None:
-        self.size = processes
-        self._workers = Workers(MODULES, threads=1)
-        self._running = 0
+        self._processes = processes
+        self._ready: bool | None = None
+        self._open = ExitStack()
+        self._workers = self._open.enter_context(Workers(MODULES, threads=1))
+        self._packs = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="certify-packs-")))
+        self._running: dict[int, Path] = {}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._workers.__exit__()
+        self._open.close()
+
+    @property
+    def size(self) -> int:
+        if self._ready is None and self._workers.channel is None:
+            self._workers.start(_job("be_ready", {}))
+        elif self._ready is None and (ended := self._workers.wait(0)):
+            self._ready = ended[0].outcome == {}
+        return self._processes if self._ready else 0
 
     @property
     def room(self) -> bool:
-        return self._running < self.size
+        return len(self._running) < self._processes
 
     def send(self, pack: bytes) -> int:
-        self._running += 1
-        return self._workers.start(_job(pack))
+        # As a file: what goes through the socket waits until the other end reads it.
+        path = self._packs / secrets.token_hex(8)
+        path.write_bytes(pack)
+        number = self._workers.start(_job("refine_file", {"path": str(path)}))
+        self._running[number] = path
+        return number
 
     def wait(self, seconds: float) -> list[tuple[int, bytes | None]]:
         ended = self._workers.wait(seconds)
-        self._running -= len(ended)
-        return list(map(_result, ended))
+        for end in ended:
+            self._running.pop(end.id).unlink()
+        return [(end.id, end.left) for end in ended]
 
 
 @final
@@ -104,15 +122,12 @@ class ClusterCrew:
         return self._cluster.room
 
     def send(self, pack: bytes) -> int:
-        return self._cluster.start(_job(pack), gpu=False)
+        job = _job("refine_text", {"text": base64.b64encode(pack).decode()})
+        return self._cluster.start(job, gpu=False)
 
     def wait(self, seconds: float) -> list[tuple[int, bytes | None]]:
-        return list(map(_result, self._cluster.wait(seconds)))
+        return [(end.id, end.left) for end in self._cluster.wait(seconds)]
 
 
-def _job(pack: bytes) -> Job:
-    return Job(REFINE, {"pack": base64.b64encode(pack).decode()}, HARD_SECONDS, HARD_MEMORY)
-
-
-def _result(ended: Ended) -> tuple[int, bytes | None]:
-    return ended.id, ended.left
+def _job(function: str, arguments: dict[str, str]) -> Job:
+    return Job(f"{MODULES[0]}:{function}", arguments, HARD_SECONDS, HARD_MEMORY)

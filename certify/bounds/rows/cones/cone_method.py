@@ -118,7 +118,8 @@ def _settings(task: PolarTask, reduced: ReducedRows, scores: Tensor) -> ConeSett
         target,
         slack,
         seconds,
-        memory_bytes=task.labor.memory_bytes,
+        # A state that is kept is a copy, and is written from another one.
+        memory_bytes=task.labor.memory_bytes // (1 if task.labor.keeper is None else 2),
         free_axis=reduced.free_axis,
         slopes=rows_form(task).slopes,
     )

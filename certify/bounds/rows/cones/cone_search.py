@@ -20,6 +20,8 @@ STAGE_RATIO = 4.0
 SOLO_NODES = 20_000
 # Open cones count twice: while a stage begins they are sorted into new arrays.
 COPIES = 2
+# Memory is short when this share of it is left.
+SHORT_SHARE = 0.25
 # Batches that would fit into the memory left.
 BATCHES_IN_ROOM = 64
 
@@ -93,13 +95,14 @@ class ConeSearch:
             report(self.incumbent.value, self.upper, self.nodes)
             if self._unfinished or self.nodes == before:
                 return
-            self.stages.append(Stage(self.threshold, self.nodes))
 
     @property
     def _unfinished(self) -> bool:
         return any(front.stack or front.lent for front in self.fronts)
 
     def _begin_stage(self) -> None:
+        if self.nodes > self.stages[-1].nodes:
+            self.stages.append(Stage(self.threshold, self.nodes))
         upper, goal = max(front.open_upper for front in self.fronts), self.goal
         self.threshold = goal + (upper - goal) / STAGE_RATIO
         if self.threshold - goal <= 0.5 * self._settings.relative_tolerance * goal:
@@ -112,7 +115,7 @@ class ConeSearch:
 
     def _work(self, before: int, sharing: Sharing | None) -> None:
         """Split one batch, or hand out packs of cones and take in what comes back."""
-        if self._room < self._cones_in_memory / 2 and self.threshold > self.goal:
+        if self._room < SHORT_SHARE * self._cones_in_memory and self.threshold > self.goal:
             # To the goal at once, depth first: then none wait for a later stage.
             self.threshold = self.goal
             self._restack()
