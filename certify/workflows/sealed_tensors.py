@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Mapping
 from pathlib import Path
 
-import safetensors.torch
+import safetensors.numpy
 from safetensors import safe_open
 from torch import Tensor
 
@@ -30,7 +30,9 @@ def write_sealed(path: str | Path, text: str, tensors: Mapping[str, Tensor]) -> 
         UsageError: the file cannot be written.
     """
     found = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_whole(path, safetensors.torch.save(found, {_KEY: text, _DIGEST: _digest(text, found)}))
+    # Unlike torch's, numpy's writer takes arrays that share memory.
+    arrays = {name: tensor.numpy() for name, tensor in found.items()}
+    write_whole(path, safetensors.numpy.save(arrays, {_KEY: text, _DIGEST: _digest(text, found)}))
 
 
 def read_sealed(path: str | Path) -> tuple[str, dict[str, Tensor]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 
 import torch
@@ -82,9 +83,12 @@ def cones(task: PolarTask) -> PolarBound:
 
 
 def _worth_starting(task: PolarTask, reduced: ReducedRows, settings: ConeSettings, seconds: float) -> bool:
-    """Whether a search forecast to take so many seconds is to start; one whose state is kept need not end this time."""
+    """Whether a search forecast to take so many seconds is to start; one that is kept need not end this time."""
     others = len(task.objective.branches) == 1 and products_apply(task)
-    hopeless = seconds > (1.0 if others and task.labor.keeper is None else HOPELESS) * settings.seconds
+    if task.labor.keeper is None:
+        hopeless = seconds > (1.0 if others else HOPELESS) * settings.seconds
+    else:
+        hopeless = HOPELESS * settings.seconds < seconds < math.inf
     return not (hopeless and (others or reduced.rows.shape[1] > COMFORTABLE_DIMENSION))
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import fields, replace
 
+import safetensors.numpy
 import safetensors.torch
 import torch
 from torch import Tensor
@@ -90,4 +91,4 @@ _LOG = ("bounds", "depths", "tangents", "parents", "edges", "children")
 
 
 def _saved(tensors: dict[str, Tensor]) -> bytes:
-    return safetensors.torch.save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    return safetensors.numpy.save({name: t.detach().cpu().contiguous().numpy() for name, t in tensors.items()})
