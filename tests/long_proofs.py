@@ -43,9 +43,7 @@ def trained(X, y):
     optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
     for _ in range(500):
         optimizer.step(closure)
-    optimizer = torch.optim.LBFGS(
-        model.parameters(), max_iter=1000, tolerance_change=0, line_search_fn="strong_wolfe"
-    )
+    optimizer = torch.optim.LBFGS(model.parameters(), max_iter=1000, tolerance_change=0, line_search_fn="strong_wolfe")
     optimizer.step(closure)
     return model
 

@@ -7,13 +7,16 @@ from dataclasses import replace
 
 import pytest
 
+from certify.audits.workers import Job
 from certify.bounds.labor import Labor
-from certify.bounds.rows.cones import cone_search, cone_sharing
+from certify.bounds.rows.cones import cone_search
 from certify.models.loading import Problem
 from certify.models.source import Tolerance
 from certify.verify import verify_bytes
+from certify.workflows import cone_crews
 from certify.workflows.check import CheckOptions, run_check
 from certify.workflows.cone_crews import ClusterCrew, LocalCrew, crew_for
+from tests.dask_servers import ROOT
 from tests.long_proofs import DECAY, data, trained
 
 
@@ -44,12 +47,9 @@ def problem():
 
 
 @pytest.fixture(autouse=True)
-def small_packs(monkeypatch):
-    """Many short packs, from the first cones on."""
-    monkeypatch.setattr(cone_search, "SOLO_NODES", 500)
-    monkeypatch.setattr(cone_search, "PARENTS_PER_BATCH", 64)
-    monkeypatch.setattr(cone_sharing, "PARENTS_PER_BATCH", 64)
-    monkeypatch.setattr(cone_sharing, "LEAST_CONES", 8)
+def early_packs(monkeypatch):
+    """Stages are shared early, in packs that take a moment."""
+    monkeypatch.setattr(cone_search, "SOLO_NODES", 1000)
     monkeypatch.setattr("certify.bounds.rows.cones.cone_forecast.PILOT_NODES", 2000)
 
 
@@ -77,21 +77,26 @@ def test_two_processes_prove_what_one_proves(problem):
     assert shared.lower_bound == pytest.approx(alone.lower_bound, rel=1e-4)
 
 
-def test_processes_that_are_killed_cost_no_proof(problem):
+def test_a_process_that_is_killed_costs_no_proof(problem, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    note, job = tmp_path / "note", cone_crews._job
+
+    def first_hangs(function, arguments):
+        if function == "refine_file" and not note.exists():
+            note.touch()
+            return Job("tests.audits.jobs:hang", {"note": str(note)}, 100.0, 2**31)
+        return job(function, arguments)
+
+    def kill():
+        process, _ = note.read_text().split()
+        os.kill(int(process), signal.SIGKILL)
+
     with LocalCrew(2) as local:
         waited_for(local)
-        killed = []
-
-        def kill():
-            for running in local._workers._running.values():
-                if running.pid is not None:
-                    killed.append(running.pid)
-                    os.kill(running.pid, signal.SIGKILL)
-
+        monkeypatch.setattr(cone_crews, "_job", first_hangs)
         crew = Watched(local, kill)
         certified_with(problem, crew)
-    assert killed
-    assert crew.lost > 0
+    assert crew.lost == 1
     assert crew.done > 1
 
 
