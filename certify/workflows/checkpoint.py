@@ -84,14 +84,14 @@ class Checkpoint:
 
     def write(self, dual: Tensor, branch: int, state: State, found: Improvement) -> None:
         """Write the state of a search, beside those of other branches at the dual point."""
-        prefix, kept = f"{_SEARCH}{branch}.", self._tensors
+        prefix, kept, began = f"{_SEARCH}{branch}.", self._tensors, time.monotonic()
+        self._written = began
         same = bool(kept) and torch.equal(kept["dual"], dual)
         if not same and not all(bool(t) for name, t in kept.items() if name.endswith(".finished")):
             return
         others = {name: t for name, t in kept.items() if name.startswith(_SEARCH) and not name.startswith(prefix)}
         self._tensors = {"dual": dual} | (others if same else {}) | {prefix + name: t for name, t in state.items()}
         self._tensors |= network_tensors(found.local.network, _LOCAL) | network_tensors(found.best.network, _BEST)
-        began = time.monotonic()
         try:
             write_sealed(self.path, json.dumps({"schema": SCHEMA, "statement": self._statement}), self._tensors)
         except UsageError as error:
