@@ -48,9 +48,9 @@ def trained(X, y):
     return model
 
 
-def write_long_proof(folder):
+def write_long_proof(folder, components=5):
     """Write `model.pt`, `train.npz` and the problem file."""
-    X, y = data()
+    X, y = data(components)
     np.savez(folder / "train.npz", X=X, y=y)
     torch.save(trained(X, y).state_dict(), folder / "model.pt")
     (folder / "model.problem.yaml").write_text(PROBLEM)

@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+from certify.bounds.rows.cones import cone_forecast, cone_search, cone_sharing
+from certify.workflows.cone_crews import ClusterCrew, LocalCrew
 from tests.dask_servers import ENVIRONMENT
 from tests.long_proofs import write_long_proof
 
@@ -55,14 +57,26 @@ def test_a_check_that_is_killed_goes_on_and_ends_with_the_certificate_of_one_tha
     assert run.code == 0
 
 
-def test_a_check_shared_with_processes_and_one_with_a_cluster_are_certified(place, certify, scheduler, worker):
-    worker()
-    for arguments in (["--threads", "2"], ["--cluster", scheduler]):
-        process = started("cut", *arguments)
-        out, err = process.communicate()
-        assert process.returncode == 0, err
-        assert out.startswith(b"certified")
-        assert certify("verify", "cut").code == 0
+@pytest.mark.parametrize("crew", [LocalCrew, ClusterCrew])
+def test_a_check_is_shared_with_processes_or_with_a_cluster(crew, tmp_path, certify, monkeypatch, request):
+    write_long_proof(tmp_path, components=3)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cone_forecast, "PILOT_NODES", 400)
+    monkeypatch.setattr(cone_search, "PARENTS_PER_BATCH", 64)
+    monkeypatch.setattr(cone_search, "SOLO_NODES", 100)
+    monkeypatch.setattr(cone_sharing, "LEAST_CONES", 4)
+    send, sent = crew.send, []
+    monkeypatch.setattr(crew, "send", lambda self, pack: sent.append(pack) or send(self, pack))
+    if crew is LocalCrew:
+        flags = ["--threads", "2"]
+        # Its processes take longer to start than this search takes.
+        monkeypatch.setattr(crew, "size", 2)
+    else:
+        request.getfixturevalue("worker")()
+        flags = ["--cluster", request.getfixturevalue("scheduler")]
+    assert certify("check", "model.pt", "--certificate", "cert", "--checkpoint", "state", *flags).code == 0
+    assert sent
+    assert certify("verify", "cert").code == 0
 
 
 def test_what_is_no_checkpoint_of_the_problem_is_refused_before_any_work(place, certify):
