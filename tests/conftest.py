@@ -10,6 +10,8 @@ for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 import pytest  # noqa: E402 - torch reads the variables when it is imported
 import torch  # noqa: E402
 
+from tests.dask_servers import scheduler, worker  # noqa: E402, F401 - fixtures
+
 # What a user's shell may have set must not reach the tests.
 for _variable in [name for name in os.environ if name.startswith("CERTIFY_")]:
     del os.environ[_variable]

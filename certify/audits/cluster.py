@@ -21,7 +21,6 @@ from certify.audits.workers import Ended, Job, Workers
 from certify.errors import CertifyError, UsageError
 from certify.version import __version__
 
-PLUGIN = "certify-audit"
 # Jobs sent to the cluster beyond its threads, so that no worker waits for the next one.
 AHEAD = 2
 CONNECT_SECONDS = 10
@@ -35,9 +34,8 @@ LOOK_SECONDS = 0.5
 class ServerPlugin(WorkerPlugin):  # type: ignore[misc]
     """Keeps the fork servers of a Dask worker; each runs one job at a time."""
 
-    name = PLUGIN
-
-    def __init__(self, preload: tuple[str, ...], threads: int | None) -> None:
+    def __init__(self, name: str, preload: tuple[str, ...], threads: int | None) -> None:
+        self.name = name
         self._preload, self._threads = preload, threads
 
     def setup(self, worker: Any) -> None:  # noqa: ANN401
@@ -64,11 +62,12 @@ class ServerPlugin(WorkerPlugin):  # type: ignore[misc]
 class Cluster:
     """A connection to a cluster, and the jobs there."""
 
-    def __init__(self, address: str, preload: tuple[str, ...], threads: int | None) -> None:
+    def __init__(self, address: str, name: str, preload: tuple[str, ...], threads: int | None) -> None:
         """Connect.
 
         Args:
             address: of the scheduler, such as `tcp://host:8786`, or a scheduler file.
+            name: of the kind of jobs; those of one kind share processes on a worker.
             preload: modules that every job finds imported.
             threads: of each job; None for the worker's cores divided by its threads.
 
@@ -81,11 +80,12 @@ class Cluster:
         except (OSError, ValueError) as error:
             raise UsageError(f"--cluster {address}: cannot connect: {error}", code="cluster") from error
         self._stop = Event(f"certify-{secrets.token_hex(8)}", client=self._client)
+        self._plugin = f"certify-{name}"
         self._jobs: dict[int, Future] = {}
         self._count = 0
         try:
             found = set(self._client.run(_version).values())
-            self._client.register_plugin(ServerPlugin(preload, threads))
+            self._client.register_plugin(ServerPlugin(self._plugin, preload, threads))
         except (OSError, ImportError, AttributeError) as error:
             self._client.close()
             raise UsageError(f"--cluster {address}: a worker cannot import certify: {error}", "cluster") from error
@@ -103,16 +103,23 @@ class Cluster:
         self._client.close()
 
     @property
+    def threads(self) -> int:
+        """Of all workers; 0 if the scheduler is gone."""
+        try:
+            return sum(self._client.nthreads().values())
+        except OSError:
+            return 0
+
+    @property
     def room(self) -> bool:
         """Whether another job would soon be run."""
-        threads: int = sum(self._client.nthreads().values())
-        return len(self._jobs) < threads + AHEAD
+        return len(self._jobs) < self.threads + AHEAD
 
     def start(self, job: Job, *, gpu: bool) -> int:
         """Send a job; returns its id."""
         self._count += 1
         self._jobs[self._count] = self._client.submit(
-            run_isolated, job, self._stop.name, resources={"GPU": 1} if gpu else None, pure=False
+            run_isolated, job, self._plugin, self._stop.name, resources={"GPU": 1} if gpu else None, pure=False
         )
         return self._count
 
@@ -134,9 +141,12 @@ class Cluster:
         return replace(found, id=job)
 
 
-def run_isolated(job: Job, stop: str) -> Ended | None:
-    """On a Dask worker: run a job in a process of its own; None if the event named `stop` says that nobody waits."""
-    plugin: ServerPlugin = get_worker().plugins[PLUGIN]
+def run_isolated(job: Job, name: str, stop: str) -> Ended | None:
+    """On a Dask worker: run a job in a process of its own; None if the event named `stop` says that nobody waits.
+
+    The plugin of that name has the processes.
+    """
+    plugin: ServerPlugin = get_worker().plugins[name]
     ended, event, workers = None, Event(stop), plugin.take()
     workers.start(job)
     while ended is None:

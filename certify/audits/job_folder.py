@@ -3,6 +3,7 @@
 # What its function returned, and what it printed.
 OUTCOME = "outcome.json"
 LOG = "log"
-# Of a check: the certificate that its result rests on, and while it runs how far it is.
-CERTIFICATE = "certificate"
+# Bytes that go with it: of a check the certificate that its result rests on, of a pack of cones what grew on them.
+LEFT = "left"
+# Of a check, while it runs: how far it is.
 PROGRESS = "progress.json"

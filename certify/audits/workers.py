@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, final
 
-from certify.audits.job_folder import CERTIFICATE, LOG, OUTCOME
+from certify.audits.job_folder import LEFT, LOG, OUTCOME
 from certify.errors import CertifyError, RefusedError
 
 # Of the output of a job that crashed the message shows the last line, cut to this length.
@@ -53,13 +53,13 @@ class Ended:
 
     Attributes:
         outcome: what its function returned, or the error that stands for it.
-        certificate: what it left in a file of that name, or None; also None after an error.
+        left: what it left in a file of that name, or None; also None after an error.
         seconds: wall clock from its start.
     """
 
     id: int
     outcome: Mapping[str, Any] | CertifyError
-    certificate: bytes | None
+    left: bytes | None
     seconds: float
 
 
@@ -149,12 +149,12 @@ class Workers:
         return [self._ended(entry["id"], _outcome(self._running[entry["id"]], entry["status"])) for entry in ended]
 
     def _ended(self, job: int, outcome: Mapping[str, Any] | CertifyError) -> Ended:
-        run, certificate = self._running.pop(job), None
+        run, left = self._running.pop(job), None
         if not isinstance(outcome, CertifyError):
             with contextlib.suppress(OSError):
-                certificate = (run.folder / CERTIFICATE).read_bytes()
+                left = (run.folder / LEFT).read_bytes()
         shutil.rmtree(run.folder, ignore_errors=True)
-        return Ended(job, outcome, certificate, time.monotonic() - run.started)
+        return Ended(job, outcome, left, time.monotonic() - run.started)
 
     def _lost(self) -> list[Ended]:
         """The server is gone, and its jobs with it: the kernel or a person ended it."""

@@ -16,6 +16,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from certify.bounds.labor import ALONE, Labor
 from certify.bounds.methods import METHODS, Method
 from certify.bounds.polar import PolarBound, PolarEstimate, PolarTask
 from certify.bounds.proof import Recomputed
@@ -83,6 +84,7 @@ def climb(  # noqa: PLR0913
     listener: Listener = silent,
     estimates: tuple[PolarEstimate, ...] | None = None,
     kept: dict[str, object] | None = None,
+    labor: Labor = ALONE,
 ) -> LowerBound:
     """Best lower bound that the methods for the forms of the branches prove by the deadline.
 
@@ -98,6 +100,7 @@ def climb(  # noqa: PLR0913
         estimates: what a search found at this dual point, if it was searched: better starts, and the lower ends of its
             polars where no method finds larger ones.
         kept: what methods kept of climbs of the same objective, and will keep of this one.
+        labor: who helps with long searches, and keeps their states.
     """
     ratio = _useful_ratio(objective, dual, needed)
     starts = stacks if estimates is None else (estimate.witness for estimate in estimates)
@@ -115,6 +118,7 @@ def climb(  # noqa: PLR0913
             network=network,
             needed=needed,
             kept={} if kept is None else kept,
+            labor=labor,
         )
         for index, (branch, start, network) in enumerate(zip(objective.branches, starts, stacks, strict=True))
     ]

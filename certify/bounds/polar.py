@@ -14,6 +14,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from certify.bounds.labor import ALONE, Labor
 from certify.bounds.proof import Proof
 from certify.problem import Branch, Factors, Objective, PolarForm
 from certify.progress import Listener, silent
@@ -40,6 +41,7 @@ class PolarTask:
         network: the branch of the network at hand (stacked factors), empty if there is none.
         needed: a lower bound on the optimum at or above this decides.
         kept: what methods keep from task to task of one objective, by names of theirs: where to go on.
+        labor: who helps with long searches, and keeps their states.
     """
 
     objective: Objective
@@ -54,6 +56,7 @@ class PolarTask:
     network: Factors = ()
     needed: float = math.inf
     kept: dict[str, object] = field(default_factory=dict, compare=False)
+    labor: Labor = ALONE
 
     @property
     def branch(self) -> Branch:

@@ -13,6 +13,7 @@ from certify.cli.flags import CheckFlags, parsed
 from certify.cli.options import option, problem_flags, report_flags, run_flags
 from certify.cli.problem_choice import files_read, problem_spec, require_writable
 from certify.errors import CertifyError, ExitCode, UsageError
+from certify.reports.terminal import say
 
 if TYPE_CHECKING:
     from certify.certificates.result import Result
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 @run_flags
 @option("--certificate", type=click.Path(), help="Write the certificate file here, for `certify verify`.")
 @option("--output-model", type=click.Path(), help="Write the better model here when there is one.")
+@option(
+    "--checkpoint", metavar="PATH", type=click.Path(), help="Keep the state of a long proof here, and go on from it."
+)
+@option(
+    "--cluster", metavar="ADDRESS", help="Share long proofs with the workers of this Dask scheduler or scheduler file."
+)
 @report_flags
 @click.pass_context
 def check_command(ctx: click.Context, /, models: tuple[str, ...], **found: Any) -> None:  # noqa: ANN401
@@ -40,10 +47,15 @@ def check_command(ctx: click.Context, /, models: tuple[str, ...], **found: Any) 
     from certify.cli.report_choice import Reports
 
     flags = parsed(CheckFlags, found | {"model": None})
-    for name, path in (("--output-model", flags.output_model), ("--certificate", flags.certificate)):
+    named = {
+        "--output-model": flags.output_model,
+        "--certificate": flags.certificate,
+        "--checkpoint": flags.checkpoint,
+    }
+    for name, path in named.items():
         if path and len(models) > 1:
             raise UsageError(f"{name} takes one model at a time")
-    with Reports(flags.report, (flags.certificate, flags.output_model), models) as reports:
+    with Reports(flags.report, tuple(named.values()), models) as reports:
         codes = [_check_one(model, flags, reports) for model in models]
     ctx.exit(int(gravest(codes)))
 
@@ -63,23 +75,31 @@ def _check_one(model: str, flags: CheckFlags, reports: Reports) -> ExitCode:
 
 def _run(model: str, flags: CheckFlags, reports: Reports) -> Result:
     started = time.perf_counter()
+    from certify.bounds.labor import Labor
     from certify.models.loading import Problem
     from certify.models.writers import output_format, output_notes
     from certify.whole_file import write_whole
     from certify.workflows.check import CheckOptions, run_check
+    from certify.workflows.checkpoint import Checkpoint
+    from certify.workflows.cone_crews import crew_for, search_memory
     from certify.workflows.threads import use_threads
 
     spec, run = problem_spec(model, flags.problem), flags.run
-    outputs = (flags.output_model, flags.certificate, *reports.files.paths)
+    outputs = (flags.output_model, flags.certificate, flags.checkpoint, *reports.files.paths)
     require_writable(outputs, files_read(spec, flags.problem))
     problem = Problem.from_files(spec, run.device)
     if flags.output_model:
         output_format(flags.output_model, problem.graph, headed=problem.trunk is not None)
     use_threads(run.threads, problem)
     load_seconds = time.perf_counter() - started
-    options = CheckOptions(seed=run.seed, failure_probability=run.failure_probability, load_seconds=load_seconds)
-    with reports.progress(model) as listener:
-        outcome = run_check(problem, options, listener)
+    options = CheckOptions(
+        seed=run.seed,
+        failure_probability=run.failure_probability,
+        load_seconds=load_seconds,
+        checkpoint=Checkpoint(flags.checkpoint, problem, _warn) if flags.checkpoint else None,
+    )
+    with crew_for(problem, run.threads, flags.cluster) as crew, reports.progress(model) as listener:
+        outcome = run_check(problem, replace(options, labor=Labor(crew, memory_bytes=search_memory())), listener)
     result = outcome.result
     if flags.certificate and outcome.certificate is not None:
         write_whole(flags.certificate, outcome.certificate)
@@ -90,3 +110,7 @@ def _run(model: str, flags: CheckFlags, reports: Reports) -> Result:
         descent = replace(result.descent, model_path=flags.output_model)
         result = replace(result, descent=descent, notes=notes)
     return result
+
+
+def _warn(message: str) -> None:
+    say(f"certify: warning: {message}", err=True)

@@ -80,6 +80,8 @@ class CheckFlags:
     report: ReportFlags
     certificate: str | None
     output_model: str | None
+    checkpoint: str | None
+    cluster: str | None
 
 
 @final

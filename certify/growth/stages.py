@@ -94,6 +94,13 @@ def candidate_at(
         dual = feasible_dual(objective, near)
     except InfeasibleDualError:
         return None
+    return searched_candidate(objective, dual, network, deadline, seed)
+
+
+def searched_candidate(
+    objective: Objective, dual: Tensor, network: ParallelNetwork, deadline: float, seed: int = 0
+) -> Candidate:
+    """A feasible dual point, its polars searched from a network's subnetworks."""
     return _candidate(objective, dual, search(objective, dual, network.stacks, deadline, seed))
 
 

@@ -4,15 +4,31 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Self, final
+from typing import TYPE_CHECKING, Self, final
 
 from certify.audits.keys import with_absolute_paths
 from certify.audits.workers import Ended
 from certify.errors import UsageError
 from certify.workflows.audit_pool import CHECK_MODULES, CPU, LocalPool, Settings, Task
 
+if TYPE_CHECKING:
+    from certify.audits.cluster import Cluster
+
 # What `distributed` is named where it is missing.
 MISSING = "--cluster needs the extra 'cluster': pip install 'certify-optimality[cluster]'"
+
+
+def connected(address: str, name: str, preload: tuple[str, ...], threads: int | None) -> Cluster:
+    """A connection to a cluster for jobs of a name, as `Cluster` makes it.
+
+    Raises:
+        UsageError: dask is not installed, or nobody answers at the address.
+    """
+    try:
+        from certify.audits.cluster import Cluster
+    except ImportError as error:
+        raise UsageError(f"{MISSING} ({error})", code="cluster") from error
+    return Cluster(address, name, preload, threads)
 
 
 @final
@@ -25,11 +41,7 @@ class ClusterPool:
         Raises:
             UsageError: dask is not installed, or nobody answers at the address.
         """
-        try:
-            from certify.audits.cluster import Cluster
-        except ImportError as error:
-            raise UsageError(f"{MISSING} ({error})", code="cluster") from error
-        self._cluster = Cluster(address, CHECK_MODULES, settings.threads)
+        self._cluster = connected(address, "audit", CHECK_MODULES, settings.threads)
         self._local = LocalPool(settings)
         self._tasks: dict[int, Task] = {}
 

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from certify.audits.job_folder import CERTIFICATE, PROGRESS
+from certify.audits.job_folder import LEFT, PROGRESS
 from certify.certificates.gap import relative_gap
 from certify.errors import CertifyError
 from certify.models.loading import Problem
@@ -45,7 +45,7 @@ def check_item(folder: Path, content: dict[str, Any], *, device: str, seed: int,
     except CertifyError as error:
         return error_object(content["model"]["path"], error.code, int(error.exit_code), str(error))
     if outcome.certificate is not None:
-        (folder / CERTIFICATE).write_bytes(outcome.certificate)
+        (folder / LEFT).write_bytes(outcome.certificate)
     return result_object(outcome.result)
 
 

@@ -132,7 +132,7 @@ class AuditRun:
         if answer is None:
             # A worker elsewhere names the model by another path.
             result = _error(item, outcome) if isinstance(outcome, CertifyError) else _renamed(outcome, item)
-            kept = self._memory.keep(item.name, prepared, result, ended.certificate, ended.seconds)
+            kept = self._memory.keep(item.name, prepared, result, ended.left, ended.seconds)
             if kept is None:
                 self.notes.append(f"{item.name}: a file changed while it was checked; the result was not kept")
             self._end(index, kept or result, "run", ended.seconds)

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import final
 
+from certify.bounds.labor import ALONE, Labor
 from certify.bounds.ladder import LowerBound, climb, trivial_bound
 from certify.bounds.polar import PolarBound, PolarEstimate
 from certify.bounds.search import search
@@ -30,6 +31,7 @@ class BoundSettings:
     failure_probability: float = FAILURE_PROBABILITY
     listener: Listener = silent
     kept: dict[str, object] = field(default_factory=dict)
+    labor: Labor = ALONE
 
 
 def bound_at(
@@ -59,6 +61,7 @@ def bound_at(
         listener=settings.listener,
         estimates=candidate.polars,
         kept=settings.kept,
+        labor=settings.labor,
     )
     if bound.point.values is candidate.dual:
         return bound

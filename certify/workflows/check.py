@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, final
 
+from certify.bounds.labor import ALONE, Labor
 from certify.certificates.margins import objective_upper
 from certify.certificates.result import Result, Seconds
 from certify.certificates.verdict import allowance
@@ -15,6 +16,7 @@ from certify.progress import Listener, Progress, silent
 from certify.workflows.assess import Findings, assess
 from certify.workflows.bounding import BoundSettings
 from certify.workflows.certificate_of import FAILURE_PROBABILITY
+from certify.workflows.checkpoint import Checkpoint
 from certify.workflows.prove import Quest, search_and_bound
 
 
@@ -27,11 +29,15 @@ class CheckOptions:
         seed: of all randomness.
         failure_probability: largest allowed of a randomized proof; 0 for rigorous proofs only.
         load_seconds: time already spent on reading files, for the report.
+        labor: who helps with long searches.
+        checkpoint: keeps the state of a long proof.
     """
 
     seed: int = 0
     failure_probability: float = FAILURE_PROBABILITY
     load_seconds: float = 0.0
+    labor: Labor = ALONE
+    checkpoint: Checkpoint | None = None
 
 
 @final
@@ -62,8 +68,9 @@ def run_check(problem: Problem, options: CheckOptions, listener: Listener = sile
     allowed = allowance(top, problem.tolerance.relative_gap, problem.tolerance.absolute_gap)
     evaluated = time.perf_counter()
     chance = options.failure_probability
-    settings = BoundSettings(seed=options.seed, failure_probability=chance, listener=listener)
-    found, bound = search_and_bound(Quest(problem, top, allowed, started + problem.budget_seconds, settings))
+    settings = BoundSettings(seed=options.seed, failure_probability=chance, listener=listener, labor=options.labor)
+    deadline = started + problem.budget_seconds
+    found, bound = search_and_bound(Quest(problem, top, allowed, deadline, settings, options.checkpoint))
     bounded = time.perf_counter()
     methods = ", ".join(dict.fromkeys(polar.method for polar in bound.polars))
     listener(Progress("verifying", objective=found.best.objective, lower_bound=bound.value, method=methods))

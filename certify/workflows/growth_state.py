@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import itertools
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, final
 
-import safetensors
-import safetensors.torch
 import torch
 from pydantic import BaseModel, ConfigDict, Field
-from safetensors import safe_open
 from torch import Tensor
 
 from certify.audits.keys import with_absolute_paths
@@ -21,12 +15,18 @@ from certify.certificates.growth_report import GrowthRound
 from certify.errors import RefusedError, UsageError
 from certify.models.loading import Problem
 from certify.models.spec.problem_file import ProblemSpec, spec_from_content
-from certify.problem import Factors, ParallelNetwork
-from certify.whole_file import write_whole
+from certify.problem import Factors
 from certify.workflows.growth_loop import GrowthState
+from certify.workflows.sealed_tensors import (
+    UNREADABLE,
+    DamagedError,
+    network_in,
+    network_tensors,
+    read_sealed,
+    write_sealed,
+)
 
 SCHEMA: Literal["certify.growth-state/1"] = "certify.growth-state/1"
-_KEY, _DIGEST = "certify", "sha256"
 
 
 class _Description(BaseModel):
@@ -70,15 +70,8 @@ class SavedGrowth:
         Raises:
             UsageError: the file cannot be written.
         """
-        network, dual = self.state.network, self.state.dual
-        tensors = {
-            _name(b, k): factor.cpu().contiguous()
-            for b, stack in enumerate(network.stacks)
-            for k, factor in enumerate(stack)
-        }
-        tensors["coefficients"] = network.coefficients.cpu().contiguous()
-        if dual is not None:
-            tensors["dual"] = dual.cpu().contiguous()
+        dual = self.state.dual
+        tensors = network_tensors(self.state.network) | ({} if dual is None else {"dual": dual})
         text = _Description(
             schema=SCHEMA,
             problem=with_absolute_paths(self.spec.model_dump(by_alias=True, exclude_none=True, mode="json")),
@@ -89,7 +82,7 @@ class SavedGrowth:
             seed=self.state.seed,
             history=self.state.history,
         ).model_dump_json(by_alias=True)
-        write_whole(path, safetensors.torch.save(tensors, {_KEY: text, _DIGEST: _digest(text, tensors)}))
+        write_sealed(path, text, tensors)
 
     def require_fitting(self, problem: Problem, path: str | Path) -> None:
         """Hold the state against the problem that it is about.
@@ -121,13 +114,11 @@ def read_growth(path: str | Path) -> SavedGrowth:
     if not Path(path).is_file():
         raise UsageError(f"{path}: no such file", code="missing-file")
     try:
-        with safe_open(str(path), framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        if metadata[_DIGEST] != _digest(metadata[_KEY], tensors):
-            raise RefusedError(f"{path}: the content does not match its digest", code="corrupt-file")
-        return _saved(_Description.model_validate_json(metadata[_KEY]), tensors, path)
-    except (safetensors.SafetensorError, LookupError, TypeError, ValueError, OSError) as error:
+        text, tensors = read_sealed(path)
+        return _saved(_Description.model_validate_json(text), tensors, path)
+    except DamagedError as error:
+        raise RefusedError(f"{path}: {error}", code="corrupt-file") from error
+    except UNREADABLE as error:
         found = type(error).__name__
         raise RefusedError(f"{path}: not the state of a growth ({found})", code="corrupt-file") from error
 
@@ -136,35 +127,11 @@ def _saved(found: _Description, tensors: dict[str, Tensor], path: str | Path) ->
     """What the file says; ValueError for tensors that are no network."""
     if not all(t.dtype == torch.float64 and t.ndim == 2 and bool(t.isfinite().all()) for t in tensors.values()):
         raise ValueError("tensors must be finite float64 matrices")
-    network = ParallelNetwork(_stacks(tensors), tensors["coefficients"])
     spec = spec_from_content(found.problem, Path(), lambda at, key: str(path))
-    state = GrowthState(network, found.history, found.seed, tensors.get("dual"))
+    state = GrowthState(network_in(tensors), found.history, found.seed, tensors.get("dual"))
     return SavedGrowth(spec, found.output, found.blank, found.prune, found.data_sha256, state)
-
-
-def _stacks(tensors: Mapping[str, Tensor]) -> tuple[Factors, ...]:
-    """The factors of every branch, in order."""
-    stacks: list[Factors] = []
-    while _name(len(stacks), 0) in tensors:
-        b = len(stacks)
-        names = itertools.takewhile(tensors.__contains__, (_name(b, k) for k in itertools.count()))
-        stacks.append(tuple(tensors[name] for name in names))
-    return tuple(stacks)
-
-
-def _name(branch: int, factor: int) -> str:
-    return f"branch.{branch}.factor.{factor}"
 
 
 def _sizes(stack: Factors) -> list[int]:
     """Number of scalars in each factor of one subnetwork."""
     return [factor.shape[1] for factor in stack]
-
-
-def _digest(text: str, tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 of the description and of names, shapes and values of all tensors."""
-    digest = hashlib.sha256(text.encode())
-    for name in sorted(tensors):
-        digest.update(f"{name} {tuple(tensors[name].shape)} {tensors[name].dtype}\n".encode())
-        digest.update(tensors[name].numpy().tobytes())
-    return digest.hexdigest()

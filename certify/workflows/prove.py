@@ -14,6 +14,7 @@ from certify.models.loading import Problem
 from certify.problem import Factors
 from certify.progress import Listener, Progress
 from certify.workflows.bounding import BoundSettings, bound_at
+from certify.workflows.checkpoint import Checkpoint
 
 # Share of the budget that the search for a better model may take.
 SEARCH_SHARE = 0.4
@@ -37,6 +38,7 @@ class Quest:
         objective: of the given network, rounded up.
         allowed: largest gap that counts as none, absolute.
         deadline: `time.perf_counter()` value at which the budget ends.
+        checkpoint: keeps the state, and holds where to go on.
     """
 
     problem: Problem
@@ -44,6 +46,7 @@ class Quest:
     allowed: float
     deadline: float
     settings: BoundSettings
+    checkpoint: Checkpoint | None = None
 
     @property
     def required(self) -> float:
@@ -56,7 +59,9 @@ def search_and_bound(quest: Quest) -> tuple[Improvement, LowerBound]:
     problem, resolution = quest.problem, RESOLUTION_SHARE * quest.allowed
     seed, listener = quest.settings.seed, quest.settings.listener
     settings = SearchSettings(SEARCH_SHARE * problem.budget_seconds, resolution, seed)
-    found = improve(problem.objective, problem.network, settings, listener)
+    until = time.perf_counter() + settings.seconds
+    kept = None if quest.checkpoint is None else quest.checkpoint.improvement(until, seed)
+    found = kept or improve(problem.objective, problem.network, settings, listener)
     bound = _bounded(quest, found)
     for attempt in range(ATTEMPTS):
         decided = bound.value >= quest.required or found.best.objective < quest.required
@@ -98,5 +103,6 @@ def _bounded(quest: Quest, found: Improvement) -> LowerBound:
     def report(event: Progress) -> None:
         quest.settings.listener(replace(event, objective=found.best.objective))
 
-    settings = replace(quest.settings, listener=report)
+    keeper = None if quest.checkpoint is None else quest.checkpoint.keeper(found)
+    settings = replace(quest.settings, listener=report, labor=replace(quest.settings.labor, keeper=keeper))
     return bound_at(quest.problem.objective, found.best.network, found.candidate, needed, deadline, settings)

@@ -14,7 +14,7 @@ import torch
 from sklearn.datasets import load_diabetes
 
 from certify.bounds.rows.cones.cone_forecast import forecast_nodes
-from certify.bounds.rows.cones.cone_search import ConeSettings
+from certify.bounds.rows.cones.cone_settings import ConeSettings
 from certify.bounds.rows.cones.cones import cone_polar
 
 WIDTH = 20

@@ -2,7 +2,7 @@
 
 import torch
 
-from certify.bounds.rows.cones.cone_search import ConeSettings
+from certify.bounds.rows.cones.cone_settings import ConeSettings
 from certify.bounds.rows.cones.cones import cone_polar
 from certify.problem import Slopes
 

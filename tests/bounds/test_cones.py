@@ -7,7 +7,7 @@ import torch
 from certify.bounds.rows.cones.cone_batch import bounded, joined, orthants
 from certify.bounds.rows.cones.cone_bound import build_majorant
 from certify.bounds.rows.cones.cone_forecast import forecast_nodes
-from certify.bounds.rows.cones.cone_search import ConeSettings
+from certify.bounds.rows.cones.cone_settings import ConeSettings
 from certify.bounds.rows.cones.cone_split import split
 from certify.bounds.rows.cones.cones import cone_polar
 from certify.problem import Slopes

@@ -10,6 +10,7 @@ own: the other columns are centered first, which only shifts that bias.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
 
@@ -65,6 +66,24 @@ class ReducedRows:
             scale = self.frame[-1, -1]
             return torch.cat([shifted[:, :-1] @ self.frame[:-1, :-1], shifted[:, -1:] / scale], 1)
         return shifted @ self.frame
+
+
+def reduced_tensors(reduced: ReducedRows) -> dict[str, Tensor]:
+    """All of it as named arrays."""
+    numbers = [reduced.frame_norm, -1 if reduced.free_axis is None else reduced.free_axis]
+    arrays = {name: getattr(reduced, name) for name in ("rows", "frame", "row_residuals", "center")}
+    return {f"reduced.{name}": array for name, array in arrays.items()} | {
+        "reduced.numbers": torch.tensor(numbers, dtype=torch.float64)
+    }
+
+
+def reduced_in(found: Mapping[str, Tensor]) -> ReducedRows:
+    """The same rows again."""
+    rows, frame, residuals, center, numbers = (
+        found[f"reduced.{name}"] for name in ("rows", "frame", "row_residuals", "center", "numbers")
+    )
+    frame_norm, axis = numbers.tolist()
+    return ReducedRows(rows, frame, None if axis < 0 else int(axis), residuals, frame_norm, center)
 
 
 def reduced_dimension(form: Rows) -> int:

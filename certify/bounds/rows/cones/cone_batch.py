@@ -65,6 +65,11 @@ class Cones:
         """Return a view of cones first to last - 1."""
         return Cones(*(part[..., first:last] for part in self.parts()))
 
+    def split(self, sizes: list[int]) -> list[Cones]:
+        """Return copies of consecutive pieces of these sizes."""
+        order = torch.arange(len(self), device=self.ids.device)
+        return [self.take(index) for index in torch.split(order, sizes)]
+
     def where(self, mask: Tensor) -> Cones:
         """Return the cones where a mask of shape (B,) holds."""
         return self.take(mask.nonzero().squeeze(1))

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from certify.bounds.rows.cones.cone_search import ConeSettings, Stage
+from certify.bounds.rows.cones.cone_search import Stage
+from certify.bounds.rows.cones.cone_settings import ConeSettings
 from certify.bounds.rows.cones.cones import ConeOutcome, cone_polar
 
 # Cones the pilot may bound.

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import sys
 
 import torch
 from torch import Tensor
 
+from certify.bounds.labor import Aid, State
 from certify.bounds.polar import PolarBound, PolarTask
 from certify.bounds.proof import ConeCover
 from certify.bounds.rows.cones.cone_forecast import forecast_nodes
-from certify.bounds.rows.cones.cone_search import ConeSettings
+from certify.bounds.rows.cones.cone_settings import ConeSettings
 from certify.bounds.rows.cones.cones import cone_polar
-from certify.bounds.rows.reduction import ReducedRows, reduce_rows, reduced_dimension
+from certify.bounds.rows.reduction import ReducedRows, reduce_rows, reduced_dimension, reduced_in, reduced_tensors
 from certify.bounds.rows.relaxations.doubly_nonnegative.product_method import products_apply
 from certify.bounds.rows.responses import attained
 from certify.bounds.rows.rows_form import rows_form
@@ -46,8 +48,9 @@ def cones(task: PolarTask) -> PolarBound:
     A short pilot forecasts the cost and says so; a search that cannot end in time stays with the pilot's interval
     where other methods deserve the time.
     """
-    form, scores = rows_form(task), task.scores
-    reduced = reduce_rows(form)
+    form, scores, keeper = rows_form(task), task.scores, task.labor.keeper
+    kept = None if keeper is None else keeper.kept(task.dual, task.index)
+    reduced = reduce_rows(form) if kept is None else reduced_in(kept)
     if not bool(reduced.rows.isfinite().all() & scores.isfinite().all()):
         raise OverflowError("rows or scores are not finite")
     settings = _settings(task, reduced, scores)
@@ -58,19 +61,51 @@ def cones(task: PolarTask) -> PolarBound:
         interval = lower / strength, reduced.polar_upper(scores, upper) / strength
         task.listener(Progress("bounding", polar=interval, detail=detail))
 
-    forecast = forecast_nodes(reduced.rows, scores, settings, start)
-    outcome = forecast.pilot
-    told(outcome.lower, outcome.upper, f"expecting {forecast.sentence}")
-    others = len(task.objective.branches) == 1 and products_apply(task)
-    hopeless = forecast.seconds_estimate > (1.0 if others else HOPELESS) * settings.seconds
-    if not outcome.complete and not (hopeless and (others or reduced.rows.shape[1] > COMFORTABLE_DIMENSION)):
+    aid = _aid(task, reduced, settings, kept)
+    outcome = None
+    if aid.state is None:
+        forecast = forecast_nodes(reduced.rows, scores, settings, start)
+        outcome = forecast.pilot
+        told(outcome.lower, outcome.upper, f"expecting {forecast.sentence}")
+    if outcome is None or not outcome.complete and _worth_starting(task, reduced, settings, forecast.seconds_estimate):
         outcome = cone_polar(
-            reduced.rows, scores, settings, start, lambda lower, upper, nodes: told(lower, upper, f"{nodes} cones")
+            reduced.rows,
+            scores,
+            settings,
+            start,
+            lambda lower, upper, nodes: told(lower, upper, f"{nodes} cones"),
+            aid=aid,
         )
     proof = ConeCover(outcome.tree, reduced.frame, reduced.rows, reduced.center)
     found = attained(task, reduced.lift(torch.cat([outcome.witness[None], outcome.open_directions])))
     upper = reduced.polar_upper(scores, outcome.upper)
     return PolarBound(found.value, found.witness, upper, "cones", proof)
+
+
+def _worth_starting(task: PolarTask, reduced: ReducedRows, settings: ConeSettings, seconds: float) -> bool:
+    """Whether a search forecast to take so many seconds is to start; one that is kept need not end this time."""
+    others = len(task.objective.branches) == 1 and products_apply(task)
+    if task.labor.keeper is None:
+        hopeless = seconds > (1.0 if others else HOPELESS) * settings.seconds
+    else:
+        hopeless = HOPELESS * settings.seconds < seconds < math.inf
+    return not (hopeless and (others or reduced.rows.shape[1] > COMFORTABLE_DIMENSION))
+
+
+def _aid(task: PolarTask, reduced: ReducedRows, settings: ConeSettings, kept: State | None) -> Aid:
+    """What the search has of the task's labor; a state that was kept of one with a higher goal does not serve."""
+    keeper, crew = task.labor.keeper, task.labor.crew
+    if keeper is None:
+        return Aid(crew)
+    aims = torch.tensor([settings.target, settings.relative_tolerance], dtype=torch.float64)
+    serves = kept is not None and bool((kept["aims"].cpu() <= aims).all())
+    given = reduced_tensors(reduced) | {"aims": aims}
+    return Aid(
+        crew,
+        kept if serves else None,
+        keeper.due,
+        lambda state: keeper.keep(task.dual, task.index, {**state, **given}),
+    )
 
 
 def _settings(task: PolarTask, reduced: ReducedRows, scores: Tensor) -> ConeSettings:
@@ -83,4 +118,12 @@ def _settings(task: PolarTask, reduced: ReducedRows, scores: Tensor) -> ConeSett
     target = (task.target - reduced.polar_upper(scores, 0.0)) / frame_norm / (1 + slack)
     if target <= 0:
         target, slack = 0.0, INTERVAL_TOLERANCE
-    return ConeSettings(target, slack, seconds, free_axis=reduced.free_axis, slopes=rows_form(task).slopes)
+    return ConeSettings(
+        target,
+        slack,
+        seconds,
+        # A state that is kept is a copy, and is written from another one.
+        memory_bytes=task.labor.memory_bytes // (1 if task.labor.keeper is None else 2),
+        free_axis=reduced.free_axis,
+        slopes=rows_form(task).slopes,
+    )

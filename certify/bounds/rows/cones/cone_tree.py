@@ -51,6 +51,11 @@ class TreeLog:
         self._splits: list[tuple[Array, Array, Array]] = []
         self.size = 0
 
+    @staticmethod
+    def bytes_per_node(dimension: int) -> int:
+        """Memory of a node of a cone in so many coordinates, that of pruning in the end included, in bytes."""
+        return 80 + 2 * dimension
+
     def add_nodes(self, bounds: Array, depths: Array, tangents: Array) -> int:
         """Record evaluated cones by bounds (B,), depths (B,), tangent weights (B, d); return the index of the first."""
         self._nodes.append((bounds, depths, tangents))
@@ -59,7 +64,23 @@ class TreeLog:
 
     def add_splits(self, parents: Array, edges: Array, children: Array) -> None:
         """Record that parents were split along edges, with the index of each first child."""
-        self._splits.append((parents, edges, children))
+        self._splits.append((parents, edges.astype(np.uint8), children))
+
+    def absorb(self, other: TreeLog, roots: Array) -> int:
+        """Record all but the first nodes of another log, which are `roots` here; return what to add to its others."""
+        shift = self.size - len(roots)
+        bounds, depths, tangents = (values[len(roots) :] for values in other.nodes())
+        self.add_nodes(bounds, depths, tangents)
+        parents, edges, children = other.split_records()
+        below = parents >= len(roots)
+        self.add_splits(np.where(below, parents + shift, roots[np.where(below, 0, parents)]), edges, children + shift)
+        return shift
+
+    def split_records(self) -> tuple[Array, Array, Array]:
+        """Parents, edges and first children as they were added, (splits,) each."""
+        nothing = np.zeros(0, np.int64), np.zeros(0, np.uint8), np.zeros(0, np.int64)
+        parents, edges, children = (np.concatenate(part) for part in zip(nothing, *self._splits, strict=True))
+        return parents, edges, children
 
     def nodes(self) -> tuple[Array, Array, Array]:
         """Bounds (nodes,), depths (nodes,) and tangent weights (nodes, d) in order of creation."""

@@ -15,8 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from certify.bounds.labor import NO_AID, Aid
+from certify.bounds.rows.cones.cone_batch import joined
 from certify.bounds.rows.cones.cone_bound import Majorant, build_majorant, interpolation_sums, penalized, values_at
-from certify.bounds.rows.cones.cone_search import ConeSearch, ConeSettings, Incumbent, Report, Stage
+from certify.bounds.rows.cones.cone_incumbent import Incumbent
+from certify.bounds.rows.cones.cone_search import ConeSearch, Report, Stage
+from certify.bounds.rows.cones.cone_settings import ConeSettings
+from certify.bounds.rows.cones.cone_sharing import Sharing
+from certify.bounds.rows.cones.cone_state import begun, gone_on, state_of
 from certify.bounds.rows.cones.cone_tree import ConeTree, prune_to_preorder
 from certify.problem.rounding import UNIT_ROUNDOFF
 
@@ -55,8 +61,14 @@ class ConeOutcome:
     stages: tuple[Stage, ...]
 
 
-def cone_polar(
-    rows: Tensor, Q: Tensor, settings: ConeSettings, start: Tensor | None = None, on_progress: Report | None = None
+def cone_polar(  # noqa: PLR0913
+    rows: Tensor,
+    Q: Tensor,
+    settings: ConeSettings,
+    start: Tensor | None = None,
+    on_progress: Report = lambda lower, upper, nodes: None,
+    *,
+    aid: Aid = NO_AID,
 ) -> ConeOutcome:
     """Bound the polar from both sides: the interval reached, with its proof.
 
@@ -66,6 +78,7 @@ def cone_polar(
         settings: Goal and limits.
         start: A good direction if one is known, shape (d,).
         on_progress: Called with (lower, upper, nodes) after each stage.
+        aid: Others who help, and a state of a search with the same rows and Q to go on from.
 
     Raises:
         ValueError: The shapes do not fit, an entry is not finite, or d is out of range.
@@ -75,16 +88,19 @@ def cone_polar(
     row_unit, weight_unit = _power_of_two(rows), _power_of_two(Q)
     unit = row_unit * weight_unit
     rows, Q = rows / row_unit, Q / weight_unit
-    signs = (1, -1) if Q.shape[1] == 1 else (1,)
-    majorants = [build_majorant(rows, sign * Q, settings.free_axis, settings.slopes) for sign in signs]
-
-    def report(lower: float, upper: float, nodes: int) -> None:
-        if on_progress is not None:
-            on_progress(lower * unit, upper * unit, nodes)
-
+    sides = [sign * Q for sign in ((1, -1) if Q.shape[1] == 1 else (1,))]
+    majorants = [build_majorant(rows, side, settings.free_axis, settings.slopes) for side in sides]
     scaled = replace(settings, target=settings.target / unit)
-    search = ConeSearch(majorants, scaled, began, _started(majorants[0], start), report)
-    search.run()
+    if aid.state is None:
+        search = begun(majorants, sides, scaled, began, _started(majorants[0], start))
+    else:
+        search = gone_on(majorants, sides, scaled, began, aid.state)
+    search.run(
+        lambda lower, upper, nodes: on_progress(lower * unit, upper * unit, nodes),
+        lambda: aid.keep(state_of(search)) if aid.due() else None,
+        None if aid.crew is None else Sharing(aid.crew, scaled, search.deadline),
+    )
+    aid.keep(state_of(search))
     return _outcome(search, majorants, settings, unit, began)
 
 
@@ -140,7 +156,7 @@ def _outcome(
 ) -> ConeOutcome:
     """Assemble the proven interval and the proof, in the caller's units."""
     lower, witness = _lower(majorants[0], search.incumbent)
-    trees = [prune_to_preorder(log) for log in search.logs]
+    trees = [prune_to_preorder(front.log) for front in search.fronts]
     upper = max(tree.upper for tree in trees) * (1 + CLAIM_MARGIN) * unit
     lower *= unit
     tree = ConeTree(
@@ -166,8 +182,8 @@ def _outcome(
 
 def _open_directions(search: ConeSearch, settings: ConeSettings) -> Tensor:
     """Unit maximizers of the largest bounds above the goal, shape (k, d)."""
-    bounds = torch.cat([frontier.waiting.bounds for frontier in search.frontiers])
-    points = torch.cat([frontier.waiting.maximizers() for frontier in search.frontiers], dim=1)
+    leaves = joined([front.leaves() for front in search.fronts])
+    bounds, points = leaves.bounds, leaves.maximizers()
     count = min(OPEN_DIRECTIONS, int((bounds > search.goal).sum()))
     points = points[:, bounds.topk(count).indices]
     norms = penalized(points, settings.free_axis).norm(dim=0)
