@@ -12,6 +12,7 @@ from certify.bounds.rounding import SLACK, gamma, norm_upper
 from certify.bounds.rows.kinked_scores import KinkedScores
 from certify.bounds.rows.relaxations.direction_region import SLACK_FEW, DirectionRegion
 from certify.bounds.rows.relaxations.relu_majorant import ReluMajorant, convex_share, relu_majorant
+from certify.bounds.rows.relaxations.tilts import Tilts
 
 # Margins tried above the estimated maximum, relative to the size of the quadratic.
 MARGINS = (1e-13, 1e-12, 1e-11, 1e-10, 1e-8, 1e-6, 1e-3, 1.0)
@@ -19,22 +20,22 @@ BISECTIONS = 200
 
 
 def scalar_maximum_upper(
-    region: DirectionRegion, scores: KinkedScores, curvatures: Tensor, slopes: Tensor, caps: Tensor
+    region: DirectionRegion, scores: KinkedScores, curvatures: Tensor, slopes: Tensor, tilts: Tilts
 ) -> float:
-    """Upper bound on max Σ q_i σ(t_i) over the region for finite scores, p, g, c, all (N,); +inf if none is proven."""
-    curvatures = raised_curvatures(region, scores, curvatures, slopes, caps.clamp_min(0))
-    majorant = relu_majorant(region, scores, curvatures, slopes, caps)
+    """Upper bound on max Σ q_i σ(t_i) over the region for finite scores, p, g (N,) and w; +inf if none is proven."""
+    curvatures = raised_curvatures(region, scores, curvatures, slopes, tilts)
+    majorant = relu_majorant(region, scores, curvatures, slopes, tilts)
     return ball_maximum_upper(majorant, region.radius_squared)
 
 
 def raised_curvatures(
-    region: DirectionRegion, scores: KinkedScores, curvatures: Tensor, slopes: Tensor, caps: Tensor
+    region: DirectionRegion, scores: KinkedScores, curvatures: Tensor, slopes: Tensor, tilts: Tilts
 ) -> Tensor:
-    """Curvatures p_i raised to a_i/(4R_i), (N,), for c ≥ 0; 0 where a_i is 0.
+    """Curvatures p_i raised to a_i/(4R_i), (N,); 0 where a_i is 0.
 
     p t² + a²/(16p) touches a|t|/2 at |t| = a/(4p), and touching it beyond R_i is never better for |t| ≤ R_i.
     """
-    convex = convex_share(scores.rectified, slopes, caps, region.reach)
+    convex = convex_share(scores.rectified, slopes, tilts.lengths())
     touching = torch.where(region.reach > 0, convex / (4 * region.reach), 0.0)
     return torch.where(convex > 0, torch.maximum(curvatures, touching), 0.0)
 

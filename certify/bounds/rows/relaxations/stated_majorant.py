@@ -27,13 +27,12 @@ Stated = tuple[float, dict[str, Array]]
 def stated_scalar(form: Rows, scores: Tensor, bound: PolarBound, proof: ScalarMajorant, margin: float) -> Stated:
     """U and arrays for one score column S (N, 1), with relative room `margin`."""
     parts = kinked_scores(form.slopes, scores)
-    caps = proof.caps.clamp_min(0)
     levels, columns, curvatures, upper = [], [], [], 0.0
     for index, sign in enumerate((1.0, -1.0)):
         region = direction_region(form.view, proof.center, float(proof.ratios[index]))
-        own, slopes = parts.column(0, sign), proof.slopes[index]
-        curvatures.append(raised_curvatures(region, own, proof.curvatures[index], slopes, caps[index]))
-        majorant = relu_majorant(region, own, curvatures[-1], slopes, caps[index])
+        own, slopes, tilts = parts.column(0, sign), proof.slopes[index], proof.tilts_of(index, region.inputs.shape[1])
+        curvatures.append(raised_curvatures(region, own, proof.curvatures[index], slopes, tilts))
+        majorant = relu_majorant(region, own, curvatures[-1], slopes, tilts)
         level, maximum = _leveled(majorant, region, bound.upper, margin)
         upper = max(upper, maximum)
         levels.append(level)
@@ -41,7 +40,8 @@ def stated_scalar(form: Rows, scores: Tensor, bound: PolarBound, proof: ScalarMa
     arrays = {
         "curvatures": array_of(torch.stack(curvatures)),
         "slopes": array_of(proof.slopes),
-        "caps": array_of(caps),
+        "tilts": array_of(proof.tilts),
+        "axes": array_of(proof.axes),
         "levels": np.array(levels),
     }
     return upper * (1 + margin), arrays | _region_arrays(form.view, proof.center, columns)
@@ -53,7 +53,7 @@ def stated_vector(form: Rows, scores: Tensor, proof: VectorMajorant, margin: flo
     parts = kinked_scores(form.slopes, scores)
     mixings = torch.where((proof.mixings > 1e-100) & (proof.mixings < 1e100), proof.mixings, 1.0)
     signed = torch.stack([parts.rectified, -parts.rectified])
-    convex = convex_share(signed, proof.slopes, torch.zeros_like(signed), region.reach[:, None])
+    convex = convex_share(signed, proof.slopes, torch.zeros_like(signed))
     used = torch.where(convex > 0, proof.curvatures.clamp_min(0), 0.0)
     envelopes = []
     for j, guess in enumerate(proof.envelopes):

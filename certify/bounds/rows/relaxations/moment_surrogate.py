@@ -1,0 +1,226 @@
+"""Moments by L-BFGS over their factors, with the dual point and the majorants that they stand for.
+
+The programs of `moment_programs` are convex in Y = V Vᵀ, so a local minimum over V is a global one once V is rank
+deficient (Burer and Monteiro 2005); columns are added until it is. A step costs one product of the rows with V. Every
+round the multipliers are proven by `majorant_upper`, whatever the moments, and the best outcome is kept.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import final
+
+import torch
+from torch import Tensor
+
+from certify.bounds.polar import PolarTask
+from certify.bounds.proof import ScalarMajorant
+from certify.bounds.rows.kinked_scores import KinkedScores, kinked_scores
+from certify.bounds.rows.relaxations.direction_region import center_of, direction_region
+from certify.bounds.rows.relaxations.majorant import majorant_upper
+from certify.bounds.rows.relaxations.moment_programs import (
+    JointProgram,
+    MomentProgram,
+    Signs,
+    given_dual,
+    joint_program,
+)
+from certify.bounds.rows.relaxations.moments import Moments, Responses, moments, responses, touching
+from certify.bounds.rows.relaxations.surrogate_outcome import SurrogateOutcome
+from certify.bounds.rows.rows_form import rows_form
+from certify.problem.dual import InfeasibleDualError, best_scale, feasible_dual
+from certify.progress import Progress
+
+# Units of each sign at first.
+UNITS = 12
+# Sizes of the start that are tried, times the standard normal.
+START_SIZES = tuple(10.0**power for power in range(-4, 4))
+HISTORY, ROUND_STEPS = 30, 60
+# Smoothing of roots and maxima, as a share of what is typical; a round that gains less than the share of the value ends
+# a level of it.
+SMOOTHINGS, LEAST_GAINS = (1e-2, 1e-3, 1e-4), (1e-3, 1e-4, 1e-5)
+# Factor on steps that lead to no number.
+SHORTER = 0.1
+# V counts as rank deficient where its least singular value is below this share of the largest.
+RANK_SHARE = 1e-2
+
+
+def moment_surrogate(task: PolarTask) -> SurrogateOutcome | None:
+    """Raise the lower bound of an objective with one branch and one output; None where nothing was proven.
+
+    Raises:
+        UnsupportedError: the free input is not constant.
+    """
+    search = _Search(task, joint_program(task.objective, rows_form(task)))
+    search.run()
+    return search.best
+
+
+def moment_majorant(task: PolarTask) -> SurrogateOutcome:
+    """Lower the bound on the polar of one branch, with one score column, at the task's own dual point.
+
+    Raises:
+        UnsupportedError: the free input is not constant.
+    """
+    search = _Search(task, given_dual(task.branch, rows_form(task), task.dual))
+    search.run()
+    if search.best is None:
+        raise ArithmeticError("no moments at a given dual point")
+    return search.best
+
+
+@final
+class _Search:
+    """The descent of one program, and the best outcome that its iterates proved."""
+
+    def __init__(self, task: PolarTask, program: MomentProgram) -> None:
+        view = task.branch.view
+        self._task, self._program, self._form = task, program, rows_form(task)
+        self._center = center_of(view, torch.ones_like(view.rows[:, 0], dtype=torch.bool))
+        self._inputs = direction_region(view, self._center, 1.0).inputs
+        self._generator = torch.Generator(device=view.rows.device).manual_seed(task.seed)
+        # Seconds that a step and a proof took last.
+        self._step = self._proof = 0.0
+        # The dual value proven; at a given dual point −U.
+        self._value = -math.inf
+        self.best: SurrogateOutcome | None = None
+
+    def run(self) -> None:
+        """Descend at every level of smoothing until the bound decides or stalls, or time is out."""
+        variables = self._start()
+        for smoothing, least_gain in zip(SMOOTHINGS, LEAST_GAINS, strict=True):
+            variables = [*(self._widened(factor) for factor in variables[:2]), variables[2]]
+            optimizer = self._optimizer(variables)
+            gained = True
+            while gained:
+                before = self._value
+                is_finite = self._descend(optimizer, variables, smoothing)
+                self._prove(variables, smoothing)
+                if self._over():
+                    return
+                gained = self._value - before > least_gain * abs(self._value) or not is_finite
+
+    def _start(self) -> list[Tensor]:
+        """Factors V of both signs at random, and C = 0."""
+        rank = min(UNITS, self._inputs.shape[1] + 1)
+        drawn = [self._normal(rank) for _ in range(2)]
+        coefficients = drawn[0].new_zeros(self._program.coefficients, 1)
+        options = [[size * drawn[0], size * drawn[1], coefficients] for size in START_SIZES]
+        with torch.no_grad():
+            values = [float(self._evaluate(option, SMOOTHINGS[0])) for option in options]
+        return options[min(range(len(values)), key=lambda at: (math.isnan(values[at]), values[at]))]
+
+    def _normal(self, rank: int) -> Tensor:
+        shape = self._inputs.shape[1] + 1, rank
+        return torch.randn(shape, generator=self._generator, dtype=self._inputs.dtype, device=self._inputs.device)
+
+    def _widened(self, factor: Tensor) -> Tensor:
+        """V, with as many columns more, almost zero, where it is not rank deficient."""
+        values, (size, rank) = torch.linalg.svdvals(factor.detach()), factor.shape
+        if self.best is None or rank >= size or values[-1] < RANK_SHARE * values[0]:
+            return factor.detach()
+        extra = self._normal(min(rank, size - rank)) * (RANK_SHARE * values[0] / math.sqrt(size))
+        return torch.cat([factor.detach(), extra], 1)
+
+    def _optimizer(self, variables: list[Tensor]) -> torch.optim.LBFGS:
+        wanted = [variable.requires_grad_() for variable in variables if variable.numel()]
+        options = {"tolerance_grad": 0.0, "tolerance_change": 0.0, "line_search_fn": "strong_wolfe"}
+        return torch.optim.LBFGS(wanted, history_size=HISTORY, **options)  # type: ignore[arg-type]
+
+    def _signs(self, variables: list[Tensor], smoothing: float) -> Signs:
+        free = self._form.view.free_inputs
+        made = [moments(factor, free) for factor in variables[:2]]
+        return [(own, responses(self._inputs, own, smoothing)) for own in made]
+
+    def _evaluate(self, variables: list[Tensor], smoothing: float) -> Tensor:
+        return self._program.value(self._signs(variables, smoothing), variables[2])
+
+    def _descend(self, optimizer: torch.optim.LBFGS, variables: list[Tensor], smoothing: float) -> bool:
+        """A round of steps, fewer where time is short; False if they left the finite numbers, and were taken back."""
+        kept = [variable.detach().clone() for variable in variables]
+        left = self._task.seconds_left - self._proof
+        steps = min(ROUND_STEPS, max(1, int(left / (2 * self._step + 1e-9))))
+        optimizer.param_groups[0].update(max_iter=steps, max_eval=2 * steps)
+        begun, evaluations = time.perf_counter(), 0
+
+        def closure() -> float:
+            nonlocal evaluations
+            evaluations += 1
+            optimizer.zero_grad()
+            value = self._evaluate(variables, smoothing)
+            value.backward()  # type: ignore[no-untyped-call]
+            return float(value.detach())
+
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
+        self._step = (time.perf_counter() - begun) / max(evaluations, 1)
+        if all(bool(torch.isfinite(variable).all()) for variable in variables):
+            return True
+        with torch.no_grad():
+            for variable, value in zip(variables, kept, strict=True):
+                variable.copy_(value)
+        optimizer.state.clear()
+        optimizer.param_groups[0]["lr"] *= SHORTER
+        return optimizer.param_groups[0]["lr"] < SHORTER**3
+
+    def _over(self) -> bool:
+        decided = self._value >= (self._task.needed if isinstance(self._program, JointProgram) else -self._task.target)
+        return decided or self._task.seconds_left <= self._proof + self._step
+
+    @torch.no_grad()
+    def _prove(self, variables: list[Tensor], smoothing: float) -> None:
+        """Keep the outcome of these moments if it is the best, and tell of it."""
+        begun, task, branch = time.perf_counter(), self._task, self._task.branch
+        signs = self._signs(variables, smoothing)
+        dual = self._dual(signs, variables[2])
+        if dual is None:
+            return
+        scores = branch.scores(dual)
+        multipliers = self._multipliers(signs, kinked_scores(self._form.slopes, scores))
+        upper = majorant_upper(self._form, scores, multipliers)
+        value = -upper
+        if isinstance(self._program, JointProgram):
+            value = best_scale(task.objective, dual, branch.strength / upper if upper > 0 else math.inf).value
+        self._proof = time.perf_counter() - begun
+        if self.best is None or value > self._value:
+            self._value, self.best = value, SurrogateOutcome(dual, upper, multipliers)
+            proven = value if isinstance(self._program, JointProgram) else None
+            task.listener(Progress("bounding", lower_bound=proven, polar=(0.0, upper / branch.strength)))
+
+    def _dual(self, signs: Signs, coefficients: Tensor) -> Tensor | None:
+        if not isinstance(self._program, JointProgram):
+            return self._task.dual
+        try:
+            return feasible_dual(self._task.objective, self._program.dual(signs, coefficients))
+        except InfeasibleDualError:
+            return None
+
+    def _multipliers(self, signs: Signs, parts: KinkedScores) -> ScalarMajorant:
+        columns = [parts.column(0, sign) for sign in (1.0, -1.0)]
+        found = [touching(own.rectified, row, of) for own, (of, row) in zip(columns, signs, strict=True)]
+        curvatures, slopes, tilts = (torch.stack(values) for values in zip(*found, strict=True))
+        axes = torch.stack([of.penalized.T for of, _ in signs])
+        ratios = [1.0, 1.0]
+        if self._form.view.free_inputs:
+            pairs = zip(columns, signs, found, strict=True)
+            constant = float(self._inputs[0, -1])
+            ratios = [free_ratio(own, of, row, multipliers, constant) for own, (of, row), multipliers in pairs]
+        return ScalarMajorant(curvatures, slopes, tilts, axes, self._center, slopes.new_tensor(ratios))
+
+
+def free_ratio(
+    scores: KinkedScores, of: Moments, found: Responses, multipliers: tuple[Tensor, Tensor, Tensor], constant: float
+) -> float:
+    """τ'/τ, the levels of a free coordinate and of the others at which the majorant touches at the moments; or 1.
+
+    With G = M U + lin vᵀ/2 the levels are Σ G ∘ U over their rows, divided by Σ U ∘ U.
+    """
+    curvatures, slopes, tilts = multipliers
+    bias, slant = of.directions[-1], (scores.rectified - slopes) / 2 + scores.linear
+    turned = tilts @ (of.penalized.T @ of.penalized)
+    pull = curvatures[:, None] * found.single - turned / 2
+    total = (pull * found.single).sum() + slant @ found.mean / 2
+    # The last row of X is constant, and of XᵀW + WᵀX it meets the first only.
+    own = constant * (((pull + turned / 4).sum(0) + slant.sum() * of.heights / 2) @ bias)
+    ratio = float(own / bias.square().sum() * of.mass / (total - own))
+    return ratio if 0 < ratio < math.inf else 1.0
