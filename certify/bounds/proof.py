@@ -64,7 +64,7 @@ class ScalarMajorant:
         tilts: C, (2, N, K); w_i = C_i B.
         axes: B, (2, K, D), D without the free coordinate.
         center: m of the region, (h − 1,) with a free hidden bias, else (0,).
-        ratios: r of the region for each sign, (2,).
+        offsets: τ' − τ for each sign, (2,), used with a free hidden bias only.
     """
 
     curvatures: Tensor
@@ -72,7 +72,7 @@ class ScalarMajorant:
     tilts: Tensor
     axes: Tensor
     center: Tensor
-    ratios: Tensor
+    offsets: Tensor
 
     def tilts_of(self, index: int, size: int) -> Tilts:
         """The tilts of one sign in a region of so many coordinates."""

@@ -85,7 +85,7 @@ def random_multipliers(n: int, d: int, outputs: int, generator: torch.Generator)
         return scale * torch.randn(*shape, generator=generator, dtype=torch.float64)
 
     if outputs == 1:
-        return ScalarMajorant(draw(2, n), draw(2, n), draw(2, n, 2), draw(2, 2, d), NOTHING, draw(2).abs())
+        return ScalarMajorant(draw(2, n), draw(2, n), draw(2, n, 2), draw(2, 2, d), NOTHING, draw(2))
     slopes, mixings = draw(2, n, outputs), draw(2, outputs).abs()
     return VectorMajorant(draw(2, n, outputs), slopes, mixings, draw(outputs, d, d), NOTHING, float(mixings[0, 0]))
 
@@ -240,7 +240,7 @@ def test_garbage_multipliers_never_give_less_than_the_exact_polar(garbage: float
     for name in ("curvatures", "slopes", "tilts", "axes"):
         values = {key: getattr(clean, key).clone() for key in ("curvatures", "slopes", "tilts", "axes")}
         values[name][:, min(2, values[name].shape[1] - 1)] = garbage
-        assert upper_of(inputs, scores, ScalarMajorant(**values, center=NOTHING, ratios=ONES)) >= exact
+        assert upper_of(inputs, scores, ScalarMajorant(**values, center=NOTHING, offsets=ONES)) >= exact
 
 
 def test_majorant_is_exact_for_one_sample() -> None:

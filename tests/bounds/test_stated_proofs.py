@@ -58,9 +58,11 @@ def test_a_stated_scalar_majorant_is_semidefinite(kind, free):
             own = [proof.arrays[name][index] for name in ("curvatures", "slopes")]
             own.append(proof.arrays["tilts"][index] @ proof.arrays["axes"][index])
             linear, quadratic, constant = majorant_of(task, sign * task.scores[:, 0].numpy(), region, own)
-            level = proof.arrays["levels"][index]
-            top = np.concatenate([level * np.eye(len(linear)) - quadratic, -linear[:, None] / 2], 1)
-            corner = proof.upper - constant - region[1] * level
+            level, last = proof.arrays["levels"][index][[0, -1]]
+            assert last >= 0 or not free
+            levels = np.diag([level] * (len(linear) - free) + [last] * free)
+            top = np.concatenate([levels - quadratic, -linear[:, None] / 2], 1)
+            corner = proof.upper - constant - level - (region[1] - 1) * last
             assert is_semidefinite(np.concatenate([top, np.append(-linear / 2, corner)[None]]))
 
 

@@ -58,7 +58,7 @@ CAUGHT = [
     ),
     *rows(
         "proofs/majorants.py: region_of",
-        ("norms.high", "norms.near", lambda: holds(lambda x: region_of(form(x), COLUMN, 0).reach, (SIGNS, 0.5))),
+        ("norms().high", "norms().near", lambda: holds(lambda x: region_of(form(x), COLUMN, 0).radius, (SIGNS, 0.5))),
     ),
     *rows("proofs/products.py: products_hold", ("claimed.high", "claimed.near", product_claims.levels)),
     *rows("proofs/products.py: _tilts", ("row_norms().high", "row_norms().near", product_claims.tilts)),

@@ -51,5 +51,5 @@ def _multipliers(form: Rows, scores: Tensor) -> ScalarMajorant:
         tilts=rows.new_zeros(2, len(rows), 0),
         axes=rows.new_zeros(2, 0, rows.shape[1]),
         center=rows.new_zeros(0),
-        ratios=torch.ones_like(scores[:, 0]),
+        offsets=torch.zeros_like(scores[:, 0]),
     )

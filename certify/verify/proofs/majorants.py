@@ -31,18 +31,23 @@ class Region(NamedTuple):
 
 
 def scalar_majorant_holds(form: Form, proof: Proof, arithmetic: Arithmetic) -> bool:
-    """For both signs of q: [[τ I − M, −lin/2], [−linᵀ/2, U − k − ρ τ]] ⪰ 0, which bounds the maximum by U."""
+    """For both signs of q: [[T − M, −lin/2], [−linᵀ/2, U − k − τ − τ' (ρ − 1)]] ⪰ 0, which bounds the maximum by U ≥ 0.
+
+    T is τ but for τ' ≥ 0 of a free column. It is enough to look at |x| = 1, u = x or (x, β/κ), as f is homogeneous.
+    """
     arrays, real = proof.arrays, arithmetic.real
     require(form.scores.shape[1] == 1, "majorant-outputs", "a scalar majorant serves one output")
-    require(bool((arrays["levels"] >= 0).all()), "majorant-levels", "τ must be nonnegative")
+    require(bool((arrays["levels"][:, 1:] >= 0).all()), "majorant-levels", "τ' must be nonnegative")
     for index, scores in enumerate((-form.scores[:, 0], form.scores[:, 0])):
         region = region_of(form, proof, index)
         curvatures, slopes, tilts, axes = (arrays[name][index] for name in ("curvatures", "slopes", "tilts", "axes"))
         axes = np.pad(axes, ((0, 0), (0, int(form.free))))
         linear, quadratic, constant = _majorant(region, scores, (curvatures, slopes), real(tilts), real(axes))
-        level = float(arrays["levels"][index])
-        rest = real(proof.upper) - constant - region.radius * level
-        if not arithmetic.proves_semidefinite(_lifted(real(level), quadratic, linear * 0.5, rest)):
+        levels, others = arrays["levels"][index], region.inputs.shape[1] - form.free
+        diagonal = np.diag(np.append(np.full(others, levels[0]), levels[1:]))
+        rest = real(proof.upper) - constant - real(levels[0]) - ((region.radius - 1.0) * levels[1:]).sum()
+        half = (linear * -0.5)[:, None]
+        if not arithmetic.proves_semidefinite(bordered(rest.reshape(1, 1), half, real(diagonal) - quadratic)):
             return False
     return True
 
@@ -110,11 +115,6 @@ def _majorant(
     linear = inputs.T @ weights.only(live)
     tilted = (inputs.T @ tilts) @ axes * 0.25
     return linear, inputs.T @ (real(used)[:, None] * inputs) - (tilted + tilted.T), constant
-
-
-def _lifted(level: Reals, quadratic: Reals, half: Reals, corner: Reals) -> Reals:
-    """[[τ I − M, −half], [−halfᵀ, corner]]."""
-    return bordered(level * np.eye(half.shape[0]) - quadratic, -half[None, :], corner.reshape(1, 1))
 
 
 def bordered(corner: Reals, rim: Reals, rest: Reals) -> Reals:

@@ -47,20 +47,21 @@ def require_nonnegative(values: Matrix, rule: str) -> None:
 
 
 def scalar_majorant(task: Task) -> None:
-    """[[τ I − M, −lin/2], [−linᵀ/2, U − k − ρ τ]] ⪰ 0 for both signs."""
+    """[[T − M, −lin/2], [−linᵀ/2, U − k − τ − τ' (ρ − 1)]] ⪰ 0 for both signs."""
     (count, outputs), slope = task.scores.shape, task.branch.geometry.slope
     require(outputs == 1, "majorant-outputs")
     curvatures, slopes = (task.array(name, 2, count) for name in ("curvatures", "slopes"))
     tilts, width = task.array("tilts", 2, count, None), task.branch.columns.shape[1]
-    axes, levels = task.array("axes", 2, tilts.shape[2], width), task.array("levels", 2)
+    axes, levels = task.array("axes", 2, tilts.shape[2], width), task.array("levels", 2, 1 + task.branch.is_free)
     require_nonnegative(curvatures, "majorant-curvatures")
-    require_nonnegative(levels, "majorant-levels")
+    require_nonnegative(levels[:, 1:], "majorant-levels")
     for sign, (level, (rows, radius)) in enumerate(zip(levels, regions(task, 2), strict=True)):
         scores, own = (2 * sign - 1) * task.scores[:, 0], zeros(*rows.shape)
         own[:, :width] = product(tilts[sign], axes[sign])
         linear, form, constant = parts(scores, slope, rows, curvatures[sign], slopes[sign], own)
-        corner = np.full((1, 1), task.upper - constant - radius * level, object)
-        whole = np.block([[level * identity(len(form)) - form, -linear / 2], [-linear.T / 2, corner]])
+        corner = np.full((1, 1), task.upper - constant - level[0] - (radius - 1) * level[-1], object)
+        levels = np.diag([level[0]] * width + list(level[1:]))
+        whole = np.block([[levels - form, -linear / 2], [-linear.T / 2, corner]])
         require(is_semidefinite(whole), "polar")
 
 

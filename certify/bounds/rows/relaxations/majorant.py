@@ -7,8 +7,9 @@ For any p ≥ 0, g and w, zero at a free coordinate of u, so that |w·u| ≤ |w|
     b_i = max(−r_i, |g_i| + |w_i|),   a_i = r_i + b_i ≥ 0,   so that r = a − b.
 Then a|t|/2 ≤ p t² + a²/(16p) and b|t| ≥ g t + (w·u) t, hence, with lin = Xᵀ((r − g)/2 + l),
 M = Xᵀ diag(p) X − (XᵀW + WᵀX)/4 and k = Σ a_i²/(16 p_i) (0/0 = 0),
-    f(u) ≤ lin·u + uᵀ M u + k  ≤  ρτ + s + k   if τ ≥ 0 and [[τ I − M, −lin/2], [−linᵀ/2, s]] ⪰ 0.
-P = max(f_S, f_−S) over the region. Nothing is assumed of the multipliers but p ≥ 0: a and b follow from them.
+    f(u) ≤ lin·u + uᵀ M u + k  ≤  τ + τ'(ρ − 1) + s + k   if τ' ≥ 0 and [[T − M, −lin/2], [−linᵀ/2, s]] ⪰ 0,
+where |u|² = 1, T = τ I; or where that holds but for a free coordinate, the last, of T = diag(τ, …, τ, τ'). P = max(f_S,
+f_−S, 0), since f is homogeneous. Nothing is assumed of the multipliers but p ≥ 0: a and b follow from them.
 
 Several columns, for each column and sign with w = 0: f is homogeneous, so f(u) ≤ lin·u + 2√(k uᵀMu), and
     (f(u)_+)² ≤ uᵀ N_± u,  N_± = (1 + 1/κ) lin linᵀ + 4 (1 + κ) k M  for any κ > 0.
@@ -55,15 +56,12 @@ def majorant_upper(form: Rows, scores: Tensor, multipliers: QuadraticMajorant) -
 
 
 def _scalar_upper(view: View, scores: KinkedScores, multipliers: ScalarMajorant) -> float:
-    own = multipliers.tilts, multipliers.axes
+    own = multipliers.tilts, multipliers.axes, multipliers.offsets
     if scores.linear.shape[1] != 1 or not all(bool(torch.isfinite(values).all()) for values in own):
         return math.inf
-    upper = 0.0
+    upper, region = 0.0, direction_region(view, multipliers.center, 1.0)
     for index, sign in enumerate((1.0, -1.0)):
-        region = direction_region(view, multipliers.center, float(multipliers.ratios[index]))
-        tilts = multipliers.tilts_of(index, region.inputs.shape[1])
-        found = multipliers.curvatures[index], multipliers.slopes[index], tilts
-        upper = max(upper, scalar_maximum_upper(region, scores.column(0, sign), *found))
+        upper = max(upper, scalar_maximum_upper(region, scores.column(0, sign), multipliers, index))
     return upper
 
 

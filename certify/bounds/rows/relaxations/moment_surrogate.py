@@ -90,16 +90,16 @@ class _Search:
         """Descend at every level of smoothing until the bound decides or stalls, or time is out."""
         variables = self._start()
         for smoothing, least_gain in zip(SMOOTHINGS, LEAST_GAINS, strict=True):
-            variables = [*(self._widened(factor) for factor in variables[:2]), variables[2]]
+            variables = [*self._widened(variables[:2]), variables[2].detach()]
             optimizer = self._optimizer(variables)
             gained = True
             while gained:
                 before = self._value
-                is_finite = self._descend(optimizer, variables, smoothing)
+                fallen = self._descend(optimizer, variables, smoothing)
                 self._prove(variables, smoothing)
                 if self._over():
                     return
-                gained = self._value - before > least_gain * abs(self._value) or not is_finite
+                gained = max(self._value - before, fallen) > least_gain * abs(self._value)
 
     def _start(self) -> list[Tensor]:
         """Factors V of both signs at random, and C = 0."""
@@ -112,16 +112,18 @@ class _Search:
         return options[min(range(len(values)), key=lambda at: (math.isnan(values[at]), values[at]))]
 
     def _normal(self, rank: int) -> Tensor:
-        shape = self._inputs.shape[1] + 1, rank
+        shape = self._inputs.shape[1] + 1 + self._form.view.free_inputs, rank
         return torch.randn(shape, generator=self._generator, dtype=self._inputs.dtype, device=self._inputs.device)
 
-    def _widened(self, factor: Tensor) -> Tensor:
-        """V, with as many columns more, almost zero, where it is not rank deficient."""
-        values, (size, rank) = torch.linalg.svdvals(factor.detach()), factor.shape
-        if self.best is None or rank >= size or values[-1] < RANK_SHARE * values[0]:
-            return factor.detach()
-        extra = self._normal(min(rank, size - rank)) * (RANK_SHARE * values[0] / math.sqrt(size))
-        return torch.cat([factor.detach(), extra], 1)
+    def _widened(self, factors: list[Tensor]) -> list[Tensor]:
+        """Both V, with as many columns more, almost zero, where one of them is not rank deficient."""
+        factors = [factor.detach() for factor in factors]
+        values, (size, rank) = torch.linalg.svdvals(torch.stack(factors)), factors[0].shape
+        if self.best is None or rank >= size or bool((values[:, -1] < RANK_SHARE * values[:, 0]).all()):
+            return factors
+        shares = RANK_SHARE / math.sqrt(size) * values[:, 0]
+        extra = [share * self._normal(min(rank, size - rank)) for share in shares]
+        return [torch.cat(pair, 1) for pair in zip(factors, extra, strict=True)]
 
     def _optimizer(self, variables: list[Tensor]) -> torch.optim.LBFGS:
         wanted = [variable.requires_grad_() for variable in variables if variable.numel()]
@@ -136,32 +138,31 @@ class _Search:
     def _evaluate(self, variables: list[Tensor], smoothing: float) -> Tensor:
         return self._program.value(self._signs(variables, smoothing), variables[2])
 
-    def _descend(self, optimizer: torch.optim.LBFGS, variables: list[Tensor], smoothing: float) -> bool:
-        """A round of steps, fewer where time is short; False if they left the finite numbers, and were taken back."""
+    def _descend(self, optimizer: torch.optim.LBFGS, variables: list[Tensor], smoothing: float) -> float:
+        """A round of steps, fewer where time is short: by how much the value fell, +inf if to no number; not then."""
         kept = [variable.detach().clone() for variable in variables]
         left = self._task.seconds_left - self._proof
         steps = min(ROUND_STEPS, max(1, int(left / (2 * self._step + 1e-9))))
         optimizer.param_groups[0].update(max_iter=steps, max_eval=2 * steps)
-        begun, evaluations = time.perf_counter(), 0
+        begun, values = time.perf_counter(), list[float]()
 
         def closure() -> float:
-            nonlocal evaluations
-            evaluations += 1
             optimizer.zero_grad()
             value = self._evaluate(variables, smoothing)
             value.backward()  # type: ignore[no-untyped-call]
-            return float(value.detach())
+            values.append(float(value.detach()))
+            return values[-1]
 
         optimizer.step(closure)  # type: ignore[no-untyped-call]
-        self._step = (time.perf_counter() - begun) / max(evaluations, 1)
+        self._step = (time.perf_counter() - begun) / len(values)
         if all(bool(torch.isfinite(variable).all()) for variable in variables):
-            return True
+            return values[0] - values[-1]
         with torch.no_grad():
             for variable, value in zip(variables, kept, strict=True):
                 variable.copy_(value)
         optimizer.state.clear()
         optimizer.param_groups[0]["lr"] *= SHORTER
-        return optimizer.param_groups[0]["lr"] < SHORTER**3
+        return math.inf if optimizer.param_groups[0]["lr"] > SHORTER**4 else 0.0
 
     def _over(self) -> bool:
         decided = self._value >= (self._task.needed if isinstance(self._program, JointProgram) else -self._task.target)
@@ -200,18 +201,17 @@ class _Search:
         found = [touching(own.rectified, row, of) for own, (of, row) in zip(columns, signs, strict=True)]
         curvatures, slopes, tilts = (torch.stack(values) for values in zip(*found, strict=True))
         axes = torch.stack([of.penalized.T for of, _ in signs])
-        ratios = [1.0, 1.0]
+        offsets = [0.0, 0.0]
         if self._form.view.free_inputs:
-            pairs = zip(columns, signs, found, strict=True)
-            constant = float(self._inputs[0, -1])
-            ratios = [free_ratio(own, of, row, multipliers, constant) for own, (of, row), multipliers in pairs]
-        return ScalarMajorant(curvatures, slopes, tilts, axes, self._center, slopes.new_tensor(ratios))
+            pairs, constant = zip(columns, signs, found, strict=True), float(self._inputs[0, -1])
+            offsets = [free_offset(own, of, row, multipliers, constant) for own, (of, row), multipliers in pairs]
+        return ScalarMajorant(curvatures, slopes, tilts, axes, self._center, slopes.new_tensor(offsets))
 
 
-def free_ratio(
+def free_offset(
     scores: KinkedScores, of: Moments, found: Responses, multipliers: tuple[Tensor, Tensor, Tensor], constant: float
 ) -> float:
-    """τ'/τ, the levels of a free coordinate and of the others at which the majorant touches at the moments; or 1.
+    """τ' − τ, for the levels of a free coordinate and of the others at which the majorant touches at the moments; or 0.
 
     With G = M U + lin vᵀ/2 the levels are Σ G ∘ U over their rows, divided by Σ U ∘ U.
     """
@@ -222,5 +222,5 @@ def free_ratio(
     total = (pull * found.single).sum() + slant @ found.mean / 2
     # The last row of X is constant, and of XᵀW + WᵀX it meets the first only.
     own = constant * (((pull + turned / 4).sum(0) + slant.sum() * of.heights / 2) @ bias)
-    ratio = float(own / bias.square().sum() * of.mass / (total - own))
-    return ratio if 0 < ratio < math.inf else 1.0
+    offset = float((own / bias.square().sum()).clamp_min(0) - (total - own) / of.mass)
+    return offset if math.isfinite(offset) else 0.0

@@ -47,15 +47,15 @@ class Moments:
 
 
 def moments(factor: Tensor, free: int) -> Moments:
-    """The moments that any numbers (1 + h, r) stand for, differentiable; the last row is one of a free coordinate."""
+    """The moments that any numbers (1 + h, r) stand for, differentiable; with a free coordinate (2 + h, r).
+
+    Then the last row but one is that of the coordinate, and the last row is as large as what is missing to its bound.
+    """
     heights, rest = factor[0], factor[1:]
     size = torch.linalg.vector_norm(heights)
-    penalized = rest[: len(rest) - free]
-    scaled = penalized * (size / torch.linalg.vector_norm(penalized).clamp_min(TINY))
-    if free:
-        last = rest[-1:] * size / (rest[-1].square().sum() + size**2).clamp_min(TINY**2).sqrt()
-        scaled = torch.cat([scaled, last])
-    return Moments(heights, scaled, free)
+    parts = rest[: len(rest) - 2 * free], rest[len(rest) - 2 * free :]
+    scaled = [part * (size / torch.linalg.vector_norm(part).clamp_min(TINY)) for part in parts if len(part)]
+    return Moments(heights, torch.cat(scaled)[: len(rest) - free], free)
 
 
 @final
