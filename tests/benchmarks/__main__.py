@@ -10,6 +10,7 @@ from tests.benchmarks import (
     bench_growth,
     bench_inspect,
     bench_large_matrices,
+    bench_large_samples,
     bench_surrogate,
 )
 
@@ -18,6 +19,7 @@ BENCHMARKS = {
     "inspect": bench_inspect,
     "cones": bench_cones,
     "large-matrices": bench_large_matrices,
+    "large-samples": bench_large_samples,
     "surrogate": bench_surrogate,
     "growth": bench_growth,
     "audit": bench_audit,

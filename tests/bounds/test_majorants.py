@@ -132,7 +132,8 @@ def optimized_multipliers(form: Rows, scores: torch.Tensor) -> QuadraticMajorant
     """Multipliers that make the bound close to the polar, where a wrong formula would show."""
     if scores.shape[1] == 1:
         kind = TwoSlopes(form.slopes.positive, form.slopes.negative)
-        return moment_majorant(task_of(branch_of(kind, form.view.rows, form.view.free_inputs), -scores)).multipliers
+        branch = branch_of(kind, form.view.rows, form.view.free_inputs)
+        return moment_majorant(task_of(branch, -scores, seconds=0.5)).multipliers
     center = center_of(form.view, torch.ones(len(scores), dtype=torch.bool))
     region = direction_region(form.view, center, 1.0)
     logits = starting_logits(region, scores.shape[1])

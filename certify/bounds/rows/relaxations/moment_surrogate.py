@@ -29,6 +29,7 @@ from certify.bounds.rows.relaxations.moment_programs import (
 from certify.bounds.rows.relaxations.moments import Moments, Responses, moments, responses, touching
 from certify.bounds.rows.relaxations.surrogate_outcome import SurrogateOutcome
 from certify.bounds.rows.rows_form import rows_form
+from certify.problem import Factors
 from certify.problem.dual import InfeasibleDualError, best_scale, feasible_dual
 from certify.progress import Progress
 
@@ -36,6 +37,8 @@ from certify.progress import Progress
 UNITS = 12
 # Sizes of the start that are tried, times the standard normal.
 START_SIZES = tuple(10.0**power for power in range(-4, 4))
+# Share of noise in the start where it is the network's.
+START_NOISE = 0.1
 HISTORY, ROUND_STEPS = 30, 60
 # Smoothing of roots and maxima, as a share of what is typical; a round that gains less than the share of the value ends
 # a level of it.
@@ -79,6 +82,7 @@ class _Search:
         self._task, self._program, self._form = task, program, rows_form(task)
         self._center = center_of(view, torch.ones_like(view.rows[:, 0], dtype=torch.bool))
         self._inputs = direction_region(view, self._center, 1.0).inputs
+        self._spread = float(torch.linalg.vector_norm(self._inputs)) / math.sqrt(max(len(self._inputs), 1))
         self._generator = torch.Generator(device=view.rows.device).manual_seed(task.seed)
         # Seconds that a step and a proof took last.
         self._step = self._proof = 0.0
@@ -102,11 +106,16 @@ class _Search:
                 gained = max(self._value - before, fallen) > least_gain * abs(self._value)
 
     def _start(self) -> list[Tensor]:
-        """Factors V of both signs at random, and C = 0."""
+        """Factors V of both signs, of the network at hand or at random, whichever is better, and C = 0."""
         rank = min(UNITS, self._inputs.shape[1] + 1)
         drawn = [self._normal(rank) for _ in range(2)]
         coefficients = drawn[0].new_zeros(self._program.coefficients, 1)
         options = [[size * drawn[0], size * drawn[1], coefficients] for size in START_SIZES]
+        if len(self._task.network) == 2 and not self._form.view.free_inputs:
+            known = [network_factor(self._task.network, sign, rank) for sign in (1.0, -1.0)]
+            largest = max(float(torch.linalg.vector_norm(factor)) for factor in known)
+            noise = START_NOISE * largest / math.sqrt(drawn[0].numel())
+            options.append([*(factor + noise * rest for factor, rest in zip(known, drawn, strict=True)), coefficients])
         with torch.no_grad():
             values = [float(self._evaluate(option, SMOOTHINGS[0])) for option in options]
         return options[min(range(len(values)), key=lambda at: (math.isnan(values[at]), values[at]))]
@@ -133,7 +142,7 @@ class _Search:
     def _signs(self, variables: list[Tensor], smoothing: float) -> Signs:
         free = self._form.view.free_inputs
         made = [moments(factor, free) for factor in variables[:2]]
-        return [(own, responses(self._inputs, own, smoothing)) for own in made]
+        return [(own, responses(self._inputs, own, smoothing * self._spread)) for own in made]
 
     def _evaluate(self, variables: list[Tensor], smoothing: float) -> Tensor:
         return self._program.value(self._signs(variables, smoothing), variables[2])
@@ -206,6 +215,19 @@ class _Search:
             pairs, constant = zip(columns, signs, found, strict=True), float(self._inputs[0, -1])
             offsets = [free_offset(own, of, row, multipliers, constant) for own, (of, row), multipliers in pairs]
         return ScalarMajorant(curvatures, slopes, tilts, axes, self._center, slopes.new_tensor(offsets))
+
+
+def network_factor(network: Factors, sign: float, rank: int) -> Tensor:
+    """V (1 + h, r) of the units (u, v) with v of one sign, rescaled to |u| = |v|, of most of their moments."""
+    first, second = network[0], sign * network[1][:, 0]
+    lengths = torch.linalg.vector_norm(first, dim=1)
+    kept: Tensor = (second > 0) & (lengths > 0)
+    columns = torch.cat([torch.ones_like(second)[None], (first / lengths[:, None]).T])[:, kept]
+    columns = columns * (second * lengths)[kept].sqrt()
+    left, values, _ = torch.linalg.svd(columns, full_matrices=False)
+    factor: Tensor = columns.new_zeros(len(columns), rank)
+    factor[:, : min(len(values), rank)] = (left * values)[:, :rank]
+    return factor
 
 
 def free_offset(

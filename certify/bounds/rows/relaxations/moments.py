@@ -91,10 +91,9 @@ class Responses:
 
 
 def responses(inputs: Tensor, of: Moments, smoothing: float) -> Responses:
-    """Responses of rows x (N, h), smoothed by a share of a typical E[t²]."""
-    single = inputs @ of.directions
-    spread, mass = inputs.square().sum(1).mean().sqrt(), of.mass
-    floor = smoothing * spread * mass
+    """Responses of rows x (N, h), smoothed as if by a typical t of that size at E[v²] = 1."""
+    single, mass = inputs @ of.directions, of.mass
+    floor = smoothing * mass
     gram = of.penalized.T @ of.penalized
     mean = single @ of.heights
 
@@ -103,7 +102,7 @@ def responses(inputs: Tensor, of: Moments, smoothing: float) -> Responses:
 
     return Responses(
         single=single,
-        root=rooted(single.square().sum(1), smoothing * spread * mass.sqrt()),
+        root=rooted(single.square().sum(1), smoothing * mass.sqrt()),
         mean=mean,
         twist=rooted((single @ gram * single).sum(1), floor),
         steady=rooted(mean.square(), floor),
