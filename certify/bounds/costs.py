@@ -17,12 +17,11 @@ COSTS = {
     "sorted program": "chooses the dual point for one input with a free hidden bias: seconds",
     "norm-products": "loose; milliseconds",
     "scaled-norms": "exact where the rows are orthogonal; milliseconds",
-    "surrogate": "joint semidefinite program in h + 1: seconds to minutes up to n in the thousands, h in the tens",
+    "surrogate": "chooses the dual point for one output: seconds, minutes for n h in the tens of millions",
     "doubly nonnegative": "joint relaxation over products of rows: seconds to minutes for n up to about 2,000",
     "cones": "exact in the limit; grows 15 to 25 times with each input: seconds up to h = 6, minutes up to h = 9",
-    "first-order surrogate": "the same without a solver, for any n and several score columns: "
-    "spends the time it is given",
-    "first-order majorant": "the same at a given dual point, for one of several branches: spends the time it is given",
+    "first-order surrogate": "the same for several score columns: spends the time it is given",
+    "first-order majorant": "the same at a given dual point, for one of several branches",
 }
 
 

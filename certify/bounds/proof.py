@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, final
 
+import torch
 from torch import Tensor
 
 from certify.bounds.rows.cones.cone_tree import ConeTree
+from certify.bounds.rows.relaxations.tilts import Tilts
 
 # Proofs that the checker computes from data and dual point alone.
 PlainKind = Literal["zero", "spectral", "quadratic-form", "norm-products", "sorting"]
@@ -59,16 +61,23 @@ class ScalarMajorant:
     Attributes:
         curvatures: p, (2, N).
         slopes: g, (2, N).
-        caps: c, (2, N).
+        tilts: C, (2, N, K); w_i = C_i B.
+        axes: B, (2, K, D), D without the free coordinate.
         center: m of the region, (h − 1,) with a free hidden bias, else (0,).
-        ratios: r of the region for each sign, (2,).
+        offsets: τ' − τ for each sign, (2,), used with a free hidden bias only.
     """
 
     curvatures: Tensor
     slopes: Tensor
-    caps: Tensor
+    tilts: Tensor
+    axes: Tensor
     center: Tensor
-    ratios: Tensor
+    offsets: Tensor
+
+    def tilts_of(self, index: int, size: int) -> Tilts:
+        """The tilts of one sign in a region of so many coordinates."""
+        axes = self.axes[index]
+        return Tilts(self.tilts[index], torch.cat([axes, axes.new_zeros(len(axes), size - axes.shape[1])], 1))
 
 
 @final

@@ -15,7 +15,10 @@ from certify.bounds.proof import QuadraticMajorant, ScalarMajorant, VectorMajora
 from certify.bounds.rows.relaxations.direction_region import center_of, direction_region
 from certify.bounds.rows.relaxations.majorant import majorant_upper
 from certify.bounds.rows.relaxations.majorant_logits import multipliers_at, starting_logits, upper_estimate
+from certify.bounds.rows.relaxations.moment_surrogate import moment_majorant
 from certify.problem import Rows, Slopes, View
+
+from .objectives import TwoSlopes, branch_of, task_of
 
 NOTHING = torch.zeros(0, dtype=torch.float64)
 ONES = torch.ones(2, dtype=torch.float64)
@@ -82,17 +85,23 @@ def random_multipliers(n: int, d: int, outputs: int, generator: torch.Generator)
         return scale * torch.randn(*shape, generator=generator, dtype=torch.float64)
 
     if outputs == 1:
-        return ScalarMajorant(draw(2, n).abs(), draw(2, n), draw(2, n), NOTHING, draw(2).abs())
+        return ScalarMajorant(draw(2, n), draw(2, n), draw(2, n, 2), draw(2, 2, d), NOTHING, draw(2))
     slopes, mixings = draw(2, n, outputs), draw(2, outputs).abs()
     return VectorMajorant(draw(2, n, outputs), slopes, mixings, draw(outputs, d, d), NOTHING, float(mixings[0, 0]))
+
+
+def untilted(n: int, d: int) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.zeros(2, n, 0, dtype=torch.float64), torch.zeros(2, 0, d, dtype=torch.float64)
 
 
 def gradient_like_multipliers(inputs: torch.Tensor, scores: torch.Tensor) -> ScalarMajorant:
     """Multipliers near the best, so that the bound is close to the polar."""
     size = scores[:, 0].abs() / (2 * inputs.norm(dim=1)).clamp_min(1e-30)
-    zero = torch.zeros(2, len(size), dtype=torch.float64)
     slopes = torch.stack([0.9 * (-scores[:, 0]).clamp_min(0), -0.7 * scores[:, 0].clamp_min(0)])
-    return ScalarMajorant(torch.stack([size, size]), slopes, zero, NOTHING, ONES)
+    toward = inputs / inputs.norm(dim=1, keepdim=True).clamp_min(1e-30)
+    tilts = (0.1 * slopes.abs() / 0.9)[:, :, None] * toward
+    axes = torch.eye(inputs.shape[1], dtype=torch.float64).expand(2, -1, -1)
+    return ScalarMajorant(torch.stack([size, size]), slopes, tilts, axes, NOTHING, ONES)
 
 
 @pytest.mark.parametrize("slopes", SLOPES)
@@ -121,6 +130,10 @@ def test_scalar_majorant_is_at_least_the_exact_polar(seed: int, slopes: Slopes) 
 
 def optimized_multipliers(form: Rows, scores: torch.Tensor) -> QuadraticMajorant:
     """Multipliers that make the bound close to the polar, where a wrong formula would show."""
+    if scores.shape[1] == 1:
+        kind = TwoSlopes(form.slopes.positive, form.slopes.negative)
+        branch = branch_of(kind, form.view.rows, form.view.free_inputs)
+        return moment_majorant(task_of(branch, -scores, seconds=0.5)).multipliers
     center = center_of(form.view, torch.ones(len(scores), dtype=torch.bool))
     region = direction_region(form.view, center, 1.0)
     logits = starting_logits(region, scores.shape[1])
@@ -205,7 +218,8 @@ def test_majorant_with_a_free_bias_is_at_least_any_value_of_the_polar(seed: int,
     scores[0] -= scores.sum(0)
     lower = sampled_polar(inputs, scores, 1, generator, slopes)
     for _ in range(3):
-        guess = replace(random_multipliers(n, d, outputs, generator), center=inputs[:, :-1].mean(0) * (seed % 3))
+        guess = random_multipliers(n, d if outputs > 1 else d - 1, outputs, generator)
+        guess = replace(guess, center=inputs[:, :-1].mean(0) * (seed % 3))
         assert upper_of(inputs, scores, guess, 1, slopes) >= lower * (1 - 1e-12)
 
 
@@ -213,7 +227,7 @@ def test_free_bias_needs_scores_that_sum_to_zero_exactly() -> None:
     inputs = torch.ones(3, 2, dtype=torch.float64)
     scores = torch.tensor([[1.0], [-1.0], [2.0**-60]], dtype=torch.float64)
     zero = torch.zeros(2, 3, dtype=torch.float64)
-    guess = ScalarMajorant(zero + 1, zero, zero, torch.zeros(1, dtype=torch.float64), ONES)
+    guess = ScalarMajorant(zero + 1, zero, *untilted(3, 1), torch.zeros(1, dtype=torch.float64), ONES)
     assert upper_of(inputs, scores, guess, 1) == math.inf
 
 
@@ -224,10 +238,10 @@ def test_garbage_multipliers_never_give_less_than_the_exact_polar(garbage: float
     scores = torch.randn(5, 1, generator=generator, dtype=torch.float64)
     exact = exact_polar(inputs, scores)
     clean = gradient_like_multipliers(inputs, scores)
-    for name in ("curvatures", "slopes", "caps"):
-        values = {key: getattr(clean, key).clone() for key in ("curvatures", "slopes", "caps")}
-        values[name][:, 2] = garbage
-        assert upper_of(inputs, scores, ScalarMajorant(**values, center=NOTHING, ratios=ONES)) >= exact
+    for name in ("curvatures", "slopes", "tilts", "axes"):
+        values = {key: getattr(clean, key).clone() for key in ("curvatures", "slopes", "tilts", "axes")}
+        values[name][:, min(2, values[name].shape[1] - 1)] = garbage
+        assert upper_of(inputs, scores, ScalarMajorant(**values, center=NOTHING, offsets=ONES)) >= exact
 
 
 def test_majorant_is_exact_for_one_sample() -> None:
@@ -235,5 +249,5 @@ def test_majorant_is_exact_for_one_sample() -> None:
     scores = torch.tensor([[2.0]], dtype=torch.float64)
     # a = 2, touching |t| = R = 5 needs p = a/(4R); the polar is q |x| = 10.
     zero = torch.zeros(2, 1, dtype=torch.float64)
-    guess = ScalarMajorant(zero + 0.1, zero, zero, NOTHING, ONES)
+    guess = ScalarMajorant(zero + 0.1, zero, *untilted(1, 2), NOTHING, ONES)
     assert upper_of(inputs, scores, guess) == pytest.approx(10, rel=1e-9)

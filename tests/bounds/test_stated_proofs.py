@@ -16,26 +16,27 @@ MARGIN = 2.0**-30
 
 
 def region_of(task, arrays, index):
-    """X̃, R and ρ."""
+    """X̃ and ρ."""
     view = task.branch.view
     rows = view.rows.numpy()
     if not view.free_inputs:
-        return rows, np.linalg.norm(rows, axis=1), 1.0
+        return rows, 1.0
     centered = rows[:, :-1] - arrays["center"]
     norms, column = np.linalg.norm(centered, axis=1), arrays["column"][index]
     widened = np.concatenate([centered, np.full((len(rows), 1), column)], 1)
-    return widened, norms + norms.max(), 1 + (norms.max() / column) ** 2
+    return widened, 1 + (norms.max() / column) ** 2
 
 
 def majorant_of(task, scores, region, multipliers):
     """lin, M and k of one signed column."""
-    slopes, (rows, reach, _), (curvatures, tilts, caps) = task.branch.kind.slopes, region, multipliers
+    slopes, (rows, _), (curvatures, means, tilts) = task.branch.kind.slopes, region, multipliers
     rectified = (slopes.positive - slopes.negative) * scores
-    convex = rectified + np.maximum(-rectified, np.abs(tilts) + reach * caps)
+    convex = rectified + np.maximum(-rectified, np.abs(means) + np.linalg.norm(tilts, axis=1))
     curved = convex > 1e-12 * np.abs(scores).max()
     constant = (convex[curved] ** 2 / (16 * curvatures[curved])).sum()
-    linear = rows.T @ ((rectified - tilts) / 2 + slopes.negative * scores)
-    return linear, rows.T @ ((curvatures - caps / 2)[:, None] * rows), constant
+    linear = rows.T @ ((rectified - means) / 2 + slopes.negative * scores)
+    tilted = rows.T @ np.pad(tilts, ((0, 0), (0, rows.shape[1] - tilts.shape[1]))) / 4
+    return linear, rows.T @ (curvatures[:, None] * rows) - tilted - tilted.T, constant
 
 
 def is_semidefinite(matrix):
@@ -54,11 +55,14 @@ def test_a_stated_scalar_majorant_is_semidefinite(kind, free):
         assert proof.upper <= max(bound.upper * (1 + 1e-6), SMALLEST_POLAR)
         for index, sign in enumerate((1.0, -1.0)):
             region = region_of(task, proof.arrays, index)
-            own = tuple(proof.arrays[name][index] for name in ("curvatures", "slopes", "caps"))
+            own = [proof.arrays[name][index] for name in ("curvatures", "slopes")]
+            own.append(proof.arrays["tilts"][index] @ proof.arrays["axes"][index])
             linear, quadratic, constant = majorant_of(task, sign * task.scores[:, 0].numpy(), region, own)
-            level = proof.arrays["levels"][index]
-            top = np.concatenate([level * np.eye(len(linear)) - quadratic, -linear[:, None] / 2], 1)
-            corner = proof.upper - constant - region[2] * level
+            level, last = proof.arrays["levels"][index][[0, -1]]
+            assert last >= 0 or not free
+            levels = np.diag([level] * (len(linear) - free) + [last] * free)
+            top = np.concatenate([levels - quadratic, -linear[:, None] / 2], 1)
+            corner = proof.upper - constant - level - (region[1] - 1) * last
             assert is_semidefinite(np.concatenate([top, np.append(-linear / 2, corner)[None]]))
 
 
@@ -77,10 +81,10 @@ def test_a_stated_vector_majorant_dominates(kind, free):
             for index, sign in enumerate((1.0, -1.0)):
                 own = arrays["curvatures"][index, :, j], arrays["slopes"][index, :, j]
                 scores, mixing = sign * task.scores[:, j].numpy(), arrays["mixings"][index, j]
-                linear, quadratic, constant = majorant_of(task, scores, region, (*own, np.zeros(len(scores))))
+                linear, quadratic, constant = majorant_of(task, scores, region, (*own, np.zeros((len(scores), 1))))
                 square = (1 + 1 / mixing) * np.outer(linear, linear) + 4 * (1 + mixing) * constant * quadratic
                 assert is_semidefinite(envelope - square)
-        assert proof.upper**2 >= region[2] * np.linalg.eigvalsh(arrays["envelopes"].sum(0))[-1]
+        assert proof.upper**2 >= region[1] * np.linalg.eigvalsh(arrays["envelopes"].sum(0))[-1]
 
 
 def test_no_dual_point_needs_no_proof():

@@ -36,8 +36,10 @@ def _majorant(task):
     linear = (2 * random(2, n, m) - 1) * (-both).clamp_min(0) * 0.5
     curvatures = (both.abs() + 1e-3) / (4 * sizes[:, None]) * (0.5 + random(2, n, m))
     if m == 1:
-        caps = (0.3 * (-both).clamp_min(0) / sizes[:, None])[:, :, 0] * random(2, n)
-        proof = ScalarMajorant(curvatures[:, :, 0], linear[:, :, 0], caps, center, torch.ones(2, dtype=torch.float64))
+        rows = view.penalized
+        tilts = (0.3 * (-both).clamp_min(0) / sizes[:, None] * random(2, n, 1)) * rows
+        axes = torch.eye(rows.shape[1], dtype=torch.float64).expand(2, -1, -1)
+        proof = ScalarMajorant(curvatures[:, :, 0], linear[:, :, 0], tilts, axes, center, random(2))
     else:
         h = view.rows.shape[1]
         envelopes = torch.zeros(m, h, h, dtype=torch.float64)

@@ -149,9 +149,10 @@ def _majorant(task):
     slopes = (2 * random(2, n, m) - 1) * (-both).clamp_min(0) * 0.5
     curvatures = (both.abs() + 1e-3) / (4 * sizes[:, None]) * (0.5 + random(2, n, m))
     if m == 1:
-        caps = (0.3 * (-both).clamp_min(0) / sizes[:, None])[:, :, 0] * random(2, n)
-        ratios = torch.ones(2, dtype=torch.float64)
-        proof = ScalarMajorant(curvatures[:, :, 0], slopes[:, :, 0], caps, center, ratios)
+        rows = view.penalized
+        tilts = (0.3 * (-both).clamp_min(0) / sizes[:, None] * random(2, n, 1)) * rows
+        axes = torch.eye(rows.shape[1], dtype=torch.float64).expand(2, -1, -1)
+        proof = ScalarMajorant(curvatures[:, :, 0], slopes[:, :, 0], tilts, axes, center, random(2))
     else:
         envelopes = torch.zeros(m, d, d, dtype=torch.float64)
         proof = VectorMajorant(curvatures, slopes, 0.5 + random(2, m), envelopes, center, 1.0)

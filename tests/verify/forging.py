@@ -130,7 +130,8 @@ def free_policy(made):
 def scalar_with_two_outputs(made):
     header, arrays = made
     header["proofs"][0]["kind"] = "scalar-majorant"
-    zeros = {"curvatures": np.zeros((2, 2)), "slopes": np.zeros((2, 2)), "caps": np.zeros((2, 2)), "levels": np.ones(2)}
+    zeros = {"curvatures": np.zeros((2, 2)), "slopes": np.zeros((2, 2)), "tilts": np.zeros((2, 2, 0))}
+    zeros |= {"axes": np.zeros((2, 0, 1)), "levels": np.ones((2, 1))}
     return packed(header, {n: v for n, v in arrays.items() if not n.startswith("P0")} | proof(zeros))
 
 
@@ -145,7 +146,7 @@ def bound_without_its_constant(made):
     """Were k = 0 where p = 0 is given, U = 1.2 would follow."""
     header, arrays = made
     header["proofs"][0]["upper"] = (1.2).hex()
-    return packed(header, arrays | proof({"curvatures": np.zeros((2, 2)), "levels": np.full(2, 0.6)}))
+    return packed(header, arrays | proof({"curvatures": np.zeros((2, 2)), "levels": np.full((2, 1), 0.6)}))
 
 
 def featured(made=None):

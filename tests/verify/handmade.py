@@ -117,8 +117,8 @@ def free_cone_tree(**settings):
 
 def scalar_majorant(**settings):
     """M = k = 1/4, lin = ±1, (τ − 1/4)(U − k − τ) ≥ 1/4."""
-    proof = {"curvatures": np.full((2, 2), 0.25), "slopes": np.zeros((2, 2)), "caps": np.zeros((2, 2))}
-    proof |= {"levels": np.full(2, 0.8)}
+    proof = {"curvatures": np.full((2, 2), 0.25), "slopes": np.zeros((2, 2))} | tilted(np.zeros((2, 2)))
+    proof |= {"levels": np.full((2, 1), 0.8)}
     return handmade(proof, **({"family": "relu", "kind": "scalar-majorant", "upper": 1.6} | settings))
 
 
@@ -130,17 +130,23 @@ def vector_majorant(**settings):
 
 
 def free_majorant(**settings):
-    """A free bias: x̃ = (x, 1), ρ = 2, R = 2; the eigenvalue bound 2 τ + 1/8 + |lin|²/(4 (τ − 1)) with p = 1/2."""
-    proof = {"curvatures": np.full((2, 2), 0.5), "slopes": np.zeros((2, 2)), "caps": np.zeros((2, 2))}
-    proof |= {"levels": np.full(2, 1.5), "center": np.zeros(1), "column": np.ones(2)}
+    """A free bias: x̃ = (x, 1), ρ = 2; the eigenvalue bound 2 τ + 1/8 + |lin|²/(4 (τ − 1)) with p = 1/2."""
+    proof = {"curvatures": np.full((2, 2), 0.5), "slopes": np.zeros((2, 2))} | tilted(np.zeros((2, 2)))
+    proof |= {"levels": np.full((2, 2), 1.5), "center": np.zeros(1), "column": np.ones(2)}
     return handmade(proof, family="relu", kind="scalar-majorant", hidden_bias="free", **({"upper": 4} | settings))
 
 
-def capped_majorant(**settings):
-    """Caps c = 1 on the sample of negative score: M = 1/4 − 1/2, so that U ≥ 1/2 + 1/2 at τ = 1/4, the polar itself."""
+def tilted(tilts):
+    """W along one axis, for both signs of both samples."""
+    return {"tilts": tilts[:, :, None], "axes": np.ones((2, 1, 1))}
+
+
+def tilted_majorant(**settings):
+    """W = x at the sample of negative score: M = 1/4 − 1/2, so that U ≥ 1/2 + 1/2 at τ = 1/4, the polar itself."""
     header, arrays = scalar_majorant(**({"upper": 1.05} | settings))
     curvatures = np.array([[0.25, 2.0**-20], [2.0**-20, 0.25]])
-    changes = {"P0.curvatures": curvatures, "P0.caps": np.array([[0.0, 1], [1, 0]]), "P0.levels": np.full(2, 0.25)}
+    tilts = np.array([[0.0, -1], [1, 0]])[:, :, None]
+    changes = {"P0.curvatures": curvatures, "P0.tilts": tilts, "P0.levels": np.full((2, 1), 0.25)}
     return header, arrays | changes
 
 

@@ -148,9 +148,9 @@ def _scalar(form):
         found["slopes"].append(multipliers[1])
         found["levels"].append(level)
     arrays = {name: np.array(values) for name, values in found.items()}
-    arrays = {"curvatures": arrays["curvatures"], "slopes": arrays["slopes"], "caps": 0 * arrays["slopes"]} | {
-        "levels": arrays["levels"]
-    }
+    untilted = {"tilts": np.zeros((2, len(inputs), 0)), "axes": np.zeros((2, 0, form.rows.shape[1]))}
+    levels = np.repeat(arrays.pop("levels")[:, None], 1 + form.free, 1)
+    arrays |= untilted | {"levels": levels}
     free = free | ({"column": np.repeat(free["column"], 2)} if free else {})
     return entry("scalar-majorant", upper * ROOM), arrays | free
 

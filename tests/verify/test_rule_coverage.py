@@ -47,7 +47,6 @@ from .handmade import (
     SIGNS,
     bilinear,
     bytes_of,
-    capped_majorant,
     cone_tree,
     convolution,
     free_cone_tree,
@@ -65,6 +64,8 @@ from .handmade import (
     single_layer,
     softmax,
     sorting,
+    tilted,
+    tilted_majorant,
     two_branches,
     unequal,
     vector_majorant,
@@ -180,7 +181,7 @@ def leaky_sorting():
 def leaky_majorant():
     """The ReLU scores are 3/2 of those of ReLU, and lin loses X̃ᵀq/2 = ±1: |lin| = 1/2, M = k = 3/8 at p = 3/8."""
     header, arrays = scalar_majorant(layers=leaky_layers(), upper=1.5)
-    return header, arrays | {"P0.curvatures": np.full((2, 2), 0.375), "P0.levels": np.full(2, 0.6)}
+    return header, arrays | {"P0.curvatures": np.full((2, 2), 0.375), "P0.levels": np.full((2, 1), 0.6)}
 
 
 def leaky_layers():
@@ -270,17 +271,18 @@ RULES = [
     (33, "polar", *entry(cone_tree, "proofs.0.upper", 1 - 2.0**-40)),
     (33, "polar", *entry(free_cone_tree, "proofs.0.upper", 2 - 2.0**-40)),
     (34, "majorant-column", *array(free_majorant, column=np.array([1, -1.0]))),
-    (34, "majorant-caps", *array(scalar_majorant, caps=np.full((2, 2), -(2.0**-1074)))),
     (34, "majorant-curvatures", *array(scalar_majorant, curvatures=np.full((2, 2), -(2.0**-1074)))),
     (35, "polar", scalar_majorant, bound_without_its_constant),
     (34, "polar", free_majorant, claiming(3.4)),
     (34, "polar", free_vector_majorant, claiming(2.4)),
-    # Did c enter as a whole, R c by halves, or |g| not at all, U = 0.9 and 0.6 would follow; the polar is 1.
-    (36, "polar", capped_majorant, claiming(0.9, levels=np.zeros(2))),
-    (36, "polar", capped_majorant, claiming(0.9, levels=np.zeros(2), caps=np.array([[0.0, 2], [2, 0]]))),
-    (36, "polar", scalar_majorant, claiming(0.6, levels=np.full(2, 0.3), slopes=np.array([[1.0, -1], [-1, 1]]))),
+    # Did W enter as a whole, |W| by halves, or |g| not at all, U = 0.9 and 0.6 would follow; the polar is 1.
+    (36, "polar", tilted_majorant, claiming(0.9, levels=np.zeros((2, 1)))),
+    (36, "polar", tilted_majorant, claiming(0.9, levels=np.zeros((2, 1)), **tilted(np.array([[0.0, -2], [2, 0]])))),
+    (36, "polar", scalar_majorant, claiming(0.6, levels=np.full((2, 1), 0.3), slopes=np.array([[1.0, -1], [-1, 1]]))),
+    # Without τ' (ρ − 1), U = 2.6 would follow.
+    (36, "polar", free_majorant, claiming(2.6)),
     (36, "majorant-outputs", vector_majorant, scalar_with_two_outputs),
-    (36, "majorant-levels", *array(scalar_majorant, levels=np.array([0.8, -0.8]))),
+    (36, "majorant-levels", *array(free_majorant, levels=np.array([[1.5, 1.5], [1.5, -1.5]]))),
     (36, "polar", *entry(scalar_majorant, "proofs.0.upper", 1.5 - 2.0**-40)),
     (37, "majorant-mixings", *array(vector_majorant, mixings=np.array([[1, 1], [1, 0.0]]))),
     (37, "polar", *array(vector_majorant, envelopes=np.array([[[2.49]], [[0.01]]]))),

@@ -2,7 +2,7 @@
 
 Row i adds at most γ_i |t_i| to Σ q_i σ(t_i), with γ_i = max(s₊q_i, −s₋q_i, 0). With D the row norms and s = σ_max(D⁻¹H)
 that is |D γ| |D⁻¹H u| ≤ s |D γ| in all, an equality for orthogonal rows of full rank (Ergen and Pilanci 2021, closed
-forms for whitened data). As multipliers, in the notation of `majorant` with its scores (s₊ − s₋) q = a − b: c = 0;
+forms for whitened data). As multipliers, in the notation of `majorant` with its scores (s₊ − s₋) q = a − b: w = 0;
 where b > 0, g makes the slope of the linear part the one of s₊q_i and s₋q_i, or 0, that is nearest to 0; and
 p_i = a_i |D γ|/(4 s γ_i D_i²) touches at the maximum. Then the majorant is at most s |D γ|, and less where it can be.
 """
@@ -48,7 +48,8 @@ def _multipliers(form: Rows, scores: Tensor) -> ScalarMajorant:
     return ScalarMajorant(
         curvatures=share * size / (4 * spread * safe**2),
         slopes=torch.where(above < below, above + below - 2 * nearest, 0.0),
-        caps=torch.zeros_like(scores),
+        tilts=rows.new_zeros(2, len(rows), 0),
+        axes=rows.new_zeros(2, 0, rows.shape[1]),
         center=rows.new_zeros(0),
-        ratios=torch.ones_like(scores[:, 0]),
+        offsets=torch.zeros_like(scores[:, 0]),
     )

@@ -106,7 +106,10 @@ def _proof(branch: Branch, kind: str, index: int, shape: tuple[int, int], arrays
         case "randomized":
             found = {"edge": (1,)}
         case "scalar-majorant":
-            found = {"curvatures": (2, n), "slopes": (2, n), "caps": (2, n), "levels": (2,)}
+            tilts = arrays.get(f"P{index}.tilts")
+            rank = tilts.shape[-1] if tilts is not None and tilts.ndim == 3 else 0
+            found = {"curvatures": (2, n), "slopes": (2, n), "tilts": (2, n, rank), "axes": (2, rank, columns)}
+            found |= {"levels": (2, 1 + free)}
             found |= {"center": (columns,), "column": (2,)} if free else {}
         case "vector-majorant":
             inner = columns + free

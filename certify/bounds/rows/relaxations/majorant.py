@@ -3,14 +3,15 @@
 One column, q = ±S, t_i = x_i·u with |t_i| ≤ R_i and |u|² ≤ ρ for the u that count (see `direction_region`), and the
 parts r = (s₊ − s₋) q, l = s₋ q of σ: relu(t) = (t + |t|)/2, so
     f(u) = Σ q_i σ(t_i) = Σ r_i relu(t_i) + Σ l_i t_i = Σ (r_i/2 + l_i) t_i + Σ r_i|t_i|/2.
-For any p ≥ 0, g and c ≥ 0 put
-    b_i = max(−r_i, |g_i| + R_i c_i),   a_i = r_i + b_i ≥ 0,   so that r = a − b.
-Then a|t|/2 ≤ p t² + a²/(16p) and b|t| ≥ g t + c t² for |t| ≤ R, hence, with lin = Xᵀ((r − g)/2 + l),
-M = Xᵀ diag(p − c/2) X and k = Σ a_i²/(16 p_i) (0/0 = 0),
-    f(u) ≤ lin·u + uᵀ M u + k  ≤  ρτ + s + k   if τ ≥ 0 and [[τ I − M, −lin/2], [−linᵀ/2, s]] ⪰ 0.
-P = max(f_S, f_−S) over the region. Nothing is assumed of the multipliers but p, c ≥ 0: a and b follow from them.
+For any p ≥ 0, g and w, zero at a free coordinate of u, so that |w·u| ≤ |w|, put
+    b_i = max(−r_i, |g_i| + |w_i|),   a_i = r_i + b_i ≥ 0,   so that r = a − b.
+Then a|t|/2 ≤ p t² + a²/(16p) and b|t| ≥ g t + (w·u) t, hence, with lin = Xᵀ((r − g)/2 + l),
+M = Xᵀ diag(p) X − (XᵀW + WᵀX)/4 and k = Σ a_i²/(16 p_i) (0/0 = 0),
+    f(u) ≤ lin·u + uᵀ M u + k  ≤  τ + τ'(ρ − 1) + s + k   if τ' ≥ 0 and [[T − M, −lin/2], [−linᵀ/2, s]] ⪰ 0,
+where |u|² = 1, T = τ I; or where that holds but for a free coordinate, the last, of T = diag(τ, …, τ, τ'). P = max(f_S,
+f_−S, 0), since f is homogeneous. Nothing is assumed of the multipliers but p ≥ 0: a and b follow from them.
 
-Several columns, for each column and sign with c = 0: f is homogeneous, so f(u) ≤ lin·u + 2√(k uᵀMu), and
+Several columns, for each column and sign with w = 0: f is homogeneous, so f(u) ≤ lin·u + 2√(k uᵀMu), and
     (f(u)_+)² ≤ uᵀ N_± u,  N_± = (1 + 1/κ) lin linᵀ + 4 (1 + κ) k M  for any κ > 0.
 If N_j ⪰ N_j+ and N_j ⪰ N_j−, the square of column j is at most uᵀ N_j u, and P² ≤ ρ λ_max(Σ_j N_j).
 """
@@ -37,7 +38,7 @@ def majorant_upper(form: Rows, scores: Tensor, multipliers: QuadraticMajorant) -
     Args:
         form: H and σ.
         scores: S, (N, m) float64; its columns must sum to zero exactly where a bias is free.
-        multipliers: any numbers; negative p and c are replaced, non-finite ones prove nothing.
+        multipliers: any numbers; negative p are replaced, non-finite ones prove nothing.
     """
     finite = [multipliers.curvatures, multipliers.slopes, multipliers.center, form.view.rows, scores]
     if not all(bool(torch.isfinite(values).all()) for values in finite):
@@ -55,13 +56,12 @@ def majorant_upper(form: Rows, scores: Tensor, multipliers: QuadraticMajorant) -
 
 
 def _scalar_upper(view: View, scores: KinkedScores, multipliers: ScalarMajorant) -> float:
-    if scores.linear.shape[1] != 1 or not bool(torch.isfinite(multipliers.caps).all()):
+    own = multipliers.tilts, multipliers.axes, multipliers.offsets
+    if scores.linear.shape[1] != 1 or not all(bool(torch.isfinite(values).all()) for values in own):
         return math.inf
-    upper = 0.0
+    upper, region = 0.0, direction_region(view, multipliers.center, 1.0)
     for index, sign in enumerate((1.0, -1.0)):
-        region = direction_region(view, multipliers.center, float(multipliers.ratios[index]))
-        own = (multipliers.curvatures[index], multipliers.slopes[index], multipliers.caps[index])
-        upper = max(upper, scalar_maximum_upper(region, scores.column(0, sign), *own))
+        upper = max(upper, scalar_maximum_upper(region, scores.column(0, sign), multipliers, index))
     return upper
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from certify.bounds.rounding import SLACK, gamma, sum_upper
 from certify.bounds.rows.kinked_scores import KinkedScores
 from certify.bounds.rows.relaxations.direction_region import SLACK_FEW, DirectionRegion
+from certify.bounds.rows.relaxations.tilts import Tilts
 
 # Far above anything lost to underflow, far below any datum.
 UNDERFLOW = 1e-290
@@ -37,27 +38,27 @@ class ReluMajorant:
 
 
 def relu_majorant(
-    region: DirectionRegion, scores: KinkedScores, curvatures: Tensor, slopes: Tensor, caps: Tensor
+    region: DirectionRegion, scores: KinkedScores, curvatures: Tensor, slopes: Tensor, tilts: Tilts
 ) -> ReluMajorant:
-    """The majorant of Σ r_i relu(t_i) + Σ l_i t_i for scores r, l and finite multipliers p, g, c, all (N,).
+    """The majorant of Σ r_i relu(t_i) + Σ l_i t_i for scores r, l and finite multipliers p, g (N,) and w.
 
-    Errors: M sums N products of three factors with a few further roundings, so |ΔM|_F ≤ γ Σ (p_i + c_i/2)|x_i|²
-    with γ = γ_{N+h+16}: the Frobenius norm of |X|ᵀ D |X|, D ≥ 0, is at most its trace. Likewise
-    |Δlin| ≤ γ Σ ((|r_i| + |g_i|)/2 + |l_i|)|x_i|, the two roundings of r and l included.
+    Errors: M sums N products of three factors and (XᵀC) B with a few further roundings, so that
+    |ΔM|_F ≤ γ Σ (p_i|x_i| + Σ_k |C_ik||B_k|)|x_i| with γ = γ_{N+K+h+16}: the Frobenius norm of |X|ᵀ D |X|, D ≥ 0, is at
+    most its trace. Likewise |Δlin| ≤ γ Σ ((|r_i| + |g_i|)/2 + |l_i|)|x_i|, the two roundings of r and l included.
     """
     live = region.reach > 0
-    slopes, caps = torch.where(live, slopes, 0.0), torch.where(live, caps.clamp_min(0), 0.0)
+    slopes = torch.where(live, slopes, 0.0)
     rectified = torch.where(live, scores.rectified, 0.0)
-    convex = convex_share(rectified, slopes, caps, region.reach)
+    convex = convex_share(rectified, slopes, torch.where(live, tilts.lengths(), 0.0))
     usable = torch.where(curvatures > 0, curvatures, convex / (4 * region.reach).clamp_min(1e-300))
     curvatures = torch.where(convex > 0, usable, 0.0)
     constant = torch.where(convex > 0, convex * (convex / (16 * curvatures)) + UNDERFLOW, 0.0)
     inputs, n = region.inputs, region.inputs.shape[0]
     norms = torch.linalg.vector_norm(inputs, dim=1)
-    product = inputs.T @ ((curvatures - caps / 2)[:, None] * inputs)
-    magnitude = float(((curvatures + caps / 2) * norms**2).sum())
+    product = inputs.T @ (curvatures[:, None] * inputs) - (inputs.T @ tilts.coefficients) @ tilts.axes / 2
+    magnitude = float(((curvatures * norms + tilts.magnitude()) * norms).sum())
     weight = float((((rectified.abs() + slopes.abs()) / 2 + scores.linear.abs()) * norms).sum())
-    error = gamma(n + inputs.shape[1] + 16) * SLACK
+    error = gamma(n + len(tilts.axes) + inputs.shape[1] + 16) * SLACK
     return ReluMajorant(
         linear=inputs.T @ ((rectified - slopes) / 2 + scores.linear),
         quadratic=(product + product.T) / 2,
@@ -67,8 +68,8 @@ def relu_majorant(
     )
 
 
-def convex_share(scores: Tensor, slopes: Tensor, caps: Tensor, reach: Tensor) -> Tensor:
-    """A = r + max(−r, |g| + R c), rounded up, for r within two roundings, finite g, c ≥ 0 and R of equal shape."""
-    needed = (slopes.abs() + caps * reach) * SLACK_FEW
+def convex_share(scores: Tensor, slopes: Tensor, lengths: Tensor) -> Tensor:
+    """A = r + max(−r, |g| + |w|), rounded up, for r within two roundings, finite g and |w| of equal shape."""
+    needed = (slopes.abs() + lengths) * SLACK_FEW
     excess = (needed - (-scores).clamp_min(0)).clamp_min(0) * SLACK_FEW
     return (scores.clamp_min(0) + excess) * SLACK_FEW

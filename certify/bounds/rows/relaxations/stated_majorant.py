@@ -15,8 +15,8 @@ from certify.bounds.polar import PolarBound
 from certify.bounds.proof import ScalarMajorant, VectorMajorant
 from certify.bounds.rows.kinked_scores import kinked_scores
 from certify.bounds.rows.relaxations.direction_region import DirectionRegion, direction_region
-from certify.bounds.rows.relaxations.relu_majorant import ReluMajorant, convex_share, relu_majorant
-from certify.bounds.rows.relaxations.scalar_majorant import ball_level, raised_curvatures
+from certify.bounds.rows.relaxations.relu_majorant import ReluMajorant, convex_share
+from certify.bounds.rows.relaxations.scalar_majorant import ball_levels, signed_majorant
 from certify.bounds.rows.relaxations.vector_majorant import dominating, square_majorants
 from certify.bounds.stated_arrays import Array, array_of
 from certify.problem import Rows, View
@@ -26,25 +26,22 @@ Stated = tuple[float, dict[str, Array]]
 
 def stated_scalar(form: Rows, scores: Tensor, bound: PolarBound, proof: ScalarMajorant, margin: float) -> Stated:
     """U and arrays for one score column S (N, 1), with relative room `margin`."""
-    parts = kinked_scores(form.slopes, scores)
-    caps = proof.caps.clamp_min(0)
-    levels, columns, curvatures, upper = [], [], [], 0.0
+    parts, region = kinked_scores(form.slopes, scores), direction_region(form.view, proof.center, 1.0)
+    levels, curvatures, upper, free = [], [], 0.0, form.view.free_inputs
     for index, sign in enumerate((1.0, -1.0)):
-        region = direction_region(form.view, proof.center, float(proof.ratios[index]))
-        own, slopes = parts.column(0, sign), proof.slopes[index]
-        curvatures.append(raised_curvatures(region, own, proof.curvatures[index], slopes, caps[index]))
-        majorant = relu_majorant(region, own, curvatures[-1], slopes, caps[index])
-        level, maximum = _leveled(majorant, region, bound.upper, margin)
+        used, majorant = signed_majorant(region, parts.column(0, sign), proof, index)
+        own, maximum = _leveled(majorant, region, float(proof.offsets[index]) * free, bound.upper, margin)
         upper = max(upper, maximum)
-        levels.append(level)
-        columns.append(float(region.inputs[0, -1]))
+        levels.append(own[: 1 + free])
+        curvatures.append(used)
     arrays = {
         "curvatures": array_of(torch.stack(curvatures)),
         "slopes": array_of(proof.slopes),
-        "caps": array_of(caps),
+        "tilts": array_of(proof.tilts),
+        "axes": array_of(proof.axes),
         "levels": np.array(levels),
     }
-    return upper * (1 + margin), arrays | _region_arrays(form.view, proof.center, columns)
+    return upper * (1 + margin), arrays | _region_arrays(form.view, proof.center, [float(region.inputs[0, -1])] * 2)
 
 
 def stated_vector(form: Rows, scores: Tensor, proof: VectorMajorant, margin: float) -> Stated:
@@ -53,7 +50,7 @@ def stated_vector(form: Rows, scores: Tensor, proof: VectorMajorant, margin: flo
     parts = kinked_scores(form.slopes, scores)
     mixings = torch.where((proof.mixings > 1e-100) & (proof.mixings < 1e100), proof.mixings, 1.0)
     signed = torch.stack([parts.rectified, -parts.rectified])
-    convex = convex_share(signed, proof.slopes, torch.zeros_like(signed), region.reach[:, None])
+    convex = convex_share(signed, proof.slopes, torch.zeros_like(signed))
     used = torch.where(convex > 0, proof.curvatures.clamp_min(0), 0.0)
     envelopes = []
     for j, guess in enumerate(proof.envelopes):
@@ -71,15 +68,16 @@ def stated_vector(form: Rows, scores: Tensor, proof: VectorMajorant, margin: flo
     return upper, arrays | _region_arrays(form.view, proof.center, [float(region.inputs[0, -1])])
 
 
-def _leveled(majorant: ReluMajorant, region: DirectionRegion, claimed: float, margin: float) -> tuple[float, float]:
-    """τ and the maximum that it shows, both with room."""
-    values, vectors = torch.linalg.eigh(majorant.quadratic)
-    squares = (vectors.T @ majorant.linear) ** 2
+def _leveled(
+    majorant: ReluMajorant, region: DirectionRegion, offset: float, claimed: float, margin: float
+) -> tuple[tuple[float, float], float]:
+    """(τ, τ') and the maximum that they show, both with room."""
     # One sign may bound almost nothing; rounding is relative to the larger.
-    size = max(float(values.abs().max()) + float(squares.sum().sqrt()), claimed)
-    level = ball_level(values, squares, region.radius_squared) + margin / 4 * size
-    excess = float((squares / (4 * (level - values).clamp_min(1e-300))).sum())
-    return level, majorant.constant + region.radius_squared * level + excess + margin * size
+    parts = majorant.quadratic, majorant.linear
+    size = max(sum(float(torch.linalg.vector_norm(part)) for part in parts) + abs(offset), claimed)
+    level, excess = ball_levels(majorant, region.radius_squared, offset, margin / 4 * size)
+    last = max(level + offset, 0.0)
+    return (level, last), majorant.constant + level + last * (region.radius_squared - 1) + excess + margin * size
 
 
 def _region_arrays(view: View, center: Tensor, columns: list[float]) -> dict[str, Array]:

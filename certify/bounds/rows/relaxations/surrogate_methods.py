@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,40 +16,34 @@ from certify.bounds.rows.relaxations.doubly_nonnegative.product_method import (
     products_pay,
 )
 from certify.bounds.rows.relaxations.first_order import first_order_majorant, first_order_surrogate
-from certify.bounds.rows.relaxations.surrogate import joint_surrogate
+from certify.bounds.rows.relaxations.moment_surrogate import moment_majorant, moment_surrogate
 from certify.bounds.rows.relaxations.surrogate_outcome import SurrogateOutcome
 from certify.errors import UnsupportedError
 from certify.problem.dual import InfeasibleDualError
 
-# Up to this many rows the semidefinite program takes a second or two; beyond the larger number, too long.
-SMALL, LARGE = range(65), range(65, 4001)
-# Seconds of the joint program for each row and cubed column; its share of the time where a stronger relaxation follows.
-JOINT_COST, JOINT_BEFORE_PRODUCTS = 4e-6, 0.2
-# Share of the time that the joint program may take; if it fails, the first-order method has the rest.
-JOINT_SHARE = 0.9
-# The first-order method proves its last iterate after the deadline that it is given.
-FIRST_ORDER_SHARE = 0.9
-# Its share where a stronger relaxation follows.
+# Up to this many rows the search of moments takes a second or two.
+SMALL, LARGE = range(65), range(65, sys.maxsize)
+# The share of the time that ascent and moments may take; they prove their last iterates after the deadline.
+SHARE = 0.9
+# Where a stronger relaxation follows.
 BEFORE_PRODUCTS = 0.1
 # It is left out where the stronger one has its first bounds in this share of the time.
 SOON = 0.2
 
 
 def joint_applies(rows: range) -> Callable[[PolarTask], bool]:
-    """Whether there is a joint semidefinite program, over a number of rows in the range."""
+    """Whether there are moments to choose with the dual point, over a number of rows in the range."""
 
     def applies(task: PolarTask) -> bool:
-        one_score = task.objective.outputs == 1 and task.scores.shape[1] == 1
-        n, h = task.branch.view.rows.shape
-        short = JOINT_COST * n * h**3 <= JOINT_BEFORE_PRODUCTS * task.seconds_left or not products_apply(task)
-        return majorants_apply(task) and one_score and n in rows and short and not products_begun(task)
+        served = _one_score(task) and len(task.branch.view.rows) in rows
+        return majorants_apply(task) and served and not products_begun(task)
 
     return applies
 
 
 def first_order_applies(task: PolarTask) -> bool:
-    """Whether no stronger relaxation is sure to have its first bounds soon."""
-    return majorants_apply(task) and not products_pay(task, SOON)
+    """Whether moments do not serve, and no stronger relaxation is sure to have its first bounds soon."""
+    return majorants_apply(task) and not _one_score(task) and not products_pay(task, SOON)
 
 
 def majorants_apply(task: PolarTask) -> bool:
@@ -62,26 +57,36 @@ def majorant_alone_applies(task: PolarTask) -> bool:
 
 
 def joint(task: PolarTask) -> list[tuple[Tensor, PolarBound]]:
-    """The joint program's dual point; empty if the solver failed."""
-    outcome = joint_surrogate(task, JOINT_SHARE * task.seconds_left)
+    """The dual point and multipliers of the best moments; empty where none was proven."""
+    try:
+        outcome = moment_surrogate(_hurried(task))
+    except UnsupportedError:
+        return []
     return [] if outcome is None else [(outcome.dual, _bound(task, outcome, "surrogate"))]
 
 
 def first_order(task: PolarTask) -> list[tuple[Tensor, PolarBound]]:
     """The dual point and multipliers by ascent; empty where no dual point is near the candidate."""
     try:
-        outcome = first_order_surrogate(_hurried(task, BEFORE_PRODUCTS if products_apply(task) else FIRST_ORDER_SHARE))
+        outcome = first_order_surrogate(_hurried(task))
     except (InfeasibleDualError, UnsupportedError):
         return []
     return [(outcome.dual, _bound(task, outcome, "first-order surrogate"))]
 
 
 def majorant_alone(task: PolarTask) -> PolarBound:
-    """The multipliers by ascent at the task's own dual point."""
-    return _bound(task, first_order_majorant(_hurried(task, FIRST_ORDER_SHARE)), "first-order majorant")
+    """The multipliers by moments or by ascent at the task's own dual point."""
+    own = replace(task, deadline=time.perf_counter() + SHARE * task.seconds_left)
+    outcome = moment_majorant(own) if task.scores.shape[1] == 1 else first_order_majorant(own)
+    return _bound(task, outcome, "first-order majorant")
 
 
-def _hurried(task: PolarTask, share: float) -> PolarTask:
+def _one_score(task: PolarTask) -> bool:
+    return task.objective.outputs == 1 and task.scores.shape[1] == 1
+
+
+def _hurried(task: PolarTask) -> PolarTask:
+    share = BEFORE_PRODUCTS if products_apply(task) else SHARE
     return replace(task, deadline=time.perf_counter() + share * task.seconds_left)
 
 

@@ -14,6 +14,7 @@ from certify.bounds.rows.kinked_scores import KinkedScores
 from certify.bounds.rows.relaxations.direction_region import SLACK_FEW, DirectionRegion
 from certify.bounds.rows.relaxations.relu_majorant import ReluMajorant, relu_majorant
 from certify.bounds.rows.relaxations.scalar_majorant import MARGINS
+from certify.bounds.rows.relaxations.tilts import no_tilts
 
 
 def vector_maximum_upper(region: DirectionRegion, scores: KinkedScores, multipliers: VectorMajorant) -> float:
@@ -38,9 +39,9 @@ def square_majorants(
     region: DirectionRegion, scores: KinkedScores, multipliers: VectorMajorant, column: int
 ) -> list[tuple[Tensor, float]]:
     """N_+ and N_− of one column, (d, d), with bounds on the Frobenius norms of their errors."""
-    squares, no_caps = [], torch.zeros_like(region.reach)
+    squares, untilted = [], no_tilts(region.inputs)
     for index, sign in enumerate((1.0, -1.0)):
-        own = multipliers.curvatures[index, :, column], multipliers.slopes[index, :, column], no_caps
+        own = multipliers.curvatures[index, :, column], multipliers.slopes[index, :, column], untilted
         majorant = relu_majorant(region, scores.column(column, sign), *own)
         squares.append(_square_majorant(majorant, float(multipliers.mixings[index, column])))
     return squares
