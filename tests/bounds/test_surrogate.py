@@ -86,7 +86,7 @@ def objectives_nearby(objective: Objective, seed: int) -> list[float]:
     return found
 
 
-def solved_jointly(objective: Objective, seconds: float = 3.0) -> SurrogateOutcome | None:
+def solved_jointly(objective: Objective, seconds: float = 60.0) -> SurrogateOutcome | None:
     zero = torch.zeros_like(objective.loss.targets)
     return moment_surrogate(task_at(objective, zero, seconds=seconds))
 
@@ -140,7 +140,7 @@ def test_joint_surrogate_beside_a_readout_is_the_one_of_the_rows_scored_apart(
         assert outcome is not None
         found.append(lower_of(objective, outcome))
         assert found[-1] <= min(objectives_nearby(objective, seed=6)) + 1e-12
-    assert found[0] == pytest.approx(found[1], rel=1e-2)
+    assert found[0] == pytest.approx(found[1], rel=1e-4)
 
 
 def test_an_offset_moves_the_bound_as_it_moves_the_targets() -> None:
@@ -150,7 +150,7 @@ def test_an_offset_moves_the_bound_as_it_moves_the_targets() -> None:
     moved = replace(plain, loss=LossSpec("mse").bind(plain.loss.targets + offset, 1), offset=offset)
     found = [(objective, solved_jointly(objective)) for objective in (plain, moved)]
     values = [lower_of(objective, outcome) for objective, outcome in found if outcome is not None]
-    assert values[0] == pytest.approx(values[1], rel=1e-2)
+    assert values[0] == pytest.approx(values[1], rel=1e-4)
 
 
 def test_joint_surrogate_takes_masked_samples_and_masked_out_ones_do_not_count() -> None:
