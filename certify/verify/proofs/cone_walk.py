@@ -46,7 +46,7 @@ class Cones:
         return Cones(*(getattr(self, field.name)[index] for field in fields(self)))
 
 
-def second_children(splits: Nodes, roots: int) -> tuple[Integers, Integers]:
+def second_children(splits: Nodes, roots: int, rule: str) -> tuple[Integers, Integers]:
     """Positions of the roots, and of the second child of every split (the first child follows its parent).
 
     A split raises the count of open subtrees by one, a leaf lowers it. The second child of a node stands where the
@@ -57,7 +57,7 @@ def second_children(splits: Nodes, roots: int) -> tuple[Integers, Integers]:
     """
     counts = np.concatenate([[0], np.cumsum(np.where(splits > 0, 1, -1))])
     complete = counts[-1] == -roots and bool((counts[:-1] > -roots).all())
-    require(complete, "cone-tree-shape", f"{len(splits)} nodes are not {roots} complete trees in preorder")
+    require(complete, rule, f"{len(splits)} nodes are not {roots} complete trees in preorder")
     order = np.argsort(counts[:-1], kind="stable")
     following = np.full(len(splits), -1)
     same = counts[order[1:]] == counts[order[:-1]]
@@ -79,7 +79,7 @@ def leaves(splits: Nodes, dimension: int, evaluate: Evaluate, signs: int) -> Ite
     Raises:
         Rejection: malformed tree, split out of range, midpoint not exact, or too deep.
     """
-    roots, second = second_children(splits, signs << dimension)
+    roots, second = second_children(splits, signs << dimension, "cone-tree-shape")
     pairs = np.array([(i, j) for i in range(dimension) for j in range(i + 1, dimension)]).reshape(-1, 2)
     require(bool((splits <= len(pairs)).all()), "cone-tree-split", f"a split beyond the {len(pairs)} pairs")
     for sign, starts in enumerate(np.split(roots, signs)):
