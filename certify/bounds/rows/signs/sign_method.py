@@ -55,7 +55,8 @@ def signs(task: PolarTask) -> PolarBound:
         upper = max(float(search.leaves.bounds.max()) for search in searches)
         task.listener(Progress("bounding", polar=(lower * unit, upper * unit), detail="signs of rows"))
     tree = _tree(reduced, searches, sums, units[1])
-    found = attained(task, reduced.lift(torch.cat([_directions(*pair, reduced) for pair in zip(searches, sums)])))
+    stretch = float(sums[0].rows[0, -1] / reduced.rows[0, -1]) * units[0] if form.view.free_inputs else 1.0
+    found = attained(task, reduced.lift(torch.cat([_directions(search, stretch) for search in searches])))
     return PolarBound(found.value, found.witness, sign_tree_upper(form, scores, tree), "signs", tree)
 
 
@@ -76,13 +77,12 @@ def _signed_sum(reduced: ReducedRows, slopes: Slopes, scores: Tensor, units: tup
     return SignedSum(rows, parts.rectified, linear, lengths, 1 / FREE_UNITS if free else None)
 
 
-def _directions(search: SignSearch, own: SignedSum, reduced: ReducedRows) -> Tensor:
-    """Reduced directions: the best one seen, and where bounds of leaves are largest, (s, k)."""
+def _directions(search: SignSearch, stretch: float) -> Tensor:
+    """The best one seen, and where bounds of leaves are largest, (s, k), the last coordinate as in reduced rows."""
     leaves = search.leaves
     top = leaves.bounds.topk(min(WITNESSES, len(leaves))).indices
     found = torch.cat([search.witness[None], leaves.maximizers[top]])
-    if reduced.free_axis is not None:
-        found[:, -1] *= float(own.rows[0, -1] / reduced.rows[0, -1])
+    found[:, -1] *= stretch
     return found
 
 
