@@ -26,8 +26,8 @@ from certify.bounds.rows.relaxations.surrogate_methods import (
     majorant_alone_applies,
 )
 from certify.bounds.rows.scaled_norms import scaled_norms, scaled_norms_apply
-from certify.bounds.rows.sorted_program import sorted_program, sorted_program_applies
 from certify.bounds.rows.signs.sign_method import signs, signs_apply
+from certify.bounds.rows.sorted_program import sorted_program, sorted_program_applies
 from certify.bounds.rows.sorting import sorting_applies, sorting_bound
 from certify.bounds.score_rounding import with_score_rounding
 from certify.bounds.squares.quadratic_form import quadratic_form_bound, quadratic_form_search

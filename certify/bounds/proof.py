@@ -63,6 +63,7 @@ class SignTree:
         multipliers: α ≥ 0 of decided rows, s in [0, 1] of the others, (K, N).
         voids: which of the K is the void node that shows the sign of a row, −1 where none is, (K, N).
         center: m of the region, (h − 1,) with a free hidden bias, else (0,).
+        ratio: r of the region.
     """
 
     splits: tuple[int, ...]
@@ -71,6 +72,7 @@ class SignTree:
     multipliers: Tensor
     voids: Tensor
     center: Tensor
+    ratio: float
 
 
 @final

@@ -8,7 +8,7 @@ from .container import Shapes, canonical, read
 from .dual import dual_point, dual_value, objective_of
 from .exact import inner, norms_above, rational
 from .losses import ball, check_targets
-from .proofs import cones, majorants, norms, products
+from .proofs import cones, majorants, norms, products, signs
 from .proofs.task import Task
 from .rejection import AFFORDABLE, Purse, Rejected, require
 from .schema import check_schema, number
@@ -24,6 +24,7 @@ PROOFS = {
     "norm-products": ("kink", norms.norm_products),
     "sorting": ("kink", norms.sorting),
     "cone-tree": ("kink", cones.cone_tree),
+    "sign-tree": ("kink", signs.sign_tree),
     "scalar-majorant": ("kink", majorants.scalar_majorant),
     "vector-majorant": ("kink", majorants.vector_majorant),
     "doubly-nonnegative": ("kink", products.doubly_nonnegative),

@@ -1,15 +1,13 @@
 """Polar of a kink by decided signs of rows, one output: every direction lies in a leaf of each tree, or on an edge.
 
-With r = (above − below) q and l = below q, q = −S or S, Σ q_i σ(t_i) = Σ r_i relu(t_i) + l_i t_i, t = X̃ u, and |t_i| ≤
-R_i for the u that count. Where ε_i t_i ≥ −δ_i for decided rows, α ≥ 0 and 0 ≤ s ≤ 1,
+With r = (above − below) q and l = below q, q = −S or S, Σ q_i σ(t_i) = Σ r_i relu(t_i) + l_i t_i, t = X̃ u, |u|² ≤ ρ and
+|t_i| ≤ R_i as for quadratic majorants. Where ε_i t_i ≥ −δ_i for decided rows, α ≥ 0 and 0 ≤ s ≤ 1,
     r_i relu(t_i) ≤ ([ε_i > 0] r_i + ε_i α_i) t_i + (max(r_i, 0) + α_i) δ_i for decided rows,
     r_i relu(t_i) ≤ s_i r_i t_i + max(r_i, 0) max(s_i, 1 − s_i) R_i for the others:
-at most |w| and the constants, w the sum of all that multiplies u. At a void node with ε_j t_j ≥ 0 for the row j above it,
-    ε_j t_j ≤ |ε_j x̃_j + Σ α_i ε_i x̃_i| + Σ α_i δ_i = δ_j over the other decided rows, for all u of the node above,
-so that the other child, where −ε_j t_j ≥ −δ_j, has all of them. Elsewhere δ = 0.
-
-Free column: X̃ = [H − m, B], R_i = |h_i − m| + B, B = max |h_i − m|; |w| is the length without the last entry plus that
-one's magnitude, since biases beyond ± B change nothing.
+at most √ρ |w| and the constants, w the sum of all that multiplies u. Of the children of a node that decides row j, that
+with ε_j = e may be void: for all u of the node, with sums over the rows decided there,
+    e t_j ≤ √ρ |e x̃_j + Σ α_i ε_i x̃_i| + Σ α_i δ_i = δ_j,
+so that the other child, where −e t_j ≥ −δ_j, has all of them. Elsewhere δ = 0.
 """
 
 from __future__ import annotations
@@ -20,12 +18,12 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
-from certify.verify.forms.form import Form, with_column
+from certify.verify.forms.form import Form
 from certify.verify.proofs.cone_walk import Integers, second_children
+from certify.verify.proofs.majorants import Region, region_of
 from certify.verify.proofs.proof import Proof
 from certify.verify.reals import Arithmetic, Array, Reals
 from certify.verify.rejection import require
-from certify.verify.statement.activations import Kink, Square
 
 VOID = 255
 
@@ -87,42 +85,39 @@ class Tree:
 @final
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """X̃ (N, D), R (N,), σ, q of both trees (2, N), and whether the last coordinate is the free one."""
+    """X̃, R, ρ and σ, and q of both trees, (2, N)."""
 
-    inputs: Reals
-    reach: Reals
-    activation: Kink
+    region: Region
     scores: Reals
-    free: bool
 
     def edges(self, nodes: Nodes, rows: Integers, sign: float, multipliers: Array) -> Array:
         """δ of rows (B,) whose other child, of this sign, is void, rounded up."""
-        alpha = self.inputs.of(np.where(nodes.signs != 0, multipliers, 0.0))
+        alpha = self.scores.of(np.where(nodes.signs != 0, multipliers, 0.0))
         chosen = np.where(np.arange(nodes.signs.shape[1]) == rows[:, None], sign, 0.0)
         return (self._lengths(alpha * nodes.signs + chosen) + (alpha * nodes.slacks).sum(1)).high
 
     def bounds(self, leaves: Nodes, multipliers: Array) -> Reals:
         """What leaves show."""
-        decided, real, scores = leaves.signs != 0, self.inputs.of, self.scores[leaves.trees]
-        bent, alpha = self.activation.gap(scores), real(multipliers).only(decided)
+        decided, real, scores = leaves.signs != 0, self.scores.of, self.scores[leaves.trees]
+        bent, alpha = self.region.activation.gap(scores), real(multipliers).only(decided)
         shares = real(np.where(decided, leaves.signs > 0, multipliers))
         weights = bent * shares + alpha * leaves.signs
-        if self.activation.below != 0.0:
-            weights = weights + scores * self.activation.below
+        if self.region.activation.below != 0.0:
+            weights = weights + scores * self.region.activation.below
         convex = bent.maximum(0.0)
-        spread = (convex * shares.maximum(-shares + 1.0) * self.reach[None, :]).only(~decided)
+        spread = (convex * shares.maximum(-shares + 1.0) * self.region.reach[None, :]).only(~decided)
         return self._lengths(weights) + spread.sum(1) + ((convex + alpha) * leaves.slacks).sum(1)
 
     def _lengths(self, weights: Reals) -> Reals:
-        """|w| for what multiplies t, (B, N)."""
-        w = weights @ self.inputs
-        return w[:, :-1].row_norms() + w[:, -1].absolute() if self.free else w.row_norms()
+        """√ρ |w| for what multiplies t, (B, N)."""
+        return (weights @ self.region.inputs).row_norms() * self.region.radius.square_root()
 
 
 def sign_tree_holds(form: Form, proof: Proof, arithmetic: Arithmetic) -> bool:  # noqa: ARG001
     """Every leaf shows at most U."""
     require(form.scores.shape[1] == 1, "sign-tree-outputs", "a tree of signs serves one output")
-    sums, (tree, roots) = _sums(form, proof), _tree(proof)
+    scores, (tree, roots) = form.scores.T, _tree(proof)
+    sums = Sums(region_of(form, proof, 0), scores.joined([-scores, scores], 0))
     blank = np.zeros((2, form.rows.shape[0]))
     nodes = Nodes(roots, np.arange(2), blank, blank)
     while len(nodes.places):
@@ -146,16 +141,3 @@ def _tree(proof: Proof) -> tuple[Tree, Integers]:
     roots, second = second_children(np.where(ends, 0, splits), 2, "sign-tree-shape")
     require(not (splits[roots] == VOID).any(), "sign-tree-void", "a root is void")
     return Tree(splits, second, np.cumsum(ends) - 1, multipliers), roots
-
-
-def _sums(form: Form, proof: Proof) -> Sums:
-    if isinstance(form.activation, Square):
-        raise TypeError("a tree of signs serves kinks")
-    inputs, scores = form.rows, form.scores.T
-    both = scores.joined([-scores, scores], 0)
-    if not form.free:
-        return Sums(inputs, inputs.row_norms(), form.activation, both, free=False)
-    centered = inputs - proof.arrays["center"]
-    norms = centered.row_norms()
-    largest = norms.of(max(float(norms.high.max()), 0.0))
-    return Sums(with_column(centered, largest), norms + largest, form.activation, both, free=True)

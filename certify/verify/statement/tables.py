@@ -111,7 +111,7 @@ def _proof(branch: Branch, kind: str, index: int, shape: tuple[int, int], arrays
             if n > MOST_SIGNS or ends * n > LARGEST_DERIVED:
                 refuse("size-limit", f"signs of {n} rows, {ends} leaves")
             found = {"splits": (0 if splits is None else splits.size,), "multipliers": (ends, n)}
-            found |= {"center": (columns,)} if free else {}
+            found |= {"center": (columns,), "column": (1,)} if free else {}
         case "randomized":
             found = {"edge": (1,)}
         case "scalar-majorant":

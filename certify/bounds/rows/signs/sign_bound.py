@@ -1,9 +1,8 @@
-"""Proven bound of a tree of signs: the largest |w| + κ of its leaves, with every rounding counted.
-
-With a free bias |w·(u, β)| ≤ |w'| + B |w_β|, as biases beyond ± B, B = max |h_i − m|, change nothing.
-"""
+"""Proven bound of a tree of signs: the largest of what its leaves show, with every rounding counted."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
@@ -18,17 +17,16 @@ from certify.problem import Rows
 
 def sign_tree_upper(form: Rows, scores: Tensor, tree: SignTree) -> float:
     """Upper bound on max |Sᵀσ(H u)| for one score column S (N, 1); void nodes rest on rows that no other one shows."""
-    region, parts = direction_region(form.view, tree.center, 1.0), kinked_scores(form.slopes, scores)
+    region, parts = direction_region(form.view, tree.center, tree.ratio), kinked_scores(form.slopes, scores)
     signs, x, decided = tree.signs, tree.multipliers, tree.signs != 0
     directed = torch.where(tree.negated, -1.0, 1.0).to(scores)[:, None]
     bent, linear = directed * parts.rectified[:, 0], directed * parts.linear[:, 0]
     terms = sum(region.inputs.shape) + 16
 
     def lengths(weights: Tensor, magnitudes: Tensor) -> Tensor:
-        free, errors = form.view.free_inputs, magnitudes @ region.inputs.abs() * gamma(terms)
-        w = (weights @ region.inputs).abs() + errors
-        found = torch.linalg.vector_norm(w[:, : w.shape[1] - free], dim=1)
-        return (found + w[:, -1] if free else found) * (1 + gamma(terms))
+        w = (weights @ region.inputs).abs() + magnitudes @ region.inputs.abs() * gamma(terms)
+        norms: Tensor = torch.linalg.vector_norm(w, dim=1)
+        return norms * (math.sqrt(region.radius_squared) * (1 + gamma(terms)))
 
     own = torch.where(decided, x, 0.0)
     edges = torch.where(tree.voids < 0, 0.0, lengths(signs * own, own)[tree.voids])

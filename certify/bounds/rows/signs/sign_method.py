@@ -25,7 +25,7 @@ MOST_ROWS = 254
 BATCH, MOST_LEAVES = 256, 1 << 16
 # Relative distance to the useful bound, so that rounding never exceeds it; and to a lower end beyond it.
 SLACK, INTERVAL_TOLERANCE = 4e-9, 1e-6
-# The column of a free bias in units of the longest row; the share of a bound that stays there falls with its square.
+# The column of a free bias in units of the longest row; what it costs of a bound is the inverse square of it.
 FREE_UNITS = 1e4
 # Maximizers of leaves of largest bound that are tried as witnesses.
 WITNESSES = 32
@@ -51,7 +51,7 @@ def signs(task: PolarTask) -> PolarBound:
     while going and task.seconds_left > 0 and sum(map(len, (s.split_rows for s in searches))) < 2 * MOST_LEAVES:
         lower = max(search.lower for search in searches)
         goal = max(useful, lower * (1 + INTERVAL_TOLERANCE))
-        going = any([search.split(goal, BATCH) for search in searches])
+        going = sum(search.split(goal, BATCH) for search in searches) > 0
         upper = max(float(search.leaves.bounds.max()) for search in searches)
         task.listener(Progress("bounding", polar=(lower * unit, upper * unit), detail="signs of rows"))
     tree = _tree(reduced, searches, sums, units[1])
@@ -74,7 +74,7 @@ def _signed_sum(reduced: ReducedRows, slopes: Slopes, scores: Tensor, units: tup
     if free:
         rows = torch.cat([rows[:, :-1], torch.full_like(rows[:, :1], FREE_UNITS * float(largest))], 1)
         lengths, linear = lengths + largest, torch.cat([linear[:-1], torch.zeros_like(linear[:1])])
-    return SignedSum(rows, parts.rectified, linear, lengths, 1 / FREE_UNITS if free else None)
+    return SignedSum(rows, parts.rectified, linear, lengths, math.sqrt(1 + FREE_UNITS**-2) if free else 1.0)
 
 
 def _directions(search: SignSearch, stretch: float) -> Tensor:
@@ -106,7 +106,7 @@ def _tree(reduced: ReducedRows, searches: list[SignSearch], sums: list[SignedSum
     signs, multipliers, voids = (torch.cat(columns) for columns in zip(*parts, strict=True))
     negated = torch.arange(len(signs), device=signs.device) >= len(parts[0][0])
     center = reduced.center[: len(reduced.center) - 1 if reduced.free_axis is not None else 0]
-    return SignTree(tuple(splits), negated, signs, multipliers, voids, center)
+    return SignTree(tuple(splits), negated, signs, multipliers, voids, center, FREE_UNITS**-2)
 
 
 def _preorder(search: SignSearch) -> Iterator[int]:

@@ -6,10 +6,10 @@ decided, and |t_i| ≤ R_i for the directions that count, any α ≥ 0 and s in 
     r_i relu(t_i) ≤ (r_i + α_i) t_i for decided t_i ≥ 0,   −α_i t_i for decided t_i ≤ 0,
     r_i relu(t_i) ≤ s_i r_i t_i + max(r_i, 0) max(s_i, 1 − s_i) R_i for the others,
 
-so by |w| + κ, w the sum of all that multiplies u. For r_i > 0, s_i = 1/2 is best; with r_i < 0, and α, the shortest w is
-a least squares problem in a box (a distance of zonotopes; Bach 2017). A node is split at the row of r_j > 0 that costs
-most at the node's own maximizer w/|w|. Where ±h_j + Σ α_i (±h_i) over decided rows vanishes for some α ≥ 0, the child
-with that sign of t_j is *void*, nothing but an edge of the other one: so there are not many more nodes than cells.
+so by |w| and constants, w the sum of all that multiplies u. For r_i > 0, s_i = 1/2 is best; with r_i < 0, and α, the
+shortest w is a least squares problem in a box (a distance of zonotopes; Bach 2017). A node is split at the row j of
+r_j > 0 that costs most at the node's own maximizer w/|w|. Where ±h_j + Σ α_i (±h_i) over decided rows vanishes for some
+α ≥ 0, the child with that sign of t_j is *void*, an edge of the other: so there are not many more nodes than cells.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ class SignedSum(NamedTuple):
         bent: r, (N,).
         linear: l, (k,).
         reach: R, (N,).
-        free_share: what the last entry of w counts for, beside the length of the others; None without a free bias.
+        stretch: the largest |u| that counts; more than 1 with a free bias, whose entry takes the rest.
     """
 
     rows: Tensor
     bent: Tensor
     linear: Tensor
     reach: Tensor
-    free_share: float | None
+    stretch: float
 
     @property
     def columns(self) -> Tensor:
@@ -55,13 +55,12 @@ class SignedSum(NamedTuple):
 
     def lengths(self, w: Tensor) -> Tensor:
         """What w·u is at most for the directions that count, (B,) for (B, k)."""
-        if self.free_share is None:
-            return torch.linalg.vector_norm(w, dim=1)
-        return torch.linalg.vector_norm(w[:, :-1], dim=1) + self.free_share * w[:, -1].abs()
+        found: Tensor = torch.linalg.vector_norm(w, dim=1) * self.stretch
+        return found
 
     def values(self, directions: Tensor) -> Tensor:
         """The sum at u (B, k), divided by its penalized length, (B,)."""
-        penalized = directions if self.free_share is None else directions[:, :-1]
+        penalized = directions[:, :-1] if self.stretch > 1 else directions
         sums = (directions @ self.rows.T).clamp_min(0) @ self.bent + directions @ self.linear
         return torch.nan_to_num(sums / torch.linalg.vector_norm(penalized, dim=1), 0.0, 0.0, 0.0)
 
@@ -92,7 +91,7 @@ class SignNodes:
     def __len__(self) -> int:
         return len(self.places)
 
-    def __getitem__(self, index: Tensor) -> SignNodes:
+    def __getitem__(self, index: Tensor | slice) -> SignNodes:
         return SignNodes(*(getattr(self, field.name)[index] for field in fields(self)))
 
     @staticmethod
@@ -143,8 +142,8 @@ class SignSearch:
         rows, count, first = self._costs(nodes).argmax(1), len(nodes), len(self.split_rows)
         self.split_rows.extend([LEAF] * (2 * count))
         self.children.extend([(0, 0)] * (2 * count))
-        for at, (place, row) in enumerate(zip(nodes.places.tolist(), rows.tolist(), strict=True)):
-            self.split_rows[place], self.children[place] = row, (first + at, first + count + at)
+        for place, row, child in zip(nodes.places.tolist(), rows.tolist(), range(first, first + count), strict=True):
+            self.split_rows[place], self.children[place] = row, (child, child + count)
         at = torch.arange(count, device=rows.device)
         sides = torch.where((nodes.maximizers * self._own.rows[rows]).sum(1) > 0, -1.0, 1.0).to(nodes.signs)
         kept, others = self._with_sign(nodes, rows, -sides, first + at), self._with_sign(nodes, rows, sides, first + at)
