@@ -16,10 +16,9 @@ DEEPEST, ROUNDS = 200, 3
 
 
 class Cone(NamedTuple):
-    """W⁺, W⁻ and b Q (N, m) of one sign, rows with a free column, coordinates at the end outside the norm, and T."""
+    """W and b Q (N, m) of one sign, rows with a free column, coordinates at the end outside the norm, and T."""
 
-    positive: Matrix
-    negative: Matrix
+    bent: Matrix
     linear: Matrix
     rows: Matrix
     free: int
@@ -33,17 +32,16 @@ class Cone(NamedTuple):
         # Generators ± the free axis have val 0 = w·v.
         reached, active = reached[bounded], np.greater(middle, 0)[:, None]
         bent, linear = np.maximum(reached, 0), product(reached, self.linear)
-        above = product(bent, self.positive) - product(reached, active * self.negative) + linear
+        positive, negative = np.maximum(self.bent, 0), np.maximum(-self.bent, 0)
+        above = product(bent, positive) - product(reached, active * negative) + linear
         values = above[:, 0]
         if above.shape[1] > 1:
-            below = product(reached, active * self.positive) - product(bent, self.negative) + linear
-            values = np.array(norms_above(above + below), object) + norms_above(above - below)
-            values = values / Fraction(2)
+            below = product(reached, active * positive) - product(bent, negative) + linear
+            values = np.sum([norms_above(above + below), norms_above(above - below)], axis=0) / Fraction(2)
         require(reaches_within(inside[bounded], values, self.limit), "polar")
 
 
 def visit(cone: Cone, node: Node, directions: Matrix) -> None:
-    """A node and all below it."""
     split, below = node
     if not split:
         cone.prove(directions, np.array(below.tolist(), object))
@@ -79,11 +77,9 @@ def cone_tree(task: Task) -> None:
     require(left >= 0, "polar")
     stretch = root_above(max((total(map(abs, row)) for row in product(frame.T, frame)), default=Fraction(0)))
     limit = left / stretch if stretch else Fraction(2) ** 1000
-    signs = (-1, 1) if outputs == 1 else (-1,)
-    roots = iter(trees(splits, tangents, (0,), len(signs) << size, DEEPEST, "cone-tree-shape"))
-    for sign in signs:
-        bent = sign * (1 - slope) * scores
-        cone = Cone(np.maximum(bent, 0), np.maximum(-bent, 0), sign * slope * scores, rows, free, limit)
+    roots = iter(trees(splits, tangents, (0,), (1 + (outputs == 1)) << size, DEEPEST, "cone-tree-shape"))
+    for sign in (-1, 1) if outputs == 1 else (-1,):
+        cone = Cone(sign * (1 - slope) * scores, sign * slope * scores, rows, free, limit)
         for axes in itertools.product((1, -1), repeat=size):
             visit(cone, next(roots), np.diag(axes[::-1]).astype(object))
 

@@ -39,7 +39,6 @@ def parts(scores: Matrix, slope: Fraction, where: Region, *multipliers: Matrix) 
 
 
 def symmetric(lower: Matrix) -> Matrix:
-    """Matrices of which the lower triangles are given."""
     return np.where(np.tri(lower.shape[1], dtype=bool), lower, lower.transpose(0, 2, 1))
 
 
@@ -48,7 +47,6 @@ def require_nonnegative(values: Matrix, rule: str) -> None:
 
 
 def scalar_majorant(task: Task) -> None:
-    """[[τ I − M, −lin/2], [−linᵀ/2, U − k − ρ τ]] ⪰ 0 for both signs."""
     (count, outputs), slope = task.scores.shape, task.branch.geometry.slope
     require(outputs == 1, "majorant-outputs")
     curvatures, slopes, caps = (task.array(name, 2, count) for name in ("curvatures", "slopes", "caps"))
@@ -65,7 +63,6 @@ def scalar_majorant(task: Task) -> None:
 
 
 def vector_majorant(task: Task) -> None:
-    """N_j − (1 + 1/μ) lin linᵀ − 4 (1 + μ) k M ⪰ 0 for all outputs and signs, and U² I − ρ Σ N_j ⪰ 0."""
     (count, outputs), slope = task.scores.shape, task.branch.geometry.slope
     curvatures, slopes = (task.array(name, 2, count, outputs) for name in ("curvatures", "slopes"))
     mixings, size = task.array("mixings", 2, outputs), task.branch.columns.shape[1] + task.branch.is_free

@@ -22,11 +22,9 @@ class Sum(NamedTuple):
     limit: Fraction
 
     def length(self, weights: Matrix) -> Fraction:
-        (w,) = square_norms(product(weights[None], self.where[0]))
-        return root_above(self.where[2] * w)
+        return root_above(self.where[2] * square_norms(product(weights[None], self.where[0]))[0])
 
     def prove(self, given: Matrix, signs: Matrix, slacks: Matrix) -> None:
-        """A leaf."""
         decided, convex = signs != 0, np.maximum(self.bent, 0)
         require(max(given[~decided], default=0) <= 1, "sign-tree-multipliers")
         shares, alpha = np.where(decided, 1 * (signs > 0), given), given * decided
@@ -35,7 +33,6 @@ class Sum(NamedTuple):
         require(self.length(shares * self.bent + alpha * signs + self.linear) + rest <= self.limit, "polar")
 
     def visit(self, node: Node, signs: Matrix, slacks: Matrix) -> None:
-        """A node and all below it."""
         value, below = node
         if value == 0:
             self.prove(below, signs, slacks)
@@ -53,7 +50,6 @@ class Sum(NamedTuple):
 
 
 def sign_tree(task: Task) -> None:
-    """Both trees."""
     (count, outputs), slope = task.scores.shape, task.branch.geometry.slope
     require(outputs == 1, "sign-tree-outputs")
     require(count <= 254, "size-limit")
