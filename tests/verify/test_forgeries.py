@@ -60,6 +60,11 @@ def products():
 
 
 @pytest.fixture(scope="module")
+def signs():
+    return build(Branch(RELU, "signs", bias="free"), outputs=1).data
+
+
+@pytest.fixture(scope="module")
 def randomized():
     return build(Branch(LINEAR, "randomized"), outside=[("ones", 0.05)]).data
 
@@ -81,8 +86,8 @@ def mixed():
 
 
 @pytest.fixture(scope="module")
-def everything(spectral, cones, softmax, scalar, vector, sorting, products, randomized, mixed):
-    return [spectral, cones, softmax, scalar, vector, sorting, products, randomized, mixed]
+def everything(spectral, cones, softmax, scalar, vector, sorting, products, signs, randomized, mixed):  # noqa: PLR0913
+    return [spectral, cones, softmax, scalar, vector, sorting, products, signs, randomized, mixed]
 
 
 def forged(data, change):
@@ -523,11 +528,12 @@ def test_frames_and_rows_are_not_trusted(cones):
     assert rule(forged(cones, lambda h, a: a["P0.column"].fill(0.0))) == "cone-tree-column"
 
 
-def test_multipliers_are_not_trusted(scalar, vector, products):
+def test_multipliers_are_not_trusted(scalar, vector, products, signs):
     for data, names in (
         (scalar, ("curvatures", "levels", "column")),
         (vector, ("mixings", "envelopes")),
         (products, ("cross", "levels", "column")),
+        (signs, ("multipliers", "column")),
     ):
         for name in names:
 

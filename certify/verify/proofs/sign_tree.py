@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from certify.verify.forms.form import Form
-from certify.verify.proofs.cone_walk import Integers, second_children
+from certify.verify.proofs.cone_walk import Integers, are_complete, second_children
 from certify.verify.proofs.majorants import Region, region_of
 from certify.verify.proofs.proof import Proof
 from certify.verify.reals import Arithmetic, Array, Reals
@@ -138,6 +138,8 @@ def _tree(proof: Proof) -> tuple[Tree, Integers]:
     count = int(ends.sum())
     require(count == len(multipliers), "sign-tree-shape", f"{count} leaves and void nodes, {len(multipliers)} rows")
     require(bool((multipliers >= 0).all()), "sign-tree-multipliers", "needs α ≥ 0 and s ≥ 0")
-    roots, second = second_children(np.where(ends, 0, splits), 2, "sign-tree-shape")
+    shape = np.where(ends, 0, splits)
+    require(are_complete(shape, 2), "sign-tree-shape", f"{len(splits)} nodes are not two complete trees in preorder")
+    roots, second = second_children(shape)
     require(not (splits[roots] == VOID).any(), "sign-tree-void", "a root is void")
     return Tree(splits, second, np.cumsum(ends) - 1, multipliers), roots
