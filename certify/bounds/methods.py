@@ -102,7 +102,7 @@ METHODS: dict[type[PolarForm], tuple[Method, ...]] = {
             _unless_sorted(scaled_norms_apply),
             _ONE_SCORE,
         ),
-        Method("signs", _at_given_dual(signs), "sign-tree", _unless_sorted(signs_apply), _ONE_SCORE),
+        Method("signs", _at_given_dual(signs), "sign-tree", _unless_sorted(signs_apply), _ONE_SCORE, share=0.3),
         Method(
             "surrogate", joint, "scalar-majorant", _unless_sorted(joint_applies(SMALL)), _ONE_SCORE, moves_dual=True
         ),

@@ -15,6 +15,7 @@ from tests.benchmarks import (
     bench_networks,
     bench_published,
     bench_surrogate,
+    bench_tight,
 )
 
 BENCHMARKS = {
@@ -24,6 +25,7 @@ BENCHMARKS = {
     "large-matrices": bench_large_matrices,
     "surrogate": bench_surrogate,
     "growth": bench_growth,
+    "tight": bench_tight,
     "audit": bench_audit,
     "devices": bench_devices,
     "networks": bench_networks,

@@ -19,8 +19,8 @@ from certify.bounds.rows.signs.sign_search import SignedSum, SignNodes, SignSear
 from certify.problem import Slopes
 from certify.progress import Progress
 
-# Rows that a node can name.
-MOST_ROWS = 254
+# Beyond so many rows, cones and relaxations get the time.
+MOST_ROWS = 48
 # Nodes split at once, and all leaves.
 BATCH, MOST_LEAVES = 256, 1 << 16
 # Relative distance to the useful bound, so that rounding never exceeds it; and to a lower end beyond it.

@@ -27,6 +27,8 @@ NO_LENGTH = 1e-9
 # Least cost of an undecided row as a share of the largest, so that nodes of rough maximizers can be split.
 LEAST_COST = 1e-9
 LEAF, VOID = -1, -2
+# A maximizer this close to a kink, as a share of R, may lie on either side.
+KINK = 1e-6
 # A child is void where |±h_j + Σ α_i (±h_i)| is at most this share of R_j.
 EDGE = 1e-12
 
@@ -76,7 +78,7 @@ class SignNodes:
         x: s of undecided rows of r < 0, α / |r| of decided ones, else 0, (B, N).
         free: of the least squares problem, (B, N).
         bounds: (B,).
-        maximizers: of the bounds, (B, k).
+        maximizers: of the bounds, 0 where all directions serve, (B, k).
         voids: the place of the void node that shows the sign of a row, −1 where it was chosen or is open, (B, N).
     """
 
@@ -138,41 +140,43 @@ class SignSearch:
         return (nodes.signs == 0) * own.bent.clamp_min(0) * spare
 
     def _children(self, nodes: SignNodes) -> SignNodes:
-        """First those with the row positive, then those with it negative, but for void ones."""
+        """Those with the row positive, then those with it negative, but for void ones."""
         rows, count, first = self._costs(nodes).argmax(1), len(nodes), len(self.split_rows)
         self.split_rows.extend([LEAF] * (2 * count))
         self.children.extend([(0, 0)] * (2 * count))
         for place, row, child in zip(nodes.places.tolist(), rows.tolist(), range(first, first + count), strict=True):
             self.split_rows[place], self.children[place] = row, (child, child + count)
-        at = torch.arange(count, device=rows.device)
-        sides = torch.where((nodes.maximizers * self._own.rows[rows]).sum(1) > 0, -1.0, 1.0).to(nodes.signs)
-        kept, others = self._with_sign(nodes, rows, -sides, first + at), self._with_sign(nodes, rows, sides, first + at)
-        others, is_void = self._voided(others, rows)
-        void = others[is_void]
-        self.void = SignNodes.joined([self.void, void])
-        for place in void.places.tolist():
-            self.split_rows[place] = VOID
-        kept.voids[at[is_void], rows[is_void]] = void.places
-        return SignNodes.joined([kept, others[~is_void]])
+        ahead = (nodes.maximizers * self._own.rows[rows]).sum(1)
+        at, suspect = torch.arange(count, device=rows.device), KINK * self._own.reach[rows]
+        # The side that the maximizer lies in by far has an inside.
+        positive, above = self._voided(nodes, rows, 1.0, ahead <= suspect, first + at)
+        negative, below = self._voided(nodes, rows, -1.0, (ahead >= -suspect) & ~above, first + count + at)
+        for children, is_void, others in ((positive, above, negative), (negative, below, positive)):
+            void = children[is_void]
+            self.void = SignNodes.joined([self.void, void])
+            for place in void.places.tolist():
+                self.split_rows[place] = VOID
+            others.voids[at[is_void], rows[is_void]] = void.places
+        return SignNodes.joined([positive[~above], negative[~below]])
 
-    def _with_sign(self, nodes: SignNodes, rows: Tensor, sides: Tensor, first: Tensor) -> SignNodes:
-        """One child of each node, that with the given sign of a row (B,)."""
-        signs = nodes.signs.scatter(1, rows[:, None], sides[:, None])
-        places = torch.where(sides > 0, first, first + len(nodes))
-        return replace(nodes, places=places, signs=signs, voids=nodes.voids.clone())
+    def _voided(
+        self, nodes: SignNodes, rows: Tensor, sign: float, suspects: Tensor, places: Tensor
+    ) -> tuple[SignNodes, Tensor]:
+        """The child of each node with this sign of a row (B,), and which of the suspects are void.
 
-    def _voided(self, children: SignNodes, rows: Tensor) -> tuple[SignNodes, Tensor]:
-        """Children with α that show them void, 1 at the row just decided, and which are."""
-        own, signs, at = self._own, children.signs, torch.arange(len(rows), device=rows.device)
-        caps = torch.where((signs != 0) & (children.voids < 0), torch.inf, 0.0).to(signs)
-        caps[at, rows] = 0
-        base, zero = signs[at, rows][:, None] * own.rows[rows], torch.zeros_like(signs)
-        enough = EDGE * own.reach[rows]
-        found = shorten(Boxed(base, signs, caps, zero, zero > 0), own.rows, enough)
-        is_void = own.lengths(found.residuals(own.rows)) <= enough
-        x = found.x.clone()
-        x[at, rows] = 1
-        return replace(children, x=torch.where(is_void[:, None], x, children.x)), is_void
+        These have α that show it, and 1 at the row just decided.
+        """
+        own, at = self._own, torch.arange(len(rows), device=rows.device)[suspects]
+        signs = nodes.signs.scatter(1, rows[:, None], sign)
+        caps = torch.where((nodes.signs != 0) & (nodes.voids < 0), torch.inf, 0.0).to(signs)[suspects]
+        zero, enough = torch.zeros_like(caps), EDGE * own.reach[rows[suspects]]
+        found = shorten(Boxed(sign * own.rows[rows[suspects]], signs[suspects], caps, zero, zero > 0), own.rows, enough)
+        shown = own.lengths(found.residuals(own.rows)) <= enough
+        is_void, x = torch.zeros_like(suspects), nodes.x.clone()
+        is_void[at[shown]] = True
+        x[at[shown]] = found.x[shown]
+        x[at[shown], rows[at[shown]]] = 1
+        return replace(nodes, places=places, signs=signs, x=x, voids=nodes.voids.clone()), is_void
 
     def _bounded(self, nodes: SignNodes, goal: float) -> SignNodes:
         """With short w, and no bound above that of the parent."""
@@ -186,7 +190,9 @@ class SignSearch:
         found = shorten(problems, self._columns, (goal - constants).clamp_min(NO_LENGTH * goal))
         w = found.residuals(self._columns)
         lengths = own.lengths(w)
-        maximizers = w / lengths.clamp_min(torch.finfo(w.dtype).tiny)[:, None]
+        # Where nothing is left of w, no direction is better than others.
+        is_left = lengths > NO_LENGTH * (lengths + constants)
+        maximizers = torch.where(is_left[:, None], w / lengths[:, None], 0.0)
         values = own.values(maximizers)
         if float(values.max()) > self.lower:
             self.lower, self.witness = float(values.max()), maximizers[values.argmax()]
