@@ -26,6 +26,7 @@ from certify.bounds.rows.relaxations.surrogate_methods import (
     majorant_alone_applies,
 )
 from certify.bounds.rows.scaled_norms import scaled_norms, scaled_norms_apply
+from certify.bounds.rows.signs.sign_method import signs, signs_apply
 from certify.bounds.rows.sorted_program import sorted_program, sorted_program_applies
 from certify.bounds.rows.sorting import sorting_applies, sorting_bound
 from certify.bounds.score_rounding import with_score_rounding
@@ -101,6 +102,7 @@ METHODS: dict[type[PolarForm], tuple[Method, ...]] = {
             _unless_sorted(scaled_norms_apply),
             _ONE_SCORE,
         ),
+        Method("signs", _at_given_dual(signs), "sign-tree", _unless_sorted(signs_apply), _ONE_SCORE, share=0.3),
         Method(
             "surrogate", joint, "scalar-majorant", _unless_sorted(joint_applies(SMALL)), _ONE_SCORE, moves_dual=True
         ),

@@ -55,6 +55,30 @@ class ConeCover:
 
 @final
 @dataclass(frozen=True, slots=True)
+class SignTree:
+    """Trees of decided signs of rows for scores S and then −S of one column, in preorder, the positive child first.
+
+    Attributes:
+        splits: rows that nodes decide, −1 for leaves and −2 for void nodes; of these two kinds together there are K.
+        negated: which of them are of the tree for −S, (K,).
+        signs: of each row, 0 where undecided, (K, N).
+        multipliers: α ≥ 0 of decided rows, s in [0, 1] of the others, (K, N).
+        voids: which of the K is the void node that shows the sign of a row, −1 where none is, (K, N).
+        center: m of the region, (h − 1,) with a free hidden bias, else (0,).
+        ratio: r of the region.
+    """
+
+    splits: tuple[int, ...]
+    negated: Tensor
+    signs: Tensor
+    multipliers: Tensor
+    voids: Tensor
+    center: Tensor
+    ratio: float
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class ScalarMajorant:
     """Multipliers of a quadratic majorant for one score column; index 0 serves q = S, index 1 serves q = −S.
 
@@ -141,4 +165,4 @@ class DoublyNonnegative:
 
 
 QuadraticMajorant = ScalarMajorant | VectorMajorant
-Proof = Recomputed | PowerTest | ConeCover | ScalarMajorant | VectorMajorant | DoublyNonnegative
+Proof = Recomputed | PowerTest | ConeCover | SignTree | ScalarMajorant | VectorMajorant | DoublyNonnegative

@@ -9,12 +9,21 @@ import numpy as np
 from torch import Tensor
 
 from certify.bounds.polar import PolarBound
-from certify.bounds.proof import ConeCover, DoublyNonnegative, PowerTest, Recomputed, ScalarMajorant, VectorMajorant
+from certify.bounds.proof import (
+    ConeCover,
+    DoublyNonnegative,
+    PowerTest,
+    Recomputed,
+    ScalarMajorant,
+    SignTree,
+    VectorMajorant,
+)
+from certify.bounds.rows.relaxations.direction_region import direction_region
 from certify.bounds.rows.relaxations.doubly_nonnegative.stated_products import stated_products
 from certify.bounds.rows.relaxations.stated_majorant import stated_scalar, stated_vector
 from certify.bounds.rows.rows_form import rows_form
 from certify.bounds.stated_arrays import Array, array_of
-from certify.problem import Branch
+from certify.problem import Branch, Rows
 
 # A polar of 0 is claimed to be at most this, so that the checker's allowance for underflow has room.
 SMALLEST_POLAR = 2.0**-200
@@ -57,6 +66,8 @@ def stated(branch: Branch, dual: Tensor, bound: PolarBound, margin: float) -> St
             return StatedProof("randomized", (), upper, {"edge": np.array([edge])})
         case ConeCover() as proof:
             return StatedProof("cone-tree", ("project",), upper, _stated_cones(proof))
+        case SignTree() as proof:
+            return StatedProof("sign-tree", (), upper, _stated_signs(rows_form(branch), proof))
         case ScalarMajorant() as proof:
             own, arrays = stated_scalar(rows_form(branch), branch.scores(dual), bound, proof, margin)
             return StatedProof("scalar-majorant", (), max(own, SMALLEST_POLAR), arrays)
@@ -78,3 +89,11 @@ def _stated_cones(proof: ConeCover) -> dict[str, Array]:
         return {"frame": array_of(frame), "rows": array_of(rows)} | found
     free = {"center": array_of(proof.center[:-1]), "column": array_of(frame[-1:, -1])}
     return {"frame": array_of(frame[:-1, :-1]), "rows": array_of(rows[:, :-1])} | found | free
+
+
+def _stated_signs(form: Rows, proof: SignTree) -> dict[str, Array]:
+    """The arrays of trees of signs: row i is decided by i + 1; 0 is a leaf, 255 void."""
+    splits = (np.array(proof.splits) + 1).astype(np.uint8)
+    column = direction_region(form.view, proof.center, proof.ratio).inputs[:1, -1]
+    free = {"center": array_of(proof.center), "column": array_of(column)} if form.view.free_inputs else {}
+    return {"splits": splits, "multipliers": array_of(proof.multipliers)} | free

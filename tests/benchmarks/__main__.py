@@ -16,6 +16,7 @@ from tests.benchmarks import (
     bench_networks,
     bench_published,
     bench_surrogate,
+    bench_tight,
 )
 
 BENCHMARKS = {
@@ -26,6 +27,7 @@ BENCHMARKS = {
     "large-samples": bench_large_samples,
     "surrogate": bench_surrogate,
     "growth": bench_growth,
+    "tight": bench_tight,
     "audit": bench_audit,
     "devices": bench_devices,
     "networks": bench_networks,

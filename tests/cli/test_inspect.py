@@ -104,7 +104,7 @@ def test_bounds_and_their_cost_are_shown(certify):
 
     assert {"norm-products", "scaled-norms", "cones", "surrogate"} <= applying(6, 1)
     assert applying(6, 1) - applying(60, 1) == {"cones"}
-    assert applying(6, 1) - applying(6, 2) == {"scaled-norms", "surrogate"}
+    assert applying(6, 1) - applying(6, 2) == {"scaled-norms", "signs", "surrogate"}
 
 
 @pytest.mark.parametrize("form", METHODS, ids=lambda form: form.__name__)

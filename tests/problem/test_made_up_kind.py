@@ -95,4 +95,4 @@ def test_a_made_up_kind_is_certified_and_verified_after_two_lines_and_a_folder(t
     assert done.returncode == 0, done.stderr
     where, *found = done.stdout.split()
     assert Path(where).parent == package
-    assert found == ["certified", "cones", "valid", "valid"]
+    assert found == ["certified", "signs", "valid", "valid"]

@@ -64,7 +64,6 @@ class Branch(NamedTuple):
         return [self.geometry.lipschitz * (size + more) for size in sizes]
 
     def outputs(self, samples: int) -> Matrix:
-        """Σ φ over the units (n, c)."""
         outputs, _, entries = self.geometry.readout.shape
         given, slope = product(self.rows, self.first.T), self.geometry.slope
         bent = np.maximum(given, 0) + slope * np.minimum(given, 0)
@@ -78,7 +77,6 @@ class Branch(NamedTuple):
         return by_output.reshape(samples, -1)
 
     def scores(self, dual: Matrix) -> Matrix:
-        """S (N, m) for A (n, c)."""
         outputs, positions, entries = self.geometry.readout.shape
         samples = len(dual)
         if self.factors is not None:
@@ -90,7 +88,6 @@ class Branch(NamedTuple):
 
 
 def branch_of(stated: Stated, name: str, inputs: Matrix, shape: list[int], outputs: int, shapes: Shapes) -> Branch:
-    """One branch, with arrays of a name such as `F0`."""
     geometry, bias = geometry_of(stated["layers"], shape), stated["bias"]
     penalty = penalty_of(stated["penalty"], geometry.kind == "square")
     produced, _, entries = geometry.readout.shape

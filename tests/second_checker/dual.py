@@ -43,7 +43,6 @@ def dual_point(name: str, given: Matrix, problem: Statement) -> Matrix:
 
 
 def dual_value(name: str, problem: Statement, point: Matrix) -> arb:
-    """−l*(sA') + <sA', offset> − Σ |E_jᵀ sA'|²/(2μ_j)."""
     value = total((point * problem.offset).ravel())
     for features, _, decay in problem.outside:
         if decay:

@@ -44,14 +44,12 @@ def over(numerators: Matrix, denominator: int) -> Matrix:
 
 
 def product(left: Matrix, right: Matrix) -> Matrix:
-    """Of two matrices."""
     afford(left.shape[0] * left.shape[1] * right.shape[1])
     (first, one), (second, other) = integers(left), integers(right)
     return over(first @ second, one * other)
 
 
 def total(values: Iterable[Fraction]) -> Fraction:
-    """Sum over one denominator, which is faster than one by one."""
     whole, common = integers(np.array(list(values), object))
     return Fraction(sum(whole.tolist()), common)
 
@@ -82,7 +80,6 @@ def square_norms(matrix: Matrix) -> list[Fraction]:
 
 
 def norms_above(matrix: Matrix) -> list[Fraction]:
-    """At least the norms of the rows."""
     return [root_above(square) for square in square_norms(matrix)]
 
 

@@ -29,7 +29,6 @@ class Geometry(NamedTuple):
 
     @property
     def spread(self) -> Matrix:
-        """R with a row for every position."""
         return self.readout.transpose(1, 0, 2).reshape(self.readout.shape[1], -1)
 
     @property
@@ -59,7 +58,6 @@ def windows(layer: Layer | None, extents: list[int]) -> tuple[list[int], Reads]:
 
 
 def pooling(layer: Layer, extents: list[int]) -> tuple[list[int], Matrix]:
-    """Grid after a pool, and its matrix of weights."""
     grid, reads = windows(layer, extents)
     require(all(2 * p <= k for p, k in zip(layer["padding"], layer["kernel"], strict=True)), "layers")
     afford(len(reads) * math.prod(extents))
@@ -71,7 +69,6 @@ def pooling(layer: Layer, extents: list[int]) -> tuple[list[int], Matrix]:
 
 
 def take(layers: list[Layer], *operations: str) -> Layer | None:
-    """Takes the first layer if it is one of these."""
     return layers.pop(0) if layers and layers[0]["op"] in operations else None
 
 
@@ -105,7 +102,6 @@ def geometry_of(layers: list[Layer], inputs: list[int]) -> Geometry:
 
 
 def first_convolution(layer: Layer | None, inputs: list[int]) -> tuple[list[int], Reads]:
-    """Grid of positions, and what their rows read, channel by channel."""
     grid, places = windows(layer, inputs[1:])
     area = math.prod(inputs[1:])
     starts = range(0, inputs[0] * area, area)

@@ -22,8 +22,15 @@ def softplus(value: Fraction) -> arb:
 
 
 def entropy(value: Fraction) -> arb:
-    """e(t) = t log t."""
     return ball(value) * ball(value).log() if value else arb(0)
+
+
+def both(value: Fraction) -> arb:
+    return entropy(value) + entropy(1 - value)
+
+
+def squared(a: Fraction, y: Fraction) -> Fraction:
+    return a * a / 4 + a * y
 
 
 def huber(z: Fraction, y: Fraction) -> Fraction:
@@ -32,7 +39,6 @@ def huber(z: Fraction, y: Fraction) -> Fraction:
 
 
 def weighted(terms: Iterable[tuple[Fraction, Value]]) -> arb:
-    """Σ weight times value."""
     return sum((ball(weight) * ball(value) for weight, value in terms), arb(0))
 
 
@@ -56,25 +62,19 @@ class Loss(NamedTuple):
 
 
 LOSSES = {
-    "mse": Loss(lambda z, y: (z - y) ** 2, lambda y: True, lambda a, y: a * a / 4 + a * y, lambda a, y: True),
+    "mse": Loss(lambda z, y: (z - y) ** 2, lambda y: True, squared, lambda a, y: True),
     "huber": Loss(huber, lambda y: True, lambda a, y: a * a / 2 + a * y, lambda a, y: abs(a) <= 1),
     "binary-cross-entropy": Loss(
         lambda z, y: softplus(z) - ball(y * z),
         lambda y: 0 <= y <= 1,
-        lambda a, y: entropy(a + y) + entropy(1 - a - y),
-        lambda a, y: -y <= a <= 1 - y,
+        lambda a, y: both(a + y),
+        lambda a, y: 0 <= a + y <= 1,
     ),
     "soft-margin": Loss(
-        lambda z, y: softplus(-y * z),
-        lambda y: abs(y) == 1,
-        lambda a, y: entropy(-y * a) + entropy(1 + y * a),
-        lambda a, y: 0 <= -y * a <= 1,
+        lambda z, y: softplus(-y * z), lambda y: abs(y) == 1, lambda a, y: both(-y * a), lambda a, y: 0 <= -y * a <= 1
     ),
     "squared-hinge": Loss(
-        lambda z, y: max(Fraction(0), 1 - y * z) ** 2,
-        lambda y: abs(y) == 1,
-        lambda a, y: a * a / 4 + a * y,
-        lambda a, y: -y * a >= 0,
+        lambda z, y: max(Fraction(0), 1 - y * z) ** 2, lambda y: abs(y) == 1, squared, lambda a, y: -y * a >= 0
     ),
     "poisson": Loss(
         lambda z, y: ball(z).exp() - ball(y * z),
@@ -93,12 +93,7 @@ LOSSES = {
 
 
 def items(name: str, matrix: Matrix) -> list[Any]:
-    """What a loss is about: rows for cross-entropy, else entries."""
     return list(matrix if name == "cross-entropy" else matrix.ravel())
-
-
-def check_targets(name: str, targets: Matrix) -> None:
-    require(all(map(LOSSES[name].allows, items(name, targets))), "targets")
 
 
 def places(name: str, weights: Matrix, values: Matrix, targets: Matrix) -> list[tuple[Fraction, Any, Any]]:
@@ -109,7 +104,6 @@ def places(name: str, weights: Matrix, values: Matrix, targets: Matrix) -> list[
 
 
 def loss(name: str, outputs: Matrix, targets: Matrix, weights: Matrix) -> arb:
-    """l(Z)."""
     return weighted((weight, LOSSES[name].value(z, y)) for weight, z, y in places(name, weights, outputs, targets))
 
 

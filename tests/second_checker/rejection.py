@@ -18,13 +18,10 @@ def require(condition: object, rule: str) -> None:
 
 
 class Purse:
-    """Steps left to the check that runs."""
-
     left = AFFORDABLE
 
 
 def afford(steps: int) -> None:
-    """So many more elementary steps are not too many."""
     Purse.left -= steps
     if Purse.left < 0:
         raise TooLarge

@@ -83,19 +83,16 @@ PART = entries(
 )
 PARTS = list_of(PART, 1)
 PARAMETERS = either(NULL, lambda value: isinstance(value, dict) and all(map(PARTS, value.values())))
+SCHEMA, DUAL = one_of(r"certify\.certificate/2"), entries(scale=is_number)
+CLAIM = entries(upper=is_number, lower=is_number, widths=one_of("all"), failure_probability=OPTIONAL)
+PROOFS = list_of(entries(kind=TEXT, steps=list_of(TEXT), upper=is_number))
+SOURCES, ARRAYS = entries(model=DIGEST, statement=DIGEST, parameters=PARAMETERS), of_type(list)
 HEADER = entries(
-    schema=one_of(r"certify\.certificate/2"),
-    claim=entries(upper=is_number, lower=is_number, widths=one_of("all"), failure_probability=OPTIONAL),
-    statement=STATEMENT,
-    dual=entries(scale=is_number),
-    proofs=list_of(entries(kind=TEXT, steps=list_of(TEXT), upper=is_number)),
-    sources=entries(model=DIGEST, statement=DIGEST, parameters=PARAMETERS),
-    arrays=of_type(list),
+    schema=SCHEMA, claim=CLAIM, statement=STATEMENT, dual=DUAL, proofs=PROOFS, sources=SOURCES, arrays=ARRAYS
 )
 
 
 def check_schema(header: dict[str, Any], kinds: Iterable[str]) -> None:
-    """Every key of the header, what keys say about each other, and known kinds of proofs."""
     require(HEADER(header), "schema")
     proofs, branches = header["proofs"], header["statement"]["branches"]
     require(len(proofs) == len(branches) and {proof["kind"] for proof in proofs} <= {*kinds}, "schema")

@@ -34,9 +34,7 @@ class Statement(NamedTuple):
 
 
 def statement_of(stated: Stated, shapes: Shapes) -> Statement:
-    """The problem, with the parameters in the file."""
-    width = math.prod(stated["inputs"])
-    floats = shapes.take("X", None, width)
+    floats = shapes.take("X", None, math.prod(stated["inputs"]))
     samples = len(floats)
     targets = rational(shapes.take("Y", samples, None))
     outputs = targets.shape[1]

@@ -7,8 +7,8 @@ from flint import ctx
 from .container import Shapes, canonical, read
 from .dual import dual_point, dual_value, objective_of
 from .exact import inner, norms_above, rational
-from .losses import ball, check_targets
-from .proofs import cones, majorants, norms, products
+from .losses import LOSSES, ball, items
+from .proofs import cones, majorants, norms, products, signs
 from .proofs.task import Task
 from .rejection import AFFORDABLE, Purse, Rejected, require
 from .schema import check_schema, number
@@ -24,6 +24,7 @@ PROOFS = {
     "norm-products": ("kink", norms.norm_products),
     "sorting": ("kink", norms.sorting),
     "cone-tree": ("kink", cones.cone_tree),
+    "sign-tree": ("kink", signs.sign_tree),
     "scalar-majorant": ("kink", majorants.scalar_majorant),
     "vector-majorant": ("kink", majorants.vector_majorant),
     "doubly-nonnegative": ("kink", products.doubly_nonnegative),
@@ -48,7 +49,7 @@ def require_all(content: bytes) -> None:
     shapes = Shapes([*arrays.items()])
     problem = statement_of(stated, shapes)
     require(stated["features"] in (None, hashlib.sha256(arrays["X"].tobytes()).hexdigest()), "features-digest")
-    check_targets(name, problem.targets)
+    require(all(map(LOSSES[name].allows, items(name, problem.targets))), "targets")
     given = rational(shapes.take("A", *problem.targets.shape))
     upper, lower = number(header["claim"]["upper"]), number(header["claim"]["lower"])
     scale, point = number(header["dual"]["scale"]), dual_point(name, given, problem)

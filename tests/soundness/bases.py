@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -85,7 +85,9 @@ def enumerated_base(kind: str, seed: int, loss: str = "mse", biases: str = "abse
 
 def sum_base(sketch: str, seed: int, *kinds: str, loss: str = "mse") -> Base:
     """A sum of branches, planted; a kind of proof for each branch, by turns."""
-    made = planted_sum(np.random.default_rng([45, seed]), SKETCHES[sketch](), loss)
+    given = SKETCHES[sketch]()
+    given = replace(given, outputs=(1,)) if "signs" in kinds else given
+    made = planted_sum(np.random.default_rng([45, seed]), given, loss)
     problem = problem_of(made, made.parameters)
     count = len(problem.objective.branches)
     return Base(*certified(problem, *(kinds[at % len(kinds)] for at in range(count))))
@@ -122,6 +124,10 @@ BASES: dict[str, Callable[[int], Base]] = {
     "cone-tree, binary-cross-entropy": lambda seed: enumerated_base("cone-tree", seed, "binary-cross-entropy"),
     "cone-tree, cross-entropy": lambda seed: enumerated_base("cone-tree", seed, "cross-entropy", "penalized", 2),
     "norm-products, poisson": lambda seed: enumerated_base("norm-products", seed, "poisson", "penalized"),
+    "sign-tree": lambda seed: planted_base("signs", "relu", seed),
+    "sign-tree, free biases": lambda seed: enumerated_base("signs", seed, biases="free"),
+    "sign-tree, penalized biases, huber": lambda seed: enumerated_base("signs", seed, "huber", "penalized"),
+    "sign-tree, binary-cross-entropy": lambda seed: enumerated_base("signs", seed, "binary-cross-entropy"),
     "scalar-majorant": lambda seed: planted_base("joint", "relu", seed),
     "scalar-majorant, given multipliers": lambda seed: planted_base("majorant", "relu", seed),
     "scalar-majorant, free biases": lambda seed: enumerated_base("joint", seed, biases="free"),
@@ -142,6 +148,8 @@ BASES: dict[str, Callable[[int], Base]] = {
     "doubly-nonnegative, huber": lambda seed: enumerated_base("products", seed, "huber", "penalized"),
     "no branches": single_layer,
     "cone-tree, leaky relu": lambda seed: sum_base("leaky relu, -0.3", seed, "cone-tree"),
+    "sign-tree, leaky relu": lambda seed: sum_base("leaky relu, -0.3", seed, "signs"),
+    "sign-tree, absolute value": lambda seed: sum_base("absolute value", seed, "signs", loss="huber"),
     "norm-products, leaky relu": lambda seed: sum_base("leaky relu, 1.7", seed, "norm-products"),
     "majorant, leaky relu": lambda seed: sum_base("leaky relu, 0.1", seed, "majorant"),
     "majorant, absolute value": lambda seed: sum_base("absolute value", seed, "first-order majorant", loss="huber"),

@@ -16,6 +16,7 @@ from certify.bounds.rows.relaxations.doubly_nonnegative.product_method import pr
 from certify.bounds.rows.relaxations.doubly_nonnegative.proven import doubly_nonnegative_upper
 from certify.bounds.rows.relaxations.majorant import majorant_upper
 from certify.bounds.rows.relaxations.surrogate_methods import first_order, joint, majorant_alone
+from certify.bounds.rows.signs.sign_method import signs
 from certify.bounds.rows.sorting import sorting_bound
 from certify.bounds.squares.quadratic_form import quadratic_form_bound
 
@@ -84,6 +85,7 @@ PROVERS = {
     "norm-products": norm_product_bound,
     "cone-tree": cones,
     "sorting": sorting_bound,
+    "signs": signs,
     "majorant": _majorant,
     "first-order majorant": majorant_alone,
     "random products": random_products,

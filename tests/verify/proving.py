@@ -133,6 +133,25 @@ def products(form):
     return entry("doubly-nonnegative", (levels[0] + radius * levels[1]) * ROOM), arrays | free
 
 
+def signs(form):
+    """The first row is decided where its r > 0; s = 1/2 everywhere else, and α = 0."""
+    inputs, reach, radius, free = _region(form)
+    sigma, upper, splits, given = form.activation, 0.0, [], []
+    for sign in (-1.0, 1.0):
+        q = sign * form.scores.near[:, 0]
+        bent, decided = (sigma.above - sigma.below) * q, (sigma.above - sigma.below) * q[0] > 0
+        splits += [1, 0, 0] if decided else [0]
+        for first in (1.0, 0.0) if decided else (0.5,):
+            shares = np.full(len(q), 0.5)
+            shares[0] = first
+            spread = np.maximum(bent, 0) * reach / 2
+            w = inputs.T @ (bent * shares + sigma.below * q)
+            upper = max(upper, np.sqrt(radius) * np.linalg.norm(w) + spread[int(decided) :].sum())
+            given.append(np.where(np.arange(len(q)) < decided, 0.0, 0.5))
+    arrays = {"splits": np.array(splits, np.uint8), "multipliers": np.array(given)}
+    return entry("sign-tree", upper * ROOM), arrays | free
+
+
 def _scalar(form):
     inputs, reach, radius, free = _region(form)
     found, upper = {"curvatures": [], "slopes": [], "levels": []}, 0.0
@@ -187,4 +206,5 @@ PROVERS = {
     "cone-tree": cone_tree,
     "majorant": majorant,
     "products": products,
+    "signs": signs,
 }

@@ -9,7 +9,7 @@ from certify.verify.forms.form import Form
 from certify.verify.proofs.majorants import region_of
 from certify.verify.proofs.norm_products import total_length
 
-from . import product_claims
+from . import product_claims, sign_claims
 from . import rule_claims as claims
 from .error_terms import holds
 from .sabotage import Overlap, Term
@@ -71,6 +71,11 @@ CAUGHT = [
     ),
     *rows("proofs/products.py: products_hold", ("claimed.high", "claimed.near", product_claims.levels)),
     *rows("proofs/products.py: _tilts", ("row_norms().high", "row_norms().near", product_claims.tilts)),
+    *rows(
+        "proofs/sign_tree.py: sign_tree_holds",
+        ("bounds(leaves, multipliers).high", "bounds(leaves, multipliers).near", sign_claims.bounds),
+    ),
+    *rows("proofs/sign_tree.py: Sums.edges", (".sum(1)).high", ".sum(1)).near", sign_claims.edges)),
     *rows("proofs/sorting.py: _largest", ("row_norms().high", "row_norms().near", claims.sorting)),
     *rows(
         "proofs/cone_tree.py: cone_tree_upper",

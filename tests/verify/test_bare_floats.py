@@ -32,6 +32,7 @@ KNOWN = {
     "proofs/products.py: _products": "zeros are added",
     "proofs/products.py: _diagonal": "zeros and ones",
     "proofs/cone_tree.py: require_leaves": "counts",
+    "proofs/sign_tree.py: _tree": "counts",
     "statement/windows.py: after": "counts of taps, small integers",
     "statement/objective.py: _outputs": "zeros are added",
     "statement/dual_point.py: _scaled": "powers of two, required to be exact",

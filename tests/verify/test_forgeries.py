@@ -60,6 +60,11 @@ def products():
 
 
 @pytest.fixture(scope="module")
+def signs():
+    return build(Branch(RELU, "signs", bias="free"), outputs=1).data
+
+
+@pytest.fixture(scope="module")
 def randomized():
     return build(Branch(LINEAR, "randomized"), outside=[("ones", 0.05)]).data
 
@@ -81,8 +86,8 @@ def mixed():
 
 
 @pytest.fixture(scope="module")
-def everything(spectral, cones, softmax, scalar, vector, sorting, products, randomized, mixed):
-    return [spectral, cones, softmax, scalar, vector, sorting, products, randomized, mixed]
+def everything(spectral, cones, softmax, scalar, vector, sorting, products, signs, randomized, mixed):  # noqa: PLR0913
+    return [spectral, cones, softmax, scalar, vector, sorting, products, signs, randomized, mixed]
 
 
 def forged(data, change):
@@ -223,7 +228,7 @@ def test_missing_added_swapped_and_retyped_arrays_are_refused(everything):
             assert verify_bytes(packed(header, arrays | {name: arrays[name][None]})).status == "refused"
             if len(arrays[name]):
                 shorter = verify_bytes(packed(header, arrays | {name: arrays[name][:-1]}))
-                assert shorter.status == "refused" or name.split(".")[-1] in ("splits", "tangents")
+                assert shorter.status == "refused" or name.split(".")[-1] in ("splits", "tangents", "multipliers")
                 assert shorter.status != "valid"
         assert verify_bytes(packed(header, arrays | {"more": np.zeros(1)})).status == "refused"
         assert verify_bytes(packed(header, dict(reversed(arrays.items())))).status == "refused"
@@ -523,11 +528,12 @@ def test_frames_and_rows_are_not_trusted(cones):
     assert rule(forged(cones, lambda h, a: a["P0.column"].fill(0.0))) == "cone-tree-column"
 
 
-def test_multipliers_are_not_trusted(scalar, vector, products):
+def test_multipliers_are_not_trusted(scalar, vector, products, signs):
     for data, names in (
         (scalar, ("curvatures", "levels", "column")),
         (vector, ("mixings", "envelopes")),
         (products, ("cross", "levels", "column")),
+        (signs, ("multipliers", "column")),
     ):
         for name in names:
 

@@ -73,6 +73,12 @@ CASES = [
     for outputs in (1, 2)
     if not (bias == "free" and "square" in layers)
 ]
+CASES += [
+    (layers, "signs", bias, 1)
+    for layers, kinds in FAMILIES.values()
+    if "cone-tree" in kinds
+    for bias in ("absent", "penalized", "free")
+]
 
 
 @pytest.mark.parametrize(("layers", "kind", "bias", "outputs"), CASES)

@@ -12,7 +12,7 @@ import pytest
 from certify.verify import verify_bytes
 from certify.verify.exact import verify_bytes_exactly
 
-from . import handmade_products
+from . import handmade_products, handmade_signs
 from .forging import (
     array,
     bound_without_its_constant,
@@ -324,6 +324,7 @@ RULES = [
     (22, "dual-value", *entry(shifted, "claim.lower", -0.24)),
     (22, "dual-value", *array(moved, offset=np.array([[1.0], [-0.5]]))),
     *handmade_products.RULES,
+    *handmade_signs.RULES,
 ]
 
 

@@ -46,18 +46,18 @@ class Cones:
         return Cones(*(getattr(self, field.name)[index] for field in fields(self)))
 
 
-def second_children(splits: Nodes, roots: int) -> tuple[Integers, Integers]:
+def are_complete(splits: Nodes, roots: int) -> bool:
+    """Whether the nodes are exactly so many binary trees."""
+    counts = _open_subtrees(splits)
+    return bool(counts[-1] == -roots and (counts[:-1] > -roots).all())
+
+
+def second_children(splits: Nodes) -> tuple[Integers, Integers]:
     """Positions of the roots, and of the second child of every split (the first child follows its parent).
 
-    A split raises the count of open subtrees by one, a leaf lowers it. The second child of a node stands where the
-    count first returns to the node's own.
-
-    Raises:
-        Rejection: the nodes are not exactly `roots` complete binary trees.
+    The second child of a node of complete trees stands where the count first returns to the node's own.
     """
-    counts = np.concatenate([[0], np.cumsum(np.where(splits > 0, 1, -1))])
-    complete = counts[-1] == -roots and bool((counts[:-1] > -roots).all())
-    require(complete, "cone-tree-shape", f"{len(splits)} nodes are not {roots} complete trees in preorder")
+    counts = _open_subtrees(splits)
     order = np.argsort(counts[:-1], kind="stable")
     following = np.full(len(splits), -1)
     same = counts[order[1:]] == counts[order[:-1]]
@@ -65,6 +65,11 @@ def second_children(splits: Nodes, roots: int) -> tuple[Integers, Integers]:
     # A root stands where the count reaches a new low.
     positions = np.flatnonzero(np.concatenate([[True], counts[1:-1] < np.minimum.accumulate(counts[:-2])]))
     return positions, following
+
+
+def _open_subtrees(splits: Nodes) -> Integers:
+    """A split raises the count of open subtrees by one, a leaf lowers it."""
+    return np.concatenate([[0], np.cumsum(np.where(splits > 0, 1, -1))])
 
 
 def leaves(splits: Nodes, dimension: int, evaluate: Evaluate, signs: int) -> Iterator[tuple[int, Cones]]:
@@ -79,7 +84,9 @@ def leaves(splits: Nodes, dimension: int, evaluate: Evaluate, signs: int) -> Ite
     Raises:
         Rejection: malformed tree, split out of range, midpoint not exact, or too deep.
     """
-    roots, second = second_children(splits, signs << dimension)
+    complete = are_complete(splits, signs << dimension)
+    require(complete, "cone-tree-shape", f"{len(splits)} nodes are not {signs << dimension} complete trees in preorder")
+    roots, second = second_children(splits)
     pairs = np.array([(i, j) for i in range(dimension) for j in range(i + 1, dimension)]).reshape(-1, 2)
     require(bool((splits <= len(pairs)).all()), "cone-tree-split", f"a split beyond the {len(pairs)} pairs")
     for sign, starts in enumerate(np.split(roots, signs)):

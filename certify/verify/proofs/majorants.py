@@ -23,9 +23,10 @@ from certify.verify.statement.activations import Kink, Square
 
 
 class Region(NamedTuple):
-    """X̃ (N, D), ρ, and σ."""
+    """X̃ (N, D), R (N,), ρ, and σ."""
 
     inputs: Reals
+    reach: Reals
     radius: Reals
     activation: Kink
 
@@ -77,18 +78,19 @@ def vector_majorant_holds(form: Form, proof: Proof, arithmetic: Arithmetic) -> b
 
 
 def region_of(form: Form, proof: Proof, index: int) -> Region:
-    """X̃ and ρ, with the column of the given index where a bias is free."""
+    """X̃, R and ρ, with the column of the given index where a bias is free."""
     activation = form.activation
     if isinstance(activation, Square):
         raise TypeError("majorants serve kinks")
     if not form.free:
-        return Region(form.rows, form.rows.of(1.0), activation)
+        return Region(form.rows, form.rows.row_norms(), form.rows.of(1.0), activation)
     column = float(proof.arrays["column"][index])
     require(column > 0, "majorant-column", f"κ = {column!r} must be positive")
     centered = form.rows - proof.arrays["center"]
-    reach = centered.of(max(float(centered.row_norms().high.max()), 0.0))
+    norms = centered.row_norms()
+    reach = norms.of(max(float(norms.high.max()), 0.0))
     share = reach / column
-    return Region(with_column(centered, centered.of(column)), share * share + 1.0, activation)
+    return Region(with_column(centered, norms.of(column)), norms + reach, share * share + 1.0, activation)
 
 
 def _majorant(

@@ -12,6 +12,7 @@ from certify.verify.proofs.power_test import power_test_holds
 from certify.verify.proofs.products import products_hold
 from certify.verify.proofs.proof import Proof
 from certify.verify.proofs.quadratic_form import quadratic_form_holds
+from certify.verify.proofs.sign_tree import sign_tree_holds
 from certify.verify.proofs.sorting import sorting_holds
 from certify.verify.proofs.spectral import spectral_holds
 from certify.verify.reals import Arithmetic
@@ -33,6 +34,7 @@ ROWS: Mapping[str, Rule] = {
     "zero": _zero_holds,
     "norm-products": norm_products_hold,
     "sorting": sorting_holds,
+    "sign-tree": sign_tree_holds,
     "scalar-majorant": scalar_majorant_holds,
     "vector-majorant": vector_majorant_holds,
     "doubly-nonnegative": products_hold,

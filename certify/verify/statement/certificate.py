@@ -23,7 +23,13 @@ SCHEMA = "certify.certificate/2"
 # Kinds of proofs, and the steps before them.
 KINDS: Mapping[str, list[str]] = {
     **dict.fromkeys(("zero", "spectral", "randomized", "quadratic-form", "norm-products", "sorting"), []),
-    **{"cone-tree": ["project"], "scalar-majorant": [], "vector-majorant": [], "doubly-nonnegative": []},
+    **{
+        "cone-tree": ["project"],
+        "sign-tree": [],
+        "scalar-majorant": [],
+        "vector-majorant": [],
+        "doubly-nonnegative": [],
+    },
 }
 # Largest probability of accepting a false claim that a certificate may ask for.
 LARGEST_FAILURE_PROBABILITY = 0.01

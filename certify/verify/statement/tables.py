@@ -13,6 +13,8 @@ from certify.verify.statement.activations import IDENTITY
 from certify.verify.statement.problem import Branch, Problem
 
 CONE_DIMENSIONS = range(1, 15)
+# Rows whose signs a tree may decide.
+MOST_SIGNS = 254
 # Rows whose products a proof may hold.
 MOST_ROWS = 2**13
 # Entries of the largest array derived from the ones in the file.
@@ -102,6 +104,13 @@ def _proof(branch: Branch, kind: str, index: int, shape: tuple[int, int], arrays
                 refuse("size-limit", f"a cone tree in {rank + free} dimensions")
             nodes = 0 if splits is None else splits.size
             found = {"frame": (columns, rank), "rows": (n, rank), "splits": (nodes,), "tangents": (leaves, rank + free)}
+            found |= {"center": (columns,), "column": (1,)} if free else {}
+        case "sign-tree":
+            splits, multipliers = (arrays.get(f"P{index}.{name}") for name in ("splits", "multipliers"))
+            ends = 0 if multipliers is None or multipliers.ndim != 2 else len(multipliers)
+            if n > MOST_SIGNS or ends * n > LARGEST_DERIVED:
+                refuse("size-limit", f"signs of {n} rows, {ends} leaves")
+            found = {"splits": (0 if splits is None else splits.size,), "multipliers": (ends, n)}
             found |= {"center": (columns,), "column": (1,)} if free else {}
         case "randomized":
             found = {"edge": (1,)}

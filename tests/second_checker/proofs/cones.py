@@ -1,100 +1,59 @@
 """Rules 30 to 33: a kink on cones that are split until every one of them proves the bound."""
 
-from __future__ import annotations
-
 import itertools
 import math
-from collections.abc import Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import nnls
 
-from ..exact import Matrix, identity, inner, integers, norms_above, product, rational, root_above, total, zeros
+from ..exact import Matrix, inner, norms_above, product, rational, root_above, total, zeros
 from ..rejection import afford, require
-from .task import Task
+from .task import Node, Task, trees
 
 DEEPEST, ROUNDS = 200, 3
-Leaves = Iterator[list[int]]
-
-
-class Generator(NamedTuple):
-    """v, with all g_i·v as integers over a denominator."""
-
-    direction: tuple[Fraction, ...]
-    numerators: Matrix
-    denominator: int
-
-    def midpoint(self, other: Generator) -> Generator:
-        """(v + v')/2, which binary64 must hold."""
-        direction = tuple((one + two) / 2 for one, two in zip(self.direction, other.direction, strict=True))
-        require(all(Fraction(float(entry)) == entry for entry in direction), "cone-tree-midpoint")
-        common = math.lcm(self.denominator, other.denominator)
-        mine, its = common // self.denominator, common // other.denominator
-        return Generator(direction, mine * self.numerators + its * other.numerators, 2 * common)
 
 
 class Cone(NamedTuple):
-    """W⁺, W⁻, b Q (N, m) as integers over a denominator; coordinates at the end outside the norm; T."""
+    """W and b Q (N, m) of one sign, rows with a free column, coordinates at the end outside the norm, and T."""
 
-    positive: Matrix
-    negative: Matrix
+    bent: Matrix
     linear: Matrix
-    denominator: int
+    rows: Matrix
     free: int
     limit: Fraction
 
-    def prove(self, generators: list[Generator], tangents: list[int]) -> None:
-        """Rule 33 for one leaf."""
-        directions = np.array([each.direction[: len(generators) - self.free] for each in generators], object)
-        bounded = (directions != 0).any(1)
-        common = math.lcm(*(generator.denominator for generator in generators))
-        parts = zip(tangents, generators, strict=True)
-        middle = sum(tangent * (common // part.denominator) * part.numerators for tangent, part in parts)
-        if not bounded.all():
-            middle = generators[np.argmin(bounded)].numerators
-        active = np.greater(middle, 0)[:, None]
-        sides = np.where(active, self.positive, 0), np.where(active, self.negative, 0)
+    def prove(self, directions: Matrix, tangents: Matrix) -> None:
+        """Rule 33 for one leaf with generators (K, K)."""
+        inside = directions[:, : len(directions) - self.free]
+        bounded, reached = (inside != 0).any(1), product(directions, self.rows.T)
+        middle = tangents @ reached if bounded.all() else reached[np.argmin(bounded)]
         # Generators ± the free axis have val 0 = w·v.
-        values = [self.value(generator, *sides) for generator in itertools.compress(generators, bounded)]
-        require(reaches_within(directions[bounded], np.array(values, object), self.limit), "polar")
-
-    def value(self, generator: Generator, positive: Matrix, negative: Matrix) -> Fraction:
-        """val of a generator, with the weights of active rows."""
-        reached, scale = generator.numerators, generator.denominator * self.denominator
-        bent, linear = np.maximum(reached, 0), reached @ self.linear
-        above = bent @ self.positive - reached @ negative + linear
-        if len(above) == 1:
-            return Fraction(above[0], scale)
-        below = reached @ positive - bent @ self.negative + linear
-        sizes = [sum(entry * entry for entry in side) for side in (above + below, above - below)]
-        return total(root_above(Fraction(size, 4 * scale**2)) for size in sizes)
+        reached, active = reached[bounded], np.greater(middle, 0)[:, None]
+        bent, linear = np.maximum(reached, 0), product(reached, self.linear)
+        positive, negative = np.maximum(self.bent, 0), np.maximum(-self.bent, 0)
+        above = product(bent, positive) - product(reached, active * negative) + linear
+        values = above[:, 0]
+        if above.shape[1] > 1:
+            below = product(reached, active * positive) - product(bent, negative) + linear
+            values = np.sum([norms_above(above + below), norms_above(above - below)], axis=0) / Fraction(2)
+        require(reaches_within(inside[bounded], values, self.limit), "polar")
 
 
-def visit(cone: Cone, generators: list[Generator], splits: Iterator[int], leaves: Leaves, left: int) -> None:
-    """A node and all below it, at most so deep."""
-    split = next(splits, None)
+def visit(cone: Cone, node: Node, directions: Matrix) -> None:
+    split, below = node
     if not split:
-        tangents = next(leaves, None)
-        require(split == 0 and tangents is not None, "cone-tree-shape")
-        cone.prove(generators, tangents or [])
+        cone.prove(directions, np.array(below.tolist(), object))
         return
-    require(left > 0, "cone-tree-depth")
-    edges = list(itertools.combinations(range(len(generators)), 2))
-    require(split <= len(edges), "cone-tree-shape")
-    edge = edges[split - 1]
-    middle = generators[edge[0]].midpoint(generators[edge[1]])
-    for end in edge:
-        visit(cone, [*generators[:end], middle, *generators[end + 1 :]], splits, leaves, left - 1)
-
-
-def orthants(rows: Matrix) -> Iterator[list[Generator]]:
-    whole, common = integers(rows)
-    units = identity(rows.shape[1])
-    for root in range(2 ** len(units)):
-        signs = [-1 if root >> axis & 1 else 1 for axis in range(len(units))]
-        yield [Generator(tuple(sign * units[at]), sign * whole[:, at], common) for at, sign in enumerate(signs)]
+    edges = list(itertools.combinations(range(len(directions)), 2))
+    require(split <= len(edges), "cone-tree-split")
+    middle = directions[list(edges[split - 1])].sum(0) / Fraction(2)
+    require(all(Fraction(float(entry)) == entry for entry in middle), "cone-tree-midpoint")
+    for end, child in zip(edges[split - 1], below, strict=True):
+        moved = directions.copy()
+        moved[end] = middle
+        visit(cone, child, moved)
 
 
 def cone_tree(task: Task) -> None:
@@ -107,7 +66,7 @@ def cone_tree(task: Task) -> None:
     require(1 <= size <= 14, "size-limit")
     splits = task.shapes.take(f"{task.name}.splits", None, dtype="|u1")
     tangents = task.shapes.take(f"{task.name}.tangents", None, size, dtype="|u1")
-    afford(len(tangents) * (5000 + len(rows) * size * (3 if outputs == 1 else 6 * outputs)))
+    afford(len(tangents) * (5000 + len(rows) * size * (10 if outputs == 1 else 16 * outputs)))
     rest = norms_above(task.moved() - product(rows, frame.T))
     if free:
         column = task.array("column", 1)[0]
@@ -118,13 +77,11 @@ def cone_tree(task: Task) -> None:
     require(left >= 0, "polar")
     stretch = root_above(max((total(map(abs, row)) for row in product(frame.T, frame)), default=Fraction(0)))
     limit = left / stretch if stretch else Fraction(2) ** 1000
-    nodes, leaves = iter(splits.tolist()), iter(tangents.tolist())
+    roots = iter(trees(splits, tangents, (0,), (1 + (outputs == 1)) << size, DEEPEST, "cone-tree-shape"))
     for sign in (-1, 1) if outputs == 1 else (-1,):
-        (bent, linear), common = integers(sign * np.stack([(1 - slope) * scores, slope * scores]))
-        cone = Cone(np.maximum(bent, 0), np.maximum(-bent, 0), linear, common, free, limit)
-        for generators in orthants(rows):
-            visit(cone, generators, nodes, leaves, DEEPEST)
-    require(next(nodes, None) is None and next(leaves, None) is None, "cone-tree-shape")
+        cone = Cone(sign * (1 - slope) * scores, sign * slope * scores, rows, free, limit)
+        for axes in itertools.product((1, -1), repeat=size):
+            visit(cone, next(roots), np.diag(axes[::-1]).astype(object))
 
 
 def reaches_within(directions: Matrix, values: Matrix, limit: Fraction) -> bool:

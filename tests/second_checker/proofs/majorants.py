@@ -8,18 +8,21 @@ from ..exact import Matrix, above, identity, is_semidefinite, norms_above, produ
 from ..rejection import require
 from .task import Task
 
-Region = tuple[Matrix, Fraction]
+Region = tuple[Matrix, Matrix, Fraction]
 
 
 def regions(task: Task, count: int) -> list[Region]:
-    """Rule 34: X̃ and ρ, for each of so many κ where there is a free column."""
+    """Rule 34: X̃, R and ρ, for each of so many κ where there is a free column."""
     moved = task.moved()
+    sizes, square = np.array(norms_above(moved), object), max(square_norms(moved))
     if not task.branch.is_free:
-        return [(moved, Fraction(1))] * count
-    columns, square = task.array("column", count), max(square_norms(moved))
+        return [(moved, sizes, Fraction(1))] * count
+    columns = task.array("column", count)
     require(min(columns) > 0, "majorant-column")
     wide = [np.hstack([moved, np.full((len(moved), 1), column, object)]) for column in columns]
-    return [(rows, 1 + above(square / column**2)) for rows, column in zip(wide, columns, strict=True)]
+    return [
+        (rows, sizes + max(sizes), 1 + above(square / column**2)) for rows, column in zip(wide, columns, strict=True)
+    ]
 
 
 def parts(scores: Matrix, slope: Fraction, rows: Matrix, *multipliers: Matrix) -> tuple[Matrix, Matrix, Fraction]:
@@ -38,7 +41,6 @@ def parts(scores: Matrix, slope: Fraction, rows: Matrix, *multipliers: Matrix) -
 
 
 def symmetric(lower: Matrix) -> Matrix:
-    """Matrices of which the lower triangles are given."""
     return np.where(np.tri(lower.shape[1], dtype=bool), lower, lower.transpose(0, 2, 1))
 
 
@@ -47,7 +49,6 @@ def require_nonnegative(values: Matrix, rule: str) -> None:
 
 
 def scalar_majorant(task: Task) -> None:
-    """[[T − M, −lin/2], [−linᵀ/2, U − k − τ − τ' (ρ − 1)]] ⪰ 0 for both signs."""
     (count, outputs), slope = task.scores.shape, task.branch.geometry.slope
     require(outputs == 1, "majorant-outputs")
     curvatures, slopes = (task.array(name, 2, count) for name in ("curvatures", "slopes"))
@@ -55,7 +56,7 @@ def scalar_majorant(task: Task) -> None:
     axes, levels = task.array("axes", 2, tilts.shape[2], width), task.array("levels", 2, 1 + task.branch.is_free)
     require_nonnegative(curvatures, "majorant-curvatures")
     require_nonnegative(levels[:, 1:], "majorant-levels")
-    for sign, (level, (rows, radius)) in enumerate(zip(levels, regions(task, 2), strict=True)):
+    for sign, (level, (rows, _, radius)) in enumerate(zip(levels, regions(task, 2), strict=True)):
         scores, own = (2 * sign - 1) * task.scores[:, 0], zeros(*rows.shape)
         own[:, :width] = product(tilts[sign], axes[sign])
         linear, form, constant = parts(scores, slope, rows, curvatures[sign], slopes[sign], own)
@@ -66,11 +67,10 @@ def scalar_majorant(task: Task) -> None:
 
 
 def vector_majorant(task: Task) -> None:
-    """N_j − (1 + 1/μ) lin linᵀ − 4 (1 + μ) k M ⪰ 0 for all outputs and signs, and U² I − ρ Σ N_j ⪰ 0."""
     (count, outputs), slope = task.scores.shape, task.branch.geometry.slope
     curvatures, slopes = (task.array(name, 2, count, outputs) for name in ("curvatures", "slopes"))
     mixings, size = task.array("mixings", 2, outputs), task.branch.columns.shape[1] + task.branch.is_free
-    envelopes, ((rows, radius),) = symmetric(task.array("envelopes", outputs, size, size)), regions(task, 1)
+    envelopes, ((rows, _, radius),) = symmetric(task.array("envelopes", outputs, size, size)), regions(task, 1)
     require_nonnegative(curvatures, "majorant-curvatures")
     require(min(mixings.ravel()) > 0, "majorant-mixings")
     for output, sign in np.ndindex(outputs, 2):

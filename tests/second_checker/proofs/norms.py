@@ -12,19 +12,17 @@ def zero(task: Task) -> None:
 
 
 def spectral(task: Task) -> None:
-    """U² I − GᵀG ⪰ 0."""
     matrix = product(task.branch.columns.T, task.scores)
     require(is_semidefinite(task.upper**2 * identity(matrix.shape[1]) - product(matrix.T, matrix)), "polar")
 
 
 def randomized(task: Task) -> None:
-    """The same: no randomness is needed where there is time."""
+    # No randomness is needed where there is time.
     require(0 < task.array("edge", 1)[0] < task.upper, "randomized-test")
     spectral(task)
 
 
 def quadratic_form(task: Task) -> None:
-    """Largest eigenvalues of forms Hᵀ diag(S_·j) H."""
     rows, size, upper = task.branch.columns, task.branch.columns.shape[1], task.upper
     forms = [product((rows * scores[:, None]).T, rows) for scores in task.scores.T]
     squares: Matrix = sum((product(form, form) for form in forms), zeros(size, size))
@@ -34,7 +32,6 @@ def quadratic_form(task: Task) -> None:
 
 
 def norm_products(task: Task) -> None:
-    """L Σ |S_i| |h_i|, or L |S|_F |H|_F without a free column."""
     if inner(norms_above(task.scores), task.branch.reach) > task.upper:
         squares = total(square_norms(task.scores)) * total(square_norms(task.branch.columns))
         fits = task.branch.geometry.lipschitz**2 * squares <= task.upper**2
@@ -42,7 +39,6 @@ def norm_products(task: Task) -> None:
 
 
 def sorting(task: Task) -> None:
-    """The response at every sample and both signs."""
     require(task.branch.is_free and task.branch.columns.shape[1] == 1, "sorting-inputs")
     slope, column = task.branch.geometry.slope, task.branch.columns[:, 0]
     afford(10 * column.size**2 * task.scores.shape[1])

@@ -23,7 +23,7 @@ def doubly_nonnegative(task: Task) -> None:
     is_free = np.eye(2 * count, k=count) + np.eye(2 * count, k=-count) > 0
     require_nonnegative(products[:, ~is_free], "product-signs")
     require_nonnegative(levels[:, 1], "product-levels")
-    for at, (rows, radius) in enumerate(regions(task, len(signs))):
+    for at, (rows, _, radius) in enumerate(regions(task, len(signs))):
         require_nonnegative(heights[at], "product-tilts")
         require_nonnegative(heights[at, :, 0] ** 2 - square_norms(tilts[at]), "product-tilts")
         (alpha, beta), scores = levels[at], signs[at] * task.scores

@@ -25,7 +25,7 @@ from certify.problem import View
 SMALLEST_REACH = 1e-140
 # Covers the rounding of a few operations on nonnegative numbers.
 SLACK_FEW = 1 + gamma(16)
-SMALLEST_RATIO = 1e-6
+SMALLEST_RATIO = 1e-8
 
 
 @final
