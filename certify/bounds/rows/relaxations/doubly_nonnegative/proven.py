@@ -23,6 +23,7 @@ from certify.bounds.rows.relaxations.doubly_nonnegative.products import (
     ProductForm,
     is_nonnegative,
     product_form,
+    sign_patterns,
 )
 from certify.bounds.stated_arrays import Array, array_of
 from certify.problem import Rows
@@ -45,16 +46,12 @@ def doubly_nonnegative_upper(form: Rows, scores: Tensor, proof: DoublyNonnegativ
         scores: S, (N, m) float64; its columns must sum to zero exactly where a bias is free.
         proof: any finite numbers; N is clipped at 0, C is shifted on its diagonal and the levels are found again.
     """
-    single = scores.shape[1] == 1
-    if len(proof.signs) != (2 if single else 1) or any(
-        (sign.tilts is None or sign.heights is None) == single for sign in proof.signs
-    ):
-        return math.inf, proof
+    m, split = scores.shape[1], proof.signs[0].heights.shape[2]
     if form.view.free_inputs and any(math.fsum(column) != 0 for column in scores.T.tolist()):
         return math.inf, proof
     upper, found = 0.0, []
-    for sign, own in zip((1.0, -1.0), proof.signs, strict=False):
-        bound, used = _sign_upper(form, sign * scores, own, proof.center)
+    for pattern, own in zip(sign_patterns(m, split).to(scores), proof.signs, strict=True):
+        bound, used = _sign_upper(form, pattern * scores, own, proof.center)
         upper = max(upper, bound)
         found.append(used)
     return upper, DoublyNonnegative(tuple(found), proof.center)
@@ -94,9 +91,9 @@ def _clipped(own: ProductMultipliers) -> ProductMultipliers:
     cross.diagonal().copy_(own.cross.diagonal())
     both, none = (values.clamp_min(0) / 2 + values.clamp_min(0).T / 2 for values in (own.both, own.none))
     clipped = replace(own, both=both, cross=cross, none=none)
-    if own.heights is None or own.tilts is None:
-        return clipped
-    lengths = torch.linalg.vector_norm(own.tilts, dim=2) * (1 + TILT_MARGIN) + SMALLEST_REACH
+    if own.tilts is None:
+        return replace(clipped, heights=own.heights.clamp_min(0))
+    lengths = torch.linalg.vector_norm(own.tilts, dim=2, keepdim=True) * (1 + TILT_MARGIN) + SMALLEST_REACH
     return replace(clipped, heights=torch.maximum(own.heights, lengths))
 
 
