@@ -100,7 +100,7 @@ def test_levels_may_exceed_single_precision():
     rows, dual = normal(0, 5, 2), normal(1, 5, 2)
     task = task_of(branch_of(KINDS["relu"], rows), dual)
     products_of_rows = (1e-120 * normal(2 + part, 5, 5).abs() for part in range(3))
-    signs = (ProductMultipliers(*products_of_rows, None, None),)
+    signs = (ProductMultipliers(*products_of_rows, rows.new_zeros(2, 5, 0), None),)
     upper, _ = doubly_nonnegative_upper(task.form, task.scores, DoublyNonnegative(signs, rows.new_zeros(0)))
     assert upper >= best_found(task)
 
