@@ -21,8 +21,7 @@ def doubly_nonnegative(task: Task) -> None:
     levels = task.array("levels", many, 2)
     heights, tilts = heights.reshape(many, 2 * count, outputs), tilts.reshape(many, 2 * count, width)
     products = np.block([[symmetric(both), cross], [cross.transpose(0, 2, 1), symmetric(none)]])
-    is_free = np.eye(2 * count, k=count) + np.eye(2 * count, k=-count) > 0
-    require_nonnegative(products[:, ~is_free], "product-signs")
+    require_nonnegative(products[:, np.eye(2 * count, k=count) + np.eye(2 * count, k=-count) == 0], "product-signs")
     require_nonnegative(levels[:, 1], "product-levels")
     for at, (rows, radius) in enumerate(regions(task, many)):
         require_nonnegative(heights[at], "product-tilts")
