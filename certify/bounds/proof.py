@@ -129,14 +129,14 @@ class VectorMajorant:
 @final
 @dataclass(frozen=True, slots=True)
 class ProductMultipliers:
-    """Multipliers of products of z = (z₊, z₋), the positive and negative parts of t = X u, for one sign of the scores.
+    """Multipliers of products of z = (z₊, z₋), the positive and negative parts of t = X u, for one pattern of signs.
 
     Attributes:
         both: P ≥ 0 of z₊ with z₊, (N, N), symmetric.
         cross: C of z₊ with z₋, (N, N), ≥ 0 off its diagonal.
         none: M ≥ 0 of z₋ with z₋, (N, N), symmetric.
-        heights: h of z₊ and z₋ with v, (2, N), for one score column; else None.
-        tilts: W of z₊ and z₋ with u, (2, N, D), |W| ≤ h in each row; None where h is.
+        heights: h ≥ 0 of z₊ and z₋ with the entries of v that have a sign, (2, N, j).
+        tilts: W of z₊ and z₋ with u, (2, N, D), |W| ≤ h in each row, for one score column; else None.
         levels: α of |v|² and β of |u|²; found by the proof.
         ratio: r of the region; found by the proof.
     """
@@ -144,7 +144,7 @@ class ProductMultipliers:
     both: Tensor
     cross: Tensor
     none: Tensor
-    heights: Tensor | None
+    heights: Tensor
     tilts: Tensor | None
     levels: tuple[float, float] = (0.0, 0.0)
     ratio: float = 1.0
@@ -153,10 +153,10 @@ class ProductMultipliers:
 @final
 @dataclass(frozen=True, slots=True)
 class DoublyNonnegative:
-    """Products for every sign of one score column, S and then −S, or for all columns S at once.
+    """Products for every pattern of signs of the first j entries of v, j = 1 for one score column.
 
     Attributes:
-        signs: one entry for each sign.
+        signs: one entry for each of 2ʲ patterns; bit l of its index is 1 where the entry l of v is negative.
         center: m of the region, (h − 1,) with a free hidden bias, else (0,).
     """
 

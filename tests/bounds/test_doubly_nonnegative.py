@@ -12,6 +12,7 @@ from certify.bounds.proof import DoublyNonnegative, ProductMultipliers
 from certify.bounds.rows.relaxations.direction_region import center_of, direction_region
 from certify.bounds.rows.relaxations.doubly_nonnegative.lift import Symmetric, lift_of
 from certify.bounds.rows.relaxations.doubly_nonnegative.product_method import products
+from certify.bounds.rows.relaxations.doubly_nonnegative.product_program import product_program
 from certify.bounds.rows.relaxations.doubly_nonnegative.products import product_form
 from certify.bounds.rows.relaxations.doubly_nonnegative.proven import doubly_nonnegative_upper
 from certify.bounds.rows.relaxations.doubly_nonnegative.proximal import LossStep, proximal
@@ -49,41 +50,43 @@ def test_compression_is_the_product_with_the_basis(outputs):
 
 
 @pytest.mark.parametrize("kind", sorted(RECTIFIERS))
-@pytest.mark.parametrize("outputs", [1, 2])
-def test_the_form_is_what_it_is_said_to_be(kind, outputs):
+@pytest.mark.parametrize(("outputs", "split"), [(1, 1), (2, 0), (2, 1), (2, 2)])
+def test_the_form_is_what_it_is_said_to_be(kind, outputs, split):
     rows, scores = normal(0, 6, 3), normal(1, 6, outputs)
     form = branch_of(KINDS[kind], rows).form
     both, cross, none = (normal(seed, 6, 6) for seed in (2, 3, 4))
     both, none = both + both.T, none + none.T
-    heights, tilts = (normal(5, 2, 6), normal(6, 2, 6, 3)) if outputs == 1 else (None, None)
+    heights, tilts = normal(5, 2, 6, split), normal(6, 2, 6, 3) if outputs == 1 else None
     region = direction_region(form.view, rows.new_zeros(0), 1.0)
     built = product_form(region, form.slopes, scores, ProductMultipliers(both, cross, none, heights, tilts, (0, 0), 1))
     v, u, g = normal(7, outputs), normal(8, 3), normal(9, 6)
     above, below = g + rows @ u / 2, g - rows @ u / 2
     expected = -(v @ scores.T) @ (form.slopes.positive * above - form.slopes.negative * below)
     expected = expected - above @ both @ above - 2 * above @ cross @ below - below @ none @ below
+    for z, height in zip((above, below), heights, strict=True):
+        expected = expected - z @ height @ v[:split]
     if outputs == 1:
-        for z, height, tilt in zip((above, below), heights, tilts, strict=True):
-            expected = expected - z @ (height * v + tilt @ u)
+        expected = expected - above @ tilts[0] @ u - below @ tilts[1] @ u
     core = torch.cat([v, u])
     found = core @ built.core @ core + 2 * g @ built.rim @ core + g @ built.products @ g
     assert float(found) == pytest.approx(float(expected), rel=1e-12)
 
 
 @pytest.mark.parametrize("free", [0, 1])
-@pytest.mark.parametrize("outputs", [1, 2])
+@pytest.mark.parametrize(("outputs", "split"), [(1, 1), (2, 0), (2, 1), (2, 2)])
 @pytest.mark.parametrize("kind", sorted(RECTIFIERS))
-def test_no_multipliers_prove_less_than_brute_force_finds(kind, outputs, free):
+def test_no_multipliers_prove_less_than_brute_force_finds(kind, outputs, split, free):
     for seed in range(4):
         rows, dual = instance(seed, free, outputs=outputs)
         task = task_of(branch_of(KINDS[kind], rows, free), dual)
         (n, h), size = rows.shape, 10.0 ** (seed - 2)
         center = center_of(task.branch.view, torch.ones(n, dtype=torch.bool))
         signs = []
-        for sign in range(2 if outputs == 1 else 1):
+        for sign in range(2**split):
             values = [size * normal(10 * seed + 3 * sign + part, n, n) for part in range(3)]
-            rim = size * normal(seed, 2, n), size * normal(seed + 1, 2, n, h - free)
-            signs.append(ProductMultipliers(*values, *(rim if outputs == 1 else (None, None)), (0.0, 0.0), 1.0))
+            heights = size * normal(seed, 2, n, split)
+            tilts = size * normal(seed + 1, 2, n, h - free) if outputs == 1 else None
+            signs.append(ProductMultipliers(*values, heights, tilts))
         upper, proof = doubly_nonnegative_upper(task.form, task.scores, DoublyNonnegative(tuple(signs), center))
         lengths = torch.linalg.vector_norm(rows, dim=1)
         rounding = 1e-11 * float((torch.linalg.vector_norm(task.scores, dim=1) * lengths).sum())
@@ -97,7 +100,7 @@ def test_levels_may_exceed_single_precision():
     rows, dual = normal(0, 5, 2), normal(1, 5, 2)
     task = task_of(branch_of(KINDS["relu"], rows), dual)
     products_of_rows = (1e-120 * normal(2 + part, 5, 5).abs() for part in range(3))
-    signs = (ProductMultipliers(*products_of_rows, None, None),)
+    signs = (ProductMultipliers(*products_of_rows, rows.new_zeros(2, 5, 0), None),)
     upper, _ = doubly_nonnegative_upper(task.form, task.scores, DoublyNonnegative(signs, rows.new_zeros(0)))
     assert upper >= best_found(task)
 
@@ -163,7 +166,7 @@ def test_iterates_approach_the_value_of_a_solver_and_bounds_stay_below_it(kind, 
     objective = Objective((branch,), plain_convex(8), LossSpec("mse").bind(targets, outputs))
     expected = solver_value(rows.numpy(), targets.numpy(), branch.strength, branch.form.slopes)
     splitting = Splitting(objective, branch.form, rows)
-    splitting.rescale(64)
+    splitting.rescale(2)
     for _ in range(3000):
         splitting.step()
     dual = feasible_dual(objective, splitting.gradient)
@@ -171,7 +174,56 @@ def test_iterates_approach_the_value_of_a_solver_and_bounds_stay_below_it(kind, 
     raw = DoublyNonnegative(splitting.multipliers(), rows.new_zeros(0))
     upper, _ = doubly_nonnegative_upper(branch.form, branch.scores(dual), raw)
     value = best_scale(objective, dual, branch.strength / upper).value
-    assert 0.6 * expected <= value <= expected * (1 + 1e-7)
+    assert 0.98 * expected <= value <= expected * (1 + 1e-7)
+
+
+@pytest.mark.parametrize(("outputs", "split"), [(1, 1), (2, 0), (2, 2)])
+def test_the_program_proves_the_value_of_a_solver_and_signs_of_outputs_only_add_to_it(outputs, split):
+    rows, targets = normal(0, 8, 3), normal(1, 8, outputs)
+    branch = branch_of(KINDS["relu"], rows, strength=0.05)
+    objective = Objective((branch,), plain_convex(8), LossSpec("mse").bind(targets, outputs))
+    expected = solver_value(rows.numpy(), targets.numpy(), branch.strength, branch.form.slopes)
+    task = task_at(objective, objective.loss.gradient(torch.zeros_like(targets)), 60.0)
+    candidate, multipliers = product_program(task, rows, split, 60.0)
+    dual = feasible_dual(objective, candidate)
+    raw = DoublyNonnegative(multipliers, rows.new_zeros(0))
+    upper, _ = doubly_nonnegative_upper(branch.form, branch.scores(dual), raw)
+    value = best_scale(objective, dual, branch.strength / upper).value
+    if split == outputs == 2:
+        assert value > expected * 1.01
+    else:
+        assert value == pytest.approx(expected, rel=2e-3)
+    assert value <= objective_of_a_descent(objective, rows)
+
+
+@pytest.mark.parametrize("name", ["cross-entropy", "mse", "poisson"])
+def test_the_program_serves_free_biases_and_losses(name):
+    n = 8
+    rows = torch.cat([normal(0, n, 2), torch.ones(n, 1, dtype=torch.float64)], 1)
+    loss = LossSpec(name).bind(some_targets(name, n), 3)
+    objective = Objective((branch_of(KINDS["relu"], rows, 1),), plain_convex(n), loss)
+    zero = torch.zeros(n, 3, dtype=torch.float64)
+    task = task_at(objective, feasible_dual(objective, loss.gradient(zero)), 60.0)
+    ((dual, bound),) = products(task)
+    assert bound.upper <= 1.01 * objective.branches[0].strength
+    assert -loss.conjugate(dual) <= loss.value(zero) + 1e-9
+
+
+def objective_of_a_descent(objective, rows):
+    """Of a network of ten subnetworks after some steps."""
+    weights = [normal(9, 10, width).requires_grad_() for width in (rows.shape[1], objective.outputs)]
+    optimizer = torch.optim.LBFGS(weights, max_iter=50)
+
+    def closure():
+        optimizer.zero_grad()
+        outputs = (rows @ weights[0].T).relu() @ weights[1]
+        squares = sum((weight**2).sum() for weight in weights)
+        total = objective.loss.value_terms(outputs).sum() + objective.branches[0].strength / 2 * squares
+        total.backward()
+        return total
+
+    optimizer.step(closure)
+    return float(closure().detach())
 
 
 def test_a_network_at_hand_is_where_it_starts():

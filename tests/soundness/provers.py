@@ -61,8 +61,9 @@ def random_products(task):
         return size * torch.rand(shape, dtype=torch.float64, generator=generator)
 
     signs = []
-    for _ in range(2 if m == 1 else 1):
-        lifts = (random(2, n), random(2, n, width) - size / 2) if m == 1 else (None, None)
+    split = min(m, 1 + n % 2)
+    for _ in range(2**split):
+        lifts = random(2, n, split), random(2, n, width) - size / 2 if m == 1 else None
         signs.append(ProductMultipliers(random(n, n), random(n, n), random(n, n), *lifts, (0.0, 0.0), 1.0))
     center = view.rows[:, :-1].mean(0) if free else torch.zeros(0, dtype=torch.float64)
     upper, proof = doubly_nonnegative_upper(task.form, scores, DoublyNonnegative(tuple(signs), center))

@@ -71,11 +71,12 @@ def random_multipliers(rng, task):
     """Numbers of every sign."""
     (n, m), width = task.scores.shape, task.branch.view.penalized.shape[1]
     size = 10 ** rng.uniform(-3, 1)
-    shapes = [(n, n)] * 3 + ([(2, n), (2, n, width)] if m == 1 else [])
+    split = 1 if m == 1 else int(rng.integers(min(m, 2) + 1))
+    shapes = [(n, n)] * 3 + [(2, n, split), *([(2, n, width)] if m == 1 else [])]
     signs = []
-    for _ in range(2 if m == 1 else 1):
+    for _ in range(2**split):
         drawn = [torch.from_numpy(size * rng.standard_normal(shape)) for shape in shapes]
-        signs.append(ProductMultipliers(*drawn, *([] if m == 1 else [None, None]), (0.0, 0.0), 1.0))
+        signs.append(ProductMultipliers(*drawn, *([] if m == 1 else [None])))
     return tuple(signs)
 
 

@@ -14,7 +14,7 @@ from .rule_claims import RELU, VALUES, proof, rejects
 
 def rejected(tilt, height, upper, levels):
     """A row x = (1, 1) with a score of 0; W₋ = −W₊ and C = −9 leave K_gg = 18 beside K_gv = −h."""
-    slacks = {"heights": np.full((4, 1), height), "tilts": np.array([tilt, np.negative(tilt)] * 2)[:, None]}
+    slacks = {"heights": np.full((4, 1, 1), height), "tilts": np.array([tilt, np.negative(tilt)] * 2)[:, None]}
     zeros = np.zeros((2, 1, 1))
     arrays = {"both": zeros, "cross": zeros - 9, "none": zeros, "levels": np.tile(levels, (2, 1))} | slacks
     given = Form(Enclosure([[1.0, 1.0]]), Enclosure([[0.0]]), RELU, False)

@@ -117,7 +117,7 @@ def products(form):
     """C = −δ I and nothing else, δ the best; [[|a| I, aᵀ], [a, |a|]] ⪰ 0 for a of K between u and v."""
     inputs, _, radius, free = _region(form)
     (n, outputs), sigma = form.scores.shape, form.activation
-    k = 2 if outputs == 1 else 1
+    k = 2
     gv = np.linalg.norm((sigma.above - sigma.below) * form.scores.near / 2, 2)
     uv = np.linalg.norm(inputs.T @ ((sigma.above + sigma.below) * form.scores.near), 2) / 4
     size = np.linalg.norm(inputs, 2)
@@ -126,9 +126,10 @@ def products(form):
     levels += (ROOM - 1) * levels.sum() + 1e-12
     zeros = np.zeros((k, n, n))
     arrays = {"both": zeros, "cross": np.tile(-delta * np.eye(n), (k, 1, 1)), "none": zeros}
+    arrays["heights"] = np.zeros((2 * k, n, 1))
     if outputs == 1:
-        arrays |= {"heights": np.zeros((4, n)), "tilts": np.zeros((4, n, form.rows.shape[1]))}
-    arrays |= {"levels": np.tile(levels, (k, 1))}
+        arrays["tilts"] = np.zeros((2 * k, n, form.rows.shape[1]))
+    arrays["levels"] = np.tile(levels, (k, 1))
     free = free | ({"column": np.repeat(free["column"], k)} if free else {})
     return entry("doubly-nonnegative", (levels[0] + radius * levels[1]) * ROOM), arrays | free
 

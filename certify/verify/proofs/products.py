@@ -1,8 +1,9 @@
 """Polar of a kink by products: what z₊ = max(t, 0), z₋ = max(−t, 0) and |u| = |v| make nonnegative, t = X̃ u.
 
-Let |v| = |u| = 1, for one output v = 1 (both signs of Q in turn). Then z ≥ 0, z₊ᵢ z₋ᵢ = 0, and z (h v + W·u) ≥ 0 where
-|W| ≤ h, so that vᵀQᵀσ(t) ≤ α + ρβ wherever, with P, M ≥ 0, and C ≥ 0 off its diagonal,
-    α|v|² + β|u|² − vᵀQᵀσ(t) − z₊ᵀP z₊ − 2 z₊ᵀC z₋ − z₋ᵀM z₋ − Σ z± (h± v + W±·u) ≥ 0   for all (v, u, g), z± = g ± t/2,
+Let |v| = |u| = 1, and the first j of m entries of v nonnegative, for all patterns of their signs in turn, which the
+columns of Q take; for one output v = 1. Then z ≥ 0, z₊ᵢ z₋ᵢ = 0, and z (h·v + W·u) ≥ 0 where h ≥ 0 for these entries,
+else 0, and |W| ≤ h for one output, else 0, so that vᵀQᵀσ(t) ≤ α + ρβ wherever, with P, M ≥ 0, C ≥ 0 off its diagonal,
+    α|v|² + β|u|² − vᵀQᵀσ(t) − z₊ᵀP z₊ − 2 z₊ᵀC z₋ − z₋ᵀM z₋ − Σ z± (h±·v + W±·u) ≥ 0   for all (v, u, g), z± = g ± t/2,
 which is K ⪰ 0. Region and ρ are those of the quadratic majorants; what W meets leaves a free column out.
 """
 
@@ -18,10 +19,12 @@ from certify.verify.rejection import require
 
 
 def products_hold(form: Form, proof: Proof, arithmetic: Arithmetic) -> bool:
-    """For each sign: K ⪰ 0 and α + ρβ ≤ U."""
+    """For each pattern of signs: K ⪰ 0 and α + ρβ ≤ U."""
     arrays, outputs = proof.arrays, form.scores.shape[1]
     require(bool((arrays["levels"][:, 1] >= 0).all()), "product-levels", "β must be nonnegative")
-    for index, scores in enumerate((-form.scores, form.scores) if outputs == 1 else (-form.scores,)):
+    for index in range(len(arrays["levels"])):
+        # Bit l of the index: whether the entry l of v is negative.
+        scores = form.scores * np.where(index >> np.arange(outputs) & 1, 1.0, -1.0)
         region = region_of(form, proof, index)
         both, cross, none = (_products(arrays, name, index) for name in ("both", "cross", "none"))
         heights, tilts = _tilts(arrays, index, region.inputs, outputs)
@@ -44,12 +47,15 @@ def _products(arrays: Arrays, name: str, index: int) -> Array:
 
 
 def _tilts(arrays: Arrays, index: int, inputs: Reals, outputs: int) -> tuple[Array, Reals]:
-    """H± (2, N) and W± (2, N, D), W zero at a free column; zero for several outputs."""
+    """H± (2, N, m), zero for entries without a sign, and W± (2, N, D), zero at a free column or for several outputs."""
     n, d = inputs.shape
+    heights = arrays["heights"][2 * index : 2 * index + 2]
+    require(bool((heights >= 0).all()), "product-tilts", "needs h ≥ 0")
     if outputs > 1:
-        return np.zeros((2, n)), inputs.of(np.zeros((2, n, d)))
-    heights, tilts = (arrays[name][2 * index : 2 * index + 2] for name in ("heights", "tilts"))
-    short = np.where(tilts.any(2), inputs.of(tilts).row_norms().high <= heights, heights >= 0)
+        pad = (0, 0), (0, 0), (0, outputs - heights.shape[2])
+        return np.pad(heights, pad), inputs.of(np.zeros((2, n, d)))
+    tilts = arrays["tilts"][2 * index : 2 * index + 2]
+    short = ~tilts.any(2) | (inputs.of(tilts).row_norms().high <= heights[..., 0])
     require(bool(short.all()), "product-tilts", "needs |W| ≤ h in every row")
     return heights, inputs.of(np.pad(tilts, ((0, 0), (0, 0), (0, d - tilts.shape[2]))))
 
@@ -62,7 +68,7 @@ def _quadratic(
     real, m = inputs.of, scores.shape[1]
     bent, straight = region.activation.gap(scores), scores * 2.0 * region.activation.below
     total, twist = real(both) + none, real(cross) + cross.T
-    up, down = real(heights[0])[:, None], real(heights[1])[:, None]
+    up, down = real(heights[0]), real(heights[1])
     tilted = inputs.T @ (tilts[0] - tilts[1])
     spread = inputs.T @ ((total - twist) @ inputs)
     uu = -(spread + tilted + tilted.T) * 0.25

@@ -127,9 +127,12 @@ def _proof(branch: Branch, kind: str, index: int, shape: tuple[int, int], arrays
         case "doubly-nonnegative":
             if n > MOST_ROWS:
                 refuse("size-limit", f"products of {n} rows")
-            signs = 2 if m == 1 else 1
+            both = arrays.get(f"P{index}.both")
+            split = len(both).bit_length() - 1 if both is not None and both.ndim else 0
+            split = max(min(split, m), int(m == 1))
+            signs = 2**split
             found = dict.fromkeys(("both", "cross", "none"), (signs, n, n))
-            found |= {"heights": (4, n), "tilts": (4, n, columns)} if m == 1 else {}
+            found |= {"heights": (2 * signs, n, split)} | ({"tilts": (4, n, columns)} if m == 1 else {})
             found |= {"levels": (signs, 2)}
             found |= {"center": (columns,), "column": (signs,)} if free else {}
     return {f"P{index}.{name}": extents for name, extents in found.items()}

@@ -22,7 +22,6 @@ Expression = Any
 ConjugateAtom = Callable[[Any, Expression, Array], tuple[Expression, list[Any]]]
 
 
-# Losses of one output; cross-entropy has at least two outputs and is served by `first_order`.
 CONJUGATE_ATOMS: dict[str, ConjugateAtom] = {
     "mse": lambda cp, a, y: (cp.square(a) / 4 + cp.multiply(a, y), []),
     "binary-cross-entropy": lambda cp, a, y: (-cp.entr(a + y) - cp.entr(1 - y - a), []),
@@ -32,6 +31,7 @@ CONJUGATE_ATOMS: dict[str, ConjugateAtom] = {
         cp.square(cp.multiply(-y, a)) / 4 - cp.multiply(-y, a),
         [cp.multiply(-y, a) >= 0],
     ),
+    "cross-entropy": lambda cp, a, y: (-cp.entr(a + y), [cp.sum(a, axis=1) == 0]),
     "poisson": lambda cp, a, y: (-cp.entr(a + y) - (a + y), []),
 }
 

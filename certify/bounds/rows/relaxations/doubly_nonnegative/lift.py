@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 
 HALF_ROOT = math.sqrt(0.5)
+# How many rows of ones c X is like in norm, by which steps of the splitting are slow or fast.
+UNIT = 3.0
 
 
 @final
@@ -101,9 +103,14 @@ class Lift:
         return values.clamp_min(0), (-values).clamp_min(0)
 
 
+def unit_of(rows: Tensor) -> float:
+    """The c that makes c X like UNIT rows of ones, in norm."""
+    return UNIT * math.sqrt(rows.shape[1]) / max(float(torch.linalg.matrix_norm(rows)), 1e-140)
+
+
 def lift_of(rows: Tensor, outputs: int) -> Lift:
-    """The basis for rows X (N, D); the unit makes c X like one row of ones."""
-    unit = math.sqrt(rows.shape[1]) / max(float(torch.linalg.matrix_norm(rows)), 1e-140)
+    """The basis for rows X (N, D)."""
+    unit = unit_of(rows)
     gram = torch.eye(rows.shape[1]).to(rows) + unit**2 / 2 * (rows.T @ rows)
     values, vectors = torch.linalg.eigh(gram)
     root = (vectors / values.sqrt()) @ vectors.T

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from certify.bounds.polar import PolarBound, PolarTask
-from certify.bounds.proof import DoublyNonnegative
+from certify.bounds.proof import DoublyNonnegative, ProductMultipliers
 from certify.bounds.rows.relaxations.direction_region import center_of, direction_region
+from certify.bounds.rows.relaxations.doubly_nonnegative.product_program import product_program
 from certify.bounds.rows.relaxations.doubly_nonnegative.proven import doubly_nonnegative_upper
 from certify.bounds.rows.relaxations.doubly_nonnegative.splitting import Splitting
 from certify.bounds.rows.rows_form import rows_form
@@ -27,6 +28,12 @@ from certify.progress import Progress
 FIRST_PENALTIES = (1.0, 8.0, 64.0, 512.0)
 # Beyond so many rows single precision takes the first steps.
 FEW_ROWS = 128
+# Up to so many rows a solver takes seconds; and its share of the time.
+SOLVED_ROWS, SOLVED_SHARE = 24, 0.5
+# What its multipliers prove beyond λ, relative, where it was solved to the end.
+SOLVED = 1e-2
+# Outputs that have a sign of their own where the program is solved.
+SPLIT = 2
 # Steps between two proofs, fewer where they take longer than this share of the time.
 STEPS, ROUND_SHARE = 50, 0.05
 FACTOR = 1.5
@@ -74,6 +81,10 @@ def products(task: PolarTask) -> list[tuple[Tensor, PolarBound]]:
     return [] if search.best is None else [(search.best.dual, search.best.bound)]
 
 
+def _split(task: PolarTask) -> int:
+    return min(task.objective.outputs, SPLIT)
+
+
 def _signs(task: PolarTask) -> int:
     return 2 if task.objective.outputs == 1 else 1
 
@@ -104,12 +115,25 @@ class _Search:
         self._history, self._rise, self._factor, self._stalled = list[float](), 0.0, FACTOR, False
         self._splitting: Splitting | None = None
         self.best: _Found | None = None
+        self._tried = False
 
     def go_on(self, task: PolarTask) -> None:
         """Until the bound decides, stalls, or the time of a task of the same objective is out."""
         self._task, self._longest_round = task, ROUND_SHARE * task.seconds_left
+        if not self._tried:
+            self._solve()
         self._race()
         self._climb()
+
+    def _solve(self) -> None:
+        """Try the program where it is small; where that came to its end, no steps add to it."""
+        task, self._tried = self._task, True
+        if len(self._inputs) > SOLVED_ROWS:
+            return
+        found = product_program(task, self._inputs, _split(task), SOLVED_SHARE * task.seconds_left)
+        if found is not None:
+            self._prove(*found)
+        self._stalled = self.best is not None and self.best.bound.upper <= (1 + SOLVED) * task.branch.strength
 
     def _race(self) -> None:
         """Try the first penalties that are left."""
@@ -161,8 +185,13 @@ class _Search:
             if time.perf_counter() - begun > self._longest_round or self._task.seconds_left <= self._proof_seconds:
                 break
         begun = time.perf_counter()
-        found = self._proven(splitting)
+        value = self._prove(splitting.gradient, splitting.multipliers())
         self._proof_seconds = time.perf_counter() - begun
+        return value
+
+    def _prove(self, candidate: Tensor, multipliers: tuple[ProductMultipliers, ...]) -> float:
+        """The dual value that a candidate proves, kept if it is the best; −inf if none."""
+        found = self._proven(candidate, multipliers)
         if found is None:
             return -math.inf
         if self.best is None or found.value > self.best.value:
@@ -172,13 +201,13 @@ class _Search:
             self._task.listener(Progress("bounding", lower_bound=found.value, polar=interval, detail="products"))
         return found.value
 
-    def _proven(self, splitting: Splitting) -> _Found | None:
+    def _proven(self, candidate: Tensor, multipliers: tuple[ProductMultipliers, ...]) -> _Found | None:
         task = self._task
         try:
-            dual = feasible_dual(task.objective, splitting.gradient)
+            dual = feasible_dual(task.objective, candidate)
         except InfeasibleDualError:
             return None
-        raw = DoublyNonnegative(splitting.multipliers(), self._center)
+        raw = DoublyNonnegative(multipliers, self._center)
         upper, proof = doubly_nonnegative_upper(self._form, task.branch.scores(dual), raw)
         if not 0 < upper < math.inf:
             return None

@@ -65,16 +65,16 @@ def product_form(
     core[m:, m:] = spread / -4
     pairing = scores * (slopes.positive + slopes.negative)
     level = slopes.bend * scores
-    slack = 0.0
-    if multipliers.heights is not None and multipliers.tilts is not None:
-        heights = multipliers.heights
+    heights = torch.nn.functional.pad(multipliers.heights, (0, m - multipliers.heights.shape[2]))
+    pairing = pairing + (heights[0] - heights[1])
+    level = level + heights.sum(0)
+    slack = 2 * norm_upper(heights)
+    if multipliers.tilts is not None:
         tilts = torch.nn.functional.pad(multipliers.tilts, (0, inputs.shape[1] - multipliers.tilts.shape[2]))
         rim = rim + tilts.sum(0)
-        pairing = pairing + (heights[0] - heights[1])[:, None]
-        level = level + heights.sum(0)[:, None]
         mixed = inputs.T @ (tilts[0] - tilts[1])
         core[m:, m:] -= (mixed + mixed.T) / 4
-        slack = 2 * norm_upper(tilts) + 2 * norm_upper(heights)
+        slack += 2 * norm_upper(tilts)
     core[:m, m:] = pairing.T @ inputs / -4
     core[m:, :m] = core[:m, m:].T
     size = norm_upper(inputs)
@@ -83,6 +83,12 @@ def product_form(
     magnitude = weight * (1 + size + size * size) + (paired + slack) * (1 + size)
     error = gamma(2 * len(inputs) + inputs.shape[1] + 40) * magnitude * SLACK
     return ProductForm(products, torch.cat([level, rim], 1) / -2, core, error)
+
+
+def sign_patterns(outputs: int, split: int) -> Tensor:
+    """The signs of v in every block, (2ʲ, m): those of its first j entries in all ways, 1 for what has none."""
+    negative = (torch.arange(2**split)[:, None] >> torch.arange(outputs)) & (torch.arange(outputs) < split)
+    return 1.0 - 2.0 * negative.to(torch.float64)
 
 
 def is_nonnegative(form: ProductForm, outputs: int, levels: tuple[float, float]) -> bool:

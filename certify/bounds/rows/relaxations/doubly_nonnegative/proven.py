@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from scipy.linalg.lapack import dpotrf, dtrtrs
 from scipy.optimize import minimize, minimize_scalar
 from torch import Tensor
 
@@ -22,12 +23,13 @@ from certify.bounds.rows.relaxations.doubly_nonnegative.products import (
     ProductForm,
     is_nonnegative,
     product_form,
+    sign_patterns,
 )
-from certify.bounds.stated_arrays import Array
+from certify.bounds.stated_arrays import Array, array_of
 from certify.problem import Rows
 
-# Accuracy of the searches for the shift of C and for the levels, which only cost tightness.
-ACCURACY = 1e-3
+# Accuracy of the logarithms of the levels, which only costs tightness.
+ACCURACY = 1e-4
 # Room between a tilt and its height, relative, so that every checker agrees.
 TILT_MARGIN = 1e-12
 # Largest shift tried, over the smallest that makes K_gg positive semidefinite or the size of K_gg.
@@ -44,16 +46,12 @@ def doubly_nonnegative_upper(form: Rows, scores: Tensor, proof: DoublyNonnegativ
         scores: S, (N, m) float64; its columns must sum to zero exactly where a bias is free.
         proof: any finite numbers; N is clipped at 0, C is shifted on its diagonal and the levels are found again.
     """
-    single = scores.shape[1] == 1
-    if len(proof.signs) != (2 if single else 1) or any(
-        (sign.tilts is None or sign.heights is None) == single for sign in proof.signs
-    ):
-        return math.inf, proof
+    m, split = scores.shape[1], proof.signs[0].heights.shape[2]
     if form.view.free_inputs and any(math.fsum(column) != 0 for column in scores.T.tolist()):
         return math.inf, proof
     upper, found = 0.0, []
-    for sign, own in zip((1.0, -1.0), proof.signs, strict=False):
-        bound, used = _sign_upper(form, sign * scores, own, proof.center)
+    for pattern, own in zip(sign_patterns(m, split).to(scores), proof.signs, strict=True):
+        bound, used = _sign_upper(form, pattern * scores, own, proof.center)
         upper = max(upper, bound)
         found.append(used)
     return upper, DoublyNonnegative(tuple(found), proof.center)
@@ -93,9 +91,9 @@ def _clipped(own: ProductMultipliers) -> ProductMultipliers:
     cross.diagonal().copy_(own.cross.diagonal())
     both, none = (values.clamp_min(0) / 2 + values.clamp_min(0).T / 2 for values in (own.both, own.none))
     clipped = replace(own, both=both, cross=cross, none=none)
-    if own.heights is None or own.tilts is None:
-        return clipped
-    lengths = torch.linalg.vector_norm(own.tilts, dim=2) * (1 + TILT_MARGIN) + SMALLEST_REACH
+    if own.tilts is None:
+        return replace(clipped, heights=own.heights.clamp_min(0))
+    lengths = torch.linalg.vector_norm(own.tilts, dim=2, keepdim=True) * (1 + TILT_MARGIN) + SMALLEST_REACH
     return replace(clipped, heights=torch.maximum(own.heights, lengths))
 
 
@@ -109,36 +107,33 @@ def _searched(
     values, vectors = torch.linalg.eigh(base.products)
     rim, gram = vectors.T @ base.rim, torch.zeros_like(base.core)
     gram[outputs:, outputs:] = region.inputs.T @ region.inputs / 2
-
-    def complement(shift: float) -> Tensor:
-        lifted = (values + 2 * shift)[:, None]
-        lowered: Tensor = base.core - shift * gram - rim.T @ (rim / lifted)
-        return lowered
-
     scale = float(values.abs().max()) or 1.0
     least = max(-float(values[0]) / 2, 0.0) + 1e-12 * scale
 
-    def level(logarithm: float) -> float:
-        return -float(torch.linalg.eigvalsh(complement(least * (1 + math.exp(logarithm))))[0])
+    def shift(logarithm: float) -> float:
+        return least * (1 + math.exp(logarithm))
+
+    def levels(logarithm: float) -> tuple[float, float, float]:
+        lifted = (values + 2 * shift(logarithm))[:, None]
+        return _levels(array_of(base.core - shift(logarithm) * gram - rim.T @ (rim / lifted)), outputs, free)
 
     bounds = math.log(1e-6), math.log(max(LARGEST_SHIFT, scale / least))
-    found = minimize_scalar(level, bounds=bounds, method="bounded", options={"xatol": 1e-2})
-    shift = least * (1 + math.exp(float(found.x)))
-    return shift, _levels(complement(shift), outputs, free)
+    options = {"xatol": 1e-2}
+    found = minimize_scalar(lambda at: sum(levels(at)), bounds=bounds, method="bounded", options=options)
+    return shift(float(found.x)), levels(float(found.x))
 
 
-def _levels(matrix: Tensor, outputs: int, free: int) -> tuple[float, float, float]:
+def _levels(matrix: Array, outputs: int, free: int) -> tuple[float, float, float]:
     """Levels α of v, β of u and γ of a free bias with diag(α, β, γ) + the matrix ⪰ 0 and a small α + β + γ."""
     corner, across, rest = matrix[:outputs, :outputs], matrix[outputs:, :outputs], matrix[outputs:, outputs:]
-    place = torch.arange(len(rest), device=matrix.device) >= len(rest) - free
+    place = np.arange(len(rest)) >= len(rest) - free
 
     def alpha(beta: float, bias: float) -> float:
-        lifted = rest + torch.diag(torch.where(place, rest.new_tensor(bias), rest.new_tensor(beta)))
-        factor, failed = torch.linalg.cholesky_ex(lifted)
-        if int(failed):
+        factor, failed = dpotrf(rest + np.diag(np.where(place, bias, beta)), lower=1)
+        if failed:
             return math.inf
-        half = torch.linalg.solve_triangular(factor, across, upper=False)
-        return float(torch.linalg.eigvalsh(half.T @ half - corner)[-1])
+        half, _ = dtrtrs(factor, across, lower=1)
+        return float(np.linalg.eigvalsh(half.T @ half - corner)[-1])
 
     def levels(logarithms: Array) -> tuple[float, float]:
         beta, *bias = (math.exp(min(value, LARGEST_LOGARITHM)) for value in logarithms)
@@ -148,8 +143,8 @@ def _levels(matrix: Tensor, outputs: int, free: int) -> tuple[float, float, floa
         return alpha(*levels(logarithms)) + sum(levels(logarithms))
 
     # A uniform level serves; from there on each finds its own.
-    uniform = max(-float(torch.linalg.eigvalsh(matrix)[0]), SMALLEST_REACH)
+    uniform = max(-float(np.linalg.eigvalsh(matrix)[0]), SMALLEST_REACH)
     start = np.full(1 + free, math.log(2 * uniform))
-    options = {"xatol": ACCURACY, "fatol": 0.0, "maxfev": 60 * (1 + free)}
+    options = {"xatol": ACCURACY, "fatol": math.inf, "maxfev": 60 * (1 + free)}
     found = levels(minimize(total, start, method="Nelder-Mead", options=options).x)
     return alpha(*found), *found

@@ -271,7 +271,8 @@ class Splitting:
         cross.diagonal().copy_(-block.cross.diagonal())
         end = block.cone.shape[2] - self._free
         rim = self.penalty * self.lift.unit * block.cone_dual
-        heights, tilts = (rim[..., 0], 2 * rim[..., 1:end]) if self.lift.outputs == 1 else (None, None)
+        single = self.lift.outputs == 1
+        heights, tilts = (rim[..., :1], 2 * rim[..., 1:end]) if single else (rim[..., :0], None)
         both, none = ((-values).clamp_min(0) * scale for values in (block.both, block.none))
         return ProductMultipliers(both, cross * scale, none, heights, tilts)
 

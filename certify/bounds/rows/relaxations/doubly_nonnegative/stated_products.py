@@ -1,4 +1,4 @@
-"""Products as certificates state them: arrays of both signs, the levels with room for a checker's own rounding."""
+"""Products as certificates state them: arrays of all sign patterns, levels with room for a checker's own rounding."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def stated_products(form: Rows, proof: DoublyNonnegative, margin: float) -> tupl
         "cross": array_of(torch.stack([sign.cross for sign in proof.signs])),
         "none": array_of(torch.stack([sign.none for sign in proof.signs])),
     }
-    heights = [sign.heights for sign in proof.signs if sign.heights is not None]
     tilts = [sign.tilts for sign in proof.signs if sign.tilts is not None]
-    if heights:
-        arrays |= {"heights": array_of(torch.cat(heights)), "tilts": array_of(torch.cat(tilts))}
-    arrays |= {"levels": np.array(levels)}
+    arrays["heights"] = array_of(torch.cat([sign.heights for sign in proof.signs]))
+    if tilts:
+        arrays["tilts"] = array_of(torch.cat(tilts))
+    arrays["levels"] = np.array(levels)
     free = {"center": array_of(proof.center), "column": np.array(columns)} if form.view.free_inputs else {}
     return upper, arrays | free
