@@ -113,7 +113,6 @@ def branch_of(stated: Stated, name: str, inputs: Matrix, shape: list[int], outpu
 
 
 def rows_of(geometry: Geometry, inputs: Matrix) -> Matrix:
-    """Rows h_ip, and what a bias is multiplied by in each."""
     samples, width = inputs.shape
     afford(10 * samples * sum(map(len, geometry.reads)))
     padded = np.hstack([inputs, 1 + zeros(samples, 1), zeros(samples, 1)])

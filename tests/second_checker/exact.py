@@ -33,7 +33,6 @@ def identity(size: int) -> Matrix:
 
 
 def integers(matrix: Matrix) -> tuple[Matrix, int]:
-    """Numerators over the least common denominator, and it."""
     entries = matrix.ravel().tolist()
     common = math.lcm(*{entry.denominator for entry in entries})
     return filled(matrix.shape, (entry.numerator * (common // entry.denominator) for entry in entries)), common

@@ -37,7 +37,6 @@ class Geometry(NamedTuple):
 
 
 def windows(layer: Layer | None, extents: list[int]) -> tuple[list[int], Reads]:
-    """Grid of outputs, and what each reads of the grid of inputs."""
     if layer is None or not 1 <= len(extents) <= 2:
         raise Rejected("layers")
     dilation = layer.get("dilation", [1] * len(extents))

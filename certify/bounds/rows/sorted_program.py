@@ -22,7 +22,7 @@ from certify.bounds.rows.relaxations.convex_program import CONJUGATE_ATOMS, Expr
 from certify.bounds.rows.rows_form import rows_form
 from certify.bounds.rows.sorting import sorting_applies, sorting_bound
 from certify.bounds.stated_arrays import Array, array_of
-from certify.problem import Objective, Rows
+from certify.problem import Rows
 from certify.problem.dual import InfeasibleDualError, feasible_dual
 
 # Most entries of A for which the program is set up; the solver takes some 10 s for as many.
@@ -34,7 +34,7 @@ SOLVER_SHARE = 0.9
 def sorted_program_applies(task: PolarTask) -> bool:
     """Whether the program is of a size that the solver finishes."""
     loss = task.objective.loss
-    known = loss.name in CONJUGATE_ATOMS or loss.couples_row
+    known = loss.name in CONJUGATE_ATOMS
     small = task.objective.samples * task.objective.outputs <= LARGEST_PROGRAM
     return sorting_applies(task) and task.branch.view.readout.weights is None and known and small
 
@@ -62,7 +62,7 @@ def _solve(task: PolarTask, form: Rows) -> Array | None:
     positions, weights, targets = (array_of(v[order]) for v in (form.view.rows[:, 0], loss.weights, loss.targets))
     alpha = cp.Variable(targets.shape)
     dual = cp.multiply(weights, alpha)
-    conjugate, constraints = _conjugate(cp, objective, alpha, targets)
+    conjugate, constraints = CONJUGATE_ATOMS[objective.loss.name](cp, alpha, targets)
     constraints += _polar_constraints(cp, form, dual, np.diff(positions) / task.branch.strength)
     scale = float(weights.sum())
     moments, bound = linear_part(cp, objective, order, dual)
@@ -91,12 +91,3 @@ def _polar_constraints(cp: Any, form: Rows, scores: Expression, gaps: Array) -> 
         sizes(bent + slopes.negative * last if slopes.negative else bent) <= 1,
         sizes(bent - slopes.positive * last) <= 1,
     ]
-
-
-def _conjugate(cp: Any, objective: Objective, alpha: Expression, targets: Array) -> tuple[Expression, list[Any]]:  # noqa: ANN401
-    if not objective.loss.couples_row:
-        return CONJUGATE_ATOMS[objective.loss.name](cp, alpha, targets)
-    # C Σ_k e((a_k + y_k)/C), e(t) = t log t, on rows that sum to C.
-    shares = alpha + targets
-    logs = np.log(np.maximum(targets.sum(1, keepdims=True), np.finfo(float).tiny)) * np.ones_like(targets)
-    return -cp.entr(shares) - cp.multiply(logs, shares), [cp.sum(alpha, axis=1) == 0]

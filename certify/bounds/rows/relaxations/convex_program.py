@@ -22,6 +22,13 @@ Expression = Any
 ConjugateAtom = Callable[[Any, Expression, Array], tuple[Expression, list[Any]]]
 
 
+def _cross_entropy(cp: Any, a: Expression, y: Array) -> tuple[Expression, list[Any]]:  # noqa: ANN401
+    """C Σ_k e((a_k + y_k)/C), e(t) = t log t, on rows that sum to C."""
+    shares = a + y
+    logs = np.log(np.maximum(y.sum(1, keepdims=True), np.finfo(float).tiny)) * np.ones_like(y)
+    return -cp.entr(shares) - cp.multiply(logs, shares), [cp.sum(a, axis=1) == 0]
+
+
 CONJUGATE_ATOMS: dict[str, ConjugateAtom] = {
     "mse": lambda cp, a, y: (cp.square(a) / 4 + cp.multiply(a, y), []),
     "binary-cross-entropy": lambda cp, a, y: (-cp.entr(a + y) - cp.entr(1 - y - a), []),
@@ -31,7 +38,7 @@ CONJUGATE_ATOMS: dict[str, ConjugateAtom] = {
         cp.square(cp.multiply(-y, a)) / 4 - cp.multiply(-y, a),
         [cp.multiply(-y, a) >= 0],
     ),
-    "cross-entropy": lambda cp, a, y: (-cp.entr(a + y), [cp.sum(a, axis=1) == 0]),
+    "cross-entropy": _cross_entropy,
     "poisson": lambda cp, a, y: (-cp.entr(a + y) - (a + y), []),
 }
 
