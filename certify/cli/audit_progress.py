@@ -16,7 +16,7 @@ from certify.audits.job_folder import PROGRESS
 from certify.audits.plan import PlannedItem
 from certify.certificates.audit_result import AuditItem
 from certify.reports.audit_text import STYLES, item_line
-from certify.reports.terminal import say, styled_console
+from certify.reports.terminal import inert_line, say, styled_console
 from certify.workflows.audit_run import AuditListener
 
 if TYPE_CHECKING:
@@ -86,7 +86,12 @@ class _LiveTable:
         running = list(self._running.items())
         for name, (since, folder) in running[:MOST_ROWS]:
             phase, gap = _progress(folder)
-            rows.add_row(Text(name, overflow="ellipsis", no_wrap=True), phase, gap, f"{time.monotonic() - since:.1f} s")
+            rows.add_row(
+                Text(inert_line(name), overflow="ellipsis", no_wrap=True),
+                phase,
+                gap,
+                f"{time.monotonic() - since:.1f} s",
+            )
         more = len(running) - MOST_ROWS
         return Group(head, rows, *([Text(f"and {more} more")] if more > 0 else []))
 

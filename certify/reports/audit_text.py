@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from certify.certificates.audit_result import AuditItem, AuditResult
+from certify.reports.terminal import inert_line
 
 STYLES = {"certified": "green", "undecided": "yellow", "improvable": "red", "failed": "bold red"}
 ORIGINS = {"run": "", "cache": "cached", "resumed": "resumed"}
@@ -23,7 +24,7 @@ def item_line(item: AuditItem) -> str:
     shown = "" if item.relative_gap is None else f"  gap {_gap(item)}"
     origin = f"  ({ORIGINS[item.origin]})" if ORIGINS[item.origin] else ""
     counts = f"  FAILED: {item.failure}" if item.failure else ""
-    return f"{item.outcome:<10}  {item.name}{shown}  {item.seconds:.2f} s{origin}{counts}"
+    return inert_line(f"{item.outcome:<10}  {item.name}{shown}  {item.seconds:.2f} s{origin}{counts}")
 
 
 def print_audit(console: Console, audit: AuditResult, *, verbose: bool) -> None:
@@ -34,7 +35,8 @@ def print_audit(console: Console, audit: AuditResult, *, verbose: bool) -> None:
     if len(rows) < len(audit.items):
         console.print(f"{len(audit.items) - len(rows)} items are as asked and not shown (--verbose shows them)")
     for item in audit.unmet:
-        console.print(Text.assemble(("✗ ", "red"), (item.name, "bold"), f"  {item.file}:{item.line}:{item.column}"))
+        place = inert_line(f"{item.file}:{item.line}:{item.column}")
+        console.print(Text.assemble(("✗ ", "red"), (inert_line(item.name), "bold"), f"  {place}"))
         console.print(Text(f"    {item.failure}".replace("\n", "\n    ")))
     for note in audit.notes:
         console.print(Text(f"note: {note}"))
@@ -58,7 +60,7 @@ def _table(items: Iterable[AuditItem]) -> Table:
     for item in items:
         table.add_row(
             Text(item.outcome, STYLES[item.outcome]),
-            Text(item.name),
+            Text(inert_line(item.name)),
             _gap(item),
             item.expect,
             f"{item.seconds:.2f}",

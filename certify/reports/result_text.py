@@ -9,13 +9,14 @@ from certify.certificates.result import Result
 from certify.reports import phrases
 from certify.reports.labelled_rows import print_rows
 from certify.reports.report import Report
+from certify.reports.terminal import inert_line
 
 STYLES = {"certified": "bold green", "improvable": "bold yellow", "undecided": "bold cyan"}
 
 
 def print_result(console: Console, result: Result, *, verbose: bool = False) -> None:
     """Print one result; nothing else goes to this console."""
-    name = result.model.path or "live model"
+    name = inert_line(result.model.path or "live model")
     console.print(Text.assemble((result.verdict, STYLES[result.verdict]), "  ", (name, "bold")), soft_wrap=True)
     print_rows(console, _rows(result, verbose=verbose))
 

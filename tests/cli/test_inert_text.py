@@ -57,3 +57,14 @@ def test_a_name_with_a_line_feed_stays_on_its_line(certify, folder):
     lines = certify("verify", "a\nb: valid.certificate").out.splitlines()
     assert not any(line.startswith("b: valid") for line in lines)
     assert lines[0].startswith("a\\u000ab: valid.certificate: valid")
+
+
+def test_a_name_with_a_line_feed_stays_on_its_line_of_checks_and_audits(certify, folder):
+    shutil.copy(folder / "optimal.pt", folder / "a\ncertified  b.pt")
+    checked = certify("check", "a\ncertified  b.pt", "--problem", "optimal.problem.yaml")
+    plan = "schema: certify.audit/1\ndefaults: {problem: optimal.problem.yaml}\nmodels:\n  - path: 'a*.pt'\n"
+    (folder / "audit.yaml").write_text(plan)
+    audited = certify("audit", "audit.yaml", "--jobs", "1")
+    for run in (checked, audited):
+        assert "a\\u000acertified  b.pt" in run.out + run.err
+        assert not any(line.startswith("certified  b.pt") for line in (run.out + run.err).splitlines())
