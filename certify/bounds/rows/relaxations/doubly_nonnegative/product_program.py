@@ -71,7 +71,7 @@ def product_program(
     unit, free, scale = unit_of(inputs), task.branch.view.free_inputs, float(weights.sum())
     rows = _Rows(unit * array_of(inputs), free, rows_form(task).slopes)
     scores = -cp.multiply(weights / (strength * unit), alpha)
-    blocks = [_block(cp, rows, scores @ np.diag(pattern), split) for pattern in sign_patterns(m, split).numpy()]
+    blocks = [_block(cp, rows, scores @ np.diag(pattern), split) for pattern in array_of(sign_patterns(m, split))]
     constraints += [bound for block in blocks for bound in block.constraints]
     everything = torch.ones(n, dtype=torch.bool)
     moments, bound = linear_part(cp, objective, everything, cp.multiply(weights, alpha))
@@ -79,7 +79,7 @@ def product_program(
     cost = cp.sum(cp.multiply(weights / scale, conjugate)) + moments / scale
     if not solved(cp, cp.Problem(cp.Minimize(cost), constraints), seconds):
         return None
-    found = tuple(_multipliers(block, strength * unit, unit) for block in blocks)
+    found = tuple(_multipliers(block, strength * unit, unit, inputs) for block in blocks)
     dual = weights * np.asarray(alpha.value)
     finite = np.isfinite(dual).all() and all(torch.isfinite(one.both + one.cross + one.none).all() for one in found)
     return (torch.as_tensor(dual).to(inputs), found) if finite else None
@@ -110,10 +110,10 @@ def _block(cp: Any, rows: _Rows, scores: Expression, split: int) -> _Block:  # n
     return _Block(products, heights, tilts, constraints)
 
 
-def _multipliers(block: _Block, scale: float, unit: float) -> ProductMultipliers:
-    """In units of z itself."""
-    products = torch.as_tensor(block.products.value) * (scale * unit)
-    n = len(products) // 2
-    heights = torch.as_tensor(block.heights.value * scale).reshape(2, n, -1)
-    tilts = None if block.tilts is None else torch.as_tensor(block.tilts.value * scale).reshape(2, n, -1)
+def _multipliers(block: _Block, scale: float, unit: float, inputs: Tensor) -> ProductMultipliers:
+    """In units of z itself, where the inputs are."""
+    n = len(inputs)
+    products = torch.as_tensor(block.products.value * (scale * unit)).to(inputs)
+    heights = torch.as_tensor(block.heights.value * scale).to(inputs).reshape(2, n, -1)
+    tilts = None if block.tilts is None else torch.as_tensor(block.tilts.value * scale).to(inputs).reshape(2, n, -1)
     return ProductMultipliers(products[:n, :n], products[:n, n:], products[n:, n:], heights, tilts)
