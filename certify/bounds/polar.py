@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass, field
 from typing import final
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,7 +21,7 @@ from certify.problem import Branch, Factors, Objective, PolarForm
 from certify.progress import Listener, silent
 
 # What bounds and searches raise where numbers overflow or underflow, or a decomposition of such does not converge.
-DIVERGED = (ArithmeticError, torch.linalg.LinAlgError)  # type: ignore[attr-defined]
+DIVERGED = (ArithmeticError, np.linalg.LinAlgError, torch.linalg.LinAlgError)  # type: ignore[attr-defined]
 
 
 @final

@@ -61,15 +61,18 @@ def linear_part(cp: Any, objective: Objective, rows: Tensor, dual: Expression) -
     return cost, bound
 
 
-def solved(cp: Any, problem: Any, seconds: float) -> bool:  # noqa: ANN401
-    """Try Clarabel with its supernodal and its plain factorization, then SCS; True once one left values."""
+def solved(cp: Any, problem: Any, seconds: float, *, semidefinite: bool = False) -> bool:  # noqa: ANN401
+    """Try Clarabel with its supernodal and its plain factorization, then SCS; True once one left values.
+
+    SCS is left out of semidefinite programs: numbers that overflow keep its eigenvalues going beyond any limit of time.
+    """
     deadline = time.perf_counter() + seconds
     plain: dict[str, str] = {}
     faer = {"direct_solve_method": "faer"}
     attempts = (
         (cp.CLARABEL, "time_limit", faer),
         (cp.CLARABEL, "time_limit", plain),
-        (cp.SCS, "time_limit_secs", plain),
+        *(() if semidefinite else ((cp.SCS, "time_limit_secs", plain),)),
     )
     for solver, limit, options in attempts:
         left = max(deadline - time.perf_counter(), SHORTEST_ATTEMPT)
@@ -77,7 +80,8 @@ def solved(cp: Any, problem: Any, seconds: float) -> bool:  # noqa: ANN401
             warnings.simplefilter("ignore")
             try:
                 problem.solve(solver=solver, **{limit: left}, **options)
-            except (cp.error.SolverError, ValueError, ArithmeticError):
+            # Of numbers that are none a program is not even convex.
+            except (cp.error.SolverError, cp.error.DCPError, ValueError, ArithmeticError):
                 continue
             except BaseException as error:
                 # What Clarabel, written in Rust, panics with is no Exception.

@@ -77,7 +77,7 @@ def product_program(
     moments, bound = linear_part(cp, objective, everything, cp.multiply(weights, alpha))
     constraints += [*bound, *([cp.sum(scores, axis=0) == 0] if free else [])]
     cost = cp.sum(cp.multiply(weights / scale, conjugate)) + moments / scale
-    if not solved(cp, cp.Problem(cp.Minimize(cost), constraints), seconds):
+    if not solved(cp, cp.Problem(cp.Minimize(cost), constraints), seconds, semidefinite=True):
         return None
     found = tuple(_multipliers(block, strength * unit, unit, inputs) for block in blocks)
     dual = weights * np.asarray(alpha.value)

@@ -38,6 +38,7 @@ LARGEST_SHIFT = 1e3
 LARGEST_LOGARITHM = 600.0
 
 
+@np.errstate(all="ignore")
 def doubly_nonnegative_upper(form: Rows, scores: Tensor, proof: DoublyNonnegative) -> tuple[float, DoublyNonnegative]:
     """A proven upper bound on max |Sᵀσ(H u)| with the multipliers that show it; +inf if none is proven.
 
