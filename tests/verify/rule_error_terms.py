@@ -67,7 +67,7 @@ CAUGHT = [
     ),
     *rows(
         "proofs/majorants.py: region_of",
-        ("norms().high", "norms().near", radius_of_wide_rows),
+        ("norms.high", "norms.near", radius_of_wide_rows),
     ),
     *rows("proofs/products.py: products_hold", ("claimed.high", "claimed.near", product_claims.levels)),
     *rows("proofs/products.py: _tilts", ("row_norms().high", "row_norms().near", product_claims.tilts)),
