@@ -97,6 +97,6 @@ def _entry(entry: object) -> tuple[str, str, tuple[int, ...]]:
     if not texts or item not in ITEM_SIZES or type(entry["offset"]) is not int:
         refuse("array-table", f"entry {entry!r:.80}")
     extents_fit = isinstance(shape, list) and len(shape) <= 3 and all(type(e) is int and 0 <= e < 2**31 for e in shape)
-    if not extents_fit:
+    if not extents_fit or math.prod(extent or 1 for extent in shape) > LARGEST_FILE:
         refuse("array-table", f"shape of '{name}': {shape!r:.80}")
     return name, item, tuple(shape)

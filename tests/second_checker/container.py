@@ -59,6 +59,7 @@ def read_arrays(table: object, data: bytes) -> Arrays:
         require(isinstance(name, str) and name not in arrays and dtype in ("<f8", "|u1"), "array-table")
         require(isinstance(shape, list) and len(shape) <= 3, "array-table")
         require(all(is_integer(extent, 0) for extent in shape) and type(entry["offset"]) is int, "array-table")
+        require(math.prod(extent or 1 for extent in shape) <= 2**32, "array-table")
         begin, end = end, end + math.prod(shape) * np.dtype(dtype).itemsize
         require(entry["offset"] == begin and end <= len(data), "array-layout")
         arrays[name] = np.frombuffer(data[begin:end], dtype).reshape(shape)

@@ -13,7 +13,7 @@ from .packing import packed
 
 SWAP, FLAT = np.array([[0.0, 1], [1, 0]]), np.eye(2)
 DELTA = 2 + 2.0**-5
-MOST_ROWS = 2**13
+MOST_ROWS, MOST_SIDE = 2**13, 2**14
 
 
 def products(**settings):
@@ -95,6 +95,12 @@ def many_rows(made):
     return packed(header, arrays | {name: np.zeros((MOST_ROWS + 1, 1)) for name in ("X", "Y", "A")})
 
 
+def many_outputs(made):
+    header, arrays = made
+    wide = {name: np.zeros((len(arrays[name]), MOST_SIDE)) for name in ("Y", "A", "F0.1")}
+    return packed(header, arrays | wide)
+
+
 def swapped_signs(made):
     """The multipliers of each sign for the other."""
     header, arrays = made
@@ -135,6 +141,7 @@ HALF = 2 * SWAP - 0.5 * FLAT
 LESS_DELTA = -(DELTA - 0.25) * FLAT
 RULES = [
     (11, "size-limit", products, many_rows),
+    (11, "size-limit", two_outputs, many_outputs),
     (10, "shape", products, lambda made: patterns(made, 1, 0)),
     (10, "shape", two_outputs, lambda made: patterns(made, 3, 1)),
     (10, "shape", two_outputs, lambda made: patterns(made, 8, 3)),

@@ -9,6 +9,7 @@ from torch.nn import functional
 from certify.problem import ProductOfNorms
 from certify.verify import verify_bytes
 from certify.verify.exact import verify_bytes_exactly
+from certify.verify.proofs import sign_tree
 from certify.workflows.certificate_of import certificate_content, settled_certificate
 from certify.workflows.check import CheckOptions, run_check
 
@@ -172,3 +173,13 @@ def test_a_trained_softmax_network_with_a_free_skip_has_a_certificate():
     assert outcome.result.proof == "rigorous"
     assert outcome.result.lower_bound > 0.5 * outcome.result.best_known
     assert verify_bytes_exactly(outcome.certificate).status == "valid"
+
+
+@pytest.mark.parametrize("make", handmade_signs.BASES)
+def test_trees_of_signs_are_walked_in_pieces(make, monkeypatch):
+    monkeypatch.setattr(sign_tree, "CHUNK", 1)
+    for verify in (verify_bytes, verify_bytes_exactly):
+        assert verify(packed(*make())).status == "valid"
+    for number, rule, base, forge in handmade_signs.RULES:
+        if base is make and number == 48:
+            assert verify_bytes(forge(make())).rule == rule

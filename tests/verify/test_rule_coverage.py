@@ -205,6 +205,7 @@ RULES = [
     (5, "array-table", *table(lambda entries, body: entries[0].update(dtype=[]))),
     (5, "array-table", *table(lambda entries, body: entries[0].update(dtype="<f4"))),
     (5, "array-table", *table(lambda entries, body: entries[0].update(shape=[2**31, 0]))),
+    (5, "array-table", *table(lambda entries, body: entries[0].update(shape=[2**31 - 1, 2**31 - 1, 0]))),
     (6, "array-layout", *table(lambda entries, body: entries[1].update(offset=0))),
     (6, "array-layout", *table(lambda entries, body: body[:-8])),
     (6, "trailing-bytes", *table(lambda entries, body: body + bytes(8))),

@@ -26,6 +26,8 @@ from certify.verify.reals import Arithmetic, Array, Reals
 from certify.verify.rejection import require
 
 VOID = 255
+# Entries of the rows and the inputs of nodes that are looked at together.
+CHUNK = 2**21
 
 
 @final
@@ -119,15 +121,18 @@ def sign_tree_holds(form: Form, proof: Proof, arithmetic: Arithmetic) -> bool:  
     scores, (tree, roots) = form.scores.T, _tree(proof)
     sums = Sums(region_of(form, proof, 0), scores.joined([-scores, scores], 0))
     blank = np.zeros((2, form.rows.shape[0]))
-    nodes = Nodes(roots, np.arange(2), blank, blank)
-    while len(nodes.places):
+    waiting = [Nodes(roots, np.arange(2), blank, blank)]
+    size = max(1, CHUNK // sum(form.rows.shape))
+    while waiting:
+        nodes = waiting.pop()
         is_leaf = tree.splits[nodes.places] == 0
         leaves = nodes[is_leaf]
         multipliers = tree.given(leaves.places)
         require(bool((multipliers[leaves.signs == 0] <= 1).all()), "sign-tree-multipliers", "needs s ≤ 1")
         if not bool((sums.bounds(leaves, multipliers).high <= proof.upper).all()):
             return False
-        nodes = tree.children(nodes[~is_leaf], sums)
+        children = tree.children(nodes[~is_leaf], sums)
+        waiting.extend(children[at : at + size] for at in range(0, len(children.places), size))
     return True
 
 

@@ -17,6 +17,8 @@ CONE_DIMENSIONS = range(1, 15)
 MOST_SIGNS = 254
 # Rows whose products a proof may hold.
 MOST_ROWS = 2**13
+# Rows of the matrix of such a proof.
+MOST_SIDE = 2**14
 # Entries of the largest array derived from the ones in the file.
 LARGEST_DERIVED = 2**28
 BYTES = ("mask", "splits", "tangents")
@@ -125,8 +127,9 @@ def _proof(branch: Branch, kind: str, index: int, shape: tuple[int, int], arrays
             found = {"curvatures": (2, n, m), "slopes": (2, n, m), "mixings": (2, m), "envelopes": (m, inner, inner)}
             found |= {"center": (columns,), "column": (1,)} if free else {}
         case "doubly-nonnegative":
-            if n > MOST_ROWS:
-                refuse("size-limit", f"products of {n} rows")
+            side = m + columns + free + n
+            if n > MOST_ROWS or side > MOST_SIDE:
+                refuse("size-limit", f"products of {n} rows, in a matrix of side {side}")
             both = arrays.get(f"P{index}.both")
             split = len(both).bit_length() - 1 if both is not None and both.ndim else 0
             split = max(min(split, m), int(m == 1))

@@ -26,7 +26,6 @@ def regions(task: Task, count: int) -> list[Region]:
 
 
 def parts(scores: Matrix, slope: Fraction, rows: Matrix, *multipliers: Matrix) -> tuple[Matrix, Matrix, Fraction]:
-    """lin, M and k for q, p, g and W of one sign of one output."""
     bent, (curvatures, slopes, tilts), constants = (1 - slope) * scores, map(np.copy, multipliers), []
     for row, (length, size) in enumerate(zip(norms_above(tilts), norms_above(rows), strict=True)):
         room = bent[row] + max(-bent[row], abs(slopes[row]) + length)

@@ -11,7 +11,7 @@ from .task import Task
 def doubly_nonnegative(task: Task) -> None:
     """α + ρβ ≤ U and K ⪰ 0 for every pattern of signs; z is z₊ above z₋, and σ(t) = z₊ − b z₋."""
     (count, outputs), width = task.scores.shape, task.branch.columns.shape[1]
-    require(count <= 8192, "size-limit")
+    require(count <= 8192 and count + outputs + width + task.branch.is_free <= 16384, "size-limit")
     both = task.array("both", None, count, count)
     many, split = len(both), len(both).bit_length() - 1
     require(many == 2 ** max(split, 0) and split <= outputs and (split or outputs > 1), "shape")

@@ -30,6 +30,8 @@ FIRST_PENALTIES = (1.0, 8.0, 64.0, 512.0)
 FEW_ROWS = 128
 # Up to so many rows a solver takes seconds; and its share of the time.
 SOLVED_ROWS, SOLVED_SHARE = 24, 0.5
+# Less time is better spent on steps.
+LEAST_SECONDS = 2.0
 # What its multipliers prove beyond λ, relative, where it was solved to the end.
 SOLVED = 1e-2
 # Outputs that have a sign of their own where the program is solved.
@@ -46,6 +48,8 @@ STEP_COST, EIGEN_COST = 5e-8, 6e-10
 LEAST_STEPS = 100
 # Arrays of N² numbers that are held at a time for each sign, and the bytes that they may take.
 ARRAYS, LARGEST_BYTES = 12, 6 * 2**30
+# Rows of the largest matrix that certificates take.
+LARGEST_SIDE = 2**14
 
 
 # Where its search is kept for the next task.
@@ -60,7 +64,8 @@ def products_apply(task: PolarTask) -> bool:
 def products_pay(task: PolarTask, share: float) -> bool:
     """Whether this share of the time suffices for the first bounds; none is needed where they were found before."""
     view, n, signs = task.branch.view, len(task.branch.view.rows), _signs(task)
-    if view.readout.weights is not None or not bool(view.penalized.any()):
+    side = task.objective.outputs + view.rows.shape[1] + n
+    if view.readout.weights is not None or not bool(view.penalized.any()) or side > LARGEST_SIDE:
         return False
     seconds = signs * (LEAST_STEPS * STEP_COST * n**2 + 2 * EIGEN_COST * n**3)
     fits = seconds <= share * task.seconds_left and 8 * ARRAYS * signs * n**2 <= LARGEST_BYTES
@@ -127,9 +132,10 @@ class _Search:
 
     def _solve(self) -> None:
         """Try the program where it is small; where that came to its end, no steps add to it."""
-        task, self._tried = self._task, True
-        if len(self._inputs) > SOLVED_ROWS:
+        task = self._task
+        if len(self._inputs) > SOLVED_ROWS or task.seconds_left < LEAST_SECONDS:
             return
+        self._tried = True
         found = product_program(task, self._inputs, _split(task), SOLVED_SHARE * task.seconds_left)
         if found is not None:
             self._prove(*found)
