@@ -46,6 +46,7 @@ def killed_with_a_state(place):
     assert not (place / "cut").exists()
 
 
+@pytest.mark.slow
 def test_a_check_that_is_killed_goes_on_and_ends_with_the_certificate_of_one_that_is_not(place, certify):
     assert certify("check", "model.pt", "--certificate", "whole", "--threads", "1").code == 0
     killed_with_a_state(place)
