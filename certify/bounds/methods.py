@@ -10,6 +10,7 @@ from typing import final
 from torch import Tensor
 
 from certify.bounds.bilinear.spectral import spectral_bound, spectral_search
+from certify.bounds.multilinear.sparse_spectral import is_matrix, sparse_search, sparse_spectral
 from certify.bounds.polar import DIVERGED, PolarBound, PolarEstimate, PolarTask
 from certify.bounds.rows.ascent import rows_search
 from certify.bounds.rows.cones.cone_method import LARGEST_DIMENSION, cones, cones_apply
@@ -31,7 +32,7 @@ from certify.bounds.rows.sorted_program import sorted_program, sorted_program_ap
 from certify.bounds.rows.sorting import sorting_applies, sorting_bound
 from certify.bounds.score_rounding import with_score_rounding
 from certify.bounds.squares.quadratic_form import quadratic_form_bound, quadratic_form_search
-from certify.problem import Bilinear, PolarForm, Rows, Squares
+from certify.problem import Bilinear, Multilinear, PolarForm, Rows, Squares
 
 Bounds = list[tuple[Tensor, PolarBound]]
 
@@ -90,6 +91,7 @@ _ONE_INPUT, _ONE_SCORE, _FEW_COLUMNS = (2, math.inf), (math.inf, 1), (LARGEST_DI
 
 METHODS: dict[type[PolarForm], tuple[Method, ...]] = {
     Bilinear: (Method("spectral", _at_given_dual(spectral_bound), "spectral"),),
+    Multilinear: (Method("spectral", _at_given_dual(sparse_spectral), "spectral", is_matrix),),
     Squares: (Method("quadratic-form", _at_given_dual(quadratic_form_bound), "quadratic-form"),),
     Rows: (
         Method("sorting", _at_given_dual(sorting_bound), "sorting", sorting_applies, _ONE_INPUT),
@@ -145,6 +147,7 @@ METHODS: dict[type[PolarForm], tuple[Method, ...]] = {
 # Who finds violating subnetworks: lower ends of the polar with witnesses.
 SEARCHES: dict[type[PolarForm], Callable[[PolarTask], PolarEstimate]] = {
     Bilinear: spectral_search,
+    Multilinear: sparse_search,
     Squares: quadratic_form_search,
     Rows: rows_search,
 }

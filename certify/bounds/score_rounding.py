@@ -15,7 +15,7 @@ from torch import Tensor
 
 from certify.bounds.polar import PolarBound
 from certify.bounds.rounding import SLACK, gamma, sum_upper
-from certify.problem import Bilinear, Branch, Rows, Squares
+from certify.problem import Bilinear, Branch, Entries, Multilinear, Rows, Squares
 
 
 def with_score_rounding(branch: Branch, dual: Tensor, bound: PolarBound) -> PolarBound:
@@ -25,6 +25,8 @@ def with_score_rounding(branch: Branch, dual: Tensor, bound: PolarBound) -> Pola
 
 
 def _rest(branch: Branch, dual: Tensor) -> float:
+    if isinstance(branch.view, Entries):
+        return 0.0  # the scores are the entries of −A
     view = branch.view
     weights = view.readout.weights
     if weights is None or _picks(weights):
@@ -54,5 +56,7 @@ def _reach(branch: Branch, rows: Tensor) -> Tensor:
             return lengths * slopes.steepest
         case Squares():
             return lengths**2
+        case Multilinear():
+            raise TypeError("entries have no rows")
         case other:
             assert_never(other)

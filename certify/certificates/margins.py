@@ -23,11 +23,11 @@ CONJUGATE_ULPS = 64 * 40
 
 def objective_upper(objective: Objective, network: ParallelNetwork, evaluation: Evaluation) -> float:
     """The objective with every rounding error counted against it."""
-    outputs = objective.convex.features.abs() @ network.coefficients.abs()
+    outputs = objective.convex.absolute().outputs(network.coefficients.abs())
     terms = network.coefficients.shape[0] + 16
     for branch, stack in zip(objective.branches, network.stacks, strict=True):
         outputs = outputs + branch.kind.magnitudes(branch.view, stack)
-        terms += sum(branch.kind.sizes(branch.view, objective.outputs)) + len(stack[0]) * branch.view.readout.positions
+        terms += branch.kind.terms(branch.view, objective.outputs, len(stack[0]))
     if objective.offset is not None:
         outputs = outputs + objective.offset.abs()
     shift = outputs * (2 * terms * UNIT_ROUNDOFF * 1.01)
@@ -57,12 +57,11 @@ def dual_value_lower(objective: Objective, point: DualPoint) -> float:
 
 def _moment_spread(objective: Objective, dual: Tensor) -> float:
     """Σ_j |E_j|ᵀ|A| |E_jᵀA|/μ_j over the penalized rows: how far rounding moves the ridge term, in units of γ_n."""
-    penalized = ~objective.convex.free
-    features, ridge = objective.convex.features[:, penalized], objective.convex.ridge[penalized]
-    magnitude = features.abs().T @ dual.abs()
-    return _total(magnitude**2 * UNIT_ROUNDOFF / ridge[:, None]) + _total(
-        magnitude * (features.T @ dual).abs() / ridge[:, None]
-    )
+    convex = objective.convex
+    penalized = ~convex.free
+    moments, ridge = convex.moments(dual)[penalized], convex.ridge[penalized, None]
+    magnitude = convex.absolute().moments(dual.abs())[penalized]
+    return _total(magnitude**2 * UNIT_ROUNDOFF / ridge) + _total(magnitude * moments.abs() / ridge)
 
 
 def _total(terms: Tensor) -> float:

@@ -111,9 +111,9 @@ class BlockGroup:
 
 def input_blocks(branch: Branch, cells: Cells) -> BlockGroup:
     """First factors free in their cells, output directions fixed."""
-    rows, size = branch.view.rows, branch.view.rows.shape[1]
+    rows, size = branch.table.rows, branch.table.rows.shape[1]
     responses = torch.einsum("bn,nd->nbd", cells.slopes, rows).flatten(1)
-    maps = branch.view.readout.each(responses, cells.outgoing.repeat_interleave(size, 0))
+    maps = branch.table.readout.each(responses, cells.outgoing.repeat_interleave(size, 0))
     return BlockGroup(branch, maps, 0, cells.outgoing, cells.walls, cells.signs, cells.start)
 
 

@@ -16,10 +16,11 @@ from certify.growth.block_group import BlockGroup, input_blocks, output_blocks
 from certify.growth.block_program import block_program
 from certify.growth.cells import cells_of, one_cell
 from certify.growth.directions import directions_of, joined
+from certify.growth.factor_descent import grows_by_factors
 from certify.growth.interior_point import minimize_blocks
 from certify.growth.merge import merged
 from certify.growth.newton_system import MOST_COLUMNS, MOST_ENTRIES
-from certify.problem import Bilinear, Branch, Factors, Objective, ParallelNetwork, Rows, Squares
+from certify.problem import Bilinear, Branch, Factors, Multilinear, Objective, ParallelNetwork, Rows, Squares
 
 # A new direction on kinks brings two cells to the restricted problem.
 CELLS_PER_DIRECTION = 2
@@ -36,11 +37,13 @@ def polish_applies(objective: Objective, network: ParallelNetwork, directions: t
 
     The network's own subnetworks have one cell each; further directions of every branch may have two.
     """
+    if grows_by_factors(objective):
+        return False
     columns = entries = kinked = 0
     for branch, width, more in zip(objective.branches, network.widths, directions, strict=True):
         blocks = width + CELLS_PER_DIRECTION * len(more[0])
-        rows, inputs = branch.view.rows.shape
-        added = blocks * max(inputs, branch.view.readout.weights_of(objective.outputs))
+        rows, inputs = branch.table.rows.shape
+        added = blocks * max(inputs, branch.table.readout.weights_of(objective.outputs))
         columns += added
         entries += added * max(rows, objective.samples * objective.outputs)
         kinked += blocks if isinstance(branch.form, Rows) else 0
@@ -59,7 +62,7 @@ def polished(
     if not any(len(start) for start in starts):
         return network
     found = merged(objective, _solved(objective, groups, starts, network.coefficients, deadline))
-    if all(branch.view.readout.weights_of(objective.outputs) == 1 for branch in objective.branches):
+    if all(branch.table.readout.weights_of(objective.outputs) == 1 for branch in objective.branches):
         return found
     pairs = zip(objective.branches, found.stacks, strict=True)
     groups = tuple(output_blocks(branch, *directions_of(branch, stack)) for branch, stack in pairs)
@@ -79,6 +82,8 @@ def _in_cells(branch: Branch, stack: Factors, directions: Factors) -> tuple[Bloc
             group = input_blocks(branch, one_cell(form, atoms, scales))
         case Squares():
             group = output_blocks(branch, atoms, scales)
+        case Multilinear():
+            raise TypeError("terms of a factorization have no cells")
         case form:
             assert_never(form)
     return group, group.start

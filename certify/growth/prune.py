@@ -9,6 +9,7 @@ import torch
 from certify.growth.balance import balanced
 from certify.growth.corrective import corrected
 from certify.growth.descent import descend
+from certify.growth.factor_descent import factors_descended, grows_by_factors
 from certify.growth.merge import costs, merged, without_dead
 from certify.growth.polish import polish_applies, polished
 from certify.problem import Objective, ParallelNetwork
@@ -51,6 +52,8 @@ def _without(
 def refit(objective: Objective, network: ParallelNetwork, deadline: float) -> ParallelNetwork:
     """The network at its width, as good as local descent and the restricted problem make it."""
     nothing = objective.empty_stacks()
+    if grows_by_factors(objective):
+        return factors_descended(objective, network, nothing, deadline, DESCENT_STEPS)
     moved = descend(objective, corrected(objective, network, nothing, deadline), deadline, DESCENT_STEPS)
     moved = without_dead(objective, moved)
     if not polish_applies(objective, moved, nothing):

@@ -18,6 +18,7 @@ from certify.growth.convex import refit_convex_part
 from certify.growth.corrective import corrected
 from certify.growth.descent import descend
 from certify.growth.directions import joined, subnetworks_of
+from certify.growth.factor_descent import factors_descended, grows_by_factors
 from certify.growth.merge import without_dead
 from certify.growth.polish import polish_applies, polished
 from certify.growth.shift import violating_shifts
@@ -54,9 +55,9 @@ def begin(objective: Objective, network: ParallelNetwork, seconds: float, resolu
     even = start.better(stage_of(objective, balanced(objective, network)))
     first = find_candidate(objective, even.network, started + seconds, seed)
     found = Improvement(start, even, even, even, first, first, 0)
-    if found.hoped_gap <= resolution or network.width == 0 and objective.convex.features.shape[1] == 0:
+    if found.hoped_gap <= resolution or network.width == 0 and len(objective.convex.ridge) == 0:
         return found
-    moved = descend(objective, even.network, started + seconds / 2, FIRST_DESCENT_STEPS)
+    moved = _moved(objective, even.network, started + seconds / 2)
     local = even.better(stage_of(objective, moved))
     latest = find_candidate(objective, local.network, started + seconds, seed)
     return Improvement(start, even, local, local, latest, more_hopeful(first, latest), 0)
@@ -77,7 +78,8 @@ def advance(
     violating, shifts = _violating(objective, found.latest, hints), violating_shifts(objective, found.best.network)
     directions = tuple(joined(*pair) for pair in zip(violating, shifts, strict=True))
     stage = trial = found.best
-    far, solvable = _is_far(found), polish_applies(objective, stage.network, directions)
+    far = _is_far(found) and not grows_by_factors(objective)
+    solvable = polish_applies(objective, stage.network, directions)
     if far or not solvable:
         scattered = _scattered(objective, stage.network, seed) if far else stage.network
         trial = _trimmed(objective, _descended(objective, scattered, directions, deadline))
@@ -124,8 +126,17 @@ def _trimmed(objective: Objective, network: ParallelNetwork) -> Stage:
 def _descended(
     objective: Objective, network: ParallelNetwork, directions: tuple[Factors, ...], deadline: float
 ) -> ParallelNetwork:
+    if grows_by_factors(objective):
+        return factors_descended(objective, network, directions, deadline, DESCENT_STEPS_PER_ROUND)
     wide = without_dead(objective, corrected(objective, network, directions, deadline))
     return descend(objective, wide, deadline, DESCENT_STEPS_PER_ROUND)
+
+
+def _moved(objective: Objective, network: ParallelNetwork, deadline: float) -> ParallelNetwork:
+    """Local descent at the given width."""
+    if grows_by_factors(objective):
+        return factors_descended(objective, network, objective.empty_stacks(), deadline, FIRST_DESCENT_STEPS)
+    return descend(objective, network, deadline, FIRST_DESCENT_STEPS)
 
 
 def _scattered(objective: Objective, network: ParallelNetwork, seed: int) -> ParallelNetwork:

@@ -27,7 +27,7 @@ def violating_shifts(objective: Objective, network: ParallelNetwork) -> tuple[Fa
 
 def _shift(branch: Branch, gradient: Tensor) -> Factors:
     """One subnetwork, or none where it does not violate the polar condition at the gradient (n, c)."""
-    rows = branch.view.rows
+    rows = branch.table.rows
     first = torch.zeros_like(rows[:1])
     first[:, 0], first[:, -1] = 1.0, REACH * (rows[:, 0].abs().max() + 1)
     second = torch.nn.functional.normalize(branch.scores(gradient).sum(0, keepdim=True), dim=1)

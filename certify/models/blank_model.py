@@ -9,6 +9,7 @@ from certify.errors import UsageError
 from certify.models.data.arrays import Arrays
 from certify.models.readers.exact_weights import digest_of
 from certify.models.readers.weight_file import WeightFile
+from certify.models.spec.factor_entry import FactorEntry
 from certify.models.spec.problem_file import ProblemSpec
 
 
@@ -23,6 +24,8 @@ def blank_weights(spec: ProblemSpec, data: Arrays) -> WeightFile:
         UsageError: no layers, or other than two linear ones and perhaps a skip.
     """
     entries = spec.model.entries or ()
+    if isinstance(entries, FactorEntry):
+        raise UsageError("layers: a factorization from scratch needs its extents; not served yet", code="layers-needed")
     linear = [entry for entry in entries if entry.op == "linear"]
     if len(linear) != 2 or any(entry.name is None for entry in entries if entry.op in ("linear", "skip")):
         found = ", ".join(f"{entry.op}: {entry.name}" if entry.name else entry.op for entry in entries) or "none"

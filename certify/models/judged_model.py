@@ -9,8 +9,9 @@ from typing import cast, final
 import torch
 from torch import Tensor
 
-from certify.errors import CertifyError, UnsupportedError
+from certify.errors import CertifyError, UnsupportedError, UsageError
 from certify.models.data.arrays import Arrays
+from certify.models.factors.factor_model import FactorModel, factor_model, is_factorization
 from certify.models.graph.layers import LayerGraph
 from certify.models.source import HeadScope, Source
 from certify.models.spec.problem_file import ProblemSpec
@@ -34,10 +35,10 @@ class JudgedModel:
     """
 
     graph: LayerGraph
-    decomposition: Decomposition
+    decomposition: Decomposition | FactorModel
     head: Head | None
 
-    def on(self, inputs: Tensor, device: torch.device) -> Decomposition:
+    def on(self, inputs: Tensor, device: torch.device) -> Decomposition | FactorModel:
         """The parallel network for inputs (n, …), on a device."""
         found = self.decomposition.on(inputs)
         stacks = tuple(tuple(factor.to(device) for factor in stack) for stack in found.network.stacks)
@@ -57,7 +58,7 @@ class JudgedModel:
             parameters=graph.trained_scalars(graph.parameters),
             data_path=data.path,
             data_sha256=data.sha256,
-            notes=(*graph.notes, *decomposition.layout.notes),
+            notes=(*graph.notes, *decomposition.notes),
             departures=graph.departures,
             head=scope,
             digest_complete=graph.digest_complete,
@@ -74,6 +75,11 @@ def judged(spec: ProblemSpec, whole: LayerGraph) -> JudgedModel:
     head = head_of(whole) if spec.scope == "head" else None
     conventions = Conventions(spec.biases.hidden, spec.biases.output, spec.skip)
     charge = _charge(spec.penalty)
+    if head is None and is_factorization(whole):
+        model = factor_model(whole, conventions, charge, counted=spec.penalty.entry_counts)
+        return JudgedModel(whole, model, None)
+    if spec.penalty.entry_counts:
+        raise UsageError(f"{whole.label}: penalty.entry_counts is for factorizations", code="usage")
     decomposition = decompose(whole if head is None else head.graph, conventions, charge)
     graph = decomposition.layout.graph
     _require_trained(graph, decomposition)

@@ -18,6 +18,7 @@ from certify.models.data.data_file import load_arrays
 from certify.models.data.device import find_device
 from certify.models.data.loss_terms import LossTerms
 from certify.models.estimator import fitted_objective, graph_of_perceptron
+from certify.models.factors.factor_model import FactorModel
 from certify.models.graph.layers import LayerGraph
 from certify.models.judged_model import JudgedModel, judged
 from certify.models.lowering.live_module import graph_of_module, require_traced
@@ -58,7 +59,7 @@ class Problem:
     budget_seconds: float
     source: Source
     graph: LayerGraph
-    decomposition: Decomposition
+    decomposition: Decomposition | FactorModel
     terms: LossTerms
     inputs: Tensor
     trunk: LayerGraph | None = None
@@ -79,7 +80,8 @@ class Problem:
         place = find_device(device)
         # The model is judged before the data are read: they may be large.
         model = judged(spec, graph_of_file(spec.model.path, spec.model.entries))
-        return cls._assembled(spec, model, load_arrays(spec.data), place)
+        entries = model.decomposition.shape if isinstance(model.decomposition, FactorModel) else None
+        return cls._assembled(spec, model, load_arrays(spec.data, entries), place)
 
     @classmethod
     def from_scratch(cls, spec: ProblemSpec, device: str = "cpu") -> Self:
@@ -209,6 +211,10 @@ class Problem:
         source = replace(self.source, model_path=None, model_sha256=digest, width=network.width, parameters=count)
         graph = replace(self.graph, parameters=parameters, path=None, sha256=digest)
         before = self.decomposition
+        if isinstance(before, FactorModel):
+            return replace(
+                self, network=network, source=source, graph=graph, decomposition=before.with_values(parameters)
+            )
         after = decompose(graph, before.conventions, before.charge).on(self.inputs)
         if len(after.branches) != len(before.branches):
             raise CertifyError(f"{graph.label}: other branches at another width; please report")
@@ -220,7 +226,10 @@ class Problem:
         graph, head, where = model.graph, model.head, str(data.path or "data")
         if head is not None:
             data = replace(data, inputs=features_of(head.trunk, data.inputs, device, where))
-        require_input_size(model.decomposition, data.inputs, where)
+        if isinstance(model.decomposition, FactorModel):
+            model.decomposition.require_places(data.inputs, where)
+        else:
+            require_input_size(model.decomposition, data.inputs, where)
         local = model.on(data.inputs, device)
         terms = LossTerms.of(spec, data)
         objective = _objective(terms, local, data, device)
@@ -240,7 +249,9 @@ class Problem:
         )
 
 
-def _objective(terms: LossTerms, decomposition: Decomposition, data: Arrays, device: torch.device) -> Objective:
+def _objective(
+    terms: LossTerms, decomposition: Decomposition | FactorModel, data: Arrays, device: torch.device
+) -> Objective:
     outputs, inputs = decomposition.network.coefficients.shape[1], data.inputs.to(device)
     weights, mask = (None if part is None else part.to(device) for part in (terms.sample_weights, terms.mask))
     return Objective(

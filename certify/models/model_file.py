@@ -11,7 +11,7 @@ from certify.models.lowering.listed_layers import build_graph
 from certify.models.readers.model_reader import ModelReader, OpenedModel, open_model
 from certify.models.readers.registry import MODEL_READERS
 from certify.models.readers.weight_file import WeightFile
-from certify.models.spec.layer_list import LayerEntry
+from certify.models.spec.layer_list import Listed
 
 # Files up to this size, in bytes, are read whole, so that zeros and values that are not finite are seen.
 SMALL = 32 * 2**20
@@ -46,7 +46,7 @@ def reader_of(opened: OpenedModel) -> ModelReader:
     return found
 
 
-def graph_of_file(path: Path, entries: tuple[LayerEntry, ...] | None) -> LayerGraph:
+def graph_of_file(path: Path, entries: Listed | None) -> LayerGraph:
     """The graph of a model file.
 
     Args:
@@ -61,7 +61,7 @@ def graph_of_file(path: Path, entries: tuple[LayerEntry, ...] | None) -> LayerGr
     return layered(read_model_file(path), entries)
 
 
-def layered(found: WeightFile | LayerGraph, entries: tuple[LayerEntry, ...] | None) -> LayerGraph:
+def layered(found: WeightFile | LayerGraph, entries: Listed | None) -> LayerGraph:
     """What was found, with the layers given; errors as `graph_of_file`."""
     match found:
         case WeightFile():

@@ -1,7 +1,8 @@
 """What is certified: data, network, loss and penalty as pure values."""
 
 from certify.problem.branch import Branch
-from certify.problem.forms import Bilinear, PolarForm, Rows, Slopes, Squares
+from certify.problem.entries import Entries
+from certify.problem.forms import Bilinear, Multilinear, PolarForm, Rows, Slopes, Squares
 from certify.problem.kinds import KINDS, Factors, Kind, kind_of
 from certify.problem.losses import LOSSES, LossSpec
 from certify.problem.objective import ConvexPart, Evaluation, Objective, ParallelNetwork
@@ -15,10 +16,12 @@ __all__ = [
     "Bilinear",
     "Branch",
     "ConvexPart",
+    "Entries",
     "Evaluation",
     "Factors",
     "Kind",
     "LossSpec",
+    "Multilinear",
     "Objective",
     "ParallelNetwork",
     "Penalty",

@@ -7,6 +7,7 @@ from typing import final
 
 from torch import Tensor
 
+from certify.problem.entries import Entries
 from certify.problem.forms import PolarForm
 from certify.problem.kinds import Factors, Kind
 from certify.problem.penalties import Penalty, factor_norms, matched_product, matched_strength
@@ -20,7 +21,7 @@ class Branch:
     """Subnetworks φ that differ in their weights alone, what they read, and the penalty θ with its strength."""
 
     kind: Kind
-    view: View
+    view: View | Entries
     penalty: Penalty
 
     @property
@@ -37,9 +38,20 @@ class Branch:
         """The shape of its polar."""
         return self.kind.form(self.view)
 
+    @property
+    def table(self) -> View:
+        """What its subnetworks read, where that is rows of inputs.
+
+        Raises:
+            TypeError: they are terms of a factorization.
+        """
+        if isinstance(self.view, Entries):
+            raise TypeError(f"'{self.kind.name}' subnetworks read entries, not rows")
+        return self.view
+
     def scores(self, dual: Tensor) -> Tensor:
-        """S of Q = −A, (n P, m), for A (n, c): <Q, φ> = vᵀ Sᵀ σ(H u)."""
-        return -self.view.readout.scores(dual)
+        """S of Q = −A for A (n, c): (n P, m) with <Q, φ> = vᵀ Sᵀ σ(H u), or Q itself on entries."""
+        return -dual if isinstance(self.view, Entries) else -self.view.readout.scores(dual)
 
     def forward(self, stack: Factors) -> Tensor:
         """Σ_i φ(W_i), (n, c)."""
@@ -67,4 +79,4 @@ class Branch:
 
     def empty(self, outputs: int) -> Factors:
         """The stack of width zero."""
-        return tuple(self.view.rows.new_zeros(0, size) for size in self.kind.sizes(self.view, outputs))
+        return self.kind.blank(self.view, outputs)

@@ -19,6 +19,7 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from certify.errors import CertifyError
+from certify.problem.groups import with_zero_sums, without_sums
 from certify.problem.objective import Objective
 from certify.problem.rounding import rounded_sum
 
@@ -142,11 +143,14 @@ def _domain_cap(objective: Objective, dual: Tensor) -> float:
 
 def _without_free_moments(objective: Objective, dual: Tensor, floor: float) -> Tensor:
     """A − M E δ with Eᵀ M E δ = EᵀA over the free rows, M the local metric of the domain."""
-    features = _free_columns(objective)
+    features, groups = _free_columns(objective), objective.convex.free_groups
     k, c = features.shape[1], dual.shape[1]
-    if k == 0:
+    if k == 0 and not groups:
         return dual
     metric = objective.loss.domain_metric(dual) + floor * objective.loss.weights
+    if groups:
+        # A column of ones lies in the span of their indicators.
+        return torch.stack([without_sums(groups, metric[:, j], dual[:, j]) for j in range(c)], 1)
     if not objective.loss.couples_row:
         return torch.stack([_decoupled(features, metric[:, j], dual[:, j]) for j in range(c)], 1)
     # Softmax: M v = p v − p (p·v), which keeps row sums; one coupled system of size k c.
@@ -162,7 +166,7 @@ def _without_free_moments(objective: Objective, dual: Tensor, floor: float) -> T
 
 def _free_columns(objective: Objective) -> Tensor:
     """What the columns of A must be orthogonal to, (n, k): free rows of the convex part, and a free hidden bias."""
-    features = objective.convex.features[:, objective.convex.free]
+    features = objective.convex.free_features
     if not _has_free_bias(objective) or _has_constant(features):
         return features
     return torch.cat([features, features.new_ones(len(features), 1)], 1)
@@ -192,14 +196,18 @@ def _on_grid(objective: Objective, dual: Tensor) -> Tensor:
     if objective.loss.couples_row:
         receiver = objective.loss.domain_metric(dual).argmax(1, keepdim=True)
         grid = grid.scatter_add(1, receiver, -grid.sum(1, keepdim=True))
-    if has_free_intercept(objective):
+    if groups := objective.convex.free_groups:
+        metric = objective.loss.domain_metric(dual)
+        columns = [with_zero_sums(groups, grid[:, j], metric[:, j]) for j in range(grid.shape[1])]
+        grid = torch.stack(columns, 1)
+    elif has_free_intercept(objective):
         grid = _zero_column_sums(objective, grid, dual)
     return grid.to(dual) * quantum
 
 
 def has_free_intercept(objective: Objective) -> bool:
     """Whether a constant column is free, in the convex part or in a branch, so that 1ᵀA = 0 must hold."""
-    return _has_free_bias(objective) or _has_constant(objective.convex.features[:, objective.convex.free])
+    return _has_free_bias(objective) or _has_constant(objective.convex.free_features)
 
 
 def _has_free_bias(objective: Objective) -> bool:
@@ -225,9 +233,14 @@ def _obstacle(objective: Objective, dual: Tensor) -> str | None:
     """Which constraint a dual point violates, None if it is feasible but for the polar."""
     if not math.isfinite(float(objective.loss.conjugate_terms(dual).sum())):
         return "it leaves the domain of the conjugate loss"
-    features = objective.convex.features[:, objective.convex.free]
+    features = objective.convex.free_features
     if not bool(((features.T @ dual).abs() <= FREE_MOMENT_TOLERANCE * (features.T.abs() @ dual.abs())).all()):
         return "it does not satisfy the constraints of the unpenalized parameters"
     if has_free_intercept(objective) and any(math.fsum(column) != 0 for column in dual.T.tolist()):
         return "its columns do not sum to zero"
+    if not all(
+        bool((group.sums(dual).abs() <= FREE_MOMENT_TOLERANCE * group.sums(dual.abs())).all())
+        for group in objective.convex.free_groups
+    ):
+        return "it does not sum to zero over the groups of the unpenalized parameters"
     return None

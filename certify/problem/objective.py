@@ -8,12 +8,14 @@ inputs), a fixed offset Z_0 (identity skip), and l bound to its targets. Its opt
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
+import torch
 from torch import Tensor
 
 from certify.problem.branch import Branch
+from certify.problem.groups import Groups
 from certify.problem.kinds import Factors
 from certify.problem.losses import Loss
 from certify.problem.rounding import rounded_sum
@@ -25,17 +27,47 @@ class ConvexPart:
     """Linear features outside the sum of subnetworks.
 
     Attributes:
-        features: E, (n, k) float64; k may be 0.
+        features: the first columns of E, (n, k_0) float64; k_0 may be 0.
         ridge: μ, (k,) float64 nonnegative; 0 marks a free (unpenalized) row of coefficients.
+        groups: the other columns of E, by the group that every sample is in.
     """
 
     features: Tensor
     ridge: Tensor
+    groups: tuple[Groups, ...] = ()
 
     @property
     def free(self) -> Tensor:
         """(k,) booleans: which rows of coefficients are unpenalized."""
         return self.ridge == 0
+
+    @property
+    def free_features(self) -> Tensor:
+        """The columns of `features` whose coefficients are unpenalized, (n, ·)."""
+        return self.features[:, self.free[: self.features.shape[1]]]
+
+    @property
+    def free_groups(self) -> tuple[Groups, ...]:
+        """The groups whose coefficients are unpenalized; all of one are, or none."""
+        parts = torch.split(self.free[self.features.shape[1] :], [group.count for group in self.groups])
+        return tuple(group for group, free in zip(self.groups, parts, strict=True) if bool(free.any()))
+
+    def outputs(self, coefficients: Tensor) -> Tensor:
+        """E C, (n, c), for C (k, c)."""
+        sizes = [self.features.shape[1], *(group.count for group in self.groups)]
+        dense, *parts = torch.split(coefficients, sizes)
+        total: Tensor = self.features @ dense
+        for group, part in zip(self.groups, parts, strict=True):
+            total = total + part[group.index]
+        return total
+
+    def moments(self, dual: Tensor) -> Tensor:
+        """EᵀA, (k, c), for A (n, c)."""
+        return torch.cat([self.features.T @ dual, *(group.sums(dual) for group in self.groups)])
+
+    def absolute(self) -> ConvexPart:
+        """With the magnitudes of all columns."""
+        return replace(self, features=self.features.abs())
 
     def penalty(self, coefficients: Tensor) -> float:
         """Σ_j (μ_j/2)|C_j|² for coefficients C (k, c)."""
@@ -48,8 +80,7 @@ class ConvexPart:
     def conjugate_terms(self, dual: Tensor) -> Tensor:
         """The terms of `conjugate`, (k_penalized, c)."""
         penalized = ~self.free
-        moments = self.features[:, penalized].T @ dual
-        return moments**2 / (2 * self.ridge[penalized])[:, None]
+        return self.moments(dual)[penalized] ** 2 / (2 * self.ridge[penalized])[:, None]
 
 
 @final
@@ -139,7 +170,7 @@ class Objective:
 
     def forward(self, network: ParallelNetwork) -> Tensor:
         """Outputs Z (n, c)."""
-        outputs = self.convex.features @ network.coefficients
+        outputs = self.convex.outputs(network.coefficients)
         for branch, stack in zip(self.branches, network.stacks, strict=True):
             outputs = outputs + branch.forward(stack)
         return outputs if self.offset is None else outputs + self.offset
@@ -157,7 +188,7 @@ class Objective:
 
     def empty_network(self) -> ParallelNetwork:
         """The network of width zero with a zero convex part."""
-        coefficients = self.convex.features.new_zeros(self.convex.features.shape[1], self.outputs)
+        coefficients = self.convex.ridge.new_zeros(len(self.convex.ridge), self.outputs)
         return ParallelNetwork(self.empty_stacks(), coefficients)
 
     def empty_stacks(self) -> tuple[Factors, ...]:

@@ -30,3 +30,8 @@ class View:
     def penalized(self) -> Tensor:
         """The columns of H whose weights are penalized, (n P, h − free_inputs)."""
         return self.rows[:, : self.rows.shape[1] - self.free_inputs]
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers the subnetworks read."""
+        return self.rows.numel()

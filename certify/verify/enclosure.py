@@ -113,6 +113,11 @@ class Enclosure(Reals):
         rad = np.cumsum(self.rad, 0) + gamma(terms) * np.cumsum(np.abs(self.mid), 0)
         return Enclosure(np.cumsum(self.mid, 0), rad * (1 + gamma(2 * terms + 16)))
 
+    def grouped(self, index: npt.NDArray[np.int64], count: int) -> Enclosure:
+        terms = int(np.bincount(index, minlength=count).max(initial=0))
+        mid, size, rad = (np.bincount(index, part, count) for part in (self.mid, np.abs(self.mid), self.rad))
+        return Enclosure(mid, (rad + gamma(terms) * size) * (1 + gamma(2 * terms + 16)))
+
     def only(self, mask: Mask) -> Enclosure:
         return Enclosure(np.where(mask, self.mid, 0.0), np.where(mask, self.rad, 0.0))
 

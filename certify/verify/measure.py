@@ -9,13 +9,16 @@ from typing import Any, final
 import numpy as np
 
 from certify.verify.floating_point import FLOATING_POINT
+from certify.verify.forms.entry_form import entry_form
 from certify.verify.forms.form import form_of
+from certify.verify.proofs.entries import entry_polar_upper
 from certify.verify.proofs.norm_products import total_length
 from certify.verify.proofs.polar import polar_upper
 from certify.verify.reals import Arithmetic, Arrays
 from certify.verify.statement.certificate import Certificate, read_certificate
 from certify.verify.statement.dual_point import DualPoint, dual_point
 from certify.verify.statement.duality import dual_value, require_dual_point, require_supported
+from certify.verify.statement.entries import EntryTerm
 from certify.verify.statement.losses import bind_loss
 from certify.verify.statement.objective import objective
 
@@ -91,8 +94,14 @@ def shown_polars(certificate: Certificate, arithmetic: Arithmetic) -> list[float
         Rejection: a proof is malformed.
     """
     inputs, dual = certificate.arrays["X"], arithmetic.real(certificate.arrays["A"])
-    pairs = zip(certificate.problem.branches, certificate.proofs, strict=True)
-    return [polar_upper(form_of(branch, inputs, dual, arithmetic.real), proof, arithmetic) for branch, proof in pairs]
+    found = []
+    for branch, proof in zip(certificate.problem.branches, certificate.proofs, strict=True):
+        if isinstance(branch.neuron, EntryTerm):
+            form = entry_form(branch, branch.neuron, inputs, dual, arithmetic.real)
+            found.append(entry_polar_upper(form, proof, arithmetic))
+        else:
+            found.append(polar_upper(form_of(branch, inputs, dual, arithmetic.real), proof, arithmetic))
+    return found
 
 
 def changed_polars(certificate: Certificate, point: DualPoint, arithmetic: Arithmetic) -> list[tuple[float, float]]:

@@ -105,6 +105,10 @@ class Reals(ABC):
         """Sums of the first 1, 2, …, n rows."""
 
     @abstractmethod
+    def grouped(self, index: npt.NDArray[np.int64], count: int) -> Reals:
+        """Sums over groups, (count,), of one axis of numbers with the group of each."""
+
+    @abstractmethod
     def only(self, mask: Mask) -> Reals:
         """Exact zero where the mask is False."""
 

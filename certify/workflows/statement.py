@@ -11,11 +11,14 @@ from torch import Tensor
 
 from certify.bounds.stated_arrays import Array, array_of
 from certify.certificates.certificate_file import canonical, written
+from certify.models.factors.factor_model import FactorModel
 from certify.models.graph.layers import LayerGraph
 from certify.models.loading import Problem
 from certify.models.theory.branches import ModelBranch
+from certify.models.theory.decompose import Decomposition
 from certify.models.theory.parts import Index, Part
 from certify.problem import WeightDecay
+from certify.workflows.factor_statement import factor_arrays, factor_recipes, factor_sections
 
 Section = dict[str, Any]
 
@@ -25,9 +28,7 @@ def statement_of(problem: Problem) -> Section:
     terms, tolerance, source = problem.terms, problem.tolerance, problem.source
     return {
         "inputs": list(problem.inputs.shape[1:]),
-        "branches": [_branch(branch, problem) for branch in problem.decomposition.branches],
-        "outside": _outside(problem),
-        "offset": "inputs" if problem.decomposition.layout.outside.identity else None,
+        **_model_sections(problem),
         "loss": {"name": terms.loss.name, "reduction": terms.loss.reduction, "scale": float(terms.loss.scale)},
         "sample_weights": terms.sample_weights is not None,
         "mask": terms.mask is not None,
@@ -35,6 +36,17 @@ def statement_of(problem: Problem) -> Section:
         "departures": list(source.departures),
         "data": {"sha256": source.data_sha256, "names": None if terms.data_names is None else dict(terms.data_names)},
         "tolerance": {"relative": float(tolerance.relative_gap), "absolute": float(tolerance.absolute_gap)},
+    }
+
+
+def _model_sections(problem: Problem) -> Section:
+    decomposition = problem.decomposition
+    if isinstance(decomposition, FactorModel):
+        return factor_sections(decomposition)
+    return {
+        "branches": [_branch(branch, problem) for branch in decomposition.branches],
+        "outside": _outside(decomposition),
+        "offset": "inputs" if decomposition.layout.outside.identity else None,
     }
 
 
@@ -54,10 +66,13 @@ def stated_arrays(problem: Problem) -> dict[str, Array]:
         arrays["sample_weights"] = array_of(terms.sample_weights)
     if terms.mask is not None:
         arrays["mask"] = array_of(terms.mask).reshape(arrays["Y"].shape).astype(np.uint8)
-    for place, branch in enumerate(problem.decomposition.branches):
+    decomposition = problem.decomposition
+    if isinstance(decomposition, FactorModel):
+        return arrays | factor_arrays(decomposition)
+    for place, branch in enumerate(decomposition.branches):
         named = {f"F{place}.{role}": t for role, t in _roles(branch).items()}
         arrays |= {name: array_of(tensor) for name, tensor in named.items()}
-    outside = problem.decomposition.layout.outside
+    outside = decomposition.layout.outside
     parts = [graph.parameters[name][None] for name in outside.biases]
     parts += [graph.weight(skip).T for skip in outside.skips]
     return arrays | {f"C{place}": array_of(rows) for place, rows in enumerate(parts)}
@@ -69,11 +84,14 @@ def parameter_recipes(problem: Problem) -> Section | None:
     # The checker reads no other formats.
     if graph.format not in ("pt", "safetensors") or graph.folded:
         return None
+    decomposition = problem.decomposition
+    if isinstance(decomposition, FactorModel):
+        return factor_recipes(decomposition)
     found: Section = {}
-    for place, branch in enumerate(problem.decomposition.branches):
+    for place, branch in enumerate(decomposition.branches):
         for position, role in enumerate(_roles(branch)):
             found[f"F{place}.{role}"] = [_recipe(graph, list(cut.parts.values())[position]) for cut in branch.cuts]
-    outside = problem.decomposition.layout.outside
+    outside = decomposition.layout.outside
     for place, name in enumerate(outside.biases):
         found[f"C{place}"] = [{"name": graph.prefix + name, "axis": None, "group": 1}]
     for place, skip in enumerate(outside.skips, len(outside.biases)):
@@ -99,9 +117,8 @@ def _penalty(branch: ModelBranch) -> Section:
     return {"name": "product-of-norms", "strength": penalty.gauge(branch.neuron.kind).coefficient, "powers": powers}
 
 
-def _outside(problem: Problem) -> list[Mapping[str, Any]]:
+def _outside(decomposition: Decomposition) -> list[Mapping[str, Any]]:
     """One entry for each output bias, then one for each linear skip."""
-    decomposition = problem.decomposition
     ridges = {name: block.ridge for block in decomposition.blocks for name in block.parameters}
     outside = decomposition.layout.outside
     ones = ({"features": "ones", "decay": ridges[name]} for name in outside.biases)

@@ -18,6 +18,6 @@ def use_threads(threads: int | None, problem: Problem) -> None:
     if threads is not None:
         torch.set_num_threads(threads)
         return
-    rows = sum(branch.view.rows.numel() for branch in problem.objective.branches)
-    if rows * max(problem.network.width, 1) < SMALL_FORWARD:
+    read = sum(branch.view.numbers for branch in problem.objective.branches)
+    if read * max(problem.network.width, 1) < SMALL_FORWARD:
         torch.set_num_threads(1)

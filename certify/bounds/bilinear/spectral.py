@@ -17,14 +17,8 @@ from certify.bounds.eigenvalue import gram_norm_upper, largest_singular_value_up
 from certify.bounds.polar import PolarBound, PolarEstimate, PolarTask
 from certify.bounds.proof import PowerTest, Recomputed
 from certify.bounds.rounding import norm_upper, product_error
+from certify.bounds.singular_pairs import DENSE_DIMENSION, leading_pairs
 
-# Singular pairs returned as witnesses; growth may add several at once.
-WITNESSES = 8
-# Up to this smaller dimension the full decomposition is fast.
-DENSE_DIMENSION = 400
-# For larger ones: vectors in a block, steps before a restart, and when the largest value counts as found.
-BLOCK, BLOCK_STEPS, LARGEST_RESTARTS = 16, 8, 30
-VALUE_ACCURACY = 1e-10
 # Share of the time left that proof and check together may be estimated to take.
 RIGOROUS_SHARE = 0.5
 # Gram products that proof and check cost together, with what the checker spends on radii.
@@ -40,20 +34,25 @@ GUESS_MARGIN = 1e-9
 
 def spectral_search(task: PolarTask) -> PolarEstimate:
     """Leading singular pairs."""
-    return _leading_pairs(_moments(task.branch.view.rows, task.scores), task.seed)
+    return leading_pairs(_moments(task.branch.table.rows, task.scores), task.seed)
 
 
 def spectral_bound(task: PolarTask) -> PolarBound:
     """Both ends of the polar, the upper one proven by Cholesky, or to be tested at random where that is too dear."""
-    rows, scores = task.branch.view.rows, task.scores
+    rows, scores = task.branch.table.rows, task.scores
     moments, error = _moments(rows, scores), _moments_error(rows, scores)
-    found = _leading_pairs(moments, task.seed)
+    found = leading_pairs(moments, task.seed)
     if min(moments.shape) <= DENSE_DIMENSION:
         return _recomputed(found, largest_singular_value_upper(moments, error))
-    if task.failure_probability == 0 or cholesky_fits(moments, RIGOROUS_SHARE * task.seconds_left):
+    if task.failure_probability == 0 or cholesky_fits(moments.shape, RIGOROUS_SHARE * task.seconds_left):
         return _recomputed(found, gram_norm_upper(moments, found.value, error))
+    return tested_at_random(found, task.target, error)
+
+
+def tested_at_random(found: PolarEstimate, target: float, error: float) -> PolarBound:
+    """What a randomized test is to show: room above the largest singular value as the target allows."""
     edge = (found.value + error) * (1 + GUESS_MARGIN)
-    room = USUAL_ROOM if task.target <= edge else ROOM_SHARE * (task.target / edge - 1)
+    room = USUAL_ROOM if target <= edge else ROOM_SHARE * (target / edge - 1)
     upper = edge * (1 + min(max(room, SMALLEST_ROOM), LARGEST_ROOM)) + 2 * error
     return PolarBound(found.value, found.witness, upper, "randomized", PowerTest(edge))
 
@@ -62,9 +61,9 @@ def _recomputed(found: PolarEstimate, upper: float) -> PolarBound:
     return PolarBound(found.value, found.witness, upper, "spectral", Recomputed("spectral"))
 
 
-def cholesky_fits(moments: Tensor, seconds: float) -> bool:
+def cholesky_fits(shape: tuple[int, ...], seconds: float) -> bool:
     """Whether proof and check are estimated to take at most this time, and to fit the memory that is free."""
-    small, large = min(moments.shape), max(moments.shape)
+    small, large = min(shape), max(shape)
     if 8 * MATRICES_HELD * small**2 > os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES"):
         return False
     return cholesky_seconds_estimate(small, large) <= seconds
@@ -93,35 +92,3 @@ def _moments_error(rows: Tensor, scores: Tensor) -> float:
 def _is_identity(rows: Tensor) -> bool:
     n, d = rows.shape
     return n == d and bool((rows.diagonal() == 1).all()) and int(rows.count_nonzero()) == n
-
-
-def _leading_pairs(moments: Tensor, seed: int) -> PolarEstimate:
-    """Largest singular value and the leading pairs, best first."""
-    if min(moments.shape) > DENSE_DIMENSION:
-        left, values, right = _by_block_krylov(moments, seed)
-    else:
-        left, values, right = torch.linalg.svd(moments, full_matrices=False)
-    witness = (left.T[:WITNESSES].contiguous(), right[:WITNESSES].contiguous())
-    return PolarEstimate(float(values[0]) if values.numel() else 0.0, witness)
-
-
-def _by_block_krylov(moments: Tensor, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Leading singular triplets by restarted block Krylov iteration, which finds multiple values together."""
-    generator = torch.Generator().manual_seed(seed)
-    start = torch.randn(moments.shape[1], BLOCK, generator=generator, dtype=torch.float64).to(moments)
-    largest = 0.0
-    for _ in range(LARGEST_RESTARTS):
-        basis = torch.linalg.qr(start).Q
-        newest = basis
-        for _ in range(BLOCK_STEPS - 1):
-            newest = moments.T @ (moments @ newest)
-            for _ in range(2):
-                newest = newest - basis @ (basis.T @ newest)
-            newest = torch.linalg.qr(newest).Q
-            basis = torch.cat([basis, newest], 1)
-        left, values, right = torch.linalg.svd(moments @ basis, full_matrices=False)
-        start = basis @ right[:BLOCK].T
-        previous, largest = largest, float(values[0])
-        if not largest > previous * (1 + VALUE_ACCURACY):
-            break
-    return left, values, (basis @ right[:WITNESSES].T).T

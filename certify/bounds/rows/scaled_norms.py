@@ -21,7 +21,7 @@ from certify.problem import Rows
 
 def scaled_norms_apply(task: PolarTask) -> bool:
     """One score column, no free hidden bias, and an input that is not zero."""
-    view = task.branch.view
+    view = task.branch.table
     return task.scores.shape[1] == 1 and view.free_inputs == 0 and bool(view.rows.any())
 
 

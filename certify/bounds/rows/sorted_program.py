@@ -36,7 +36,7 @@ def sorted_program_applies(task: PolarTask) -> bool:
     loss = task.objective.loss
     known = loss.name in CONJUGATE_ATOMS
     small = task.objective.samples * task.objective.outputs <= LARGEST_PROGRAM
-    return sorting_applies(task) and task.branch.view.readout.weights is None and known and small
+    return sorting_applies(task) and task.branch.table.readout.weights is None and known and small
 
 
 def sorted_program(task: PolarTask) -> list[tuple[Tensor, PolarBound]]:

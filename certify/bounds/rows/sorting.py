@@ -34,7 +34,7 @@ WITNESSES = 16
 
 def sorting_applies(task: PolarTask) -> bool:
     """Whether there is one input, and beside it a bias that is free."""
-    view = task.branch.view
+    view = task.branch.table
     return view.free_inputs == 1 and view.rows.shape[1] == 2
 
 

@@ -23,7 +23,7 @@ ALTERNATIONS = 50
 
 def quadratic_form_bound(task: PolarTask) -> PolarBound:
     """Interval for the polar; closed for one column."""
-    rows, scores = task.branch.view.rows, task.scores
+    rows, scores = task.branch.table.rows, task.scores
     error = norm_upper(_forms(rows.abs(), scores.abs())) * gamma(rows.shape[0] + 6) * SLACK
     forms = _symmetric(_forms(rows, scores))
     found = _witness(forms)
@@ -33,7 +33,7 @@ def quadratic_form_bound(task: PolarTask) -> PolarBound:
 
 def quadratic_form_search(task: PolarTask) -> PolarEstimate:
     """The lower end alone."""
-    return _witness(_symmetric(_forms(task.branch.view.rows, task.scores)))
+    return _witness(_symmetric(_forms(task.branch.table.rows, task.scores)))
 
 
 def _forms(rows: Tensor, scores: Tensor) -> Tensor:

@@ -12,8 +12,12 @@ from certify.models.readers.input_file import InputFile, open_input
 from certify.models.spec.problem_sections import DataSpec
 
 
-def load_arrays(spec: DataSpec) -> Arrays:
+def load_arrays(spec: DataSpec, shape: tuple[int, ...] | None = None) -> Arrays:
     """Read the data of a problem file; the format is told by content.
+
+    Args:
+        spec: names file and arrays.
+        shape: of the matrix or tensor whose entries the samples are, for a factorization; None for any other model.
 
     Raises:
         UsageError: a missing file or array, or shapes that do not fit together.
@@ -22,7 +26,8 @@ def load_arrays(spec: DataSpec) -> Arrays:
     if spec.path is None:
         return _load_pair(spec)
     with open_input(spec.path, "data file") as file:
-        found = data_reader_of(file).read(file, spec)
+        reader = data_reader_of(file)
+        found = reader.read(file, spec) if shape is None else reader.entries(file, spec, shape)
         digest = file.sha256
     return arrays_from(found, digest, spec.path)
 

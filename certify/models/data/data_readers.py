@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
 from torch import Tensor
 
 from certify.errors import UsageError
+from certify.models.data.entry_arrays import TRIPLETS, coordinate_entries, named_entries
 from certify.models.readers.array_file import Array, npz_shapes, read_npy, read_npz, require_names
 from certify.models.readers.coordinate_matrix import KEYS, completion_arrays
 from certify.models.readers.csv_table import read_csv
@@ -28,6 +29,8 @@ class DataReader:
 
     Attributes:
         sniff: whether the content is of this format; text is told by its suffix.
+        entries: gives the places (N, K) of entries as inputs, their values as targets and their weights, for a matrix
+            or tensor of a shape; errors as of `read`.
         shapes: gives the shape of every array by name, empty for a column of a table; RefusedError where corrupt.
         read: gives arrays by role, None for a role that nothing has; UsageError for a name that the file does not
             hold, or roles that the format cannot serve, and RefusedError for what is corrupt, unsafe, not real
@@ -37,6 +40,7 @@ class DataReader:
     sniff: Callable[[InputFile], bool]
     shapes: Callable[[InputFile], Shapes]
     read: Callable[[InputFile, DataSpec], Mapping[str, Any]]
+    entries: Callable[[InputFile, DataSpec, tuple[int, ...]], Mapping[str, Any]]
 
 
 def read_one_array(file: InputFile) -> Array:
@@ -108,16 +112,60 @@ def _safetensors_shapes(file: InputFile) -> Shapes:
     return {name: tuple(tensor.shape) for name, tensor in read_safetensors(file).items()}
 
 
+def _npz_entries(file: InputFile, spec: DataSpec, shape: tuple[int, ...]) -> Mapping[str, Any]:
+    """A matrix in coordinates, triplets by name, or a full matrix or tensor of targets."""
+    there = npz_shapes(file)
+    if spec.inputs is None and spec.targets is None and set(KEYS) <= set(there):
+        weights = (spec.sample_weights or "weights",)
+        found = dict(
+            zip(
+                (*KEYS, *weights),
+                read_npz(file, (*KEYS, *(w for w in weights if w in there or spec.sample_weights))),
+                strict=False,
+            )
+        )
+        return coordinate_entries(found, shape, str(file.path), weights[0])
+    return named_entries(spec, shape, str(file.path), lambda names: read_npz(file, names))
+
+
+def _safetensors_entries(file: InputFile, spec: DataSpec, shape: tuple[int, ...]) -> Mapping[str, Any]:
+    tensors = read_safetensors(file)
+
+    def chosen(names: Sequence[str]) -> list[Array]:
+        require_names(names, tensors, file.path)
+        return [tensors[name].numpy() for name in names]
+
+    return named_entries(spec, shape, str(file.path), chosen)
+
+
+def _csv_entries(file: InputFile, spec: DataSpec, shape: tuple[int, ...]) -> Mapping[str, Any]:  # noqa: ARG001
+    if spec.inputs is not None:
+        return _csv(file, spec)
+    names = read_csv(file).names
+    known = next((triple for triple in TRIPLETS if set(triple) <= set(names)), None)
+    if known is None:
+        raise UsageError(
+            f"{file.path}: columns {', '.join(names)}; say which hold the places and the values with "
+            "data.inputs: [user, item] and data.targets: rating",
+            code="missing-array",
+        )
+    return _csv(file, spec.model_copy(update={"inputs": known[:2], "targets": spec.targets or known[2]}))
+
+
+def _no_entries(file: InputFile, _: DataSpec, __: tuple[int, ...]) -> Mapping[str, Any]:
+    raise UsageError(f"{file.path}: entries of a matrix are read from .npz, .safetensors or .csv", code="usage")
+
+
 def _csv_shapes(file: InputFile) -> Shapes:
     return dict.fromkeys(read_csv(file).names, ())
 
 
 # One array, which is a data set only together with another file.
-NPY = DataReader(lambda file: file.head.startswith(b"\x93NUMPY"), _npy_shapes, _npy)
+NPY = DataReader(lambda file: file.head.startswith(b"\x93NUMPY"), _npy_shapes, _npy, _no_entries)
 # In the order tried: the first that takes a file reads it. A new format joins by a line here.
 DATA_READERS = (
-    DataReader(lambda file: file.head.startswith(b"PK"), npz_shapes, _npz),
+    DataReader(lambda file: file.head.startswith(b"PK"), npz_shapes, _npz, _npz_entries),
     NPY,
-    DataReader(looks_like_safetensors, _safetensors_shapes, _safetensors),
-    DataReader(lambda file: file.path.suffix.lower() in (".csv", ".txt"), _csv_shapes, _csv),
+    DataReader(looks_like_safetensors, _safetensors_shapes, _safetensors, _safetensors_entries),
+    DataReader(lambda file: file.path.suffix.lower() in (".csv", ".txt"), _csv_shapes, _csv, _csv_entries),
 )

@@ -98,6 +98,14 @@ def _group_norm(x: Operands) -> Tensor:
     )
 
 
+def _look_up(x: Operands) -> Tensor:
+    """Rows of a table (n, r), columns of one (r, n), or entries of a vector (n,) or (n, 1)."""
+    table = x.parameters["weight"]
+    table = table.T if x.attributes.get("transposed") else table
+    found = table[x.value.long()]
+    return found.squeeze(1) if table.shape[1:] == (1,) and x.attributes.get("bias") else found
+
+
 _WINDOW = ("kernel_size", "stride", "padding")
 _MAX_WINDOW = (*_WINDOW, "dilation", "ceil_mode")
 _MEAN_WINDOW = (*_WINDOW, "ceil_mode", "count_include_pad")
@@ -107,6 +115,8 @@ OPERATIONS: dict[str, Callable[[Operands], Tensor]] = {
     "conv1d": _convolution(functional.conv1d),
     "conv2d": _convolution(functional.conv2d),
     "embedding": lambda x: functional.embedding(x.value.long(), x.parameters["weight"]),
+    "look_up": _look_up,
+    "constant": lambda x: x.parameters["weight"].reshape(()).expand(len(x.value)),
     "relu": _called(torch.relu),
     "no_units": _called(torch.zeros_like),
     "leaky_relu": _called(functional.leaky_relu, "negative_slope"),

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from certify.errors import UsageError
+from certify.models.factors.factor_graph import factor_graph
 from certify.models.graph.layers import INPUT, Layer, LayerGraph
 from certify.models.lowering.layer_inference import infer_entries
 from certify.models.readers.weight_file import WeightFile
+from certify.models.spec.factor_entry import FactorEntry
 from certify.models.spec.layer_list import LayerEntry
 from certify.models.spec.problem_validation import did_you_mean
 
@@ -15,7 +17,7 @@ from certify.models.spec.problem_validation import did_you_mean
 ROLES = ("weight", "bias", "running_mean", "running_var")
 
 
-def build_graph(weights: WeightFile, entries: tuple[LayerEntry, ...] | None) -> LayerGraph:
+def build_graph(weights: WeightFile, entries: tuple[LayerEntry, ...] | FactorEntry | None) -> LayerGraph:
     """Layers and weights together.
 
     Args:
@@ -25,6 +27,8 @@ def build_graph(weights: WeightFile, entries: tuple[LayerEntry, ...] | None) -> 
     Raises:
         UsageError: the list and the weights do not fit, or the names do not tell the layers.
     """
+    if isinstance(entries, FactorEntry):
+        return factor_graph(weights, entries)
     where, notes = str(weights.path or "model"), weights.notes
     if entries is None:
         entries, assumed = infer_entries(weights.parameters, weights.format, where)

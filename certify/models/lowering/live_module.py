@@ -19,7 +19,7 @@ from certify.models.readers.exact_weights import digest_of, exact_parameters
 from certify.models.readers.exported_program import program_of_module
 from certify.models.readers.torch_files.module_tree import live_module
 from certify.models.readers.weight_file import WeightFile, strip_wrappers
-from certify.models.spec.layer_list import LayerEntry, parse_layers
+from certify.models.spec.layer_list import Listed, parse_layers
 
 # Where wrappers (DataParallel, torch.compile) keep the module that they wrap.
 _WRAPPED = {"DataParallel": "module", "DistributedDataParallel": "module", "OptimizedModule": "_orig_mod"}
@@ -119,7 +119,7 @@ def _not_traceable(model: nn.Module, reason: str) -> UnsupportedError:
     )
 
 
-def _parsed(layers: Sequence[object]) -> tuple[LayerEntry, ...]:
+def _parsed(layers: Sequence[object]) -> Listed:
     try:
         return parse_layers(layers)
     except ValueError as error:

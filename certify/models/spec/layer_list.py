@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
+from certify.models.spec.factor_entry import FactorEntry, cp_entry, factorization_entry
+
 # Other spellings that users write, and the operation meant.
 ALIASES = {"quadratic": "square", "leakyrelu": "leaky_relu", "logsoftmax": "log_softmax"}
 # Operations that read a weight, so that the entry must name a layer of the file.
@@ -29,14 +31,23 @@ class LayerEntry:
     attributes: tuple[tuple[str, float], ...] = ()
 
 
-def parse_layer(entry: Any) -> LayerEntry:  # noqa: ANN401
+# Entries that list a whole model, and what reads them.
+WHOLE = {"factorization": factorization_entry, "cp": cp_entry}
+
+Entry = LayerEntry | FactorEntry
+Listed = tuple[LayerEntry, ...] | FactorEntry
+
+
+def parse_layer(entry: Any) -> Entry:  # noqa: ANN401
     """One entry: `relu`, `abs`, `{leaky_relu: SLOPE}`, `{linear: NAME}`, `{skip: NAME}`; others are judged later.
+
+    `{factorization: {left: U, right: V}}` and `{cp: [A, B, C]}` say what a whole model is.
 
     Raises:
         ValueError: anything else, saying what is needed.
     """
     match entry:
-        case LayerEntry():
+        case LayerEntry() | FactorEntry():
             return entry
         case str() if (op := _operation(entry)) not in WITH_WEIGHTS:
             return LayerEntry(op)
@@ -44,6 +55,8 @@ def parse_layer(entry: Any) -> LayerEntry:  # noqa: ANN401
             raise ValueError(f"'{entry}' needs the name of the layer: write '{entry}: NAME'")
         case dict() if len(entry) == 1:
             ((op, name),) = entry.items()
+            if op in WHOLE:
+                return WHOLE[op](name)
             if isinstance(op, str) and _operation(op) == "leaky_relu":
                 return LayerEntry("leaky_relu", None, (("negative_slope", _slope(name)),))
             # `linear: 0` names the first layer of an nn.Sequential.
@@ -52,9 +65,17 @@ def parse_layer(entry: Any) -> LayerEntry:  # noqa: ANN401
     raise ValueError("a layer is 'linear: NAME', 'skip: NAME', 'relu', 'leaky_relu: SLOPE', 'abs' or 'square'")
 
 
-def parse_layers(entries: Sequence[Any]) -> tuple[LayerEntry, ...]:
-    """All entries; see `parse_layer`."""
-    return tuple(parse_layer(entry) for entry in entries)
+def parse_layers(entries: Sequence[Any]) -> Listed:
+    """All entries, or the one that is the whole model; see `parse_layer`.
+
+    Raises:
+        ValueError: an entry that is not known, or others beside one that is the whole model.
+    """
+    found = [parse_layer(entry) for entry in entries]
+    whole = [entry for entry in found if isinstance(entry, FactorEntry)]
+    if whole and len(found) > 1:
+        raise ValueError("'factorization' and 'cp' list a whole model; no other layers stand beside them")
+    return whole[0] if whole else tuple(entry for entry in found if isinstance(entry, LayerEntry))
 
 
 def _slope(value: object) -> float:

@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from certify.models.spec.layer_list import LayerEntry, parse_layer, parse_layers
+from certify.models.spec.layer_list import Listed, parse_layer, parse_layers
 from certify.models.spec.loss_names import LOSS_NAMES
 from certify.models.spec.problem_validation import did_you_mean
 
@@ -88,7 +88,11 @@ Selection = Annotated[
     WithJsonSchema({"anyOf": [_NAME, {"type": "array", "items": _NAME, "minItems": 1}]}),
 ]
 _ONE_KEY = {"minProperties": 1, "maxProperties": 1}
-_NAMED_LAYER = {"type": "object", "additionalProperties": {"type": ["string", "number"]}, **_ONE_KEY}
+_NAMED_LAYER = {
+    "type": "object",
+    "additionalProperties": {"type": ["string", "number", "object", "array"]},
+    **_ONE_KEY,
+}
 Layer = Annotated[Any, AfterValidator(_readable_layer), WithJsonSchema({"anyOf": [_NAME, _NAMED_LAYER]})]
 
 
@@ -112,7 +116,7 @@ class ModelSpec(Section):
     layers: Annotated[tuple[Layer, ...], Field(strict=False)] | None = None
 
     @property
-    def entries(self) -> tuple[LayerEntry, ...] | None:
+    def entries(self) -> Listed | None:
         """The layers, parsed."""
         return None if self.layers is None else parse_layers(self.layers)
 
@@ -190,17 +194,19 @@ class PenaltySpec(Section):
             names of parameters, or patterns such as `fc1.*`, to their own wd: the first that matches, 0 for not
             penalized.
         product_of_norms: λ Σ Π ‖W‖^power over subnetworks.
+        entry_counts: whether weight decay of every row of a factor is multiplied by its number of observed entries.
     """
-
-    model_config = ConfigDict(json_schema_extra=dict(_ONE_KEY))
 
     weight_decay: Decay | None = None
     product_of_norms: ProductOfNormsSpec | None = None
+    entry_counts: bool = False
 
     @model_validator(mode="after")
     def _exactly_one(self) -> PenaltySpec:
         if (self.weight_decay is None) == (self.product_of_norms is None):
             raise ValueError("give exactly one of 'weight_decay' and 'product_of_norms'")
+        if self.entry_counts and self.weight_decay is None:
+            raise ValueError("'entry_counts' scales 'weight_decay', which is not given")
         return self
 
 

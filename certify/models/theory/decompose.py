@@ -74,6 +74,11 @@ class Decomposition:
         return " + ".join(dict.fromkeys(sort.family for sort in self.layout.sorts)) or "single-layer"
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user may want to know."""
+        return self.layout.notes
+
+    @property
     def degree(self) -> int:
         """Largest degree of homogeneity of the subnetworks; of a single layer, that of a network in its place."""
         return max((branch.neuron.kind.degree for branch in self.branches), default=2)

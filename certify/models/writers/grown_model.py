@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from certify.errors import UsageError
+from certify.models.factors.factor_model import FactorModel, is_factorization
 from certify.models.graph.layers import Layer, LayerGraph
 from certify.models.spec.init_file import WEIGHTS_ALONE
 from certify.models.spec.problem_file import ProblemSpec, problem_file_beside
@@ -19,7 +20,12 @@ from certify.whole_file import write_whole
 
 
 def write_problem_file(
-    path: str | Path, spec: ProblemSpec, graph: LayerGraph, decomposition: Decomposition, *, headed: bool = False
+    path: str | Path,
+    spec: ProblemSpec,
+    graph: LayerGraph,
+    decomposition: Decomposition | FactorModel,
+    *,
+    headed: bool = False,
 ) -> Path:
     """Write the problem file beside the model at `path`; returns its path.
 
@@ -53,7 +59,7 @@ def require_describable(path: str | Path, graph: LayerGraph, *, headed: bool) ->
         UsageError: the layers before a head are in a format that is not written.
     """
     chosen = output_format(path, graph, headed=headed)
-    if not headed and chosen not in WITH_LAYERS and _entries(graph) is None:
+    if not headed and chosen not in WITH_LAYERS and not is_factorization(graph) and _entries(graph) is None:
         raise UsageError(
             f"{path}: a {chosen} file holds weights without layers, and those of {graph.label} are no chain that a "
             "problem file can list; name a .pt2 or .onnx file",
@@ -69,7 +75,7 @@ def require_describable(path: str | Path, graph: LayerGraph, *, headed: bool) ->
 
 
 def _content(
-    path: Path, spec: ProblemSpec, decomposition: Decomposition, layers: Sequence[Any] | None
+    path: Path, spec: ProblemSpec, decomposition: Decomposition | FactorModel, layers: Sequence[Any] | None
 ) -> dict[str, Any]:
     content = spec.model_dump(by_alias=True, exclude_none=True)
     content["model"] = {"path": path.name} | ({} if layers is None else {"layers": layers})
@@ -86,8 +92,8 @@ def _layers(path: str | Path, spec: ProblemSpec, graph: LayerGraph, *, headed: b
     """What `layers:` lists; None where the file holds them, or nothing was listed."""
     if output_format(path, graph, headed=headed) in WITH_LAYERS:
         return None
-    # The layers of a head, and those before it, have the names that they had.
-    return spec.model.layers if headed else _entries(graph)
+    # The layers of a head, those before it, and the arrays of a factorization have the names that they had.
+    return spec.model.layers if headed or is_factorization(graph) else _entries(graph)
 
 
 def _entries(graph: LayerGraph) -> list[Any] | None:

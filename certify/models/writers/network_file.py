@@ -9,6 +9,7 @@ from typing import assert_never
 
 from torch import Tensor
 
+from certify.models.factors.factor_model import FactorModel
 from certify.models.graph.layers import LayerGraph
 from certify.models.theory.decompose import Decomposition
 from certify.models.writers.exported_program import program_bytes
@@ -24,7 +25,7 @@ from certify.whole_file import ensure_writable, write_whole
 def write_network(
     path: str | Path,
     graph: LayerGraph,
-    decomposition: Decomposition,
+    decomposition: Decomposition | FactorModel,
     network: ParallelNetwork,
     shape: Sequence[int],
     frozen: Mapping[str, Tensor] | None = None,

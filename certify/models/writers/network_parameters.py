@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from certify.models.factors.factor_model import FactorModel
 from certify.models.graph.layers import LayerGraph
 from certify.models.theory.branches import ModelBranch, live_width, shared_out
 from certify.models.theory.decompose import Decomposition
@@ -21,8 +22,12 @@ CARRIER = 2.0**-40
 Piece = tuple[Part, Tensor]
 
 
-def network_parameters(graph: LayerGraph, decomposition: Decomposition, network: ParallelNetwork) -> dict[str, Tensor]:
+def network_parameters(
+    graph: LayerGraph, decomposition: Decomposition | FactorModel, network: ParallelNetwork
+) -> dict[str, Tensor]:
     """Parameters of `graph`'s layers, by name in its order, that compute what `network` computes."""
+    if isinstance(decomposition, FactorModel):
+        return decomposition.parameters(network)
     found = _outside(decomposition, network)
     pieces: dict[str, list[Piece]] = {}
     for branch, stack in zip(decomposition.branches, network.stacks, strict=True):

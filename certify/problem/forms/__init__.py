@@ -5,9 +5,10 @@ Bounds serve a form, and never ask which kind it came from.
 """
 
 from certify.problem.forms.bilinear import Bilinear
+from certify.problem.forms.multilinear import Multilinear
 from certify.problem.forms.rows import Rows, Slopes
 from certify.problem.forms.squares import Squares
 
-PolarForm = Bilinear | Rows | Squares
+PolarForm = Bilinear | Rows | Squares | Multilinear
 
-__all__ = ["Bilinear", "PolarForm", "Rows", "Slopes", "Squares"]
+__all__ = ["Bilinear", "Multilinear", "PolarForm", "Rows", "Slopes", "Squares"]

@@ -1,6 +1,11 @@
 """Kinds of subnetworks, one folder each; a kind joins by its line in `KINDS`, and can be made without arguments."""
 
+from collections.abc import Mapping
+
 from certify.problem.kinds.absolute import Absolute
+from certify.problem.kinds.cp_factorization import CpFactorization, QuarticCpFactorization
+from certify.problem.kinds.entry_product import EntryProduct
+from certify.problem.kinds.factorization import Factorization
 from certify.problem.kinds.kind import Factors, Kind, Operation
 from certify.problem.kinds.leaky_relu import LeakyReLU
 from certify.problem.kinds.linear import Linear
@@ -9,6 +14,12 @@ from certify.problem.kinds.rectifier import Rectifier
 from certify.problem.kinds.relu import ReLU
 
 KINDS: tuple[type[Kind], ...] = (Linear, ReLU, LeakyReLU, Absolute, Quadratic)
+# Of factorizations, by the number of axes.
+FACTORIZATIONS: Mapping[int, EntryProduct] = {
+    2: Factorization(),
+    3: CpFactorization(),
+    4: QuarticCpFactorization(),
+}
 
 
 def kind_of(operations: tuple[Operation, ...]) -> Kind | None:
@@ -17,4 +28,18 @@ def kind_of(operations: tuple[Operation, ...]) -> Kind | None:
     return next((kind for kind in found if kind is not None), None)
 
 
-__all__ = ["KINDS", "Absolute", "Factors", "Kind", "LeakyReLU", "Linear", "Quadratic", "ReLU", "Rectifier", "kind_of"]
+__all__ = [
+    "FACTORIZATIONS",
+    "KINDS",
+    "Absolute",
+    "EntryProduct",
+    "Factors",
+    "Kind",
+    "LeakyReLU",
+    "Linear",
+    "Operation",
+    "Quadratic",
+    "ReLU",
+    "Rectifier",
+    "kind_of",
+]

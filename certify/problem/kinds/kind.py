@@ -8,14 +8,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from torch import Tensor
 
 from certify.problem.forms import PolarForm
-from certify.problem.view import View
 
 Factors = tuple[Tensor, ...]
+# What subnetworks read of the data: a `View` or `Entries`, as the kind has it.
+Seen = Any
 # An operation as graphs name it, with its attributes.
 Operation = tuple[str, Mapping[str, object]]
 
@@ -55,32 +56,40 @@ class Kind(ABC):
         return tuple({"op": name} for name in self.steps)
 
     @abstractmethod
-    def form(self, view: View) -> PolarForm:
+    def form(self, view: Seen) -> PolarForm:
         """Its polar on a view: an instance of `polar`."""
 
     @abstractmethod
-    def sizes(self, view: View, outputs: int) -> tuple[int, ...]:
+    def sizes(self, view: Seen, outputs: int) -> tuple[int, ...]:
         """Number of scalars in each factor of one subnetwork."""
 
     @abstractmethod
-    def forward(self, view: View, factors: Factors) -> Tensor:
+    def forward(self, view: Seen, factors: Factors) -> Tensor:
         """Σ_i φ(W_i), shape (n, c), for factors stacked along their first axis."""
 
     @abstractmethod
-    def outputs(self, view: View, factors: Factors) -> Tensor:
+    def outputs(self, view: Seen, factors: Factors) -> Tensor:
         """φ(W_i) of every subnetwork, shape (r, n, c)."""
 
     @abstractmethod
-    def pairing(self, view: View, dual: Tensor, factors: Factors) -> Tensor:
+    def pairing(self, view: Seen, dual: Tensor, factors: Factors) -> Tensor:
         """<dual, φ(W_i)> of every subnetwork i, shape (r,), for dual (n, c)."""
 
     @abstractmethod
-    def magnitudes(self, view: View, factors: Factors) -> Tensor:
+    def magnitudes(self, view: Seen, factors: Factors) -> Tensor:
         """Σ_i over the magnitudes of all terms and factors, (n, c): what rounding errors are relative to."""
 
     @abstractmethod
-    def span_upper(self, view: View, outputs: int) -> int:
+    def span_upper(self, view: Seen, outputs: int) -> int:
         """Upper bound on D = dim span{φ(w)}, the width that suffices (Haeffele and Vidal 2017, Theorem 2)."""
+
+    @abstractmethod
+    def terms(self, view: Seen, outputs: int, width: int) -> int:
+        """Upper bound on the number of terms that make one output of so many subnetworks, for rounding errors."""
+
+    @abstractmethod
+    def blank(self, view: Seen, outputs: int) -> Factors:
+        """The stack of width zero."""
 
     @property
     def degree(self) -> int:

@@ -54,3 +54,9 @@ class Neuron(Kind):
         features = min(self.features_upper(view), len(view.rows))
         samples = len(view.rows) // view.readout.positions
         return min(features * view.readout.weights_of(outputs), samples * outputs)
+
+    def terms(self, view: View, outputs: int, width: int) -> int:
+        return sum(self.sizes(view, outputs)) + width * view.readout.positions
+
+    def blank(self, view: View, outputs: int) -> Factors:
+        return tuple(view.rows.new_zeros(0, size) for size in self.sizes(view, outputs))

@@ -97,6 +97,11 @@ class Balls(Reals):
     def running_sum(self) -> Balls:
         return Balls(np.add.accumulate(self.values, 0))
 
+    def grouped(self, index: npt.NDArray[np.int64], count: int) -> Balls:
+        found = np.full(count, ZERO, object)
+        np.add.at(found, index, self.values)
+        return Balls(found)
+
     def only(self, mask: Mask) -> Balls:
         return Balls(np.where(mask, self.values, Balls(ZERO).values))
 

@@ -13,6 +13,8 @@ import numpy as np
 
 from certify.verify.reals import Array, Real, Reals
 from certify.verify.statement.activations import Activation
+from certify.verify.statement.entries import EntryTerm
+from certify.verify.statement.entry_penalties import EntryPenalty
 from certify.verify.statement.problem import Branch
 
 
@@ -30,6 +32,8 @@ class Form:
 def form_of(branch: Branch, inputs: Array, dual: Reals, real: Real) -> Form:
     """The form of the polar of a branch at −A, from X (n, d) and A (n, c)."""
     neuron = branch.neuron
+    if isinstance(neuron, EntryTerm) or isinstance(branch.penalty, EntryPenalty):
+        raise TypeError("entries have no rows")
     rows = real(neuron.rows(inputs))
     if branch.bias == "penalized":
         rows = with_column(rows, branch.penalty.constant(real))

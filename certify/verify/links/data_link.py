@@ -31,6 +31,13 @@ Named = dict[str, tuple[npt.NDArray[Any], tuple[str, ...]]]
 Ints = npt.NDArray[np.integer[Any]]
 # The arrays of a matrix to complete.
 COORDINATES = ("rows", "cols", "values", "shape")
+# Names under which tables of ratings hold users, items and ratings.
+TRIPLETS = (
+    ("user", "item", "rating"),
+    ("row", "col", "value"),
+    ("user_id", "item_id", "rating"),
+    ("userId", "movieId", "rating"),
+)
 INTEGER = re.compile(r"\s*[+-]?[0-9]{16,300}\s*")
 
 
@@ -52,7 +59,7 @@ def require_data(certificate: Certificate, files: tuple[bytes, ...]) -> dict[str
     if names is None:
         refuse_proof("data-link", "the certificate was made from data in memory")
     try:
-        found = _read(files, names)
+        found = _entries_of(files, names, certificate) if certificate.problem.entries else _read(files, names)
         arrays = {role: exact(values) for role, (values, _) in found.items()}
         expected = _arranged(certificate, arrays)
     except DAMAGE as error:
@@ -91,6 +98,64 @@ def _read(files: tuple[bytes, ...], names: Mapping[str, Any]) -> Named:
         tensors = read_safetensors(data)
         return {role: (tensors[name], (name,)) for role, name in ({"inputs": "X", "targets": "y"} | chosen).items()}
     return _table(data.decode("utf-8-sig"), names)
+
+
+def _entries_of(files: tuple[bytes, ...], names: Mapping[str, Any], certificate: Certificate) -> Named:
+    """Places, values and weights of entries: in coordinates, by name, or all of a full matrix or tensor."""
+    term, data = certificate.problem.entries, files[0]
+    shape = () if term is None else term.shape
+    if data.startswith(b"PK"):
+        archive = Archive(data)
+        if (
+            names["inputs"] is None
+            and names["targets"] is None
+            and {f"{n}.npy" for n in COORDINATES} <= set(archive.names)
+        ):
+            rows, cols, values, _ = (_npy(archive.read(f"{name}.npy")) for name in COORDINATES)
+            found: Named = {"inputs": (np.stack([rows, cols], 1), ("rows", "cols")), "targets": (values, ("values",))}
+            name = names["sample_weights"] or "weights"
+            if names["sample_weights"] is not None or f"{name}.npy" in archive.names:
+                found["sample_weights"] = _npy(archive.read(f"{name}.npy")), (name,)
+            return found
+        arrays = {name: _npy(archive.read(f"{name}.npy")) for name in _named(names)}
+    elif data[8:9] == b"{":
+        arrays = {name: values for name, values in read_safetensors(data).items() if name in _named(names)}
+    else:
+        return _table(data.decode("utf-8-sig"), _triplet(data, names))
+    return _chosen_entries(arrays, names, shape)
+
+
+def _named(names: Mapping[str, Any]) -> list[str]:
+    return [
+        name for name in (*(names[r] for r in ("inputs", "sample_weights", "mask")), names["targets"] or "y") if name
+    ]
+
+
+def _triplet(data: bytes, names: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Names of the columns, those that tables of ratings have where nothing is said."""
+    if names["inputs"] is not None:
+        return names
+    titles = [
+        title.strip() for title in next(csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True))
+    ]
+    known = next(triple for triple in TRIPLETS if set(triple) <= set(titles))
+    return {**names, "inputs": list(known[:2]), "targets": names["targets"] or known[2]}
+
+
+def _chosen_entries(arrays: Found, names: Mapping[str, Any], shape: tuple[int, ...]) -> Named:
+    target, weight = names["targets"] or "y", names["sample_weights"]
+    values = arrays[target]
+    if names["inputs"] is not None:
+        found: Named = {
+            "inputs": (arrays[names["inputs"]], (names["inputs"],)),
+            "targets": (values.reshape(-1), (target,)),
+        }
+        return found | ({} if weight is None else {"sample_weights": (arrays[weight], (weight,))})
+    require(values.shape == shape, "data-link", f"'{target}' has shape {values.shape}, the factors {shape}")
+    seen = ~np.isnan(values) if values.dtype.kind == "f" else np.ones(values.shape, np.bool_)
+    seen = seen if names["mask"] is None else seen & arrays[names["mask"]].astype(np.bool_)
+    found = {"inputs": (np.argwhere(seen), (target,)), "targets": (values[seen], (target,))}
+    return found | ({} if weight is None else {"sample_weights": (arrays[weight][seen], (weight,))})
 
 
 def _npy(content: bytes) -> npt.NDArray[Any]:

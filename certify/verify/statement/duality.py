@@ -8,13 +8,17 @@ D sum to zero where a hidden bias is free, and Ω°_b(−D) ≤ λ_b for every b
 
 from __future__ import annotations
 
-from certify.verify.reals import Reals, sums_to_zero
+import numpy as np
+
+from certify.verify.reals import Array, Reals, sums_to_zero
 from certify.verify.rejection import require
 from certify.verify.statement.activations import IDENTITY, Square
 from certify.verify.statement.certificate import Certificate
 from certify.verify.statement.dual_point import DualPoint
+from certify.verify.statement.entries import EntryTerm, Places, counts_of
+from certify.verify.statement.entry_penalties import EntryPenalty
 from certify.verify.statement.losses import BoundLoss
-from certify.verify.statement.problem import Branch
+from certify.verify.statement.problem import Branch, Outside
 
 
 def require_supported(certificate: Certificate) -> None:
@@ -24,6 +28,9 @@ def require_supported(certificate: Certificate) -> None:
         Rejection: not so, or a free part that this version cannot check.
     """
     for branch in certificate.problem.branches:
+        if isinstance(branch.penalty, EntryPenalty):
+            branch.penalty.require_fitting(len(branch.neuron.shape) if isinstance(branch.neuron, EntryTerm) else 0)
+            continue
         branch.penalty.require_fitting(branch.neuron.activation)
         if branch.bias == "free":
             require(_bounds_free_bias(branch), "unbounded-polar", f"a free hidden bias of [{branch.neuron.wording}]")
@@ -34,7 +41,7 @@ def require_supported(certificate: Certificate) -> None:
 def _bounds_free_bias(branch: Branch) -> bool:
     """Whether 1ᵀA = 0 leaves nothing of a constant in the hidden values, that this version can bound."""
     neuron = branch.neuron
-    if neuron.gate is not None:
+    if isinstance(neuron, EntryTerm) or neuron.gate is not None:
         return False
     if neuron.activation == IDENTITY:
         return not neuron.readout.times_inputs
@@ -56,6 +63,18 @@ def require_dual_point(certificate: Certificate, loss: BoundLoss, point: DualPoi
     if certificate.problem.frees_constants:
         balanced = all(sums_to_zero(column) for column in dual.T.tolist())
         require(balanced, "dual-column-sums", "free bias, but a column of A does not sum to zero")
+    for axis in certificate.problem.freed_axes:
+        order, starts = _by_place(certificate.arrays["X"][:, axis])
+        parts = np.split(dual[order, 0], starts)
+        balanced = all(sums_to_zero(part.tolist()) for part in parts)
+        require(balanced, "dual-group-sums", f"free biases, but A does not sum to zero at a place of axis {axis}")
+
+
+def _by_place(column: Array) -> tuple[Places, Places]:
+    """An order that brings samples of one place together, and where the next place begins."""
+    order = np.argsort(column, kind="stable")
+    starts: Places = np.flatnonzero(np.diff(column[order])) + 1
+    return order, starts
 
 
 def dual_value(certificate: Certificate, loss: BoundLoss, point: DualPoint) -> Reals:
@@ -66,7 +85,19 @@ def dual_value(certificate: Certificate, loss: BoundLoss, point: DualPoint) -> R
     if problem.offset is not None:
         value = value + (dual * arrays["X" if problem.offset == "inputs" else "offset"]).sum()
     for block in problem.outside:
-        if block.decay:
+        if block.features == "axis" and block.decay:
+            value = value - _cost_of_places(certificate, block, dual, loss)
+        elif block.decay:
             moment = dual.sum(0) if block.features == "ones" else loss.real(arrays["X"].T) @ dual
             value = value - (moment * moment).sum() / (loss.real(block.decay) * 2.0)
     return value
+
+
+def _cost_of_places(certificate: Certificate, block: Outside, dual: Reals, loss: BoundLoss) -> Reals:
+    """Σ_i |sum of s A' over place i|²/(2 μ_i) along an axis."""
+    problem = certificate.problem
+    extent = problem.entries.shape[block.axis] if problem.entries else 0
+    places = certificate.arrays["X"][:, block.axis].astype(np.int64)
+    moment = dual[:, 0].grouped(places, extent)
+    weights = np.maximum(counts_of(places, extent), 1.0) if block.counted else np.ones(extent)
+    return (moment * moment / (loss.real(weights) * block.decay * 2.0)).sum()

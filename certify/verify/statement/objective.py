@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from certify.verify.reals import Real, Reals
+from certify.verify.reals import Array, Real, Reals
 from certify.verify.statement.certificate import Certificate
+from certify.verify.statement.entries import EntryTerm, counts_of
+from certify.verify.statement.entry_penalties import EntryPenalty
 from certify.verify.statement.losses import BoundLoss
 
 
@@ -22,6 +24,9 @@ def _outputs(certificate: Certificate, real: Real) -> Reals:
         parts.append(real(arrays["X" if problem.offset == "inputs" else "offset"]))
     for index, block in enumerate(problem.outside):
         weights = arrays[f"C{index}"]
+        if block.features == "axis":
+            parts.append(real(weights[arrays["X"][:, block.axis].astype(np.int64)]))
+            continue
         ones = np.zeros_like(arrays["Y"])
         parts.append(real(ones + weights) if block.features == "ones" else real(arrays["X"]) @ weights)
     return sum(parts[1:], parts[0]) if parts else real(np.zeros_like(arrays["Y"]))
@@ -30,19 +35,41 @@ def _outputs(certificate: Certificate, real: Real) -> Reals:
 def _branch_outputs(certificate: Certificate, index: int, real: Real) -> Reals:
     branch, arrays = certificate.problem.branches[index], certificate.arrays
     neuron, inputs = branch.neuron, arrays["X"]
+    if isinstance(neuron, EntryTerm):
+        return neuron.outputs(_factors(certificate, index), inputs, real)
     hidden = real(neuron.rows(inputs)) @ arrays[f"F{index}.0"].T
     hidden = hidden if branch.bias == "absent" else hidden + arrays[f"F{index}.bias"]
     hidden = neuron.gated(hidden, inputs, real)
     return neuron.readout.outputs(neuron.averages(neuron.activation(hidden)), arrays[f"F{index}.1"], inputs)
 
 
+def _factors(certificate: Certificate, index: int) -> list[Array]:
+    branch = certificate.problem.branches[index]
+    axes = range(len(branch.neuron.shape) if isinstance(branch.neuron, EntryTerm) else 2)
+    return [certificate.arrays[f"F{index}.{axis}"] for axis in axes]
+
+
+def _counts(certificate: Certificate) -> list[Array]:
+    """Number of samples at every place, of every axis."""
+    term = certificate.problem.entries
+    if term is None:
+        return []
+    places = term.places(certificate.arrays["X"])
+    return [counts_of(places[:, axis], extent) for axis, extent in enumerate(term.shape)]
+
+
 def _penalty(certificate: Certificate, real: Real) -> Reals:
-    arrays, total = certificate.arrays, real(0.0)
+    arrays, total, counts = certificate.arrays, real(0.0), _counts(certificate)
     for index, branch in enumerate(certificate.problem.branches):
+        if isinstance(branch.penalty, EntryPenalty):
+            total = total + branch.penalty.value(_factors(certificate, index), counts, real)
+            continue
         first, second = arrays[f"F{index}.0"], arrays[f"F{index}.1"]
         total = total + branch.penalty.value(first, arrays.get(f"F{index}.bias"), second, real)
     for index, block in enumerate(certificate.problem.outside):
         if block.decay:
             weights = real(arrays[f"C{index}"])
-            total = total + (weights * weights).sum() * block.decay * 0.5
+            squares = weights * weights
+            squares = squares * counts[block.axis][:, None] if block.counted else squares
+            total = total + squares.sum() * block.decay * 0.5
     return total

@@ -12,6 +12,8 @@ from typing import Any, final
 
 from certify.verify.rejection import refuse
 from certify.verify.statement.activations import IDENTITY
+from certify.verify.statement.entries import EntryTerm, read_entries
+from certify.verify.statement.entry_penalties import EntryPenalty, read_entry_penalty
 from certify.verify.statement.fields import choice, digest, flag, integers, listed, number, section, text
 from certify.verify.statement.layers import read_neuron
 from certify.verify.statement.neuron import Neuron
@@ -31,9 +33,9 @@ _KEYS = (
 class Branch:
     """Subnetworks of one kind; `bias`: whether the first weight also reads a constant 1, and if that is penalized."""
 
-    neuron: Neuron
+    neuron: Neuron | EntryTerm
     bias: str
-    penalty: Penalty
+    penalty: Penalty | EntryPenalty
 
     @property
     def free_column(self) -> bool:
@@ -44,10 +46,19 @@ class Branch:
 @final
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """A linear part E C outside the subnetworks, penalized by decay/2 |C|²; E is a column of `ones` or the `inputs`."""
+    """A linear part E C outside the subnetworks, penalized by decay/2 |C|².
+
+    Attributes:
+        features: E is a column of `ones`, the `inputs`, or for each place along an `axis` the indicator of its samples.
+        decay: μ.
+        axis: of `axis`.
+        counted: whether the decay of every place is multiplied by its number of samples.
+    """
 
     features: str
     decay: float
+    axis: int = 0
+    counted: bool = False
 
 
 @final
@@ -100,6 +111,17 @@ class Problem:
         """Whether XC is free for some C, so that XᵀA is zero."""
         return self._frees("inputs")
 
+    @property
+    def freed_axes(self) -> tuple[int, ...]:
+        """Axes along which a number may be added to all samples of a place at no cost."""
+        return tuple(block.axis for block in self.outside if block.features == "axis" and block.decay == 0)
+
+    @property
+    def entries(self) -> EntryTerm | None:
+        """What samples are places of, if they are."""
+        found = (branch.neuron for branch in self.branches)
+        return next((neuron for neuron in found if isinstance(neuron, EntryTerm)), None)
+
     def _frees(self, features: str) -> bool:
         return any(block.features == features and block.decay == 0 for block in self.outside)
 
@@ -108,6 +130,9 @@ class Problem:
         """Names of the arrays that hold parameters, in order."""
         found = []
         for index, branch in enumerate(self.branches):
+            if isinstance(branch.neuron, EntryTerm):
+                found += [f"F{index}.{axis}" for axis in range(len(branch.neuron.shape))]
+                continue
             found += [f"F{index}.0", *([f"F{index}.bias"] if branch.bias != "absent" else []), f"F{index}.1"]
         return (*found, *(f"C{index}" for index in range(len(self.outside))))
 
@@ -116,7 +141,7 @@ class Problem:
         loss = f"{self.loss.name} ({self.loss.reduction}, scale {self.loss.scale:g})"
         part = "" if self.features is None else f"head on {math.prod(self.inputs)} features of frozen layers: "
         branches = [f"subnetworks [{b.neuron.wording}], {b.penalty}, hidden bias {b.bias}" for b in self.branches]
-        names = {"ones": "output bias", "inputs": "linear skip"}
+        names = {"ones": "output bias", "inputs": "linear skip", "axis": "bias of every place along an axis"}
         costs = (f"with weight decay {block.decay:g}" if block.decay else "free" for block in self.outside)
         outside = [f"{names[block.features]} {cost}" for block, cost in zip(self.outside, costs, strict=True)]
         offset = {None: [], "inputs": ["the inputs added to the outputs"], "array": ["a fixed offset"]}[self.offset]
@@ -138,10 +163,11 @@ def read_problem(value: object) -> Problem:
     tolerance = section(stated["tolerance"], "statement.tolerance", ("relative", "absolute"))
     data = section(stated["data"], "statement.data", ("sha256", "names"))
     features, offset = stated["features"], stated["offset"]
+    branches = _branches(stated["branches"], inputs)
     return Problem(
         inputs=inputs,
-        branches=_branches(stated["branches"], inputs),
-        outside=tuple(_outside(entry) for entry in listed(stated["outside"], "statement.outside")),
+        branches=branches,
+        outside=tuple(_outside(entry, branches) for entry in listed(stated["outside"], "statement.outside")),
         offset=None if offset is None else choice(offset, "statement.offset", ("inputs", "array")),
         loss=LossTerms(
             name=text(loss["name"], "statement.loss.name"),
@@ -166,6 +192,8 @@ def _branches(value: object, inputs: tuple[int, ...]) -> tuple[Branch, ...]:
     for entry in listed(value, "statement.branches"):
         found.append(_branch(entry, inputs))
         require_table(sum(branch.neuron.entries for branch in found))
+    if len(found) > 1 and any(isinstance(branch.neuron, EntryTerm) for branch in found):
+        refuse("layers", "branches.layers: entries are a branch of their own")
     return tuple(found)
 
 
@@ -173,14 +201,23 @@ def _branch(value: object, inputs: tuple[int, ...]) -> Branch:
     entry = section(value, "statement.branches", ("layers", "bias", "penalty", "function"))
     choice(entry["function"], "branches.function", ("identity",))
     bias = choice(entry["bias"], "branches.bias", POLICIES)
+    layers = listed(entry["layers"], "branches.layers")
+    if len(layers) == 1 and isinstance(layers[0], dict) and layers[0].get("op") == "entries":
+        choice(bias, "branches.bias", ("absent",))
+        term = read_entries(layers[0], inputs, "branches.layers")
+        return Branch(term, bias, read_entry_penalty(entry["penalty"], "branches.penalty", len(term.shape)))
     penalty = read_penalty(entry["penalty"], "branches.penalty", bias == "penalized")
     return Branch(read_neuron(entry["layers"], inputs, "branches.layers"), bias, penalty)
 
 
-def _outside(value: object) -> Outside:
+def _outside(value: object, branches: tuple[Branch, ...]) -> Outside:
     entry = section(value, "statement.outside", ("features", "decay"))
-    features = choice(entry["features"], "outside.features", ("ones", "inputs"))
-    return Outside(features, number(entry["decay"], "outside.decay"))
+    terms = [branch.neuron for branch in branches if isinstance(branch.neuron, EntryTerm)]
+    axes = range(len(terms[0].shape) if terms else 0)
+    indicators = {f"{counted}axis-{axis}": (axis, bool(counted)) for axis in axes for counted in ("", "counted-")}
+    features = choice(entry["features"], "outside.features", ("ones", *(indicators or ["inputs"])))
+    decay = number(entry["decay"], "outside.decay")
+    return Outside("axis", decay, *indicators[features]) if features in indicators else Outside(features, decay)
 
 
 def _data_names(value: object) -> Mapping[str, Any] | None:

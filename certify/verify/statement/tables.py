@@ -10,6 +10,8 @@ import numpy as np
 from certify.verify.reals import Arrays
 from certify.verify.rejection import refuse
 from certify.verify.statement.activations import IDENTITY
+from certify.verify.statement.entries import EntryTerm
+from certify.verify.statement.neuron import Neuron
 from certify.verify.statement.problem import Branch, Problem
 
 CONE_DIMENSIONS = range(1, 15)
@@ -43,9 +45,14 @@ def require_shapes(problem: Problem, kinds: Sequence[str], arrays: Arrays) -> No
         refuse("shape", f"inputs are added to the outputs, but {d} inputs and {c} outputs are there")
     for index, branch in enumerate(problem.branches):
         shapes |= _parameters(branch, index, c, arrays)
-    shapes |= {f"C{index}": (1 if b.features == "ones" else d, c) for index, b in enumerate(problem.outside)}
+    extents = {"ones": (1,), "inputs": (d,), "axis": problem.entries.shape if problem.entries else ()}
+    shapes |= {f"C{index}": (extents[b.features][b.axis], c) for index, b in enumerate(problem.outside)}
     shapes["A"] = (n, c)
     for index, (branch, kind) in enumerate(zip(problem.branches, kinds, strict=True)):
+        if isinstance(branch.neuron, EntryTerm):
+            _require_room_of_entries(branch.neuron, n, c, shapes[f"F{index}.0"][0])
+            shapes |= {f"P{index}.edge": (1,)} if kind == "randomized" else {}
+            continue
         _require_room(branch, n, d, shapes[f"F{index}.1"])
         shapes |= _proof(branch, kind, index, (n, c), arrays)
     if list(arrays) != list(shapes):
@@ -62,9 +69,15 @@ def _extent(arrays: Arrays, name: str, axis: int) -> int:
     return int(arrays[name].shape[axis])
 
 
+def _neuron(branch: Branch) -> Neuron:
+    if isinstance(branch.neuron, EntryTerm):
+        refuse("proof-kind", "proofs of rows say nothing of entries")
+    return branch.neuron
+
+
 def _scores(branch: Branch, c: int) -> int:
     """m, the number of entries of the second weight."""
-    windows, _, entries = branch.neuron.readout.counts.shape
+    windows, _, entries = _neuron(branch).readout.counts.shape
     if c % windows:
         refuse("shape", f"{c} outputs are not a multiple of the {windows} positions that a branch ends with")
     return int(c // windows * entries)
@@ -72,29 +85,38 @@ def _scores(branch: Branch, c: int) -> int:
 
 def _parameters(branch: Branch, index: int, c: int, arrays: Arrays) -> Shapes:
     width = _extent(arrays, f"F{index}.0", 0)
+    if isinstance(branch.neuron, EntryTerm):
+        return {f"F{index}.{axis}": (width, extent) for axis, extent in enumerate(branch.neuron.shape)}
     bias: Shapes = {f"F{index}.bias": (width,)} if branch.bias != "absent" else {}
-    return {f"F{index}.0": (width, branch.neuron.fan_in)} | bias | {f"F{index}.1": (width, _scores(branch, c))}
+    return {f"F{index}.0": (width, _neuron(branch).fan_in)} | bias | {f"F{index}.1": (width, _scores(branch, c))}
 
 
 def _columns(branch: Branch) -> int:
     """Entries of a row of H: of the first weight, and a bias that is penalized."""
-    return branch.neuron.fan_in + (branch.bias == "penalized")
+    return _neuron(branch).fan_in + (branch.bias == "penalized")
 
 
 def _require_room(branch: Branch, n: int, d: int, second: tuple[int, ...]) -> None:
-    (width, m), columns = second, _columns(branch) + branch.free_column
-    windows, positions, entries = branch.neuron.readout.counts.shape
-    rows = n * max(branch.neuron.positions, positions)
-    moments = m * columns if branch.neuron.activation == IDENTITY else m * columns**2
+    (width, m), columns, neuron = second, _columns(branch) + branch.free_column, _neuron(branch)
+    windows, positions, entries = neuron.readout.counts.shape
+    rows = n * max(neuron.positions, positions)
+    moments = m * columns if neuron.activation == IDENTITY else m * columns**2
     outputs = m // entries * windows
     largest = max(rows * max(columns, width, m, outputs), moments, width * positions * max(m, outputs))
     if largest > LARGEST_DERIVED:
         refuse("size-limit", f"n = {n}, d = {d}, a branch of {width} subnetworks with {columns} and {m} entries")
 
 
+def _require_room_of_entries(term: EntryTerm, n: int, c: int, width: int) -> None:
+    """One output, and of a matrix a Gram matrix that fits memory."""
+    side = min(term.shape)
+    if c != 1 or max(n, side**2, width * max(term.shape)) > LARGEST_DERIVED:
+        refuse("size-limit", f"{n} entries of {term.shape}, {width} terms, {c} outputs")
+
+
 def _proof(branch: Branch, kind: str, index: int, shape: tuple[int, int], arrays: Arrays) -> Shapes:
     """Arrays of one proof."""
-    n, m = shape[0] * branch.neuron.rows_per_sample, _scores(branch, shape[1])
+    n, m = shape[0] * _neuron(branch).rows_per_sample, _scores(branch, shape[1])
     columns, free = _columns(branch), branch.free_column
     found: Shapes = {}
     match kind:

@@ -101,7 +101,7 @@ def first_order_majorant(task: PolarTask, steps: int = STEPS) -> SurrogateOutcom
 
 
 def _search(task: PolarTask) -> _Search:
-    view = task.branch.view
+    view = task.branch.table
     center = center_of(view, torch.ones_like(view.rows[:, 0], dtype=torch.bool))
     region = direction_region(view, center, 1.0)
     return _Search(task, dual_chart(task.objective, task.dual), region, center)

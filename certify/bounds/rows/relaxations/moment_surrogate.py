@@ -78,7 +78,7 @@ class _Search:
     """The descent of one program, and the best outcome that its iterates proved."""
 
     def __init__(self, task: PolarTask, program: MomentProgram) -> None:
-        view = task.branch.view
+        view = task.branch.table
         self._task, self._program, self._form = task, program, rows_form(task)
         self._center = center_of(view, torch.ones_like(view.rows[:, 0], dtype=torch.bool))
         self._inputs = direction_region(view, self._center, 1.0).inputs

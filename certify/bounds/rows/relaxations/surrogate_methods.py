@@ -35,7 +35,7 @@ def joint_applies(rows: range) -> Callable[[PolarTask], bool]:
     """Whether there are moments to choose with the dual point, over a number of rows in the range."""
 
     def applies(task: PolarTask) -> bool:
-        served = _one_score(task) and len(task.branch.view.rows) in rows
+        served = _one_score(task) and len(task.branch.table.rows) in rows
         return majorants_apply(task) and served and not products_begun(task)
 
     return applies
@@ -48,7 +48,7 @@ def first_order_applies(task: PolarTask) -> bool:
 
 def majorants_apply(task: PolarTask) -> bool:
     """Whether there is a penalized input at all."""
-    return bool(task.branch.view.penalized.any())
+    return bool(task.branch.table.penalized.any())
 
 
 def majorant_alone_applies(task: PolarTask) -> bool:

@@ -33,7 +33,7 @@ WITNESSES = 32
 
 def signs_apply(task: PolarTask) -> bool:
     """One score column, few enough rows, and one that is not zero."""
-    view = task.branch.view
+    view = task.branch.table
     return task.scores.shape[1] == 1 and len(view.rows) <= MOST_ROWS and bool(view.penalized.any())
 
 

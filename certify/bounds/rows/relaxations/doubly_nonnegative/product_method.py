@@ -63,7 +63,7 @@ def products_apply(task: PolarTask) -> bool:
 
 def products_pay(task: PolarTask, share: float) -> bool:
     """Whether this share of the time suffices for the first bounds; none is needed where they were found before."""
-    view, n, signs = task.branch.view, len(task.branch.view.rows), _signs(task)
+    view, n, signs = task.branch.table, len(task.branch.table.rows), _signs(task)
     side = task.objective.outputs + view.rows.shape[1] + n
     if view.readout.weights is not None or not bool(view.penalized.any()) or side > LARGEST_SIDE:
         return False
@@ -109,7 +109,7 @@ class _Search:
     """Splittings of one task, and the best bound that their iterates proved."""
 
     def __init__(self, task: PolarTask) -> None:
-        view = task.branch.view
+        view = task.branch.table
         live = torch.ones(len(view.rows), dtype=torch.bool, device=view.rows.device)
         self._form = rows_form(task)
         self._center = center_of(view, live)

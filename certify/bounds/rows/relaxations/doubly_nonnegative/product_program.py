@@ -68,7 +68,7 @@ def product_program(
     weights, targets = array_of(objective.loss.weights), array_of(objective.loss.targets)
     alpha, (n, m) = cp.Variable(targets.shape), targets.shape
     conjugate, constraints = CONJUGATE_ATOMS[objective.loss.name](cp, alpha, targets)
-    unit, free, scale = unit_of(inputs), task.branch.view.free_inputs, float(weights.sum())
+    unit, free, scale = unit_of(inputs), task.branch.table.free_inputs, float(weights.sum())
     rows = _Rows(unit * array_of(inputs), free, rows_form(task).slopes)
     scores = -cp.multiply(weights / (strength * unit), alpha)
     blocks = [_block(cp, rows, scores @ np.diag(pattern), split) for pattern in array_of(sign_patterns(m, split))]

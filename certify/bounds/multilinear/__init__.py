@@ -1,0 +1,1 @@
+"""Bounds for the form Multilinear: sparse matrices and tensors."""

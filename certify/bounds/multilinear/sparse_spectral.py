@@ -1,0 +1,88 @@
+"""The polar of a factorization: Ω°(Q) = σ_max(G), G the sparse matrix of Q on the observed entries, exact.
+
+The largest singular value is guessed from products with G alone and proven by Cholesky of t² I − GᵀG, whose side is the
+smaller extent of G; where that does not fit, it goes to a randomized test (`certify.verify.power_test`).
+"""
+
+from __future__ import annotations
+
+import torch
+from scipy.sparse import csr_matrix
+from torch import Tensor
+
+from certify.bounds.bilinear.spectral import RIGOROUS_SHARE, cholesky_fits, tested_at_random
+from certify.bounds.eigenvalue import FIRST_MARGIN, is_positive_semidefinite, largest_singular_value_upper
+from certify.bounds.multilinear.sparse_matrix import SparseMatrix
+from certify.bounds.polar import PolarBound, PolarEstimate, PolarTask
+from certify.bounds.proof import Recomputed
+from certify.bounds.rounding import SLACK, gamma, norm_upper
+from certify.bounds.singular_pairs import DENSE_DIMENSION, krylov_pairs, leading_pairs
+from certify.problem import Multilinear
+
+# Entries of a matrix that is as well made dense.
+DENSE_ENTRIES = 2**22
+
+
+def is_matrix(task: PolarTask) -> bool:
+    """Whether the entries are those of a matrix."""
+    return isinstance(task.form, Multilinear) and task.form.entries.order == 2
+
+
+def sparse_search(task: PolarTask) -> PolarEstimate:
+    """Leading singular pairs."""
+    return _pairs(_matrix(task), task.seed)
+
+
+def sparse_spectral(task: PolarTask) -> PolarBound:
+    """Both ends of the polar, the upper one proven by Cholesky, or to be tested at random where that is too dear."""
+    matrix = _matrix(task)
+    found, error = _pairs(matrix, task.seed), _value_error(matrix)
+    small = min(matrix.shape)
+    if small <= DENSE_DIMENSION and matrix.shape[0] * matrix.shape[1] <= DENSE_ENTRIES:
+        upper = largest_singular_value_upper(matrix.dense(), error)
+    elif task.failure_probability == 0 or cholesky_fits(matrix.shape, RIGOROUS_SHARE * task.seconds_left):
+        upper = _gram_upper(matrix, found.value, error)
+    else:
+        return tested_at_random(found, task.target, error)
+    return PolarBound(found.value, found.witness, upper, "spectral", Recomputed("spectral"))
+
+
+def _matrix(task: PolarTask) -> SparseMatrix:
+    form = task.form
+    if not isinstance(form, Multilinear):
+        raise TypeError(f"{type(form).__name__} has no entries")
+    return SparseMatrix.of(form, task.scores)
+
+
+def _pairs(matrix: SparseMatrix, seed: int) -> PolarEstimate:
+    if min(matrix.shape) <= DENSE_DIMENSION and matrix.shape[0] * matrix.shape[1] <= DENSE_ENTRIES:
+        return leading_pairs(matrix.dense(), seed)
+    return krylov_pairs(matrix, seed, matrix.by_rows.values())
+
+
+def _value_error(matrix: SparseMatrix) -> float:
+    """Bound on the Frobenius norm of the rounding error of the values; coefficients of entries round thrice."""
+    return norm_upper(matrix.by_rows.values()) * gamma(8)
+
+
+def _gram_upper(matrix: SparseMatrix, guess: float, error: float) -> float:
+    """Proven t ≥ σ_max(G + E) for |E|_F ≤ error; errors of GᵀG are at most γ |G|_F² in Frobenius norm."""
+    matrix = matrix if matrix.shape[1] <= matrix.shape[0] else matrix.T
+    size, k = norm_upper(matrix.by_rows.values()), matrix.shape[1]
+    gram = _gram(matrix)
+    margin = FIRST_MARGIN * k
+    while margin < 1:
+        t = guess * (1 + margin)
+        rounding = gamma(matrix.shape[0] + 2) * size * size + k**0.5 * gamma(3) * (t * t + size * size)
+        lowered = -gram
+        lowered.diagonal().add_(t * t)
+        if is_positive_semidefinite(lowered, rounding * SLACK):
+            return (t + error) * (1 + 2.0**-50)
+        margin *= 4
+    return (size + error) * (1 + 2.0**-50)
+
+
+def _gram(matrix: SparseMatrix) -> Tensor:
+    rows = matrix.by_rows.cpu()
+    sparse = csr_matrix((rows.values().numpy(), rows.col_indices().numpy(), rows.crow_indices().numpy()), matrix.shape)
+    return torch.from_numpy((sparse.T @ sparse).toarray()).to(matrix.by_rows.device)

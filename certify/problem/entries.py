@@ -1,0 +1,66 @@
+"""Samples that are entries of a matrix or tensor: what factorizations read in place of rows of inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+
+# Entries times subnetworks that are gathered at once.
+GATHERED = 2**24
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """Where the entries stand.
+
+    Attributes:
+        indices: (N, K) int64, the place of every entry along each axis.
+        shape: extents (n_1, …, n_K).
+        coefficients: (N,) float64 factor of every entry, None for 1.
+    """
+
+    indices: Tensor
+    shape: tuple[int, ...]
+    coefficients: Tensor | None = None
+
+    # Weights without a penalty, as a free hidden bias has one; factors have none.
+    free_inputs: ClassVar[int] = 0
+
+    @property
+    def order(self) -> int:
+        """Number K of axes."""
+        return len(self.shape)
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers the subnetworks read."""
+        return self.indices.numel()
+
+    def weighted(self, values: Tensor) -> Tensor:
+        """Values (N,) or (N, r) of the entries times their coefficients."""
+        if self.coefficients is None:
+            return values
+        return values * (self.coefficients if values.ndim == 1 else self.coefficients[:, None])
+
+    def chunks(self, width: int) -> Iterator[slice]:
+        """Ranges of entries whose products fit memory for so many subnetworks."""
+        size = max(GATHERED // max(width, 1), 1)
+        for start in range(0, len(self.indices), size):
+            yield slice(start, start + size)
+
+    def products(self, factors: tuple[Tensor, ...], chosen: slice) -> Tensor:
+        """Π_k u_k[i_k] of the chosen entries for factors (r, n_k), without coefficients, (len, r)."""
+        found: Tensor = factors[0].T[self.indices[chosen, 0]]
+        for axis, factor in enumerate(factors[1:], 1):
+            found = found * factor.T[self.indices[chosen, axis]]
+        return found
+
+    def sums(self, factors: tuple[Tensor, ...]) -> Tensor:
+        """Σ_i Π_k u_ik[i_k] with coefficients, (N,)."""
+        parts = [self.products(factors, chosen).sum(1) for chosen in self.chunks(len(factors[0]))]
+        return self.weighted(torch.cat(parts)) if parts else factors[0].new_zeros(0)

@@ -1,0 +1,59 @@
+"""A rank-one term of a factorization, φ(u_1, …, u_K) = (Π_k u_k[i_k])_i over the entries i that the samples are."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from certify.problem.entries import Entries
+from certify.problem.forms import Multilinear
+from certify.problem.kinds.kind import Factors, Kind, Operation
+
+
+@dataclass(frozen=True, slots=True)
+class EntryProduct(Kind):
+    """Factors u_k (r, n_k), one for each axis; degree 1 in each."""
+
+    polar: ClassVar[type[Multilinear]] = Multilinear
+    steps: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def from_operations(cls, operations: tuple[Operation, ...]) -> Self | None:  # noqa: ARG003
+        return None
+
+    def form(self, view: Entries) -> Multilinear:
+        return Multilinear(view)
+
+    def sizes(self, view: Entries, outputs: int) -> tuple[int, ...]:  # noqa: ARG002
+        return view.shape
+
+    def forward(self, view: Entries, factors: Factors) -> Tensor:
+        return view.sums(factors)[:, None]
+
+    def outputs(self, view: Entries, factors: Factors) -> Tensor:
+        return view.weighted(view.products(factors, slice(None))).T[:, :, None]
+
+    def pairing(self, view: Entries, dual: Tensor, factors: Factors) -> Tensor:
+        total = factors[0].new_zeros(len(factors[0]))
+        weights = view.weighted(dual[:, 0])
+        for chosen in view.chunks(len(total)):
+            total = total + weights[chosen] @ view.products(factors, chosen)
+        return total
+
+    def magnitudes(self, view: Entries, factors: Factors) -> Tensor:
+        sizes: Tensor = view.sums(tuple(f.abs() for f in factors)).abs()
+        return sizes[:, None]
+
+    def span_upper(self, view: Entries, outputs: int) -> int:  # noqa: ARG002
+        return min(math.prod(view.shape), len(view.indices))
+
+    def terms(self, view: Entries, outputs: int, width: int) -> int:  # noqa: ARG002
+        return width + view.order + 2
+
+    def blank(self, view: Entries, outputs: int) -> Factors:
+        like = torch.float64 if view.coefficients is None else view.coefficients.dtype
+        return tuple(torch.zeros(0, n, dtype=like, device=view.indices.device) for n in view.shape)
