@@ -30,7 +30,11 @@ LEAST_SHARE, LEAST_GAIN = 1e-2, 1e-9
 # Up to so many entries times terms quasi-Newton steps finish what sweeps began; they cost more and end closer.
 FINISHED = 2**21
 # Entries of padded systems that are held at once.
-HELD = 2**23
+HELD = 2**18
+# Sweeps from one look at the objective to the next.
+LOOK = 4
+# Places join a bucket that they fill by this share.
+LEAST_FILLED = 0.8
 # Steps along new terms are looked for up to this multiple of the first guess.
 LARGEST_STEP = 64.0
 
@@ -99,7 +103,7 @@ def _alternated(
     factors = list(rescaled(branch, network.stacks[0], (1.0,) * len(network.stacks[0])))
     coefficients, plans = network.coefficients, [_Buckets(view.indices[:, k], view.shape[k]) for k in range(2)]
     best = float("inf")
-    for _ in range(sweeps):
+    for sweep in range(sweeps):
         if time.perf_counter() > deadline:
             break
         outside = objective.convex.outputs(coefficients)
@@ -108,6 +112,8 @@ def _alternated(
             other = factors[1 - axis]
             wanted = (objective.loss.targets - outside)[:, 0]
             factors[axis] = _ridge(objective, view, plan, 1 - axis, other, wanted)
+        if not len(coefficients) and sweep % LOOK:
+            continue
         product = view.sums(tuple(factors))[:, None]
         coefficients = _with_biases(objective, coefficients, product)
         value = _balanced_value(objective, factors, coefficients, product)
@@ -129,42 +135,42 @@ class _Buckets:
     """Entries by their place along an axis: places with similar numbers of entries together, padded to the same."""
 
     def __init__(self, index: Tensor, extent: int) -> None:
-        order = torch.argsort(index, stable=True)
         counts = torch.bincount(index, minlength=extent)
-        starts = torch.cumsum(counts, 0) - counts
-        self.order, self.counts, self.starts, self.extent = order, counts, starts, extent
-        self.by_size = torch.argsort(counts, descending=True)
+        self.order, self.counts, self.extent = torch.argsort(index, stable=True), counts, extent
+        self.starts, self.by_size = torch.cumsum(counts, 0) - counts, torch.argsort(counts, descending=True)
 
-    def __call__(self, width: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Places (b,), their entries (b, l), and which of these are there (b, l), for systems of a width."""
-        at = 0
-        while at < self.extent and int(self.counts[self.by_size[at]]) > 0:
-            longest = int(self.counts[self.by_size[at]])
+    def __call__(self, width: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Places (b,) and their entries (b, l), −1 where there are fewer, for systems of a width."""
+        at, ends = 0, self.counts[self.by_size].tolist()
+        while at < self.extent and ends[at] > 0:
+            longest = ends[at]
             size = max(HELD // (longest * max(width, 1)), 1)
             places = self.by_size[at : at + size]
-            places = places[self.counts[places] > longest // 2]
+            places = places[self.counts[places] > longest * LEAST_FILLED]
             offsets = torch.arange(longest, device=places.device)
-            there = offsets < self.counts[places, None]
             entries = self.order[(self.starts[places, None] + offsets).clamp_max(len(self.order) - 1)]
-            yield places, entries, there
+            yield places, torch.where(offsets < self.counts[places, None], entries, -1)
             at += len(places)
 
 
 def _ridge(objective: Objective, view: Entries, plan: _Buckets, other: int, factor: Tensor, wanted: Tensor) -> Tensor:
     """The best factor (r, n) for targets (N,), given that along the other axis (r, m)."""
-    width = len(factor)
+    width, weights = len(factor), 2 * objective.loss.weights[:, 0]
+    weights = weights if view.coefficients is None else weights * view.coefficients**2
+    wanted = wanted if view.coefficients is None else wanted / view.coefficients
     found = factor.new_zeros(plan.extent, width)
     identity = objective.branches[0].strength * torch.eye(width, dtype=factor.dtype, device=factor.device)
-    rows, weights = factor.T.contiguous(), 2 * objective.loss.weights[:, 0]
-    for places, entries, there in plan(width):
-        features = rows[view.indices[entries, other]]
-        if view.coefficients is not None:
-            features = features * view.coefficients[entries, None]
-        features = features * there[:, :, None]
-        pulled = features * weights[entries, None]
-        system = pulled.transpose(1, 2) @ features + identity
-        right = (pulled.transpose(1, 2) @ wanted[entries, None])[:, :, 0]
-        found[places] = torch.linalg.solve(system, right)
+    # Entries that are not there, at −1, read the last row, of zeros.
+    rows = torch.cat([factor.T, factor.new_zeros(1, width)])
+    places_of = torch.cat([view.indices[:, other], view.indices.new_tensor([view.shape[other]])])
+    pulls, alike = torch.cat([weights * wanted, wanted.new_zeros(1)]), bool((weights == weights[0]).all())
+    for places, entries in plan(width):
+        features = rows[places_of[entries]]
+        pulled = features if alike else features * weights[entries, None]
+        bend = weights[0] if alike else 1.0
+        system = bend * (features.transpose(1, 2) @ pulled) + identity
+        right = features.transpose(1, 2) @ pulls[entries, None]
+        found[places] = torch.linalg.solve(system, right)[:, :, 0]
     return found.T.contiguous()
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 # Entries times subnetworks that are gathered at once.
-GATHERED = 2**24
+GATHERED = 2**20
 
 
 @final
@@ -53,14 +53,16 @@ class Entries:
         for start in range(0, len(self.indices), size):
             yield slice(start, start + size)
 
-    def products(self, factors: tuple[Tensor, ...], chosen: slice) -> Tensor:
-        """Π_k u_k[i_k] of the chosen entries for factors (r, n_k), without coefficients, (len, r)."""
-        found: Tensor = factors[0].T[self.indices[chosen, 0]]
-        for axis, factor in enumerate(factors[1:], 1):
-            found = found * factor.T[self.indices[chosen, axis]]
-        return found
+    def products(self, factors: tuple[Tensor, ...]) -> Iterator[tuple[slice, Tensor]]:
+        """Π_k u_k[i_k] for factors (r, n_k), without coefficients, (len, r) of one range of entries after the other."""
+        tables = [factor.T.contiguous() for factor in factors]
+        for chosen in self.chunks(len(factors[0])):
+            found: Tensor = tables[0][self.indices[chosen, 0]]
+            for axis, table in enumerate(tables[1:], 1):
+                found = found * table[self.indices[chosen, axis]]
+            yield chosen, found
 
     def sums(self, factors: tuple[Tensor, ...]) -> Tensor:
         """Σ_i Π_k u_ik[i_k] with coefficients, (N,)."""
-        parts = [self.products(factors, chosen).sum(1) for chosen in self.chunks(len(factors[0]))]
+        parts = [product.sum(1) for _, product in self.products(factors)]
         return self.weighted(torch.cat(parts)) if parts else factors[0].new_zeros(0)

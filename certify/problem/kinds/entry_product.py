@@ -35,13 +35,14 @@ class EntryProduct(Kind):
         return view.sums(factors)[:, None]
 
     def outputs(self, view: Entries, factors: Factors) -> Tensor:
-        return view.weighted(view.products(factors, slice(None))).T[:, :, None]
+        found = torch.cat([product for _, product in view.products(factors)])
+        return view.weighted(found).T[:, :, None]
 
     def pairing(self, view: Entries, dual: Tensor, factors: Factors) -> Tensor:
         total = factors[0].new_zeros(len(factors[0]))
         weights = view.weighted(dual[:, 0])
-        for chosen in view.chunks(len(total)):
-            total = total + weights[chosen] @ view.products(factors, chosen)
+        for chosen, product in view.products(factors):
+            total = total + weights[chosen] @ product
         return total
 
     def magnitudes(self, view: Entries, factors: Factors) -> Tensor:
