@@ -38,12 +38,21 @@ def leading_pairs(moments: Tensor, seed: int) -> PolarEstimate:
     return _estimate(left, values, right)
 
 
-def krylov_pairs(moments: Matrix, seed: int, like: Tensor | None = None) -> PolarEstimate:
-    """The same by restarted block Krylov iteration, which finds multiple values together."""
+def krylov_pairs(
+    moments: Matrix, seed: int, known: Tensor | None = None, accuracy: float = VALUE_ACCURACY
+) -> PolarEstimate:
+    """The same by restarted block Krylov iteration, which finds multiple values together.
+
+    Args:
+        moments: G, (m, n).
+        seed: of the start.
+        known: vectors (s, n) on the device of G to start from besides, s may be 0.
+        accuracy: the largest value counts as found when a restart raises it by less than this share.
+    """
     generator = torch.Generator().manual_seed(seed)
-    start = torch.randn(moments.shape[1], BLOCK, generator=generator, dtype=torch.float64)
-    start = start.to(moments if isinstance(moments, Tensor) else start if like is None else like)
-    largest = 0.0
+    known = torch.zeros(0, moments.shape[1], dtype=torch.float64) if known is None else known[:BLOCK]
+    drawn = torch.randn(moments.shape[1], BLOCK - len(known), generator=generator, dtype=torch.float64)
+    start, largest = torch.cat([known.T, drawn.to(moments if isinstance(moments, Tensor) else known)], 1), 0.0
     for _ in range(LARGEST_RESTARTS):
         basis = torch.linalg.qr(start).Q
         newest = basis
@@ -56,7 +65,7 @@ def krylov_pairs(moments: Matrix, seed: int, like: Tensor | None = None) -> Pola
         left, values, right = torch.linalg.svd(moments @ basis, full_matrices=False)
         start = basis @ right[:BLOCK].T
         previous, largest = largest, float(values[0])
-        if not largest > previous * (1 + VALUE_ACCURACY):
+        if not largest > previous * (1 + accuracy):
             break
     return _estimate(left, values, (basis @ right[:WITNESSES].T).T)
 

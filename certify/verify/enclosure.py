@@ -103,6 +103,15 @@ class Enclosure(Reals):
         rad = rad + (self.rad @ (right + other.rad) if self.rad.any() else 0.0)
         return Enclosure(self.mid @ other.mid, rad * (1 + gamma(2 * terms + 16)))
 
+    def gram(self) -> Enclosure:
+        if self.rad.any():
+            return self.T @ self
+        # Σ_k |x_ki||x_kj| ≤ |x_i||x_j|, column by column.
+        terms = len(self.mid)
+        lengths = np.sqrt((self.mid * self.mid).sum(0)) * (1 + gamma(terms + 8)) + SQUARES_UNDERFLOW
+        rad = gamma(terms) * np.multiply.outer(lengths, lengths) + terms * TINY
+        return Enclosure(self.mid.T @ self.mid, rad * (1 + gamma(8)))
+
     def sum(self, axis: int | None = None) -> Enclosure:
         terms = self.mid.size if axis is None else self.mid.shape[axis]
         rad = self.rad.sum(axis) + gamma(terms) * np.abs(self.mid).sum(axis)

@@ -137,6 +137,10 @@ class Reals(ABC):
     def entropy(self) -> Reals:
         """X log x of quantities known to be nonnegative, 0 log 0 = 0."""
 
+    def gram(self) -> Reals:
+        """XᵀX of a matrix X."""
+        return self.T @ self
+
     def row_norms(self) -> Reals:
         """Euclidean norms along the last axis."""
         return (self * self).sum(-1).square_root()

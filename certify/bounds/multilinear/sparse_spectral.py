@@ -21,6 +21,8 @@ from certify.problem import Multilinear
 
 # Entries of a matrix that is as well made dense.
 DENSE_ENTRIES = 2**22
+# Accuracy of the largest singular value of a sparse one; what is proven of it lies so much higher at first.
+ACCURACY, FIRST_ROOM = 1e-8, 1e-6
 
 
 def is_matrix(task: PolarTask) -> bool:
@@ -30,18 +32,19 @@ def is_matrix(task: PolarTask) -> bool:
 
 def sparse_search(task: PolarTask) -> PolarEstimate:
     """Leading singular pairs."""
-    return _pairs(_matrix(task), task.seed)
+    return _pairs(_matrix(task), task)
 
 
 def sparse_spectral(task: PolarTask) -> PolarBound:
     """Both ends of the polar, the upper one proven by Cholesky, or to be tested at random where that is too dear."""
     matrix = _matrix(task)
-    found, error = _pairs(matrix, task.seed), _value_error(matrix)
+    found, error = _pairs(matrix, task), _value_error(matrix)
     small = min(matrix.shape)
     if small <= DENSE_DIMENSION and matrix.shape[0] * matrix.shape[1] <= DENSE_ENTRIES:
         upper = largest_singular_value_upper(matrix.dense(), error)
     elif task.failure_probability == 0 or cholesky_fits(matrix.shape, RIGOROUS_SHARE * task.seconds_left):
-        upper = _gram_upper(matrix, found.value, error)
+        room = max(FIRST_MARGIN * small, min(task.target / max(found.value, 1e-300) - 1, FIRST_ROOM))
+        upper = _gram_upper(matrix, found.value, error, room)
     else:
         return tested_at_random(found, task.target, error)
     return PolarBound(found.value, found.witness, upper, "spectral", Recomputed("spectral"))
@@ -54,10 +57,10 @@ def _matrix(task: PolarTask) -> SparseMatrix:
     return SparseMatrix.of(form, task.scores)
 
 
-def _pairs(matrix: SparseMatrix, seed: int) -> PolarEstimate:
+def _pairs(matrix: SparseMatrix, task: PolarTask) -> PolarEstimate:
     if min(matrix.shape) <= DENSE_DIMENSION and matrix.shape[0] * matrix.shape[1] <= DENSE_ENTRIES:
-        return leading_pairs(matrix.dense(), seed)
-    return krylov_pairs(matrix, seed, matrix.by_rows.values())
+        return leading_pairs(matrix.dense(), task.seed)
+    return krylov_pairs(matrix, task.seed, task.starts[1], ACCURACY)
 
 
 def _value_error(matrix: SparseMatrix) -> float:
@@ -65,12 +68,11 @@ def _value_error(matrix: SparseMatrix) -> float:
     return norm_upper(matrix.by_rows.values()) * gamma(8)
 
 
-def _gram_upper(matrix: SparseMatrix, guess: float, error: float) -> float:
+def _gram_upper(matrix: SparseMatrix, guess: float, error: float, margin: float) -> float:
     """Proven t ≥ σ_max(G + E) for |E|_F ≤ error; errors of GᵀG are at most γ |G|_F² in Frobenius norm."""
     matrix = matrix if matrix.shape[1] <= matrix.shape[0] else matrix.T
     size, k = norm_upper(matrix.by_rows.values()), matrix.shape[1]
     gram = _gram(matrix)
-    margin = FIRST_MARGIN * k
     while margin < 1:
         t = guess * (1 + margin)
         rounding = gamma(matrix.shape[0] + 2) * size * size + k**0.5 * gamma(3) * (t * t + size * size)

@@ -49,6 +49,5 @@ def gram(form: EntryForm, real: Real) -> Reals:
         held = np.unique(rows[begin:end], return_inverse=True)[1]
         table = np.full((int(held.max(initial=-1)) + 1, wide), blank)
         table[held, columns[begin:end]] = order[begin:end]
-        block = values[table]
-        total = total + block.T @ block
+        total = total + values[table].gram()
     return total
