@@ -37,6 +37,11 @@ def loses_nothing(expression, *values):
     return holds(lambda *x: expression(*x) - middle, *((value, 0.0) for value in values))
 
 
+def grouped(x):
+    """One group, and another that is empty."""
+    return x.grouped(np.zeros(x.shape[0], np.int64), 2)
+
+
 def repeated(operation):
     def expression(x):
         for _ in range(40):
@@ -134,6 +139,12 @@ CAUGHT = [
             lambda: loses_nothing(lambda x: x.running_sum(), np.array([1.0, 2.0**-60])),
         ),
         ("(1 + gamma(2 * terms + 16))", "1", lambda: holds(lambda x: x.running_sum(), (0.0 * SHORT, SHORT))),
+    ),
+    *rows(
+        "Enclosure.grouped",
+        ("self.rad)", "0.0 * self.rad)", lambda: holds(lambda x: grouped(x), ([1.0], 0.5))),
+        ("gamma(terms) * size", "0.0", lambda: loses_nothing(lambda x: grouped(x), np.array([1.0, 2.0**-60]))),
+        ("(1 + gamma(2 * terms + 16))", "1", lambda: holds(lambda x: grouped(x), (0.0 * SHORT, SHORT))),
     ),
     *rows("Enclosure.only", ("self.rad", "0.0", lambda: holds(lambda x: x.only(np.array(True)), WIDE))),
     *rows("Enclosure.absolute", ("self.rad", "0.0", lambda: holds(lambda x: x.absolute(), WIDE))),
