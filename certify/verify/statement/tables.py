@@ -109,9 +109,11 @@ def _require_room(branch: Branch, n: int, d: int, second: tuple[int, ...]) -> No
 
 def _require_room_of_entries(term: EntryTerm, kind: str, n: int, c: int, width: int) -> None:
     """One output, and a Gram matrix that fits memory where the proof needs it."""
+    if c != 1:
+        refuse("shape", f"entries have one output, found {c}")
     side = min(term.shape) if kind == "spectral" else 1
-    if c != 1 or max(n, side**2, max(width, 1) * max(term.shape)) > LARGEST_DERIVED:
-        refuse("size-limit", f"{n} entries of {term.shape}, {width} terms, {c} outputs")
+    if max(n, side**2, max(width, 1) * max(term.shape)) > LARGEST_DERIVED:
+        refuse("size-limit", f"{n} entries of {term.shape}, {width} terms")
 
 
 def _proof(branch: Branch, kind: str, index: int, shape: tuple[int, int], arrays: Arrays) -> Shapes:
