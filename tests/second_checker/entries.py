@@ -25,7 +25,9 @@ class EntryBranch(NamedTuple):
     square_strength: Fraction
     decays: list[Fraction] | None
 
-    kind = "entries"
+    @property
+    def kind(self) -> str:
+        return "entries"
 
     @property
     def weights(self) -> list[list[int]]:

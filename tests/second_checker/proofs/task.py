@@ -26,7 +26,7 @@ class Task(NamedTuple):
 
     def moved(self) -> Matrix:
         """H, less the next array `center` where there is a free column."""
-        columns = self.branch.columns
+        columns: Matrix = self.branch.columns
         return columns - self.array("center", columns.shape[1])[None] if self.branch.is_free else columns
 
 
