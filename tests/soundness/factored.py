@@ -58,7 +58,7 @@ class Factored:
     def problem(self, tables: Tables, tolerance: float = 1e-6, seconds: float = 5.0) -> Problem:
         """The certify problem at tables `left`, `right` and biases."""
         names = {name: name for name in ("left", "right", *self.biases)}
-        terms = names | {"scale": float(self.settings.get("factor", 1.0))}
+        terms: dict[str, Any] = names | {"scale": float(self.settings.get("factor", 1.0))}
         arrays = {"places": self.places.astype(float), "y": self.values}
         arrays |= {} if self.weights is None else {"weights": self.weights}
         content = {
@@ -164,4 +164,6 @@ def scattered(
         "binary-cross-entropy": (noisy > 0).astype(float),
     }[loss]
     settings.setdefault("penalty", {"weight_decay": 0.3})
+    if (weights := settings.get("weights")) is not None:
+        settings["weights"] = np.resize(weights, count)
     return replace(Factored(shape, places, targets, {}, loss=loss), **settings)
