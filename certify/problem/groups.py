@@ -16,7 +16,7 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import breadth_first_order, connected_components, minimum_spanning_tree
 from torch import Tensor
 
-# Conjugate gradients on the sums of the groups stop at this share of their first residual, or after so many steps.
+# Conjugate gradients stop where sums are this share of those of magnitudes, or after so many steps.
 SUMS_ACCURACY = 1e-12
 MOST_STEPS = 500
 
@@ -51,10 +51,12 @@ def without_sums(groups: Sequence[Groups], metric: Tensor, values: Tensor) -> Te
 
     scale = gather(metric).clamp_min(torch.finfo(metric.dtype).tiny)
     residual = gather(values)
-    delta, first = torch.zeros_like(residual), float((residual**2 / scale).sum())
-    direction, rest = residual / scale, first
+    # Of sums that are rounding alone nothing is taken: with two partitions they need not be sums of anything.
+    least = SUMS_ACCURACY**2 * float((gather(values.abs()) ** 2 / scale).sum())
+    delta, rest = torch.zeros_like(residual), float((residual**2 / scale).sum())
+    direction = residual / scale
     for _ in range(MOST_STEPS):
-        if not rest > SUMS_ACCURACY**2 * first:
+        if not rest > least:
             break
         image = gather(spread(direction))
         bend = float(direction @ image)

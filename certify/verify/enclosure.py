@@ -107,10 +107,9 @@ class Enclosure(Reals):
         if self.rad.any():
             return self.T @ self
         # Σ_k |x_ki||x_kj| ≤ |x_i||x_j|, column by column.
-        terms = len(self.mid)
-        lengths = np.sqrt((self.mid * self.mid).sum(0)) * (1 + gamma(terms + 8)) + SQUARES_UNDERFLOW
+        terms, lengths = len(self.mid), np.sqrt((self.mid * self.mid).sum(0)) + SQUARES_UNDERFLOW
         rad = gamma(terms) * np.multiply.outer(lengths, lengths) + terms * TINY
-        return Enclosure(self.mid.T @ self.mid, rad * (1 + gamma(8)))
+        return Enclosure(self.mid.T @ self.mid, rad * (1 + gamma(2 * terms + 16)))
 
     def sum(self, axis: int | None = None) -> Enclosure:
         terms = self.mid.size if axis is None else self.mid.shape[axis]

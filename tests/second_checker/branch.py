@@ -44,6 +44,20 @@ class Branch(NamedTuple):
     factors: Matrix | None
 
     @property
+    def kind(self) -> str:
+        return self.geometry.kind
+
+    @property
+    def square_strength(self) -> Fraction:
+        return self.penalty.square_strength
+
+    @property
+    def cost(self) -> Fraction:
+        """At least Σ θ."""
+        biases = self.first[:, -1:] * (self.bias == "penalized")
+        return self.penalty.above(self.first[:, :-1], biases, self.second)
+
+    @property
     def is_free(self) -> bool:
         """A bias without penalty beside a kink, which proofs treat as a column of its own."""
         return self.bias == "free" and self.geometry.kind == "kink"

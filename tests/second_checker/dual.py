@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 from flint import arb
 
-from .exact import Matrix, product, solve, square_norms, total
+from .exact import Matrix, inner, product, solve, square_norms, total
 from .losses import ball, conjugate, loss
 from .rejection import require
 from .statement import Statement
@@ -15,10 +15,9 @@ def objective_of(name: str, problem: Statement) -> arb:
     """The objective of the network in the file; roots in its penalty from above."""
     penalty = Fraction(0)
     for branch in problem.branches:
-        biases = branch.first[:, -1:] * (branch.bias == "penalized")
-        penalty += branch.penalty.above(branch.first[:, :-1], biases, branch.second)
-    for _, weights, decay in problem.outside:
-        penalty += decay / 2 * total(square_norms(weights))
+        penalty += branch.cost
+    for part in problem.outside:
+        penalty += inner(part.decays, square_norms(part.weights)) / 2
     return loss(name, problem.outputs(), problem.targets, problem.weights) + ball(penalty)
 
 
@@ -28,6 +27,9 @@ def dual_point(name: str, given: Matrix, problem: Statement) -> Matrix:
         require(not any(map(total, given)), "dual-row-sums")
     if "ones" in problem.free:
         require(not any(map(total, given.T)), "dual-column-sums")
+    for part in problem.outside:
+        if part.name in problem.free and "axis" in part.name:
+            require(not product(part.features.T, given).any(), "dual-group-sums")
     if "inputs" not in problem.free:
         return given
     features, point = problem.inputs, given.copy()
@@ -44,7 +46,8 @@ def dual_point(name: str, given: Matrix, problem: Statement) -> Matrix:
 
 def dual_value(name: str, problem: Statement, point: Matrix) -> arb:
     value = total((point * problem.offset).ravel())
-    for features, _, decay in problem.outside:
-        if decay:
-            value -= total(square_norms(product(features.T, point))) / (2 * decay)
+    for part in problem.outside:
+        costs = square_norms(product(part.features.T, point))
+        # Of a place without samples the moment is zero.
+        value -= total(cost / (2 * decay) for cost, decay in zip(costs, part.decays, strict=True) if decay)
     return ball(value) - conjugate(name, point, problem.targets, problem.weights)

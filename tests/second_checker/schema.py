@@ -61,14 +61,22 @@ LAYER = either(
 )
 DECAY = entries(name=one_of("weight-decay"), strengths=list_of(is_number, 2, 2), bias=OPTIONAL)
 PRODUCT = entries(name=one_of("product-of-norms"), strength=is_number, powers=list_of(is_integer, 2, 2))
+ENTRIES = entries(op=one_of("entries"), shape=list_of(lambda value: is_integer(value, 1), 1), scale=is_number)
+DECAYS = entries(name=one_of("weight-decay counted-weight-decay"), strengths=list_of(is_number), bias=NULL)
+POWERS = entries(
+    name=one_of("product-of-norms"), strength=is_number, powers=list_of(lambda value: is_integer(value, 1), 1)
+)
 PENALTY, BIASES = either(DECAY, PRODUCT), one_of("absent free penalized")
-BRANCH = entries(layers=list_of(LAYER), bias=BIASES, penalty=PENALTY, function=one_of("identity"))
+ROWS = entries(layers=list_of(LAYER), bias=BIASES, penalty=PENALTY, function=one_of("identity"))
+PLACES = entries(
+    layers=list_of(ENTRIES, 1, 1), bias=one_of("absent"), penalty=either(DECAYS, POWERS), function=one_of("identity")
+)
 COLUMNS = either(NULL, TEXT, list_of(TEXT, 1))
 NAMES = entries(inputs=COLUMNS, targets=COLUMNS, sample_weights=COLUMNS, mask=COLUMNS)
 STATEMENT = entries(
     inputs=list_of(lambda value: is_integer(value, 1), 1, 3),
-    branches=list_of(BRANCH),
-    outside=list_of(entries(features=one_of("ones inputs"), decay=is_number)),
+    branches=either(list_of(ROWS), list_of(PLACES, 1, 1)),
+    outside=list_of(entries(features=one_of("ones inputs (counted-)?axis-[0-3]"), decay=is_number)),
     offset=either(NULL, one_of("inputs array")),
     loss=entries(name=one_of(LOSSES), reduction=one_of("mean sum"), scale=is_number),
     sample_weights=BOOL,
@@ -92,6 +100,10 @@ HEADER = entries(
 )
 
 
+def is_of_entries(statement: dict[str, Any]) -> bool:
+    return any(layer["op"] == "entries" for branch in statement["branches"] for layer in branch["layers"])
+
+
 def check_schema(header: dict[str, Any], kinds: Iterable[str]) -> None:
     require(HEADER(header), "schema")
     proofs, branches = header["proofs"], header["statement"]["branches"]
@@ -100,6 +112,11 @@ def check_schema(header: dict[str, Any], kinds: Iterable[str]) -> None:
         require(proof["steps"] == (["project"] if proof["kind"] == "cone-tree" else []), "schema")
         is_decayed = branch["bias"] == "penalized" and branch["penalty"]["name"] == "weight-decay"
         require((branch["penalty"].get("bias") is not None) == is_decayed, "schema")
+    statement = header["statement"]
+    axes = len(statement["branches"][0]["layers"][0]["shape"]) if is_of_entries(statement) else 0
+    allowed = {"ones", *(f"{name}-{axis}" for axis in range(axes) for name in ("axis", "counted-axis"))}
+    allowed |= set() if axes else {"inputs"}
+    require(all(part["features"] in allowed for part in statement["outside"]), "schema")
     parameters, names = header["sources"]["parameters"], {array["name"] for array in header["arrays"]}
     require(parameters is None or set(parameters) == {name for name in names if name[0] in "FC"}, "schema")
     probability = header["claim"]["failure_probability"]

@@ -8,19 +8,29 @@ import numpy as np
 
 from .branch import Branch, Stated, branch_of
 from .container import Floats, Shapes
+from .entries import EntryBranch, entry_branch
 from .exact import Matrix, product, rational, zeros
 from .rejection import afford, require
-from .schema import number
+from .schema import is_of_entries, number
+
+
+class Part(NamedTuple):
+    """A part outside: `features`, E, C, and μ of every row of C."""
+
+    name: str
+    features: Matrix
+    weights: Matrix
+    decays: list[Fraction]
 
 
 class Statement(NamedTuple):
-    """X, Y, ω (n, c), branches, E, C and μ of parts outside, the offset, and which features are free of a penalty."""
+    """X, Y, ω (n, c), branches, parts outside, the offset, and which features are free of a penalty."""
 
     inputs: Matrix
     targets: Matrix
     weights: Matrix
-    branches: list[Branch]
-    outside: list[tuple[Matrix, Matrix, Fraction]]
+    branches: list[Branch | EntryBranch]
+    outside: list[Part]
     offset: Matrix
     free: set[str]
 
@@ -28,8 +38,8 @@ class Statement(NamedTuple):
         result = self.offset
         for branch in self.branches:
             result = result + branch.outputs(len(result))
-        for features, weights, _ in self.outside:
-            result = result + product(features, weights)
+        for part in self.outside:
+            result = result + product(part.features, part.weights)
         return result
 
 
@@ -47,17 +57,37 @@ def statement_of(stated: Stated, shapes: Shapes) -> Statement:
     offset = inputs if stated["offset"] == "inputs" else rational(given)
     require(offset.shape == targets.shape, "shape")
     free = {"ones" for branch in stated["branches"] if branch["bias"] == "free"}
-    branches, outside = [], []
+    branches, outside = list[Branch | EntryBranch](), []
+    places = is_of_entries(stated)
     for at, branch in enumerate(stated["branches"]):
-        branches.append(branch_of(branch, f"F{at}", inputs, stated["inputs"], outputs, shapes))
+        if places:
+            require(stated["inputs"] == [len(branch["layers"][0]["shape"])], "layers")
+            branches.append(entry_branch(branch, f"F{at}", inputs, outputs, shapes))
+        else:
+            branches.append(branch_of(branch, f"F{at}", inputs, stated["inputs"], outputs, shapes))
     for at, part in enumerate(stated["outside"]):
-        features, decay = inputs if part["features"] == "inputs" else 1 + zeros(samples, 1), number(part["decay"])
+        features, shares = features_of(part["features"], inputs, branches[0] if places else None)
+        decay = number(part["decay"])
         require(decay >= 0, "strength")
         weights = rational(shapes.take(f"C{at}", features.shape[1], outputs))
-        outside.append((features, weights, decay))
+        outside.append(Part(part["features"], features, weights, [decay * share for share in shares]))
         free |= set() if decay else {part["features"]}
     weights = weights_of(stated, sample_weights, mask)
     return Statement(inputs, targets, weights, branches, outside, offset, free)
+
+
+def features_of(name: str, inputs: Matrix, branch: Branch | EntryBranch | None) -> tuple[Matrix, list[int]]:
+    """E, and how often its columns count in the penalty."""
+    ones = 1 + zeros(len(inputs), 1)
+    if name in ("ones", "inputs"):
+        features = ones if name == "ones" else inputs
+        return features, [1] * features.shape[1]
+    axis = int(name[-1])
+    assert isinstance(branch, EntryBranch)
+    afford(inputs.shape[0] * branch.shape[axis])
+    features = zeros(len(inputs), branch.shape[axis])
+    features[range(len(inputs)), inputs[:, axis].astype(int)] = Fraction(1)
+    return features, branch.counts[axis] if name.startswith("counted") else [1] * branch.shape[axis]
 
 
 def weights_of(stated: Stated, sample_weights: Floats, mask: Floats) -> Matrix:

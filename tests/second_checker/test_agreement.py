@@ -19,6 +19,7 @@ from certify.verify.exact import verify_bytes_exactly
 from ..soundness.bases import BASES, base_of
 from ..soundness.mutants import mutant, strongest, tightened
 from ..test_fixtures import fixtures_of, model_in
+from ..verify import handmade_entries
 from ..verify.packing import packed, unpacked
 from .proofs.cones import reaches_within
 from .rejection import TooLarge
@@ -102,6 +103,21 @@ def test_checkers_agree_on_many_mutants(name):
     )
     flips = sum(require_agreement(flipped(rng, content), exactly=False) for _ in range(MANY_FLIPS))
     print(f"{name}: {MANY} mutants and {MANY_FLIPS} flips, {accepted} and {flips} accepted")  # noqa: T201
+
+
+@pytest.mark.parametrize("make", handmade_entries.BASES)
+def test_checkers_accept_factorizations_written_by_hand(make):
+    assert require_agreement(packed(*make()))
+
+
+RULES = [rule for rule in handmade_entries.RULES if rule[1] != "size-limit"]
+
+
+@pytest.mark.parametrize(("number", "rule", "base", "forge"), RULES, ids=[f"{n}-{rule}" for n, rule, *_ in RULES])
+def test_checkers_reject_factorizations_for_the_same_reason(number, rule, base, forge):
+    broken = check(forge(base()), STEPS)
+    # Rules of the shape of a statement may be named otherwise, where several are broken.
+    assert broken == rule or {broken, rule} <= {"schema", "shape", "layers"}
 
 
 def claims(header):

@@ -17,9 +17,9 @@ from .statement import statement_of
 BITS = 1000
 # For each kind: the activations that it serves, and the proof.
 PROOFS = {
-    "zero": ("none kink square", norms.zero),
-    "spectral": ("none", norms.spectral),
-    "randomized": ("none", norms.randomized),
+    "zero": ("none kink square entries", norms.zero),
+    "spectral": ("none entries", norms.spectral),
+    "randomized": ("none entries", norms.randomized),
     "quadratic-form": ("square", norms.quadratic_form),
     "norm-products": ("kink", norms.norm_products),
     "sorting": ("kink", norms.sorting),
@@ -63,9 +63,9 @@ def require_all(content: bytes) -> None:
     for at, (branch, proof) in enumerate(zip(problem.branches, header["proofs"], strict=True)):
         bound = number(proof["upper"])
         served, prove = PROOFS[proof["kind"]]
-        require(branch.geometry.kind in served.split(), "proof-kind")
+        require(branch.kind in served.split(), "proof-kind")
         require(bound >= 0, "polar")
         prove(Task(branch, branch.scores(given), bound, f"P{at}", shapes))
         above = bound + inner(norms_above(branch.scores(point - given)), branch.reach)
-        require((scale * above) ** 2 <= branch.penalty.square_strength, "polar-scale")
+        require((scale * above) ** 2 <= branch.square_strength, "polar-scale")
     require(not shapes.left, "shape")

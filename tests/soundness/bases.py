@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ import torch
 from certify.bounds.ladder import scaled, trivial_bound
 from certify.bounds.polar import PolarTask
 from certify.bounds.score_rounding import with_score_rounding
+from certify.growth.descent import descend
 from certify.models.loading import Problem
 from certify.problem.dual import feasible_dual
 from certify.workflows.certificate_of import settled_certificate
@@ -21,6 +23,7 @@ from ..verify.packing import unpacked
 from .ceilings import parameters_of
 from .closed_forms import quadratics_with_two_outputs
 from .enumerated import enumerated_instance
+from .factored import scattered, solved
 from .planted import INSTANCES, Array
 from .provers import MOVING, PROVERS
 from .sketches import SKETCHES
@@ -28,6 +31,7 @@ from .sums import planted_sum
 from .torch_sums import problem_of
 
 SECONDS = 0.3
+STEPS = 300
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,29 @@ def single_layer(seed: int) -> Base:
     return Base(*certified(Problem.from_torch(model, inputs, targets, reduction="sum", weight_decay=0.3)))
 
 
+def solved_entries(family: str, seed: int, kind: str = "entries") -> Base:
+    """A factorization with an optimum in closed form, of a matrix of which every entry is there."""
+    made = solved(np.random.default_rng([47, seed]), family)
+    closed = {"unequal": ""}.get(family, f"entries, {family}")
+    return Base(*certified(made.problem.problem(made.tables), kind), closed)
+
+
+def scattered_entries(seed: int, loss: str = "mse", kind: str = "entries", **settings: object) -> Base:
+    """A factorization of some entries of a matrix, fitted."""
+    rng = np.random.default_rng([48, seed])
+    given = scattered(rng, (int(rng.integers(3, 6)), int(rng.integers(2, 5))), 0.7, loss, **settings)
+    problem = given.problem(given.random_tables(rng, 2, 0.5))
+    fitted = descend(problem.objective, problem.network, math.inf, STEPS)
+    return Base(*certified(problem.with_network(fitted), kind))
+
+
+FREE = {"weight_decay": {"left": 0.3, "right": 0.4, "*_bias": 0.0}}
+DECAYED = {"weight_decay": {"left": 0.3, "right": 0.4, "row_bias": 0.2, "column_bias": 0.0, "global_bias": 0.1}}
+COUNTED = {"weight_decay": {"left": 0.1, "right": 0.1, "row_bias": 0.2, "column_bias": 0.05}, "entry_counts": True}
+COUNTED_FREE = {"weight_decay": {"left": 0.1, "right": 0.1, "row_bias": 0.0}, "entry_counts": True}
+PRODUCT = {"product_of_norms": {"strength": 0.4, "norms": [2, 2], "powers": [1, 1]}}
+BOTH = ("row_bias", "column_bias")
+
 BASES: dict[str, Callable[[int], Base]] = {
     "zero": lambda seed: planted_base("zero", "linear", seed),
     "spectral": lambda seed: planted_base("spectral", "linear", seed),
@@ -147,6 +174,30 @@ BASES: dict[str, Callable[[int], Base]] = {
     ),
     "doubly-nonnegative, huber": lambda seed: enumerated_base("products", seed, "huber", "penalized"),
     "no branches": single_layer,
+    "entries": lambda seed: solved_entries("plain", seed),
+    "entries, zero": lambda seed: solved_entries("plain", seed, "zero"),
+    "entries, randomized": lambda seed: solved_entries("plain", seed, "entries at random"),
+    "entries, counted": lambda seed: solved_entries("counted", seed),
+    "entries, counted, zero": lambda seed: solved_entries("counted", seed, "zero"),
+    "entries, free biases of all entries": lambda seed: solved_entries("centered", seed),
+    "entries, unequal decays and a factor": lambda seed: solved_entries("unequal", seed),
+    "entries, some": scattered_entries,
+    "entries, weighted, product of norms": lambda seed: scattered_entries(
+        seed, penalty=PRODUCT, weights=np.linspace(0, 2, 6), settings={"reduction": "mean", "factor": -1.5}
+    ),
+    "entries, free biases": lambda seed: scattered_entries(seed, penalty=FREE, biases=BOTH),
+    "entries, biases": lambda seed: scattered_entries(seed, penalty=DECAYED, biases=(*BOTH, "global_bias")),
+    "entries, counted biases": lambda seed: scattered_entries(seed, penalty=COUNTED, biases=BOTH),
+    "entries, counted, free biases, huber": lambda seed: scattered_entries(
+        seed, "huber", penalty=COUNTED_FREE, biases=("row_bias",)
+    ),
+    "entries, counted, randomized": lambda seed: scattered_entries(
+        seed, "huber", "entries at random", penalty=COUNTED_FREE, biases=("row_bias",)
+    ),
+    "entries, poisson": lambda seed: scattered_entries(seed, "poisson", penalty=FREE, biases=("column_bias",)),
+    "entries, binary-cross-entropy": lambda seed: scattered_entries(
+        seed, "binary-cross-entropy", penalty=DECAYED, biases=(*BOTH, "global_bias")
+    ),
     "cone-tree, leaky relu": lambda seed: sum_base("leaky relu, -0.3", seed, "cone-tree"),
     "sign-tree, leaky relu": lambda seed: sum_base("leaky relu, -0.3", seed, "signs"),
     "sign-tree, absolute value": lambda seed: sum_base("absolute value", seed, "signs", loss="huber"),

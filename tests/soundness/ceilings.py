@@ -10,6 +10,7 @@ import itertools
 
 import numpy as np
 
+from .entry_ceilings import EntryBranch, fitted_value
 from .layers import Layers, number
 from .two_layers import loss_terms
 
@@ -38,8 +39,13 @@ class Branch:
         """What a penalized bias reads where it weighs as much as the inputs."""
         return np.sqrt(self.strengths[0] / self.decay)
 
-    def penalty(self, first, bias, second):
-        """The penalty."""
+    def outputs(self, inputs, weights):
+        """Z of this branch."""
+        return self.layers.forward(inputs, *weights)
+
+    def penalty(self, weights):
+        """The penalty of first weights, biases and second weights."""
+        first, bias, second = weights
         squares, outer = (first**2).sum(1), (second**2).sum(1)
         if self.product:
             inner = squares + (bias**2 if self.bias == "penalized" else 0)
@@ -65,7 +71,7 @@ class Stated:
     def __init__(self, statement, arrays, kind=np.float64):
         self.kind, self.arrays, loss = kind, arrays, statement["loss"]
         self.loss = loss["name"]
-        self.branches = [Branch(entry, statement["inputs"], kind) for entry in statement["branches"]]
+        self.branches = [_branch(entry, statement["inputs"], arrays["X"], kind) for entry in statement["branches"]]
         self.inputs, self.targets = arrays["X"].astype(kind), arrays["Y"].astype(kind)
         self.outside = [(block["features"], kind(number(block["decay"]))) for block in statement["outside"]]
         offset = {"inputs": "X", "array": "offset"}.get(statement["offset"])
@@ -78,10 +84,22 @@ class Stated:
 
     def features(self, index):
         """E of one block outside the branches."""
-        return np.ones((len(self.inputs), 1), self.kind) if self.outside[index][0] == "ones" else self.inputs
+        name = self.outside[index][0]
+        if "axis" in name:
+            return self.branches[0].features(int(name[-1]))
+        return np.ones((len(self.inputs), 1), self.kind) if name == "ones" else self.inputs
+
+    def decays(self, index):
+        """Weight decay of every row of C of one block."""
+        name, decay = self.outside[index]
+        rows = self.features(index).shape[1]
+        return decay * (self.branches[0].counts[int(name[-1])] if name.startswith("counted") else np.ones(rows))
 
     def neurons(self, parameters, index):
-        """First weights, biases and second weights of a branch."""
+        """First weights, biases and second weights of a branch; the factors of a factorization."""
+        if isinstance(self.branches[index], EntryBranch):
+            axes = range(len(self.branches[index].shape))
+            return tuple(parameters[f"F{index}.{axis}"].astype(self.kind) for axis in axes)
         first, second = (parameters[f"F{index}.{role}"].astype(self.kind) for role in "01")
         return first, parameters.get(f"F{index}.bias", np.zeros(len(first))).astype(self.kind), second
 
@@ -89,7 +107,7 @@ class Stated:
         """Z."""
         z = self.offset
         for index, branch in enumerate(self.branches):
-            z = z + branch.layers.forward(self.inputs, *self.neurons(parameters, index))
+            z = z + branch.outputs(self.inputs, self.neurons(parameters, index))
         for index in range(len(self.outside)):
             z = z + self.features(index) @ parameters[f"C{index}"].astype(self.kind)
         return z
@@ -100,10 +118,17 @@ class Stated:
         with np.errstate(all="ignore"):
             value = (omega * loss_terms(self.loss, self.outputs(parameters), self.targets)).sum()
             for index, branch in enumerate(self.branches):
-                value = value + branch.penalty(*self.neurons(parameters, index))
-            for index, (_, decay) in enumerate(self.outside):
-                value = value + decay / 2 * (parameters[f"C{index}"].astype(self.kind) ** 2).sum()
+                value = value + branch.penalty(self.neurons(parameters, index))
+            for index in range(len(self.outside)):
+                squares = (parameters[f"C{index}"].astype(self.kind) ** 2).sum(1)
+                value = value + self.decays(index) @ squares / 2
             return value
+
+
+def _branch(entry, shape, inputs, kind):
+    if entry["layers"][0]["op"] == "entries":
+        return EntryBranch(entry, inputs, kind)
+    return Branch(entry, shape, kind)
 
 
 def parameters_of(arrays):
@@ -135,7 +160,8 @@ def ceiling(statement, arrays, known):
     best = np.nanmin([stated.objective(candidate) for candidate in candidates])
     if stated.loss == "mse":
         with np.errstate(all="ignore"):
-            best = np.fmin(best, _fitted(stated, known))
+            of_entries = any(isinstance(branch, EntryBranch) for branch in stated.branches)
+            best = np.fmin(best, fitted_value(stated) if of_entries else _fitted(stated, known))
     return float(best)
 
 

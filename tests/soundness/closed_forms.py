@@ -8,6 +8,7 @@ import numpy as np
 
 from certify.models.loading import Problem
 
+from .factored import centered
 from .layers import number
 from .planted import Array, Planted, quadratic_instance
 
@@ -20,7 +21,9 @@ def closed_form(statement: dict, arrays: dict[str, Array], family: str) -> float
         kappa /= arrays["Y"].size
     own = penalty.get("strengths") or [penalty["strength"]] * 2
     y, strength = arrays["Y"], np.sqrt(number(own[0])) * np.sqrt(number(own[1])) / kappa
-    if family == "linear":
+    if family.startswith("entries"):
+        sizes, strength = _entries(statement, arrays, family, strength)
+    elif family == "linear":
         sizes = np.linalg.svd(y, compute_uv=False)
     elif family == "quadratic":
         sizes = np.abs(y[:, 0])
@@ -28,6 +31,16 @@ def closed_form(statement: dict, arrays: dict[str, Array], family: str) -> float
         sizes = np.array([np.linalg.norm(np.maximum(y, 0)), np.linalg.norm(np.maximum(-y, 0))])
     kept = np.maximum(sizes - strength, 0)
     return kappa * float((np.minimum(sizes, strength) ** 2).sum() / 2 + strength * kept.sum())
+
+
+def _entries(statement: dict, arrays: dict[str, Array], family: str, strength: float) -> tuple[Array, float]:
+    """Singular values of a full matrix, and their threshold (see `factored`)."""
+    matrix = np.zeros(statement["branches"][0]["layers"][0]["shape"])
+    matrix[tuple(arrays["X"].T.astype(int))] = arrays["Y"][:, 0]
+    inner = centered(matrix) if family.endswith("centered") else matrix
+    return np.linalg.svd(inner, compute_uv=False), strength * (
+        np.sqrt(matrix.size) if family.endswith("counted") else 1
+    )
 
 
 def alike(one: dict, other: dict) -> bool:

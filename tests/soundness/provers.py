@@ -6,8 +6,9 @@ import math
 
 import torch
 
-from certify.bounds.bilinear.spectral import spectral_bound
-from certify.bounds.polar import PolarBound
+from certify.bounds.bilinear.spectral import spectral_bound, tested_at_random
+from certify.bounds.multilinear.sparse_spectral import sparse_spectral
+from certify.bounds.polar import PolarBound, PolarEstimate
 from certify.bounds.proof import DoublyNonnegative, PowerTest, ProductMultipliers, ScalarMajorant, VectorMajorant
 from certify.bounds.rounding import norm_upper, product_error
 from certify.bounds.rows.cones.cone_method import cones
@@ -79,7 +80,15 @@ def _randomized(task):
     return PolarBound(0.0, task.nothing, edge * (1 + 1e-7) + 2 * error, "randomized", PowerTest(edge))
 
 
+def _entries_at_random(task):
+    """The randomized test on the matrix of entries."""
+    found = sparse_spectral(task)
+    return tested_at_random(PolarEstimate(found.lower, found.witness), 0.0, found.upper - found.lower)
+
+
 PROVERS = {
+    "entries": sparse_spectral,
+    "entries at random": _entries_at_random,
     "randomized": _randomized,
     "spectral": spectral_bound,
     "quadratic-form": quadratic_form_bound,

@@ -21,6 +21,8 @@ def change_layers(rng, statement):
     if not statement["branches"]:
         return
     layers = statement["branches"][rng.integers(len(statement["branches"]))]["layers"]
+    if not layers:
+        return
     place = int(rng.integers(len(layers)))
     places = list(integers_of(layers))
     match rng.integers(8):
@@ -50,6 +52,9 @@ def change_statement(rng, header, arrays):
     """Policies, the offset, the reduction, a block outside, or whole branches with their arrays."""
     statement = header["statement"]
     branches, outside = statement["branches"], statement["outside"]
+    if branches and branches[0]["layers"][:1] and branches[0]["layers"][0]["op"] == "entries" and rng.random() < 0.5:
+        change_entries(rng, header, arrays)
+        return
     match rng.integers(7):
         case 0 if branches:
             branches[rng.integers(len(branches))]["bias"] = str(rng.choice(["absent", "free", "penalized"]))
@@ -76,6 +81,37 @@ def change_statement(rng, header, arrays):
         case _ if branches:
             order = [int(at) for at in rng.integers(len(branches), size=len(branches) + rng.integers(2))]
             renumber(header, arrays, order)
+
+
+def change_entries(rng, header, arrays):
+    """Places, what is counted, the penalty, or the axis of a bias."""
+    statement = header["statement"]
+    penalty, outside = statement["branches"][0]["penalty"], statement["outside"]
+    match rng.integers(5):
+        case 0:
+            sample, axis = int(rng.integers(len(arrays["X"]))), int(rng.integers(arrays["X"].shape[1]))
+            arrays["X"][sample, axis] += rng.choice([-1, 1])
+        case 1:
+            arrays["X"][:] = rng.permutation(arrays["X"])
+        case 2 if "strengths" in penalty:
+            names = ["weight-decay", "counted-weight-decay"]
+            penalty["name"] = names[penalty["name"] == names[0]]
+        case 3 if outside:
+            block = outside[rng.integers(len(outside))]
+            block["features"] = str(rng.choice(["axis-0", "axis-1", "counted-axis-0", "counted-axis-1", "ones"]))
+        case _:
+            statement["branches"][0]["penalty"] = change_kind(penalty)
+
+
+def change_kind(penalty):
+    """Weight decay in place of a product of norms, or that in its place."""
+    if "strengths" in penalty:
+        return {
+            "name": "product-of-norms",
+            "strength": penalty["strengths"][0],
+            "powers": [1] * len(penalty["strengths"]),
+        }
+    return {"name": "weight-decay", "strengths": [penalty["strength"]] * len(penalty["powers"]), "bias": None}
 
 
 def renumber(header, arrays, order):

@@ -161,6 +161,7 @@ def others(value):
         number = float.fromhex(value)
     except ValueError:
         operations = ["linear", "relu", "abs", "square", "times_inputs", "ones", "inputs", "zero", "norm-products"]
+        operations += ["entries", "counted-weight-decay", "axis-0", "counted-axis-1", "spectral"]
         return [*operations, "mean", "sum", "absent", "free", "penalized", "huber", "poisson"]
     return [(number * f).hex() for f in (-1, 0, 0.5, 2, 2.0**-80)] + [
         math.nextafter(number, e).hex() for e in (-9e99, 9e99)

@@ -37,6 +37,11 @@ def loses_nothing(expression, *values):
     return holds(lambda *x: expression(*x) - middle, *((value, 0.0) for value in values))
 
 
+def grouped(x):
+    """One group, and another that is empty."""
+    return x.grouped(np.zeros(x.shape[0], np.int64), 2)
+
+
 def repeated(operation):
     def expression(x):
         for _ in range(40):
@@ -116,6 +121,16 @@ CAUGHT = [
         ("(1 + gamma(2 * terms + 16))", "1", lambda: holds(lambda x: x @ LONG[:, None], (0.0 * LONG[None], 1.0))),
     ),
     *rows(
+        "Enclosure.gram",
+        ("self.rad.any()", "False", lambda: holds(lambda x: x.gram(), ([[1.0]], 0.5))),
+        ("gamma(terms) *", "0.0 *", lambda: loses_nothing(lambda x: x.gram(), np.array([[1.0], [2.0**-30]]))),
+        (
+            " + SQUARES_UNDERFLOW",
+            "",
+            lambda: loses_nothing(lambda x: x.gram(), np.array([[2.0**-540, 1.0], [2.0**-593, 1.0]])),
+        ),
+    ),
+    *rows(
         "Enclosure.sum",
         ("self.rad.sum(axis)", "0.0", lambda: holds(lambda x: x.sum(), WIDE)),
         (
@@ -134,6 +149,12 @@ CAUGHT = [
             lambda: loses_nothing(lambda x: x.running_sum(), np.array([1.0, 2.0**-60])),
         ),
         ("(1 + gamma(2 * terms + 16))", "1", lambda: holds(lambda x: x.running_sum(), (0.0 * SHORT, SHORT))),
+    ),
+    *rows(
+        "Enclosure.grouped",
+        ("self.rad)", "0.0 * self.rad)", lambda: holds(lambda x: grouped(x), ([1.0], 0.5))),
+        ("gamma(terms) * size", "0.0", lambda: loses_nothing(lambda x: grouped(x), np.array([1.0, 2.0**-60]))),
+        ("(1 + gamma(2 * terms + 16))", "1", lambda: holds(lambda x: grouped(x), (0.0 * SHORT, SHORT))),
     ),
     *rows("Enclosure.only", ("self.rad", "0.0", lambda: holds(lambda x: x.only(np.array(True)), WIDE))),
     *rows("Enclosure.absolute", ("self.rad", "0.0", lambda: holds(lambda x: x.absolute(), WIDE))),
@@ -201,6 +222,13 @@ def overlap(name, text, without, reason):
 OVERLAPPING = [
     overlap("gamma", " / (1 - terms * ROUNDOFF)", "", "k u is enough for sums and products (Jeannerod and Rump 2013)"),
     overlap("gamma", " * GROW", "", "the rounding of γ_k; every use has room for one more"),
+    overlap("Enclosure.gram", " + terms * TINY", "", "what the lengths have for underflow is more than products lose"),
+    overlap(
+        "Enclosure.gram",
+        "(1 + gamma(2 * terms + 16))",
+        "1",
+        "k u is enough for products, and a column as long as the bound on it is needed to lose that much",
+    ),
     overlap("_FUNCTION", " * GROW", "", "every use doubles it"),
     overlap(
         "Enclosure.__truediv__", "np.abs(mid) * GROW", "np.abs(mid)", "the GROW of the whole radius is 2⁹ roundings"

@@ -210,10 +210,9 @@ def leaves_domain(y, mid):
     return rejects(loss.require_domain, Enclosure([[mid]], 0.125), 1.0)
 
 
-def strength():
+def strength(penalty=lambda *decays: WeightDecay(decays, None)):
     return all(
-        Fraction(WeightDecay((value, 1 / value + 1), None).strength(Enclosure)) ** 2
-        <= Fraction(value) * Fraction(1 / value + 1)
+        Fraction(penalty(value, 1 / value + 1).strength(Enclosure)) ** 2 <= Fraction(value) * Fraction(1 / value + 1)
         for value in VALUES
     )
 

@@ -8,6 +8,7 @@ from certify.verify.exact.cone_tree import cone_tree_upper
 from certify.verify.forms.form import Form
 from certify.verify.proofs.majorants import region_of
 from certify.verify.proofs.norm_products import total_length
+from certify.verify.statement.entry_penalties import EntryDecay
 
 from . import product_claims, sign_claims
 from . import rule_claims as claims
@@ -85,9 +86,9 @@ CAUGHT = [
     *rows("proofs/cone_tree.py: _normalized_sum", ("8 * gamma(terms)", "0.0", claims.cone_tree_that_cancels)),
     *rows("proofs/cone_tree.py: _values", (" + own.error", "", claims.cone_tree_that_cancels)),
     *rows("proofs/least_norms.py: _feasible_norms", ("2 * gamma(k + 4)", "0.0", claims.least_norms)),
-    *rows("proofs/power_test.py: _step_error", ("gamma(sum(matrix.shape) + 8)", "0.0", claims.far_starts_fail)),
+    *rows("proofs/power_test.py: _step_error", ("gamma(terms + 8)", "0.0", claims.far_starts_fail)),
     *rows(
-        "proofs/power_test.py: power_test_holds",
+        "proofs/power_test.py: is_accepted",
         ("float(np.linalg.norm(radii))", "0.0", lambda: claims.power_test(1.0)),
         (" + SQUARES_UNDERFLOW", "", lambda: claims.power_test(2.0**-600)),
     ),
@@ -99,6 +100,10 @@ CAUGHT = [
         ("high - scaled).low", "high - scaled).near", lambda: claims.leaves_domain(0.5, 0.5)),
     ),
     *rows("statement/penalties.py: WeightDecay.strength", ("square_root().low", "square_root().near", claims.strength)),
+    *rows(
+        "statement/entry_penalties.py: EntryDecay.strength",
+        ("square_root().low", "square_root().near", lambda: claims.strength(lambda *decays: EntryDecay(decays, False))),
+    ),
     *rows(
         "statement/gate.py: Gate.opened",
         ("values.low", "values.near", claims.gate),
@@ -128,8 +133,8 @@ ROOM = "the counts of η have room for 11 more roundings of c |G|² R than a ste
 SCALARS = "the factor 1.001 is far more than the rounding of these formulas"
 REACH = "2 γ_{k+4} in place of γ_k leaves k + 8 roundings, more than all that follows takes"
 RADII = [
-    Term("proofs/power_test.py: power_test_holds", text, f"0 * matrix{rest}")
-    for text, rest in (("moments.high - matrix", ""), ("matrix - moments.low", ""))
+    Term("proofs/power_test.py: is_accepted", text, f"0 * near{rest}")
+    for text, rest in (("moments.high - near", ""), ("near - moments.low", ""))
 ]
 OVERLAPPING = [
     *overlaps(
@@ -160,7 +165,7 @@ OVERLAPPING = [
         for term in RADII
     ),
     *overlaps(
-        "proofs/power_test.py: power_test_holds",
+        "proofs/power_test.py: is_accepted",
         ("low) * GROW", "low)", "the ends are a float further out than the radius"),
         (
             "(1 + gamma(radii.size + 16))",

@@ -12,7 +12,7 @@ from certify.verify.exact.verification import EXACT
 from certify.verify.measure import measure
 from certify.verify.proofs.least_norms import _feasible_norms, least_norms
 
-from . import handmade_products, handmade_signs
+from . import handmade_entries, handmade_products, handmade_signs
 from .handmade import (
     bilinear,
     cone_tree,
@@ -46,6 +46,7 @@ MAKERS = (
     moved,
     *handmade_products.BASES,
     *handmade_signs.BASES,
+    *handmade_entries.BASES,
     lambda: handmade(family="relu", kind="norm-products", upper=2.5),
     lambda: handmade(kind="spectral", skip="penalized", output_bias="penalized"),
 )

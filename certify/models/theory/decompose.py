@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from certify.errors import CertifyError, RefusedError, UnsupportedError, UsageError
-from certify.models.graph.layers import LayerGraph
+from certify.models.graph.layers import Layer, LayerGraph
 from certify.models.theory.bias_policy import BiasPolicy, Conventions, resolve_policy
 from certify.models.theory.branches import ModelBranch, model_branches
 from certify.models.theory.decays import Charge, Decays
@@ -178,7 +178,11 @@ def require_same_outputs(graph: LayerGraph, objective: Objective, network: Paral
     reference, outputs = graph.forward(inputs), objective.forward(network)
     if not bool(torch.isfinite(reference).all() & torch.isfinite(outputs).all()):
         raise RefusedError(f"{graph.label}: its outputs on the data overflow float64", code="non-finite")
-    absolute = replace(graph, parameters={name: tensor.abs() for name, tensor in graph.parameters.items()})
+    absolute = replace(
+        graph,
+        layers=tuple(_absolute(layer) for layer in graph.layers),
+        parameters={name: tensor.abs() for name, tensor in graph.parameters.items()},
+    )
     slopes: Any = [layer.attributes.get("negative_slope", 0.0) for layer in graph.layers]
     steepest = math.prod(max(1.0, abs(slope)) for slope in slopes)
     scale = steepest * absolute.forward(inputs.abs()).reshape(outputs.shape) + torch.finfo(torch.float64).tiny
@@ -193,6 +197,13 @@ def require_same_outputs(graph: LayerGraph, objective: Objective, network: Paral
             code="unsupported-architecture",
         )
     raise CertifyError(f"{found}; please report")
+
+
+def _absolute(layer: Layer) -> Layer:
+    if layer.op != "scale":
+        return layer
+    factor: Any = layer.attributes["factor"]
+    return replace(layer, attributes={**layer.attributes, "factor": abs(factor)})
 
 
 def _convex(

@@ -7,6 +7,7 @@ from typing import final
 
 import numpy as np
 
+from certify.verify.forms.sparse_floats import SparseFloats
 from certify.verify.reals import Array, Real, Reals
 from certify.verify.statement.entries import EntryTerm, Places
 from certify.verify.statement.problem import Branch
@@ -30,24 +31,36 @@ def entry_form(branch: Branch, term: EntryTerm, inputs: Array, dual: Reals, real
     counted = getattr(branch.penalty, "counted", False)
     coefficients = term.coefficients(inputs, real, counted=bool(counted))
     values = -dual[:, 0]
-    return EntryForm(term.places(inputs), values if coefficients is None else values * coefficients, term.shape)
+    # What is exactly zero stays so.
+    scaled = values if coefficients is None else (values * coefficients).only(~values.is_zero)
+    return EntryForm(term.places(inputs), scaled, term.shape)
 
 
 def gram(form: EntryForm, real: Real) -> Reals:
     """GᵀG for the matrix G of a form of two axes, or G Gᵀ if that is smaller, summed over blocks of rows."""
-    (rows, columns), (high, wide) = form.places.T, form.shape
-    if high < wide:
-        (rows, columns), (high, wide) = (columns, rows), (wide, high)
+    rows, columns, wide = _tall(form)
     order = np.argsort(rows, kind="stable")
-    rows, columns = rows[order], columns[order]
+    # Rows without entries add nothing.
+    held, columns = np.unique(rows[order], return_inverse=True)[1], columns[order]
     blank = len(order)
     values = form.values.joined([form.values, real(np.zeros(1))], 0)
     total = real(np.zeros((wide, wide)))
     size = max(BLOCK // wide, 1)
-    for start in range(0, high, size):
-        begin, end = np.searchsorted(rows, [start, start + size])
-        held = np.unique(rows[begin:end], return_inverse=True)[1]
-        table = np.full((int(held.max(initial=-1)) + 1, wide), blank)
-        table[held, columns[begin:end]] = order[begin:end]
+    for start in range(0, int(held[-1]) + 1, size):
+        begin, end = np.searchsorted(held, [start, start + size])
+        table = np.full((int(held[end - 1]) - start + 1, wide), blank)
+        table[held[begin:end] - start, columns[begin:end]] = order[begin:end]
         total = total + values[table].gram()
     return total
+
+
+def near_matrix(form: EntryForm) -> SparseFloats:
+    """Floats near the matrix G of a form of two axes, or near its transpose if that has fewer columns."""
+    rows, columns, wide = _tall(form)
+    return SparseFloats(rows, columns, form.values.near, (max(form.shape), wide))
+
+
+def _tall(form: EntryForm) -> tuple[Places, Places, int]:
+    """Rows and columns of all entries, and the number of columns, of the matrix or its transpose."""
+    (rows, columns), (high, wide) = form.places.T, form.shape
+    return (rows, columns, wide) if wide <= high else (columns, rows, high)

@@ -86,10 +86,7 @@ def _read(files: tuple[bytes, ...], names: Mapping[str, Any]) -> Named:
     if data.startswith(b"\x93NUMPY"):
         return {role: (_npy(file), (chosen[role],)) for role, file in zip(chosen, files, strict=True)}
     if data.startswith(b"PK"):
-        archive = Archive(data)
-        # Of a member 'x.npy.npy', numpy finds 'x.npy' under the same name.
-        if not all(name.endswith(".npy") and not name.endswith(".npy.npy") for name in archive.names):
-            raise ValueError("a member of the archive is not one array")
+        archive = _archive(data)
         if not chosen and {f"{name}.npy" for name in COORDINATES} <= set(archive.names):
             return _completion(*(_npy(archive.read(f"{name}.npy")) for name in COORDINATES))
         roles = {"inputs": "X", "targets": "y"} | chosen
@@ -100,18 +97,26 @@ def _read(files: tuple[bytes, ...], names: Mapping[str, Any]) -> Named:
     return _table(data.decode("utf-8-sig"), names)
 
 
+def _archive(data: bytes) -> Archive:
+    archive = Archive(data)
+    # Of a member 'x.npy.npy', numpy finds 'x.npy' under the same name.
+    if not all(name.endswith(".npy") and not name.endswith(".npy.npy") for name in archive.names):
+        raise ValueError("a member of the archive is not one array")
+    return archive
+
+
 def _entries_of(files: tuple[bytes, ...], names: Mapping[str, Any], certificate: Certificate) -> Named:
     """Places, values and weights of entries: in coordinates, by name, or all of a full matrix or tensor."""
     term, data = certificate.problem.entries, files[0]
     shape = () if term is None else term.shape
     if data.startswith(b"PK"):
-        archive = Archive(data)
-        if (
-            names["inputs"] is None
-            and names["targets"] is None
-            and {f"{n}.npy" for n in COORDINATES} <= set(archive.names)
-        ):
-            rows, cols, values, _ = (_npy(archive.read(f"{name}.npy")) for name in COORDINATES)
+        archive = _archive(data)
+        unnamed = names["inputs"] is None and names["targets"] is None
+        if unnamed and {f"{n}.npy" for n in COORDINATES} <= set(archive.names):
+            rows, cols, values, extents = (_npy(archive.read(f"{name}.npy")) for name in COORDINATES)
+            _require_coordinates(rows, cols, values, extents)
+            fits = tuple(extents.tolist()) == shape
+            require(fits, "data-link", f"a matrix of shape {extents.tolist()}, the factors {list(shape)}")
             found: Named = {"inputs": (np.stack([rows, cols], 1), ("rows", "cols")), "targets": (values, ("values",))}
             name = names["sample_weights"] or "weights"
             if names["sample_weights"] is not None or f"{name}.npy" in archive.names:
@@ -143,9 +148,10 @@ def _triplet(data: bytes, names: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _chosen_entries(arrays: Found, names: Mapping[str, Any], shape: tuple[int, ...]) -> Named:
-    target, weight = names["targets"] or "y", names["sample_weights"]
+    target, weight, mask = names["targets"] or "y", names["sample_weights"], names["mask"]
     values = arrays[target]
     if names["inputs"] is not None:
+        require(mask is None, "data-link", "a mask beside places")
         found: Named = {
             "inputs": (arrays[names["inputs"]], (names["inputs"],)),
             "targets": (values.reshape(-1), (target,)),
@@ -153,7 +159,10 @@ def _chosen_entries(arrays: Found, names: Mapping[str, Any], shape: tuple[int, .
         return found | ({} if weight is None else {"sample_weights": (arrays[weight], (weight,))})
     require(values.shape == shape, "data-link", f"'{target}' has shape {values.shape}, the factors {shape}")
     seen = ~np.isnan(values) if values.dtype.kind == "f" else np.ones(values.shape, np.bool_)
-    seen = seen if names["mask"] is None else seen & arrays[names["mask"]].astype(np.bool_)
+    if mask is not None:
+        fits = arrays[mask].shape == shape and bool(np.isin(arrays[mask], (0, 1)).all())
+        require(fits, "data-link", "the mask is not 0 or 1 for each value")
+        seen = seen & (arrays[mask] == 1)
     found = {"inputs": (np.argwhere(seen), (target,)), "targets": (values[seen], (target,))}
     return found | ({} if weight is None else {"sample_weights": (arrays[weight][seen], (weight,))})
 
@@ -171,9 +180,7 @@ def _npy(content: bytes) -> npt.NDArray[Any]:
 
 
 def _completion(rows: Ints, cols: Ints, values: npt.NDArray[Any], shape: Ints) -> Named:
-    whole = all(array.dtype.kind in "iu" for array in (rows, cols, shape)) and rows.shape == cols.shape == values.shape
-    if not whole or rows.ndim != 1:
-        raise ValueError("indices that are no integers, or not one for each value")
+    _require_coordinates(rows, cols, values, shape)
     height, width = (int(extent) for extent in shape)
     if not (0 < height < 2**15 and 0 < width < 2**24):
         refuse("size-limit", f"a matrix of {height} by {width}")
@@ -181,6 +188,12 @@ def _completion(rows: Ints, cols: Ints, values: npt.NDArray[Any], shape: Ints) -
     mask[rows, cols], targets[rows, cols] = 1, exact(values)
     require(int(mask.sum()) == rows.size and bool((rows >= 0).all() and (cols >= 0).all()), "data-link", "indices")
     return {"inputs": (np.eye(height), ("shape",)), "targets": (targets, ("values",)), "mask": (mask, ("rows", "cols"))}
+
+
+def _require_coordinates(rows: Ints, cols: Ints, values: npt.NDArray[Any], shape: Ints) -> None:
+    whole = all(array.dtype.kind in "iu" for array in (rows, cols, shape)) and rows.shape == cols.shape == values.shape
+    if not whole or rows.ndim != 1:
+        raise ValueError("indices that are no integers, or not one for each value")
 
 
 def _table(text: str, names: Mapping[str, Any]) -> Named:

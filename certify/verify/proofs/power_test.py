@@ -21,15 +21,16 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import numpy as np
 
 from certify.verify.enclosure import GROW, SQUARES_UNDERFLOW, TINY, gamma
 from certify.verify.forms.form import Form
+from certify.verify.forms.sparse_floats import SparseFloats
 from certify.verify.proofs.proof import Proof
 from certify.verify.proofs.spectral import moments_of
-from certify.verify.reals import Arithmetic, Array
+from certify.verify.reals import Arithmetic, Array, Reals
 from certify.verify.rejection import refuse_proof
 
 # Independent starting vectors, multiplied together as columns of one matrix.
@@ -56,7 +57,7 @@ class PowerTest:
     G (m, N) has N ≤ m, and its largest entry is in [1/2, 1).
     """
 
-    matrix: Array
+    matrix: Array | SparseFloats
     factor: float
     length: float
     degree: int
@@ -75,14 +76,23 @@ class PowerTest:
 def power_test_holds(form: Form, proof: Proof, arithmetic: Arithmetic) -> bool:  # noqa: ARG001
     """Whether a test accepts σ_max(G) ≤ U, G = HᵀS; if that is false, with at most the claimed probability.
 
+    Raises:
+        Rejection: no test is that certain.
+    """
+    moments = moments_of(form)
+    return is_accepted(moments.near, moments, proof)
+
+
+def is_accepted(matrix: Array | SparseFloats, moments: Reals, proof: Proof) -> bool:
+    """The same of any G: floats near it, and enclosures of all its entries that need not be 0.
+
     Only the distance of G from floats is taken from U.
 
     Raises:
         Rejection: no test is that certain.
     """
-    moments = moments_of(form)
-    matrix = moments.near
-    radii = np.maximum(moments.high - matrix, matrix - moments.low) * GROW
+    near = moments.near
+    radii = np.maximum(moments.high - near, near - moments.low) * GROW
     radius = float(np.linalg.norm(radii)) * (1 + gamma(radii.size + 16)) + SQUARES_UNDERFLOW
     upper = (proof.upper - radius) / GROW
     edge, probability = float(proof.arrays["edge"][0]), proof.failure_probability or 0.0
@@ -92,7 +102,7 @@ def power_test_holds(form: Form, proof: Proof, arithmetic: Arithmetic) -> bool: 
     return test.passes(random_starts(test.matrix.shape[1]))
 
 
-def plan_test(matrix: Array, upper: float, edge: float, probability: float) -> PowerTest | str:
+def plan_test(matrix: Array | SparseFloats, upper: float, edge: float, probability: float) -> PowerTest | str:
     """The test of σ_max(G) ≤ U that a false bound passes with at most the given probability; or why there is none.
 
     Args:
@@ -101,7 +111,8 @@ def plan_test(matrix: Array, upper: float, edge: float, probability: float) -> P
         edge: a number below U and, if the test is to pass, not below σ_max(G).
         probability: of accepting a false bound, in (0, 1).
     """
-    largest = float(np.abs(matrix).max(initial=0.0))
+    sizes: Any = abs(matrix)
+    largest = float(sizes.max(initial=0.0))
     if not (0 < edge < upper and largest > TINY):
         return f"the edge {edge!r} is not between 0 and {upper!r}, or the matrix is 0"
     power = 2.0 ** -math.frexp(largest)[1]
@@ -125,11 +136,15 @@ def plan_test(matrix: Array, upper: float, edge: float, probability: float) -> P
     return PowerTest(matrix, factor, length, degree)
 
 
-def _step_error(matrix: Array, factor: float) -> float:
-    """η: the rounding error of one step relative to R (the factor 1.001 of R covers computed norms)."""
-    sizes = np.abs(matrix)
+def _step_error(matrix: Array | SparseFloats, factor: float) -> float:
+    """η: the rounding error of one step relative to R (the factor 1.001 of R covers computed norms).
+
+    Of sums with entries that are 0 only the others round.
+    """
+    sizes: Any = abs(matrix)
+    terms = matrix.longest_products if isinstance(matrix, SparseFloats) else sum(matrix.shape)
     absolute = min(float(sizes.sum(0).max() * sizes.sum(1).max()), float((sizes * sizes).sum())) * _SLACK
-    products = gamma(sum(matrix.shape) + 8) * absolute + TINY
+    products = gamma(terms + 8) * absolute + TINY
     return 1.01 * (factor * products + 8 * 2.0**-53 * (factor * absolute + 1))
 
 

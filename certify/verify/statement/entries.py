@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from certify.verify.reals import Array, Real, Reals
-from certify.verify.rejection import require
+from certify.verify.rejection import refuse, require
 from certify.verify.statement.activations import IDENTITY, Activation
 from certify.verify.statement.fields import integers, number, section
 
@@ -99,5 +99,6 @@ def read_entries(layer: Any, inputs: tuple[int, ...], place: str) -> EntryTerm: 
     total = 1
     for extent in shape:
         total *= extent
-    require(fits and total < 2**62, "layers", f"{place}: entries of {list(shape)[:8]} for samples of {list(inputs)}")
+    if not fits or total >= 2**62:
+        refuse("layers", f"{place}: entries of {list(shape)[:8]} for samples of {list(inputs)}")
     return EntryTerm(shape, number(stated["scale"], f"{place}, entries"))

@@ -60,6 +60,11 @@ class Outside:
     axis: int = 0
     counted: bool = False
 
+    def __str__(self) -> str:
+        names = {"ones": "output bias", "inputs": "linear skip", "axis": f"bias of every place along axis {self.axis}"}
+        times = " times the number of entries" if self.counted else ""
+        return names[self.features] + (f" with weight decay {self.decay:g}{times}" if self.decay else " free")
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -141,9 +146,7 @@ class Problem:
         loss = f"{self.loss.name} ({self.loss.reduction}, scale {self.loss.scale:g})"
         part = "" if self.features is None else f"head on {math.prod(self.inputs)} features of frozen layers: "
         branches = [f"subnetworks [{b.neuron.wording}], {b.penalty}, hidden bias {b.bias}" for b in self.branches]
-        names = {"ones": "output bias", "inputs": "linear skip", "axis": "bias of every place along an axis"}
-        costs = (f"with weight decay {block.decay:g}" if block.decay else "free" for block in self.outside)
-        outside = [f"{names[block.features]} {cost}" for block, cost in zip(self.outside, costs, strict=True)]
+        outside = [str(block) for block in self.outside]
         offset = {None: [], "inputs": ["the inputs added to the outputs"], "array": ["a fixed offset"]}[self.offset]
         parts = [*branches, *outside, *offset] or ["no parameters"]
         return f"{part}{' + '.join(parts)}; {loss}, {samples} samples, {outputs} outputs"

@@ -50,7 +50,7 @@ def require_shapes(problem: Problem, kinds: Sequence[str], arrays: Arrays) -> No
     shapes["A"] = (n, c)
     for index, (branch, kind) in enumerate(zip(problem.branches, kinds, strict=True)):
         if isinstance(branch.neuron, EntryTerm):
-            _require_room_of_entries(branch.neuron, n, c, shapes[f"F{index}.0"][0])
+            _require_room_of_entries(branch.neuron, kind, n, c, shapes[f"F{index}.0"][0])
             shapes |= {f"P{index}.edge": (1,)} if kind == "randomized" else {}
             continue
         _require_room(branch, n, d, shapes[f"F{index}.1"])
@@ -107,11 +107,13 @@ def _require_room(branch: Branch, n: int, d: int, second: tuple[int, ...]) -> No
         refuse("size-limit", f"n = {n}, d = {d}, a branch of {width} subnetworks with {columns} and {m} entries")
 
 
-def _require_room_of_entries(term: EntryTerm, n: int, c: int, width: int) -> None:
-    """One output, and of a matrix a Gram matrix that fits memory."""
-    side = min(term.shape)
-    if c != 1 or max(n, side**2, width * max(term.shape)) > LARGEST_DERIVED:
-        refuse("size-limit", f"{n} entries of {term.shape}, {width} terms, {c} outputs")
+def _require_room_of_entries(term: EntryTerm, kind: str, n: int, c: int, width: int) -> None:
+    """One output, and a Gram matrix that fits memory where the proof needs it."""
+    if c != 1:
+        refuse("shape", f"entries have one output, found {c}")
+    side = min(term.shape) if kind == "spectral" else 1
+    if max(n, side**2, max(width, 1) * max(term.shape)) > LARGEST_DERIVED:
+        refuse("size-limit", f"{n} entries of {term.shape}, {width} terms")
 
 
 def _proof(branch: Branch, kind: str, index: int, shape: tuple[int, int], arrays: Arrays) -> Shapes:

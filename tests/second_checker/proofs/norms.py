@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..entries import EntryBranch
 from ..exact import Matrix, identity, inner, is_semidefinite, norms_above, product, square_norms, total, zeros
 from ..rejection import afford, require
 from .task import Task
@@ -12,8 +13,20 @@ def zero(task: Task) -> None:
 
 
 def spectral(task: Task) -> None:
+    if isinstance(task.branch, EntryBranch):
+        spectral_of_entries(task, task.branch)
+        return
     matrix = product(task.branch.columns.T, task.scores)
     require(is_semidefinite(task.upper**2 * identity(matrix.shape[1]) - product(matrix.T, matrix)), "polar")
+
+
+def spectral_of_entries(task: Task, branch: EntryBranch) -> None:
+    """G = M₀^(−1/2) S M₁^(−1/2) with counts M: U² M₁ − Sᵀ M₀⁻¹ S ⪰ 0, without roots."""
+    matrix, (first, second) = branch.matrix(task.scores), map(np.array, branch.weights)
+    if len(first) < len(second):
+        matrix, first, second = matrix.T, second, first
+    form = product((matrix / first[:, None]).T, matrix)
+    require(is_semidefinite(task.upper**2 * identity(len(second)) * second - form), "polar")
 
 
 def randomized(task: Task) -> None:

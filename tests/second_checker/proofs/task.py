@@ -4,7 +4,6 @@ from collections.abc import Collection
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from ..branch import Branch
 from ..container import Shapes
 from ..exact import Matrix, rational
 from ..rejection import require
@@ -16,7 +15,7 @@ Node = tuple[int, Any]
 class Task(NamedTuple):
     """Show Ω°(−A) ≤ U for one branch with scores S (N, m), by arrays of a name such as `P0`."""
 
-    branch: Branch
+    branch: Any
     scores: Matrix
     upper: Fraction
     name: str
@@ -27,7 +26,7 @@ class Task(NamedTuple):
 
     def moved(self) -> Matrix:
         """H, less the next array `center` where there is a free column."""
-        columns = self.branch.columns
+        columns: Matrix = self.branch.columns
         return columns - self.array("center", columns.shape[1])[None] if self.branch.is_free else columns
 
 

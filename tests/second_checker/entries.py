@@ -1,0 +1,106 @@
+"""Rule 49: a branch whose samples are places of a matrix or tensor, and what counts of places make of it."""
+
+import math
+from collections import Counter
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+from .container import Shapes
+from .exact import Matrix, filled, inner, rational, root_above, square_norms, total, zeros
+from .rejection import afford, require
+from .schema import number
+
+Stated = dict[str, Any]
+
+
+class EntryBranch(NamedTuple):
+    """Places (n, K), extents, γ, factors, N_k(p) of all axes, λ², and [s_k] of weight decay."""
+
+    places: Matrix
+    shape: list[int]
+    scale: Fraction
+    factors: list[Matrix]
+    counts: list[list[int]]
+    counted: bool
+    square_strength: Fraction
+    decays: list[Fraction] | None
+
+    @property
+    def kind(self) -> str:
+        return "entries"
+
+    @property
+    def weights(self) -> list[list[int]]:
+        """What a square of each place of each axis counts; places without samples do not enter."""
+        return [[max(count, 1) if self.counted else 1 for count in axis] for axis in self.counts]
+
+    @property
+    def cost(self) -> Fraction:
+        """At least Σ θ."""
+        if self.decays is None:
+            squares = zip(*map(square_norms, self.factors), strict=True)
+            return root_above(self.square_strength) * total(root_above(math.prod(term)) for term in squares)
+        result = Fraction(0)
+        for decay, factor, counts in zip(self.decays, self.factors, self.counts, strict=True):
+            shares = counts if self.counted else [1] * len(counts)
+            result += decay / 2 * inner(square_norms(factor.T), map(Fraction, shares))
+        return result
+
+    @property
+    def reach(self) -> list[Fraction]:
+        """Not needed, since no part of the inputs is free beside entries."""
+        return [Fraction(0)] * len(self.places)
+
+    def outputs(self, samples: int) -> Matrix:
+        units = len(self.factors[0])
+        afford(20 * samples * units * len(self.factors))
+        products = zeros(samples, units) + self.scale
+        for places, factor in zip(self.places.T, self.factors, strict=True):
+            products = products * factor.T[places.astype(int)]
+        return filled((samples, 1), map(total, products))
+
+    def scores(self, dual: Matrix) -> Matrix:
+        return dual
+
+    def matrix(self, dual: Matrix) -> Matrix:
+        """γ A at its places: −G but for the roots of counts."""
+        require(len(self.shape) == 2, "proof-kind")
+        afford(math.prod(self.shape))
+        result = zeros(*self.shape)
+        result[tuple(self.places.T.astype(int))] = self.scale * dual[:, 0]
+        return result
+
+
+def entry_branch(stated: Stated, name: str, inputs: Matrix, outputs: int, shapes: Shapes) -> EntryBranch:
+    layer, penalty = stated["layers"][0], stated["penalty"]
+    extents, axes = layer["shape"], range(len(layer["shape"]))
+    require(2 <= len(extents) <= 4 and math.prod(extents) < 2**62 and inputs.shape[1] == len(extents), "layers")
+    require(outputs == 1, "shape")
+    width, factors = None, []
+    for axis in axes:
+        factors.append(shapes.take(f"{name}.{axis}", width, extents[axis]))
+        width = len(factors[0])
+    require(max(len(inputs), max(width or 0, 1) * max(extents)) <= 2**28, "size-limit")
+    afford(10 * sum(extents))
+    for axis, extent in enumerate(extents):
+        require(all(x.denominator == 1 and 0 <= x < extent for x in inputs[:, axis]), "entries")
+    require(len({tuple(row) for row in inputs.tolist()}) == len(inputs), "entries")
+    seen = [Counter(map(int, inputs[:, axis])) for axis in axes]
+    counts = [[own[place] for place in range(extent)] for own, extent in zip(seen, extents, strict=True)]
+    strength, decays = strengths_of(penalty, len(extents))
+    counted = penalty["name"] == "counted-weight-decay"
+    tables = [rational(factor) for factor in factors]
+    return EntryBranch(inputs, extents, number(layer["scale"]), tables, counts, counted, strength, decays)
+
+
+def strengths_of(penalty: Stated, axes: int) -> tuple[Fraction, list[Fraction] | None]:
+    if penalty["name"] == "product-of-norms":
+        require(penalty["powers"] == [1] * axes, "degree")
+        strength = number(penalty["strength"])
+        require(strength > 0, "strength")
+        return strength**2, None
+    decays = [*map(number, penalty["strengths"])]
+    require(len(decays) == axes, "schema")
+    require(axes == 2, "degree")
+    require(min(decays) > 0, "strength")
+    return decays[0] * decays[1], decays

@@ -1,0 +1,83 @@
+"""What a certificate of a factorization states, evaluated without certify; a part of `ceilings`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .layers import number
+
+STEPS = 200
+
+
+class EntryBranch:
+    """Terms γ Π_k u_k[x_k] as stated, for places X (n, K)."""
+
+    def __init__(self, entry, inputs, kind):
+        layer, penalty = entry["layers"][0], entry["penalty"]
+        self.shape, self.scale, self.kind = layer["shape"], kind(number(layer["scale"])), kind
+        self.places = inputs.astype(int)
+        self.counts = [np.bincount(p, minlength=n).astype(kind) for p, n in zip(self.places.T, self.shape, strict=True)]
+        self.product, self.counted = penalty["name"] == "product-of-norms", penalty["name"].startswith("counted")
+        strengths = [penalty["strength"]] if self.product else penalty["strengths"]
+        self.strengths = [kind(number(strength)) for strength in strengths]
+
+    @property
+    def strength(self):
+        """λ of the product of norms."""
+        return self.strengths[0] if self.product else np.sqrt(np.prod(self.strengths))
+
+    def outputs(self, _, factors):
+        """Z of this branch, (n, 1)."""
+        terms = [factor.T[places] for factor, places in zip(factors, self.places.T, strict=True)]
+        return self.scale * np.prod(terms, 0).sum(1, keepdims=True)
+
+    def penalty(self, factors):
+        """The penalty."""
+        if self.product:
+            return self.strength * np.prod([np.sqrt((factor**2).sum(1)) for factor in factors], 0).sum()
+        weights = self.counts if self.counted else [np.ones(n, self.kind) for n in self.shape]
+        terms = zip(self.strengths, factors, weights, strict=True)
+        return sum((s * (factor**2 * w).sum() for s, factor, w in terms), self.kind(0)) / 2
+
+    def features(self, axis):
+        """E of the biases of an axis."""
+        return np.eye(self.shape[axis], dtype=self.kind)[self.places[:, axis]]
+
+    def coefficients(self):
+        """What an entry of W counts in Z where the penalty is λ times the sum of singular values of W."""
+        roots = [np.sqrt(own[places]) for own, places in zip(self.counts, self.places.T, strict=True)]
+        return self.scale / (np.prod(roots, 0) if self.counted else 1.0)
+
+
+def fitted_value(stated):
+    """The objective at a matrix W and biases found by accelerated proximal descent, for the squared error.
+
+    The sum of singular values is the least penalty of factors of W (Srebro, Rennie and Jaakkola 2004).
+    """
+    branch, omega = stated.branches[0], stated.omega[:, 0]
+    rows, columns = branch.places.T
+    scale, goal = branch.coefficients(), (stated.targets - stated.offset)[:, 0]
+    features = [stated.features(index) for index in range(len(stated.outside))]
+    blocks = np.concatenate([*features, np.zeros((len(goal), 0))], 1)
+    decays = np.concatenate([*(stated.decays(index) for index in range(len(features))), np.zeros(0)])
+    gram = 2 * blocks.T @ (omega[:, None] * blocks) + np.diag(decays) + 1e-13 * np.eye(len(decays))
+    steepest = 2 * (omega * scale**2).max()
+    if not 0 < steepest < np.inf or not np.isfinite(gram).all():
+        return np.inf
+    solve = np.linalg.pinv(gram, hermitian=True) @ (2 * blocks.T * omega)
+    found, last, momentum, best = np.zeros(branch.shape), np.zeros(branch.shape), 1.0, np.inf
+    for _ in range(STEPS):
+        outputs = scale * found[rows, columns]
+        biases = solve @ (goal - outputs)
+        slope = np.zeros(branch.shape)
+        slope[rows, columns] = 2 * omega * scale * (outputs + blocks @ biases - goal)
+        left, values, right = np.linalg.svd(found - slope / steepest, full_matrices=False)
+        kept = np.maximum(values - branch.strength / steepest, 0)
+        new = (left * kept) @ right
+        residual = goal - scale * new[rows, columns]
+        own = solve @ residual
+        value = (omega * (residual - blocks @ own) ** 2).sum() + branch.strength * kept.sum() + decays @ own**2 / 2
+        best = np.fmin(best, value)
+        after = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
+        found, last, momentum = new + (momentum - 1) / after * (new - last), new, after
+    return best
