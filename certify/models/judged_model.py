@@ -20,7 +20,7 @@ from certify.models.theory.bias_policy import Conventions
 from certify.models.theory.decays import Charge, Decays
 from certify.models.theory.decompose import Decomposition, decompose
 from certify.models.theory.head import Head, features_digest, head_of
-from certify.problem import ParallelNetwork, ProductOfNorms
+from certify.problem import FactorNorms, ParallelNetwork, ProductOfNorms, SideNorm
 
 
 @final
@@ -129,6 +129,13 @@ def _left_out(graph: LayerGraph, charge: Charge) -> Iterator[str]:
 def _charge(spec: PenaltySpec) -> Charge:
     if spec.weight_decay is not None:
         return Decays(spec.weight_decay)
-    # The schema demands exactly one of the two.
+    if (factors := spec.factor_norms) is not None:
+        left, right = (_side(getattr(factors, side), side in factors.nonnegative) for side in ("left", "right"))
+        return FactorNorms(factors.strength, left, right)
+    # The schema demands exactly one of the three.
     product = cast("ProductOfNormsSpec", spec.product_of_norms)
     return ProductOfNorms(product.strength, product.powers)
+
+
+def _side(norm: str | dict[str, float], nonnegative: bool) -> SideNorm:
+    return SideNorm(**({norm: 1.0} if isinstance(norm, str) else norm), nonnegative=nonnegative)

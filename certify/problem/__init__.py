@@ -6,11 +6,13 @@ from certify.problem.forms import Bilinear, Multilinear, PolarForm, Rows, Slopes
 from certify.problem.kinds import KINDS, Factors, Kind, kind_of
 from certify.problem.losses import LOSSES, LossSpec
 from certify.problem.objective import ConvexPart, Evaluation, Objective, ParallelNetwork
-from certify.problem.penalties import Penalty, ProductOfNorms, WeightDecay
+from certify.problem.penalties import FactorNorms, Penalty, ProductOfNorms, WeightDecay
 from certify.problem.readout import Readout
+from certify.problem.side_norm import EUCLIDEAN, SideNorm
 from certify.problem.view import View
 
 __all__ = [
+    "EUCLIDEAN",
     "KINDS",
     "LOSSES",
     "Bilinear",
@@ -18,6 +20,7 @@ __all__ = [
     "ConvexPart",
     "Entries",
     "Evaluation",
+    "FactorNorms",
     "Factors",
     "Kind",
     "LossSpec",
@@ -29,6 +32,7 @@ __all__ = [
     "ProductOfNorms",
     "Readout",
     "Rows",
+    "SideNorm",
     "Slopes",
     "Squares",
     "View",

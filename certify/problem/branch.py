@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 from torch import Tensor
 
 from certify.problem.entries import Entries
-from certify.problem.forms import PolarForm
+from certify.problem.forms import Bilinear, PolarForm
 from certify.problem.kinds import Factors, Kind
-from certify.problem.penalties import Penalty, factor_norms, matched_product, matched_strength
+from certify.problem.penalties import FactorNorms, Penalty, matched_product, matched_strength
 from certify.problem.rounding import rounded_sum
 from certify.problem.view import View
 
@@ -36,7 +36,10 @@ class Branch:
     @property
     def form(self) -> PolarForm:
         """The shape of its polar."""
-        return self.kind.form(self.view)
+        form = self.kind.form(self.view)
+        if isinstance(form, Bilinear) and isinstance(self.penalty, FactorNorms):
+            return replace(form, left=self.penalty.left, right=self.penalty.right)
+        return form
 
     @property
     def table(self) -> View:
@@ -67,7 +70,7 @@ class Branch:
 
     def norms(self, stack: Factors) -> Factors:
         """Penalized norm of every factor of every subnetwork, (r,) each."""
-        return factor_norms(stack, self.view.free_inputs)
+        return self.penalty.norms(stack, self.view.free_inputs)
 
     def penalty_of(self, stack: Factors) -> float:
         """Penalty of all subnetworks."""

@@ -17,7 +17,7 @@ from certify.models.loading import Problem
 from certify.models.theory.branches import ModelBranch
 from certify.models.theory.decompose import Decomposition
 from certify.models.theory.parts import Index, Part
-from certify.problem import WeightDecay
+from certify.problem import FactorNorms, SideNorm, WeightDecay
 from certify.workflows.factor_statement import factor_arrays, factor_recipes, factor_sections
 
 Section = dict[str, Any]
@@ -113,8 +113,15 @@ def _penalty(branch: ModelBranch) -> Section:
     penalty = branch.penalty
     if isinstance(penalty, WeightDecay):
         return {"name": "weight-decay", "strengths": list(penalty.strengths), "bias": branch.bias_decay}
+    if isinstance(penalty, FactorNorms):
+        sides = {"left": _side(penalty.left), "right": _side(penalty.right)}
+        return {"name": "factor-norms", "strength": penalty.strength} | sides
     powers = list(getattr(penalty, "powers", ()))
     return {"name": "product-of-norms", "strength": penalty.gauge(branch.neuron.kind).coefficient, "powers": powers}
+
+
+def _side(norm: SideNorm) -> Section:
+    return {"l1": norm.l1, "l2": norm.l2, "linf": norm.linf, "nonnegative": norm.nonnegative}
 
 
 def _outside(decomposition: Decomposition) -> list[Mapping[str, Any]]:

@@ -185,6 +185,43 @@ class ProductOfNormsSpec(Section):
     powers: Annotated[tuple[Annotated[int, Field(ge=1, le=64)], ...], _FACTORS] = (1, 1)
 
 
+def _norm(value: object) -> str | dict[str, float]:
+    """The norm of one factor: one of three by its name, or the weights of a mixture of two."""
+    if isinstance(value, str) and value in ("l1", "l2", "linf"):
+        return value
+    if isinstance(value, dict) and set(value) == {"l1", "l2"}:
+        return {name: _DECAY.validate_python(weight, strict=True) for name, weight in value.items()}
+    raise ValueError(f"must be l1, l2, linf or a mixture {{l1: A, l2: B}}, found {value!r}")
+
+
+_MIXTURE = {
+    "type": "object",
+    "properties": {"l1": _NUMBER, "l2": _NUMBER},
+    "required": ["l1", "l2"],
+    "additionalProperties": False,
+}
+Norm = Annotated[
+    str | dict[str, float], PlainValidator(_norm), WithJsonSchema({"anyOf": [{"enum": ["l1", "l2", "linf"]}, _MIXTURE]})
+]
+
+
+@final
+class FactorNormsSpec(Section):
+    """`factor_norms:` — λ Σ N(u) N'(v) over u vᵀ, u of the first weight, v of the second.
+
+    Attributes:
+        strength: λ.
+        left: N.
+        right: N'.
+        nonnegative: which of `left` and `right` are kept nonnegative.
+    """
+
+    strength: Strength
+    left: Norm = "l2"
+    right: Norm = "l2"
+    nonnegative: Annotated[tuple[Literal["left", "right"], ...], Field(strict=False)] = ()
+
+
 @final
 class PenaltySpec(Section):
     """`penalty:` — exactly one of its keys.
@@ -195,16 +232,18 @@ class PenaltySpec(Section):
             penalized.
         product_of_norms: λ Σ Π ‖W‖^power over subnetworks.
         entry_counts: whether weight decay of every row of a factor is multiplied by its number of observed entries.
+        factor_norms: λ Σ N(u) N'(v) over subnetworks without an activation.
     """
 
     weight_decay: Decay | None = None
     product_of_norms: ProductOfNormsSpec | None = None
+    factor_norms: FactorNormsSpec | None = None
     entry_counts: bool = False
 
     @model_validator(mode="after")
     def _exactly_one(self) -> PenaltySpec:
-        if (self.weight_decay is None) == (self.product_of_norms is None):
-            raise ValueError("give exactly one of 'weight_decay' and 'product_of_norms'")
+        if [self.weight_decay, self.product_of_norms, self.factor_norms].count(None) != 2:
+            raise ValueError("give exactly one of 'weight_decay', 'product_of_norms' and 'factor_norms'")
         if self.entry_counts and self.weight_decay is None:
             raise ValueError("'entry_counts' scales 'weight_decay', which is not given")
         return self

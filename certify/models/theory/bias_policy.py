@@ -95,7 +95,7 @@ def _require_ridge(label: str, conventions: Conventions, charge: Charge) -> None
     if not isinstance(charge, Decays) or conventions.skip is not None:
         raise _mismatch(
             f"{label}: what is checked is a single linear layer; it has one weight, penalized by weight_decay: use "
-            "penalty: {weight_decay: …}, and leave out skip and product_of_norms"
+            "penalty: {weight_decay: …}, and leave out skip, product_of_norms and factor_norms"
         )
 
 
@@ -123,7 +123,7 @@ def _skip(layout: Layout, said: Policy | None) -> Policy:
 def _require_free(label: str, remedy: str, part: str, policy: Policy) -> None:
     if policy == "penalized":
         raise _mismatch(
-            f"{label}: product_of_norms does not say how the {part} is penalized; write {remedy}, or use weight_decay"
+            f"{label}: the penalty does not say how the {part} is penalized; write {remedy}, or use weight_decay"
         )
 
 

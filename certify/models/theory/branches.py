@@ -10,7 +10,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from certify.errors import UnsupportedError
+from certify.errors import UnsupportedError, UsageError
 from certify.models.theory.bias_policy import BiasPolicy, Policy
 from certify.models.theory.decays import Charge, Decays
 from certify.models.theory.neurons import NeuronLayers
@@ -18,7 +18,7 @@ from certify.models.theory.parallel import Sort
 from certify.models.theory.parts import Part
 from certify.models.theory.standing import Layout
 from certify.models.theory.subnetwork_graph import Cut
-from certify.problem import Branch, Factors, Penalty, WeightDecay
+from certify.problem import Branch, FactorNorms, Factors, Penalty, WeightDecay
 from certify.problem.architecture import Dense, Geometry
 from certify.problem.windows import Extents
 
@@ -138,7 +138,7 @@ def _branch(
             "that is not penalized; no bound serves it. Give the bias a weight decay, or train without it",
             code="no-bound-yet",
         )
-    return ModelBranch(
+    found = ModelBranch(
         neuron=neuron,
         cuts=cuts,
         bias=bias,
@@ -148,6 +148,8 @@ def _branch(
         channels=cuts[0].graph.parameters[list(cuts[0].parts)[-1]].shape[1],
         folds_bias=linear and bias == "free",
     )
+    _require_inside(layout.graph.label, found)
+    return found
 
 
 def _penalty(layout: Layout, neuron: NeuronLayers, cut: Cut, charge: Charge) -> tuple[Penalty, float | None]:
@@ -167,6 +169,25 @@ def _penalty(layout: Layout, neuron: NeuronLayers, cut: Cut, charge: Charge) -> 
     penalty = WeightDecay((decays["first"], decays["second"]))
     penalty.gauge(neuron.kind)
     return penalty, decays.get("bias")
+
+
+def _require_inside(label: str, branch: ModelBranch) -> None:
+    """Factors lie in the cones of their norms; none is on a way to them that never rises."""
+    if not isinstance(branch.penalty, FactorNorms):
+        return
+    names = list(branch.cuts[0].parts)
+    for name, side, factor in (
+        (names[0], "left", branch.stack[0]),
+        (names[-1], "right", branch.stack[1]),
+    ):
+        outside = (factor < 0).nonzero().tolist() if getattr(branch.penalty, side).nonnegative else []
+        if outside:
+            unit, entry = outside[0]
+            raise UsageError(
+                f"{label}: penalty.factor_norms.nonnegative names '{side}', but in '{name}' entry {entry} of "
+                f"subnetwork {unit} is {float(factor[unit, entry]):g}; give nonnegative weights, or leave '{side}' out",
+                code="outside-cone",
+            )
 
 
 def _roles(neuron: NeuronLayers) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import final
 
 from certify.errors import UsageError
-from certify.problem import ProductOfNorms
+from certify.problem import FactorNorms, ProductOfNorms
 
 
 @final
@@ -58,4 +58,4 @@ class Decays:
             )
 
 
-Charge = Decays | ProductOfNorms
+Charge = Decays | ProductOfNorms | FactorNorms

@@ -33,6 +33,10 @@ class Penalty(ABC):
     """Penalty of the stacked factors of a parallel network."""
 
     @abstractmethod
+    def norms(self, factors: Factors, free_inputs: int) -> Factors:
+        """Norm of each stacked factor (r, ·), (r,) each, without the trailing free inputs of the first one."""
+
+    @abstractmethod
     def per_subnetwork(self, norms: Factors) -> Tensor:
         """Penalty of each subnetwork, shape (r,), given the norms of its factors, (r,) each."""
 
@@ -81,7 +85,7 @@ def matched_product(norms: Factors, powers: tuple[int, ...]) -> Tensor:
     return product
 
 
-def factor_norms(factors: Factors, free_inputs: int) -> Factors:
+def euclidean_norms(factors: Factors, free_inputs: int) -> Factors:
     """Euclidean norm of each stacked factor (r, ·), (r,) each, without the trailing free inputs of the first one."""
     first = factors[0][:, : factors[0].shape[1] - free_inputs]
     return tuple(torch.linalg.vector_norm(f.flatten(1), dim=1) for f in (first, *factors[1:]))

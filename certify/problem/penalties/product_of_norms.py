@@ -9,7 +9,7 @@ from torch import Tensor
 
 from certify.errors import UnsupportedError
 from certify.problem.kinds import Factors, Kind
-from certify.problem.penalties.penalty import Gauge, Penalty, matched_product, require_one_each
+from certify.problem.penalties.penalty import Gauge, Penalty, euclidean_norms, matched_product, require_one_each
 
 
 @final
@@ -19,6 +19,9 @@ class ProductOfNorms(Penalty):
 
     strength: float
     powers: tuple[int, ...] = (1, 1)
+
+    def norms(self, factors: Factors, free_inputs: int) -> Factors:
+        return euclidean_norms(factors, free_inputs)
 
     def per_subnetwork(self, norms: Factors) -> Tensor:
         return self.strength * matched_product(norms, self.powers)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from certify.problem.kinds import Factors, Kind
-from certify.problem.penalties.penalty import Gauge, Penalty, require_one_each
+from certify.problem.penalties.penalty import Gauge, Penalty, euclidean_norms, require_one_each
 
 
 @final
@@ -23,6 +23,9 @@ class WeightDecay(Penalty):
     """`weight_decay: wd` with wd > 0, one for all factors or one for each: the strengths wd_k."""
 
     strengths: tuple[float, ...]
+
+    def norms(self, factors: Factors, free_inputs: int) -> Factors:
+        return euclidean_norms(factors, free_inputs)
 
     def per_subnetwork(self, norms: Factors) -> Tensor:
         pairs = zip(norms, self.strengths, strict=True)

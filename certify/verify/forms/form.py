@@ -1,5 +1,7 @@
 """The form that the polar of a branch takes: max |Sᵀ σ(H u)|₂ over |u| ≤ 1, free of layers.
 
+Without an activation, |u| and |v| in uᵀHᵀS v may be other norms, with cones.
+
 H has a last column √(s₀/s_b) where a bias is penalized. A free column, a constant 1 whose weight is outside the norm,
 is not among the rows; then the columns of S sum to zero. Under the identity such a column adds nothing.
 """
@@ -15,18 +17,22 @@ from certify.verify.reals import Array, Real, Reals
 from certify.verify.statement.activations import Activation
 from certify.verify.statement.entries import EntryTerm
 from certify.verify.statement.entry_penalties import EntryPenalty
+from certify.verify.statement.penalties import FactorNorms
 from certify.verify.statement.problem import Branch
+from certify.verify.statement.side_norms import EUCLIDEAN, SideNorm
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Form:
-    """Rows H (N, h), scores S (N, m), σ, and whether a constant 1 outside the norm stands beside the rows."""
+    """Rows H (N, h), scores S (N, m), σ, whether a constant 1 outside the norm stands beside the rows, and norms."""
 
     rows: Reals
     scores: Reals
     activation: Activation
     free: bool
+    left: SideNorm = EUCLIDEAN
+    right: SideNorm = EUCLIDEAN
 
 
 def form_of(branch: Branch, inputs: Array, dual: Reals, real: Real) -> Form:
@@ -38,7 +44,9 @@ def form_of(branch: Branch, inputs: Array, dual: Reals, real: Real) -> Form:
     if branch.bias == "penalized":
         rows = with_column(rows, branch.penalty.constant(real))
     rows = neuron.gated(rows, inputs, real)
-    return Form(neuron.averages(rows), neuron.readout.scores(dual, inputs), neuron.activation, branch.free_column)
+    scores, penalty = neuron.readout.scores(dual, inputs), branch.penalty
+    sides = (penalty.left, penalty.right) if isinstance(penalty, FactorNorms) else ()
+    return Form(neuron.averages(rows), scores, neuron.activation, branch.free_column, *sides)
 
 
 def with_column(rows: Reals, value: Reals) -> Reals:

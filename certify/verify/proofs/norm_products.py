@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from certify.verify.forms.form import Form
 from certify.verify.proofs.proof import Proof
 from certify.verify.reals import Arithmetic, Reals
@@ -26,5 +28,8 @@ def total_length(form: Form) -> Reals:
 
 
 def _steepened(form: Form, total: Reals) -> Reals:
+    if not (form.left.is_l2 and form.right.is_l2):
+        sizes = (form.left, form.rows), (form.right, form.scores)
+        total = math.prod((side.radius(matrix.shape[1], total.of) for side, matrix in sizes), start=total)
     steepest = 1.0 if isinstance(form.activation, Square) else form.activation.steepest
     return total if steepest == 1.0 else total * steepest

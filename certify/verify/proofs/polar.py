@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 
 from certify.verify.forms.form import Form
+from certify.verify.proofs.factorizations import semidefinite_holds, vertices_hold
 from certify.verify.proofs.majorants import scalar_majorant_holds, vector_majorant_holds
 from certify.verify.proofs.norm_products import norm_products_hold
 from certify.verify.proofs.power_test import power_test_holds
@@ -28,7 +29,14 @@ def _zero_holds(form: Form, proof: Proof, arithmetic: Arithmetic) -> bool:  # no
 
 
 # Which rules serve which form; a cone tree, for rows alone, shows a bound of its own.
-BILINEAR: Mapping[str, Rule] = {"zero": _zero_holds, "spectral": spectral_holds, "randomized": power_test_holds}
+BILINEAR: Mapping[str, Rule] = {
+    "zero": _zero_holds,
+    "spectral": spectral_holds,
+    "randomized": power_test_holds,
+    "vertices": vertices_hold,
+    "semidefinite": semidefinite_holds,
+}
+OTHER_NORMS = {kind: rule for kind, rule in BILINEAR.items() if rule not in (spectral_holds, power_test_holds)}
 SQUARES: Mapping[str, Rule] = {"zero": _zero_holds, "quadratic-form": quadratic_form_holds}
 ROWS: Mapping[str, Rule] = {
     "zero": _zero_holds,
@@ -57,4 +65,7 @@ def polar_upper(form: Form, proof: Proof, arithmetic: Arithmetic) -> float:
 def _rules(form: Form) -> tuple[str, Mapping[str, Rule]]:
     if isinstance(form.activation, Square):
         return "squares", SQUARES
-    return ("subnetworks without an activation", BILINEAR) if form.activation == IDENTITY else ("kinks", ROWS)
+    if form.activation != IDENTITY:
+        return "kinks", ROWS
+    round_ = form.left.is_l2 and form.right.is_l2
+    return ("subnetworks without an activation", BILINEAR) if round_ else ("norms that are not round", OTHER_NORMS)

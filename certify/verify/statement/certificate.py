@@ -22,7 +22,8 @@ from certify.verify.statement.tables import require_shapes
 SCHEMA = "certify.certificate/2"
 # Kinds of proofs, and the steps before them.
 KINDS: Mapping[str, list[str]] = {
-    **dict.fromkeys(("zero", "spectral", "randomized", "quadratic-form", "norm-products", "sorting"), []),
+    **dict.fromkeys(("zero", "spectral", "randomized", "vertices", "semidefinite"), []),
+    **dict.fromkeys(("quadratic-form", "norm-products", "sorting"), []),
     **{
         "cone-tree": ["project"],
         "sign-tree": [],

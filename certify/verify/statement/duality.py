@@ -18,20 +18,25 @@ from certify.verify.statement.dual_point import DualPoint
 from certify.verify.statement.entries import EntryTerm, Places, counts_of
 from certify.verify.statement.entry_penalties import EntryPenalty
 from certify.verify.statement.losses import BoundLoss
+from certify.verify.statement.penalties import FactorNorms
 from certify.verify.statement.problem import Branch, Outside
 
 
 def require_supported(certificate: Certificate) -> None:
-    """Penalties have the degree of the subnetworks, and no free bias leaves a polar unbounded.
+    """Penalties fit the subnetworks, which lie in their cones, and no free bias leaves a polar unbounded.
 
     Raises:
         Rejection: not so, or a free part that this version cannot check.
     """
-    for branch in certificate.problem.branches:
+    arrays = certificate.arrays
+    for place, branch in enumerate(certificate.problem.branches):
         if isinstance(branch.penalty, EntryPenalty):
             branch.penalty.require_fitting(len(branch.neuron.shape) if isinstance(branch.neuron, EntryTerm) else 0)
             continue
         branch.penalty.require_fitting(branch.neuron.activation)
+        if isinstance(branch.penalty, FactorNorms):
+            first, second = arrays[f"F{place}.0"], arrays[f"F{place}.1"]
+            branch.penalty.require_inside(first, arrays.get(f"F{place}.bias"), second)
         if branch.bias == "free":
             require(_bounds_free_bias(branch), "unbounded-polar", f"a free hidden bias of [{branch.neuron.wording}]")
     for block in certificate.problem.outside:

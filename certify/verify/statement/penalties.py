@@ -9,10 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, TypeAlias, final
 
+import numpy as np
+
 from certify.verify.reals import Array, Real, Reals
 from certify.verify.rejection import refuse, require
-from certify.verify.statement.activations import Activation, Square
+from certify.verify.statement.activations import IDENTITY, Activation, Square
 from certify.verify.statement.fields import choice, integers, listed, number, section
+from certify.verify.statement.side_norms import SideNorm, read_side
 
 
 @final
@@ -94,7 +97,54 @@ class ProductOfNorms:
         return f"product-of-norms {self.level:g} with powers {list(self.powers)}"
 
 
-Penalty: TypeAlias = WeightDecay | ProductOfNorms
+@final
+@dataclass(frozen=True, slots=True)
+class FactorNorms:
+    """λ N(u) N'(v): level λ, N and N', and whether a bias is penalized, as one more entry of u."""
+
+    level: float
+    left: SideNorm
+    right: SideNorm
+    with_bias: bool
+
+    def strength(self, real: Real) -> float:  # noqa: ARG002
+        """λ."""
+        return self.level
+
+    def constant(self, real: Real) -> Reals:
+        """What a penalized bias reads: 1."""
+        return real(1.0)
+
+    def value(self, first: Array, bias: Array | None, second: Array, real: Real) -> Reals:
+        """The penalty of weights (r, h), (r,) and (r, m)."""
+        whole = np.column_stack([first, bias]) if self.with_bias and bias is not None else first
+        return (self.left.value(real(whole)) * self.right.value(real(second))).sum() * self.level
+
+    def require_fitting(self, activation: Activation) -> None:
+        """The strength is positive, the norms are norms, and the subnetwork has no activation.
+
+        Raises:
+            Rejection: not so.
+        """
+        require(activation == IDENTITY, "degree", "factor-norms need subnetworks without an activation")
+        require(self.level > 0, "strength", f"factor-norms {self.level!r} must be positive")
+        for side in (self.left, self.right):
+            side.require_norm()
+
+    def require_inside(self, first: Array, bias: Array | None, second: Array) -> None:
+        """The weights lie in the cones.
+
+        Raises:
+            Rejection: not so.
+        """
+        for side, factor in ((self.left, first), (self.left, bias if self.with_bias else None), (self.right, second)):
+            side.require_inside(factor)
+
+    def __str__(self) -> str:
+        return f"factor-norms {self.level:g} of {self.left} and {self.right}"
+
+
+Penalty: TypeAlias = WeightDecay | ProductOfNorms | FactorNorms
 
 
 def read_penalty(value: object, place: str, with_bias: bool) -> Penalty:
@@ -111,7 +161,11 @@ def read_penalty(value: object, place: str, with_bias: bool) -> Penalty:
             refuse("schema", f"{place}: needs two strengths, and a third of the bias where it is penalized")
         bias = number(entry["bias"], f"{place}.bias") if with_bias else None
         return WeightDecay((strengths[0], strengths[1]), bias)
-    choice(name, f"{place}.name", ("weight-decay", "product-of-norms"))
+    if name == "factor-norms":
+        entry = section(value, place, ("name", "strength", "left", "right"))
+        left, right = (read_side(entry[side], f"{place}.{side}") for side in ("left", "right"))
+        return FactorNorms(number(entry["strength"], f"{place}.strength"), left, right, with_bias)
+    choice(name, f"{place}.name", ("weight-decay", "product-of-norms", "factor-norms"))
     entry = section(value, place, ("name", "strength", "powers"))
     powers = integers(entry["powers"], f"{place}.powers", 1)
     return ProductOfNorms(number(entry["strength"], f"{place}.strength"), powers, with_bias)

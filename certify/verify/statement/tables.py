@@ -12,6 +12,7 @@ from certify.verify.rejection import refuse
 from certify.verify.statement.activations import IDENTITY
 from certify.verify.statement.entries import EntryTerm
 from certify.verify.statement.neuron import Neuron
+from certify.verify.statement.penalties import FactorNorms
 from certify.verify.statement.problem import Branch, Problem
 
 CONE_DIMENSIONS = range(1, 15)
@@ -140,6 +141,13 @@ def _proof(branch: Branch, kind: str, index: int, shape: tuple[int, int], arrays
             found |= {"center": (columns,), "column": (1,)} if free else {}
         case "randomized":
             found = {"edge": (1,)}
+        case "semidefinite":
+            if columns + m > MOST_SIDE:
+                refuse("size-limit", f"a matrix of side {columns + m}")
+            penalty = branch.penalty
+            cones = isinstance(penalty, FactorNorms) and penalty.left.nonnegative and penalty.right.nonnegative
+            found = {"left": (columns, columns), "right": (m, m), "levels": (2,)}
+            found |= {"cross": (columns, m)} if cones else {}
         case "scalar-majorant":
             tilts = arrays.get(f"P{index}.tilts")
             rank = tilts.shape[-1] if tilts is not None and tilts.ndim == 3 else 0
