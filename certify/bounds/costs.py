@@ -49,7 +49,7 @@ class ExpectedBound:
 def expected_bounds(
     form: type[PolarForm], families: tuple[str, ...], sizes: tuple[int, int], *, alone: bool
 ) -> tuple[ExpectedBound, ...]:
-    """The methods for a form, cheapest first.
+    """The methods for a form under weight decay, cheapest first.
 
     Args:
         form: its class.
@@ -57,7 +57,8 @@ def expected_bounds(
         sizes: h and m, as in `ExpectedBound`.
         alone: whether there are no other branches.
     """
-    judged = {method.name: _obstacle(method, sizes, alone=alone) for method in METHODS[form]}
+    methods = (method for method in METHODS[form] if not method.for_factor_norms)
+    judged = {method.name: _obstacle(method, sizes, alone=alone) for method in methods}
     return tuple(
         ExpectedBound(families, sizes, name, obstacle is None, obstacle or COSTS[name])
         for name, obstacle in judged.items()

@@ -9,7 +9,9 @@ from typing import final
 
 from torch import Tensor
 
-from certify.bounds.bilinear.spectral import spectral_bound, spectral_search
+from certify.bounds.bilinear.semidefinite import semidefinite_applies, semidefinite_bound
+from certify.bounds.bilinear.spectral import bilinear_search, spectral_applies, spectral_bound
+from certify.bounds.bilinear.vertices import vertices_apply, vertices_bound
 from certify.bounds.multilinear.sparse_spectral import is_matrix, sparse_search, sparse_spectral
 from certify.bounds.polar import DIVERGED, PolarBound, PolarEstimate, PolarTask
 from certify.bounds.rows.ascent import rows_search
@@ -49,6 +51,7 @@ class Method:
         applies: whether it can contribute within the task's time.
         most_sizes: columns h of the rows (a hidden bias is one) and score columns m up to which it can apply.
         share: of the time left that it may take while others come after it.
+        for_factor_norms: whether it serves norms that only `factor_norms` brings.
         at_best: whether it is for the best dual point of those before it, where that is not the task's own.
         moves_dual: whether it chooses dual points itself, and so serves objectives with a single branch alone.
     """
@@ -61,6 +64,7 @@ class Method:
     moves_dual: bool = False
     share: float = 1.0
     at_best: bool = False
+    for_factor_norms: bool = False
 
     def serves(self, task: PolarTask) -> bool:
         """Whether it is worth running."""
@@ -90,7 +94,17 @@ def _unless_sorted(applies: Callable[[PolarTask], bool]) -> Callable[[PolarTask]
 _ONE_INPUT, _ONE_SCORE, _FEW_COLUMNS = (2, math.inf), (math.inf, 1), (LARGEST_DIMENSION, math.inf)
 
 METHODS: dict[type[PolarForm], tuple[Method, ...]] = {
-    Bilinear: (Method("spectral", _at_given_dual(spectral_bound), "spectral"),),
+    Bilinear: (
+        Method("spectral", _at_given_dual(spectral_bound), "spectral", spectral_applies),
+        Method("vertices", _at_given_dual(vertices_bound), "vertices", vertices_apply, for_factor_norms=True),
+        Method(
+            "semidefinite",
+            _at_given_dual(semidefinite_bound),
+            "semidefinite",
+            semidefinite_applies,
+            for_factor_norms=True,
+        ),
+    ),
     Multilinear: (Method("spectral", _at_given_dual(sparse_spectral), "spectral", is_matrix),),
     Squares: (Method("quadratic-form", _at_given_dual(quadratic_form_bound), "quadratic-form"),),
     Rows: (
@@ -146,7 +160,7 @@ METHODS: dict[type[PolarForm], tuple[Method, ...]] = {
 
 # Who finds violating subnetworks: lower ends of the polar with witnesses.
 SEARCHES: dict[type[PolarForm], Callable[[PolarTask], PolarEstimate]] = {
-    Bilinear: spectral_search,
+    Bilinear: bilinear_search,
     Multilinear: sparse_search,
     Squares: quadratic_form_search,
     Rows: rows_search,

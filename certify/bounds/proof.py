@@ -12,7 +12,7 @@ from certify.bounds.rows.cones.cone_tree import ConeTree
 from certify.bounds.rows.relaxations.tilts import Tilts
 
 # Proofs that the checker computes from data and dual point alone.
-PlainKind = Literal["zero", "spectral", "quadratic-form", "norm-products", "sorting"]
+PlainKind = Literal["zero", "spectral", "vertices", "quadratic-form", "norm-products", "sorting"]
 
 
 @final
@@ -33,6 +33,24 @@ class PowerTest:
     """
 
     edge: float
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class FactorForms:
+    """Quadratic forms uᵀA u + vᵀB v ≥ uᵀ(G + E) v of the two factors of a bilinear form.
+
+    Attributes:
+        left: A, (h, h).
+        right: B, (m, m).
+        levels: τ ≥ 0 of A and of B, from which their entries are counted; 0 for the norm l∞.
+        cross: E ≥ 0, (h, m), where both factors are nonnegative; else None, for 0.
+    """
+
+    left: Tensor
+    right: Tensor
+    levels: tuple[float, float]
+    cross: Tensor | None
 
 
 @final
@@ -165,4 +183,6 @@ class DoublyNonnegative:
 
 
 QuadraticMajorant = ScalarMajorant | VectorMajorant
-Proof = Recomputed | PowerTest | ConeCover | SignTree | ScalarMajorant | VectorMajorant | DoublyNonnegative
+Proof = (
+    Recomputed | PowerTest | FactorForms | ConeCover | SignTree | ScalarMajorant | VectorMajorant | DoublyNonnegative
+)

@@ -1,6 +1,6 @@
 """What the rounding of the scores S of a dual point may hide of the polar.
 
-Bounds take S as computed. With |S_ij − exact| ≤ E_ij and |σ(h·u)| ≤ reach(h) for |u| ≤ 1 the exact polar is larger by
+Bounds take S as computed. With |S_ij − exact| ≤ E_ij and |σ(h·u)||v| ≤ reach(h) for θ ≤ 1 the exact polar is larger by
 at most Σ_i |E_i| reach(h_i). Nothing is lost where the readout only picks and negates entries of A.
 """
 
@@ -36,7 +36,7 @@ def _rest(branch: Branch, dual: Tensor) -> float:
         return math.inf
     terms = weights.shape[-3] + 4
     errors = view.readout.absolute().scores(dual.abs()) * gamma(terms)
-    sizes = torch.linalg.vector_norm(errors, dim=1) * _reach(branch, view.rows)
+    sizes = torch.linalg.vector_norm(errors, dim=1) * _reach(branch, view.rows, errors.shape[1])
     return sum_upper(sizes) * (1 + gamma(errors.shape[1] + 8)) * SLACK
 
 
@@ -46,12 +46,12 @@ def _picks(weights: Tensor) -> bool:
     return bool(units.all()) and bool(((weights != 0).sum(-3) <= 1).all())
 
 
-def _reach(branch: Branch, rows: Tensor) -> Tensor:
-    """The largest |σ(h·u)| over |u| ≤ 1 for rows h (N, h) without a free bias, (N,), up to rounding."""
+def _reach(branch: Branch, rows: Tensor, entries: int) -> Tensor:
+    """The largest |σ(h·u)||v| over θ(u, v) ≤ 1, v of so many entries, for rows h (N, h) without a free bias, (N,)."""
     lengths: Tensor = torch.linalg.vector_norm(rows, dim=1) * (1 + gamma(rows.shape[1] + 4))
     match branch.form:
-        case Bilinear():
-            return lengths
+        case Bilinear(left=left, right=right):
+            return lengths * (left.radius(rows.shape[1]) * right.radius(entries) * (1 + gamma(8)))
         case Rows(slopes=slopes):
             return lengths * slopes.steepest
         case Squares():

@@ -8,10 +8,13 @@ from typing import assert_never, final
 import numpy as np
 from torch import Tensor
 
+from certify.bounds.bilinear.bilinear_form import bilinear_form
+from certify.bounds.bilinear.stated_forms import stated_forms
 from certify.bounds.polar import PolarBound
 from certify.bounds.proof import (
     ConeCover,
     DoublyNonnegative,
+    FactorForms,
     PowerTest,
     Recomputed,
     ScalarMajorant,
@@ -64,6 +67,9 @@ def stated(branch: Branch, dual: Tensor, bound: PolarBound, margin: float) -> St
             return StatedProof(kind, (), upper, {})
         case PowerTest(edge):
             return StatedProof("randomized", (), upper, {"edge": np.array([edge])})
+        case FactorForms() as proof:
+            own, arrays = stated_forms(bilinear_form(branch), proof, margin)
+            return StatedProof("semidefinite", (), max(own, SMALLEST_POLAR), arrays)
         case ConeCover() as proof:
             return StatedProof("cone-tree", ("project",), upper, _stated_cones(proof))
         case SignTree() as proof:

@@ -93,6 +93,28 @@ class SideNorm:
         """The largest |u|₂ with N(u) ≤ 1 among vectors of so many entries."""
         return math.sqrt(size) / self.linf if self.linf else 1 / (self.l1 + self.l2)
 
+    def squares(self, size: int) -> tuple[float, float, float]:
+        """(w, w', c) with w Σ u_i² + w' (Σ|u_i|)² ≤ 1 and u_i² ≤ c wherever N(u) ≤ 1, for so many entries.
+
+        The first holds with equality for one entry, and for equal ones.
+        """
+        if self.linf:
+            return 0.0, 0.0, 1 / self.linf**2
+        one, every = (self.l1 + self.l2) ** 2, (self.l1 * math.sqrt(size) + self.l2) ** 2
+        product = (every - one) / (size - 1) if size > 1 else 0.0
+        return one - product, product, math.inf
+
+    def form_upper(self, matrix: Tensor, level: float) -> float:
+        """At least uᵀMu for N(u) ≤ 1 and u in the cone, as far as floats go, from τ ≥ 0 near the diagonal of M."""
+        size = len(matrix)
+        if self.linf:
+            felt = self.felt(matrix) if self.nonnegative else matrix.abs()
+            return float(felt.sum()) / self.linf**2
+        rest = matrix - level * torch.eye(size, dtype=matrix.dtype, device=matrix.device)
+        most = float((self.felt(rest) if self.nonnegative else rest.abs()).max())
+        ends = ((1.0, self.l1 + self.l2), (float(size), self.l1 * math.sqrt(size) + self.l2))
+        return max((level + count * most) / scale**2 for count, scale in ends)
+
     def _mixed(self, sizes: Tensor) -> Tensor:
         high: Tensor = torch.linalg.vector_norm(sizes, dim=1) / (self.l1 + self.l2)
         low = torch.zeros_like(high)

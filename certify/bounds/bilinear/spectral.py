@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from certify.bounds.bilinear.alternating import alternating_search
+from certify.bounds.bilinear.bilinear_form import bilinear_form
+from certify.bounds.bilinear.moments import moments_error, moments_of
 from certify.bounds.eigenvalue import gram_norm_upper, largest_singular_value_upper
 from certify.bounds.polar import PolarBound, PolarEstimate, PolarTask
 from certify.bounds.proof import PowerTest, Recomputed
-from certify.bounds.rounding import norm_upper, product_error
+from certify.bounds.rounding import norm_upper
 from certify.bounds.singular_pairs import DENSE_DIMENSION, leading_pairs
+from certify.problem import EUCLIDEAN
 
 # Share of the time left that proof and check together may be estimated to take.
 RIGOROUS_SHARE = 0.5
@@ -32,16 +37,33 @@ ROOM_SHARE = 0.8
 GUESS_MARGIN = 1e-9
 
 
+def spectral_applies(task: PolarTask) -> bool:
+    """Whether both norms are Euclidean; a cone makes the polar smaller."""
+    form = bilinear_form(task)
+    return form.left.is_l2 and form.right.is_l2
+
+
+def bilinear_search(task: PolarTask) -> PolarEstimate:
+    """Witnesses for any norms: singular pairs where both are Euclidean, without cones."""
+    form = bilinear_form(task)
+    return spectral_search(task) if form.left == form.right == EUCLIDEAN else alternating_search(task)
+
+
 def spectral_search(task: PolarTask) -> PolarEstimate:
     """Leading singular pairs."""
-    return leading_pairs(_moments(task.branch.table.rows, task.scores), task.seed)
+    return leading_pairs(moments_of(task.branch.table.rows, task.scores), task.seed)
 
 
 def spectral_bound(task: PolarTask) -> PolarBound:
     """Both ends of the polar, the upper one proven by Cholesky, or to be tested at random where that is too dear."""
-    rows, scores = task.branch.table.rows, task.scores
-    moments, error = _moments(rows, scores), _moments_error(rows, scores)
+    form, rows, scores = bilinear_form(task), task.branch.table.rows, task.scores
+    moments, error = moments_of(rows, scores), norm_upper(moments_error(rows, scores))
     found = leading_pairs(moments, task.seed)
+    if not (form.left == form.right == EUCLIDEAN):
+        best = alternating_search(task)
+        return replace(
+            _recomputed(found, gram_norm_upper(moments, found.value, error)), lower=best.value, witness=best.witness
+        )
     if min(moments.shape) <= DENSE_DIMENSION:
         return _recomputed(found, largest_singular_value_upper(moments, error))
     if task.failure_probability == 0 or cholesky_fits(moments.shape, RIGOROUS_SHARE * task.seconds_left):
@@ -77,18 +99,3 @@ def cholesky_seconds_estimate(small: int, large: int) -> float:
     _ = trial @ trial
     per_operation = (time.perf_counter() - started) / (2 * 512**3)
     return 2 * (GRAM_PRODUCTS * small**2 * large + small**3 / 3) * per_operation
-
-
-def _moments(rows: Tensor, scores: Tensor) -> Tensor:
-    """G = HᵀS, (h, m); H = I in matrix completion."""
-    return scores if _is_identity(rows) else rows.T @ scores
-
-
-def _moments_error(rows: Tensor, scores: Tensor) -> float:
-    """Bound on the Frobenius norm of the rounding error of G."""
-    return 0.0 if _is_identity(rows) else norm_upper(product_error(rows.T, scores))
-
-
-def _is_identity(rows: Tensor) -> bool:
-    n, d = rows.shape
-    return n == d and bool((rows.diagonal() == 1).all()) and int(rows.count_nonzero()) == n
