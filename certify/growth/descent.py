@@ -19,7 +19,8 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from certify.growth.balance import balanced, rescaled
-from certify.problem import Branch, Factors, Objective, ParallelNetwork
+from certify.growth.proximal import descend_by_factors
+from certify.problem import Branch, FactorNorms, Factors, Objective, ParallelNetwork
 
 MEMORY = 30
 
@@ -36,6 +37,8 @@ def descend(objective: Objective, network: ParallelNetwork, deadline: float, ite
 
     Takes at most so many quasi-Newton steps, until the deadline in `time.perf_counter()`.
     """
+    if not is_smooth(objective):
+        return descend_by_factors(objective, network, deadline, iterations)
     even = _even(objective, network)
     layout = _Layout(even)
     search = _Search(_balanced_form(objective, layout), layout.flatten(even), deadline)
@@ -43,6 +46,11 @@ def descend(objective: Objective, network: ParallelNetwork, deadline: float, ite
         search.run(iterations)
     candidates = (network, balanced(objective, network), balanced(objective, layout.unflatten(search.best_point)))
     return min(candidates, key=lambda candidate: objective.evaluate(candidate).objective)
+
+
+def is_smooth(objective: Objective) -> bool:
+    """Whether all norms are Euclidean, and no factor is kept in a cone."""
+    return not any(isinstance(branch.penalty, FactorNorms) for branch in objective.branches)
 
 
 class _Search:

@@ -16,7 +16,7 @@ from certify.certificates.gap import relative_gap
 from certify.growth.balance import balanced
 from certify.growth.convex import refit_convex_part
 from certify.growth.corrective import corrected
-from certify.growth.descent import descend
+from certify.growth.descent import descend, is_smooth
 from certify.growth.directions import joined, subnetworks_of
 from certify.growth.factor_descent import factors_descended, grows_by_factors
 from certify.growth.merge import without_dead
@@ -81,7 +81,7 @@ def advance(
     far = _is_far(found) and not grows_by_factors(objective)
     solvable = polish_applies(objective, stage.network, directions)
     if far or not solvable:
-        scattered = _scattered(objective, stage.network, seed) if far else stage.network
+        scattered = _scattered(objective, stage.network, seed) if far and is_smooth(objective) else stage.network
         trial = _trimmed(objective, _descended(objective, scattered, directions, deadline, found.hoped_gap))
         stage = stage.better(trial)
     if solvable and found.best.objective - stage.objective < SLOW_SHARE * found.hoped_gap:

@@ -3,9 +3,9 @@
     max <G, S₁₂>   over   S = [[S₁₁, S₁₂], [S₁₂ᵀ, S₂₂]] ⪰ 0,
 
 with what uuᵀ, vvᵀ satisfy in place of S₁₁ and S₂₂ (`SideNorm.squares`), and entries ≥ 0 where cones make products so
-(Nesterov 1998 for l∞; doubly nonnegative for cones). Over-relaxed alternating directions (Boyd et al. 2011) on S ⪰ 0 and
-the rest; their multiplier Y of S = T always lies in the normal cone of the rest, so that Y − [[0, G], [Gᵀ, 0]]/2 ⪰ 0 is
-all that is left to repair.
+(Nesterov 1998 for l∞; doubly nonnegative for cones). Over-relaxed alternating directions (Boyd et al. 2011) on S ⪰ 0
+and the rest; their multiplier Y of S = T always lies in the normal cone of the rest, so that Y − [[0, G], [Gᵀ, 0]]/2 ⪰ 0
+is all that is left to repair.
 """
 
 from __future__ import annotations

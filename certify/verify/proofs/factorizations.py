@@ -1,4 +1,4 @@
-"""Polars of subnetworks without an activation under any norms: max uᵀGv over N(u), N'(v) ≤ 1 and cones, G = HᵀS."""
+"""Polars of subnetworks without an activation under any norms: max uᵀGv over N(u), N'(v) ≤ 1 and cones, G = −HᵀS."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import numpy as np
 from certify.verify.forms.form import Form
 from certify.verify.proofs.majorants import bordered
 from certify.verify.proofs.proof import Proof
-from certify.verify.reals import Arithmetic, Array
+from certify.verify.reals import Arithmetic, Array, Reals
 from certify.verify.rejection import require
 
 
 def vertices_hold(form: Form, proof: Proof, arithmetic: Arithmetic) -> bool:
     """N'°(±g) ≤ U for every row g of G where N is |u|₁, + alone in the cone; or so for columns and N°."""
-    moments, side, other = form.rows.T @ form.scores, form.left, form.right
+    moments, side, other = _moments(form), form.left, form.right
     if not side.is_l1:
         moments, side, other = moments.T, other, side
     require(side.is_l1, "vertices-norms", "needs the norm l1 of one factor")
@@ -28,7 +28,7 @@ def semidefinite_holds(form: Form, proof: Proof, arithmetic: Arithmetic) -> bool
     """
     arrays, real = proof.arrays, arithmetic.real
     require(bool((arrays["levels"] >= 0).all()), "semidefinite-levels", "τ must be nonnegative")
-    moments = form.rows.T @ form.scores
+    moments = _moments(form)
     if "cross" in arrays:
         require(bool((arrays["cross"] >= 0).all()), "semidefinite-cross", "'cross' must be nonnegative")
         moments = moments + arrays["cross"]
@@ -37,6 +37,11 @@ def semidefinite_holds(form: Form, proof: Proof, arithmetic: Arithmetic) -> bool
     most = [side.form_upper(matrix, real(level)) for side, matrix, level in sides]
     whole = bordered(forms[0], moments.T * -0.5, forms[1])
     return bool((most[0] + most[1]).high <= proof.upper) and arithmetic.proves_semidefinite(whole)
+
+
+def _moments(form: Form) -> Reals:
+    """G; cones tell it from −G."""
+    return -(form.rows.T @ form.scores)
 
 
 def _symmetric(values: Array) -> Array:
