@@ -10,26 +10,36 @@ from .exact import Matrix, norms_above, product, rational, root_above, square_no
 from .layers import Geometry, geometry_of
 from .rejection import afford, require
 from .schema import number
+from .sides import Side, side_of
 
 Stated = dict[str, Any]
+ROUND = (Side(Fraction(0), Fraction(1), Fraction(0), cone=False),) * 2
 
 
 class Penalty(NamedTuple):
-    """λ², s₀/s_b (the square of the column of a penalized bias), [s₀, s_b, s₁] of weight decay, and p₀."""
+    """λ², s₀/s_b (the square of the column of a penalized bias), [s₀, s_b, s₁] of weight decay, p₀, and norms."""
 
     square_strength: Fraction
     bias_ratio: Fraction
     decays: tuple[Fraction, Fraction, Fraction] | None
     power: int
+    sides: tuple[Side, Side] = ROUND
 
     def above(self, first: Matrix, biases: Matrix, second: Matrix) -> Fraction:
         """At least Σ θ, and no more than roots need; biases that are not penalized are zeros here."""
         squares = [square_norms(first), square_norms(biases), square_norms(second)]
         if self.decays is not None:
             return sum(decay * total(own) for decay, own in zip(self.decays, squares, strict=True)) / Fraction(2)
+        if not self.is_round:
+            pairs = zip(self.sides[0].above(np.hstack([first, biases])), self.sides[1].above(second), strict=True)
+            return root_above(self.square_strength) * total(one * other for one, other in pairs)
         units = zip(*squares, strict=True)
         sizes = [root_above((one + bias) ** self.power * other) for one, bias, other in units]
         return root_above(self.square_strength) * total(sizes)
+
+    @property
+    def is_round(self) -> bool:
+        return all(side.is_round for side in self.sides)
 
 
 class Branch(NamedTuple):
@@ -45,7 +55,8 @@ class Branch(NamedTuple):
 
     @property
     def kind(self) -> str:
-        return self.geometry.kind
+        """The activation; `other` for none under norms that are not round."""
+        return self.geometry.kind if self.penalty.is_round else "other"
 
     @property
     def square_strength(self) -> Fraction:
@@ -74,6 +85,9 @@ class Branch(NamedTuple):
         if self.geometry.kind == "square":
             return square_norms(self.columns)
         sizes = norms_above(self.columns)
+        if not self.penalty.is_round:
+            (left, right), m = self.penalty.sides, self.second.shape[1]
+            return [left.radius_above(self.columns.shape[1]) * right.radius_above(m) * size for size in sizes]
         more = max(sizes) if self.is_free else 0
         return [self.geometry.lipschitz * (size + more) for size in sizes]
 
@@ -103,7 +117,7 @@ class Branch(NamedTuple):
 
 def branch_of(stated: Stated, name: str, inputs: Matrix, shape: list[int], outputs: int, shapes: Shapes) -> Branch:
     geometry, bias = geometry_of(stated["layers"], shape), stated["bias"]
-    penalty = penalty_of(stated["penalty"], geometry.kind == "square")
+    penalty = penalty_of(stated["penalty"], geometry.kind)
     produced, _, entries = geometry.readout.shape
     if bias == "free":
         fits = geometry.kind == "none" or (geometry.kind == "kink" and geometry.readout.size == 1)
@@ -123,6 +137,9 @@ def branch_of(stated: Stated, name: str, inputs: Matrix, shape: list[int], outpu
     if geometry.averages is not None:
         factors = product(inputs, geometry.spread).reshape(-1, produced, entries)
     weights = rational(np.column_stack([first, biases]))
+    counted = weights if bias == "penalized" else weights[:, :-1]
+    for side, factor in zip(penalty.sides, (counted, second), strict=True):
+        require(not side.cone or np.all(factor >= 0), "cone")
     return Branch(geometry, bias, penalty, rows, weights, rational(second), factors)
 
 
@@ -140,13 +157,19 @@ def rows_of(geometry: Geometry, inputs: Matrix) -> Matrix:
     return rows.reshape(-1, rows.shape[2])
 
 
-def penalty_of(stated: Stated, has_square: bool) -> Penalty:
+def penalty_of(stated: Stated, kind: str) -> Penalty:
+    has_square = kind == "square"
     if stated["name"] == "weight-decay":
         require(not has_square, "degree")
         own, other = map(number, stated["strengths"])
         bias = own if stated["bias"] is None else number(stated["bias"])
         require(min(own, other, bias) > 0, "strength")
         return Penalty(own * other, own / bias, (own, bias, other), 1)
+    if stated["name"] == "factor-norms":
+        require(kind == "none", "degree")
+        strength, sides = number(stated["strength"]), (side_of(stated["left"]), side_of(stated["right"]))
+        require(strength > 0, "strength")
+        return Penalty(strength**2, Fraction(1), None, 1, sides)
     require(stated["powers"] == ([2, 1] if has_square else [1, 1]), "degree")
     strength = number(stated["strength"])
     require(strength > 0, "strength")

@@ -61,12 +61,14 @@ LAYER = either(
 )
 DECAY = entries(name=one_of("weight-decay"), strengths=list_of(is_number, 2, 2), bias=OPTIONAL)
 PRODUCT = entries(name=one_of("product-of-norms"), strength=is_number, powers=list_of(is_integer, 2, 2))
+SIDE = entries(l1=is_number, l2=is_number, linf=is_number, nonnegative=BOOL)
+FACTORS = entries(name=one_of("factor-norms"), strength=is_number, left=SIDE, right=SIDE)
 ENTRIES = entries(op=one_of("entries"), shape=list_of(lambda value: is_integer(value, 1), 1), scale=is_number)
 DECAYS = entries(name=one_of("weight-decay counted-weight-decay"), strengths=list_of(is_number), bias=NULL)
 POWERS = entries(
     name=one_of("product-of-norms"), strength=is_number, powers=list_of(lambda value: is_integer(value, 1), 1)
 )
-PENALTY, BIASES = either(DECAY, PRODUCT), one_of("absent free penalized")
+PENALTY, BIASES = either(DECAY, PRODUCT, FACTORS), one_of("absent free penalized")
 ROWS = entries(layers=list_of(LAYER), bias=BIASES, penalty=PENALTY, function=one_of("identity"))
 PLACES = entries(
     layers=list_of(ENTRIES, 1, 1), bias=one_of("absent"), penalty=either(DECAYS, POWERS), function=one_of("identity")

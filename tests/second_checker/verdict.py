@@ -8,7 +8,7 @@ from .container import Shapes, canonical, read
 from .dual import dual_point, dual_value, objective_of
 from .exact import inner, norms_above, rational
 from .losses import LOSSES, ball, items
-from .proofs import cones, majorants, norms, products, signs
+from .proofs import cones, factors, majorants, norms, products, signs
 from .proofs.task import Task
 from .rejection import AFFORDABLE, Purse, Rejected, require
 from .schema import check_schema, number
@@ -17,9 +17,11 @@ from .statement import statement_of
 BITS = 1000
 # For each kind: the activations that it serves, and the proof.
 PROOFS = {
-    "zero": ("none kink square entries", norms.zero),
+    "zero": ("none other kink square entries", norms.zero),
     "spectral": ("none entries", norms.spectral),
     "randomized": ("none entries", norms.randomized),
+    "vertices": ("none other", factors.vertices),
+    "semidefinite": ("none other", factors.semidefinite),
     "quadratic-form": ("square", norms.quadratic_form),
     "norm-products": ("kink", norms.norm_products),
     "sorting": ("kink", norms.sorting),

@@ -12,7 +12,7 @@ import pytest
 from certify.verify import verify_bytes
 from certify.verify.exact import verify_bytes_exactly
 
-from . import handmade_entries, handmade_products, handmade_signs
+from . import handmade_entries, handmade_factors, handmade_products, handmade_signs
 from .forging import (
     array,
     bound_without_its_constant,
@@ -324,6 +324,7 @@ RULES = [
     (17, "objective", *array(moved, offset=np.full((2, 1), 2.0))),
     (22, "dual-value", *entry(shifted, "claim.lower", -0.24)),
     (22, "dual-value", *array(moved, offset=np.array([[1.0], [-0.5]]))),
+    *handmade_factors.RULES,
     *handmade_products.RULES,
     *handmade_signs.RULES,
     *handmade_entries.RULES,

@@ -4,7 +4,7 @@
 
 with what uuᵀ, vvᵀ satisfy in place of S₁₁ and S₂₂ (`SideNorm.squares`), and entries ≥ 0 where cones make products so
 (Nesterov 1998 for l∞; doubly nonnegative for cones). Over-relaxed alternating directions (Boyd et al. 2011) on S ⪰ 0
-and the rest; their multiplier Y of S = T always lies in the normal cone of the rest, so that Y − [[0, G], [Gᵀ, 0]]/2 ⪰ 0
+and the rest; their multiplier Y of S = T always lies in the normal cone of the rest, and Y − [[0, G], [Gᵀ, 0]]/2 ⪰ 0
 is all that is left to repair.
 """
 
