@@ -24,6 +24,7 @@ from .ceilings import parameters_of
 from .closed_forms import quadratics_with_two_outputs
 from .enumerated import enumerated_instance
 from .factored import scattered, solved
+from .factorizations import rank_one_instance, vertex_instance
 from .planted import INSTANCES, Array
 from .provers import MOVING, PROVERS
 from .sketches import SKETCHES
@@ -95,6 +96,13 @@ def sum_base(sketch: str, seed: int, *kinds: str, loss: str = "mse") -> Base:
     problem = problem_of(made, made.parameters)
     count = len(problem.objective.branches)
     return Base(*certified(problem, *(kinds[at % len(kinds)] for at in range(count))))
+
+
+def factor_base(kind: str, seed: int, norms: tuple[str, str], *cones: str) -> Base:
+    """A factorization under other norms, at its optimum."""
+    make = vertex_instance if kind == "vertices" else rank_one_instance
+    made = make(np.random.default_rng([48, seed]), norms, cones)
+    return Base(*certified(made.problem(made.first, made.second), kind))
 
 
 def single_layer(seed: int) -> Base:
@@ -173,6 +181,17 @@ BASES: dict[str, Callable[[int], Base]] = {
         "products", seed, biases="free", outputs=2
     ),
     "doubly-nonnegative, huber": lambda seed: enumerated_base("products", seed, "huber", "penalized"),
+    "vertices": lambda seed: factor_base("vertices", seed, ("l1", ("l1", "l2", "linf")[seed % 3])),
+    "vertices, columns": lambda seed: factor_base("vertices", seed, ("mixture", "l1")),
+    "vertices, a cone": lambda seed: factor_base("vertices", seed, ("l1", "mixture"), "right"),
+    "vertices, two cones": lambda seed: factor_base("vertices", seed, ("linf", "l1"), "left", "right"),
+    "semidefinite": lambda seed: factor_base("semidefinite", seed, ("l2", "linf")),
+    "semidefinite, l∞": lambda seed: factor_base("semidefinite", seed, ("linf", "linf")),
+    "semidefinite, mixtures": lambda seed: factor_base("semidefinite", seed, ("mixture", "mixture")),
+    "semidefinite, a cone": lambda seed: factor_base("semidefinite", seed, ("mixture", "l2"), "right"),
+    "semidefinite, two cones": lambda seed: factor_base("semidefinite", seed, ("l2", "l2"), "left", "right"),
+    "semidefinite, two cones, l∞": lambda seed: factor_base("semidefinite", seed, ("linf", "l2"), "left", "right"),
+    "spectral, a cone": lambda seed: factor_base("spectral", seed, ("l2", "l2"), "left"),
     "no branches": single_layer,
     "entries": lambda seed: solved_entries("plain", seed),
     "entries, zero": lambda seed: solved_entries("plain", seed, "zero"),

@@ -23,7 +23,8 @@ class Branch:
 
     def __init__(self, entry, shape, kind):
         self.layers, self.bias, penalty = Layers(entry["layers"], shape), entry["bias"], entry["penalty"]
-        self.product = penalty["name"] == "product-of-norms"
+        self.product = penalty["name"] != "weight-decay"
+        self.sides = [penalty[side] for side in ("left", "right")] if penalty["name"] == "factor-norms" else None
         strengths = [penalty["strength"]] * 2 if self.product else penalty["strengths"]
         self.strengths = [kind(number(strength)) for strength in strengths]
         own = self.strengths[0] if self.product or penalty["bias"] is None else kind(number(penalty["bias"]))
@@ -46,6 +47,10 @@ class Branch:
     def penalty(self, weights):
         """The penalty of first weights, biases and second weights."""
         first, bias, second = weights
+        if self.sides is not None:
+            whole = np.column_stack([first, bias]) if self.bias == "penalized" else first
+            pairs = zip(self.sides, (whole, second), strict=True)
+            return self.strength * np.prod([norm_of(side, factor) for side, factor in pairs], axis=0).sum()
         squares, outer = (first**2).sum(1), (second**2).sum(1)
         if self.product:
             inner = squares + (bias**2 if self.bias == "penalized" else 0)
@@ -63,6 +68,14 @@ class Branch:
         size = np.sqrt(np.linalg.norm(second) * np.sqrt(self.strengths[1] / self.strengths[0]))
         size = 1.0 if self.product or size == 0 else size
         return unit[0] * size, unit[1] * size, second / size
+
+
+def norm_of(side, factor):
+    """The norm of every row as stated; +inf outside the cone."""
+    one, two, most = (factor.dtype.type(number(side[name])) for name in ("l1", "l2", "linf"))
+    sizes = np.abs(factor)
+    found = one * sizes.sum(1) + two * np.sqrt((sizes**2).sum(1)) + most * sizes.max(1, initial=0)
+    return np.where((factor < 0).any(1) & side["nonnegative"], np.inf, found)
 
 
 class Stated:

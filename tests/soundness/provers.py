@@ -6,7 +6,9 @@ import math
 
 import torch
 
+from certify.bounds.bilinear.semidefinite import semidefinite_bound
 from certify.bounds.bilinear.spectral import spectral_bound, tested_at_random
+from certify.bounds.bilinear.vertices import vertices_bound
 from certify.bounds.multilinear.sparse_spectral import sparse_spectral
 from certify.bounds.polar import PolarBound, PolarEstimate
 from certify.bounds.proof import DoublyNonnegative, PowerTest, ProductMultipliers, ScalarMajorant, VectorMajorant
@@ -91,6 +93,8 @@ PROVERS = {
     "entries at random": _entries_at_random,
     "randomized": _randomized,
     "spectral": spectral_bound,
+    "vertices": vertices_bound,
+    "semidefinite": semidefinite_bound,
     "quadratic-form": quadratic_form_bound,
     "norm-products": norm_product_bound,
     "cone-tree": cones,

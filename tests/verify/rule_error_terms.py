@@ -10,7 +10,7 @@ from certify.verify.proofs.majorants import region_of
 from certify.verify.proofs.norm_products import total_length
 from certify.verify.statement.entry_penalties import EntryDecay
 
-from . import product_claims, sign_claims
+from . import factor_claims, product_claims, sign_claims
 from . import rule_claims as claims
 from .error_terms import holds
 from .sabotage import Overlap, Term
@@ -65,6 +65,19 @@ CAUGHT = [
     *rows(
         "proofs/norm_products.py: total_length",
         ("lengths.high", "lengths.near", lambda: holds(lambda x: total_length(form(x)), (SIGNS, 0.5))),
+    ),
+    *rows(
+        "statement/side_norms.py: SideNorm.dual_within",
+        ("(level - sizes.sum(1)).low", "(level - sizes.sum(1)).near", factor_claims.sums),
+        ("rest.row_norms()).low", "rest.row_norms()).near", factor_claims.lengths),
+    ),
+    *rows(
+        "statement/side_norms.py: SideNorm.form_upper",
+        (".high.max()", ".near.max()", factor_claims.entries),
+    ),
+    *rows(
+        "proofs/factorizations.py: semidefinite_holds",
+        ("(most[0] + most[1]).high", "(most[0] + most[1]).near", factor_claims.levels),
     ),
     *rows(
         "proofs/majorants.py: region_of",

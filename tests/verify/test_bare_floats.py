@@ -33,6 +33,7 @@ KNOWN = {
     "proofs/cone_walk.py: _orthants": "signs",
     "proofs/majorants.py: _majorant": "p where none is given; any p > 0 will do",
     "proofs/products.py: _products": "zeros are added",
+    "proofs/factorizations.py: _symmetric": "zeros are added",
     "proofs/products.py: _diagonal": "zeros and ones",
     "proofs/cone_tree.py: require_leaves": "counts",
     "proofs/sign_tree.py: _tree": "counts",
