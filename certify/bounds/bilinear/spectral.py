@@ -12,7 +12,6 @@ import time
 from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from certify.bounds.bilinear.alternating import alternating_search
 from certify.bounds.bilinear.bilinear_form import bilinear_form
