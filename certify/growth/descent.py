@@ -15,12 +15,12 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize
+from scipy.optimize import Bounds, minimize
 from torch import Tensor
 
 from certify.growth.balance import balanced, rescaled
 from certify.growth.proximal import descend_by_factors
-from certify.problem import Branch, FactorNorms, Factors, Objective, ParallelNetwork
+from certify.problem import Bilinear, Branch, Factors, Objective, ParallelNetwork
 
 MEMORY = 30
 
@@ -41,7 +41,8 @@ def descend(objective: Objective, network: ParallelNetwork, deadline: float, ite
         return descend_by_factors(objective, network, deadline, iterations)
     even = _even(objective, network)
     layout = _Layout(even)
-    search = _Search(_balanced_form(objective, layout), layout.flatten(even), deadline)
+    least = layout.flatten(_least(objective, even))
+    search = _Search(_balanced_form(objective, layout), layout.flatten(even), deadline, least)
     if even.parameters:
         search.run(iterations)
     candidates = (network, balanced(objective, network), balanced(objective, layout.unflatten(search.best_point)))
@@ -49,22 +50,35 @@ def descend(objective: Objective, network: ParallelNetwork, deadline: float, ite
 
 
 def is_smooth(objective: Objective) -> bool:
-    """Whether all norms are Euclidean, and no factor is kept in a cone."""
-    return not any(isinstance(branch.penalty, FactorNorms) for branch in objective.branches)
+    """Whether all norms are Euclidean; factors may be kept in cones."""
+    forms = (branch.form for branch in objective.branches)
+    return all(form.left.is_l2 and form.right.is_l2 for form in forms if isinstance(form, Bilinear))
+
+
+def _least(objective: Objective, network: ParallelNetwork) -> ParallelNetwork:
+    """The least that every weight may be: 0 in a cone, else −∞."""
+    stacks = []
+    for branch, stack in zip(objective.branches, network.stacks, strict=True):
+        form = branch.form
+        cones = (form.left.nonnegative, form.right.nonnegative) if isinstance(form, Bilinear) else (False,) * len(stack)
+        lows = (0.0 if cone else -torch.inf for cone in cones)
+        stacks.append(tuple(torch.full_like(factor, low) for factor, low in zip(stack, lows, strict=True)))
+    return ParallelNetwork(tuple(stacks), torch.full_like(network.coefficients, -torch.inf))
 
 
 class _Search:
     """One run of the optimizer, remembering the best point that it evaluated."""
 
-    def __init__(self, function: ValueAndGradient, start: Vector, deadline: float) -> None:
+    def __init__(self, function: ValueAndGradient, start: Vector, deadline: float, least: Vector) -> None:
         self.function, self.deadline = function, deadline
+        self.bounds = Bounds(least, np.inf) if np.isfinite(least).any() else None
         self.best_point, self.best_value = start, np.inf
 
     def run(self, iterations: int) -> None:
         """Minimize until stationary, out of iterations or out of time."""
         options = {"maxiter": iterations, "maxfun": 2 * iterations, "maxcor": MEMORY, "ftol": 0.0, "gtol": 1e-13}
         with contextlib.suppress(_OutOfTimeError):
-            minimize(self, self.best_point, jac=True, method="L-BFGS-B", options=options)
+            minimize(self, self.best_point, jac=True, bounds=self.bounds, method="L-BFGS-B", options=options)
 
     def __call__(self, flat: Vector) -> tuple[float, Vector]:
         """Value and gradient at a point."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from certify.growth.balance import norms_at
-from certify.problem import Branch, Factors
+from certify.problem import Bilinear, Branch, Factors
 
 
 def directions_of(branch: Branch, stack: Factors) -> tuple[Factors, Tensor]:
@@ -21,6 +21,12 @@ def subnetworks_of(branch: Branch, directions: Factors, scales: Tensor) -> Facto
     """The balanced subnetworks of these directions and scales α (r,); what `directions_of` takes apart."""
     norms = norms_at(branch.kind, branch.penalty.shares(branch.kind), scales)
     return tuple(f * norm[:, None] for f, norm in zip(directions, norms, strict=True))
+
+
+def inside(branch: Branch, stack: Factors) -> Factors:
+    """The nearest subnetworks in the cones of the branch."""
+    form = branch.form
+    return (form.left.felt(stack[0]), form.right.felt(stack[1])) if isinstance(form, Bilinear) else stack
 
 
 def joined(first: Factors, second: Factors) -> Factors:

@@ -17,7 +17,7 @@ from certify.growth.balance import balanced
 from certify.growth.convex import refit_convex_part
 from certify.growth.corrective import corrected
 from certify.growth.descent import descend, is_smooth
-from certify.growth.directions import joined, subnetworks_of
+from certify.growth.directions import inside, joined, subnetworks_of
 from certify.growth.factor_descent import factors_descended, grows_by_factors
 from certify.growth.merge import without_dead
 from certify.growth.polish import polish_applies, polished
@@ -146,6 +146,6 @@ def _scattered(objective: Objective, network: ParallelNetwork, seed: int) -> Par
     for branch, stack in zip(objective.branches, network.stacks, strict=True):
         size = SCATTERED_SIZE * (float(branch.products(stack).mean()) if len(stack[0]) else 1.0)
         drawn = (torch.randn(count, f.shape[1], generator=generator, dtype=f.dtype).to(f) for f in stack)
-        units = tuple(torch.nn.functional.normalize(f, dim=1) for f in drawn)
+        units = tuple(torch.nn.functional.normalize(f, dim=1) for f in inside(branch, tuple(drawn)))
         stacks.append(joined(stack, subnetworks_of(branch, units, stack[0].new_full((count,), size))))
     return ParallelNetwork(tuple(stacks), network.coefficients)

@@ -10,7 +10,7 @@ is all that is left to repair.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import final
 
@@ -24,7 +24,8 @@ RELAXATION = 1.6
 STEPS = 25
 # Residuals may differ by this factor before the step size changes by the other.
 IMBALANCE, CHANGE = 4.0, 1.6
-HALVINGS = 60
+# The weighted sum of a projection is right up to this.
+NEWTON_STEPS, NEWTON_ACCURACY = 60, 1e-14
 
 
 @final
@@ -81,22 +82,19 @@ def _within(side: SideNorm, block: Tensor) -> Tensor:
     found.diagonal().clamp_(0, most)
     if side.linf:
         return found
-    weights = product + diagonal * torch.eye(len(block), dtype=block.dtype, device=block.device)
-
-    def shrunk(level: float) -> Tensor:
-        return found.sign() * (found.abs() - level * weights).clamp_min(0)
-
-    return shrunk(_root(lambda level: float((weights * shrunk(level).abs()).sum()), float(found.abs().max())))
+    if product == 0:
+        found.diagonal().copy_(_shrunk(found.diagonal(), torch.full_like(found.diagonal(), diagonal)))
+        return found
+    return _shrunk(found, product + diagonal * torch.eye(len(block), dtype=block.dtype, device=block.device))
 
 
-def _root(falling: Callable[[float], float], start: float) -> float:
-    """Where a function that falls to 0 is 1, from above; 0 where it is at most 1 there."""
-    if falling(0.0) <= 1:
-        return 0.0
-    low, high = 0.0, max(start, 1e-300)
-    while falling(high) > 1:
-        low, high = high, 2 * high
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if falling(middle) > 1 else (low, middle)
-    return high
+def _shrunk(values: Tensor, weights: Tensor) -> Tensor:
+    """The nearest values with Σ w|x| ≤ 1, by Newton's method on the level of their soft threshold, from below."""
+    sizes, level = values.abs(), 0.0
+    for _ in range(NEWTON_STEPS):
+        left = (sizes - level * weights).clamp_min(0)
+        excess = float((weights * left).sum()) - 1
+        if excess <= NEWTON_ACCURACY:
+            break
+        level += excess / float((weights**2)[left > 0].sum())
+    return values.sign() * (sizes - level * weights).clamp_min(0)
