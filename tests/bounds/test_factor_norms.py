@@ -86,7 +86,7 @@ def test_forms_are_bounded_and_products_of_entries_allowed(side):
     assert float((points**2).max()) <= most * (1 + 1e-12)
 
 
-@pytest.mark.parametrize(("left", "right"), itertools.product(SIDES, repeat=2), ids=str)
+@pytest.mark.parametrize(("left", "right"), list(itertools.product(SIDES, repeat=2)), ids=str)
 def test_bounds_hold_and_witnesses_attain(left, right):
     for seed, shape in enumerate([(3, 4), (4, 2), (1, 3)]):
         moments = drawn(*shape, seed=seed)

@@ -32,6 +32,8 @@ CLOSE = 1e-9
 FIRST_SHARE = 2.0**-44
 # So many times what is found is claimed, since another machine, and the checker, round otherwise.
 ROOM = 4
+# Forms are at least this share of those for G as it is, so that there is something to raise.
+LEAST_SHARE = 2.0**-40
 # Norms of G below this count as this.
 SMALLEST = 2.0**-300
 # The claim exceeds the computed bound by this share, for the rounding of its sums.
@@ -65,7 +67,7 @@ def plain_forms(form: Bilinear, moments: Tensor, size: float) -> FactorForms:
     h, m = moments.shape
     cross = (-moments).clamp_min(0) if form.left.nonnegative and form.right.nonnegative else None
     if cross is not None:
-        convex = float(torch.linalg.matrix_norm(moments + cross, 2))
+        convex = max(float(torch.linalg.matrix_norm(moments + cross, 2)), LEAST_SHARE * size)
         cross, size = (cross, convex) if convex < size else (torch.zeros_like(cross), size)
     radii = form.left.radius(h), form.right.radius(m)
     levels = size * radii[1] / radii[0] / 2, size * radii[0] / radii[1] / 2
