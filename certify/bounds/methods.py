@@ -9,6 +9,7 @@ from typing import final
 
 from torch import Tensor
 
+from certify.bounds.bilinear.joint import joint_forms, joint_forms_apply
 from certify.bounds.bilinear.semidefinite import semidefinite_applies, semidefinite_bound
 from certify.bounds.bilinear.spectral import bilinear_search, spectral_applies, spectral_bound
 from certify.bounds.bilinear.vertices import vertices_apply, vertices_bound
@@ -104,6 +105,7 @@ METHODS: dict[type[PolarForm], tuple[Method, ...]] = {
             semidefinite_applies,
             for_factor_norms=True,
         ),
+        Method("joint factors", joint_forms, "semidefinite", joint_forms_apply, moves_dual=True, for_factor_norms=True),
     ),
     Multilinear: (Method("spectral", _at_given_dual(sparse_spectral), "spectral", is_matrix),),
     Squares: (Method("quadratic-form", _at_given_dual(quadratic_form_bound), "quadratic-form"),),

@@ -80,7 +80,7 @@ class SideNorm:
         """The minimizer of |u − y_i|²/2 + s_i N(u) over the cone for each row of (r, n) and s (r,)."""
         felt, steps = self.felt(stack), steps[:, None]
         if self.linf:
-            return felt - _onto_l1_ball(felt, self.linf * steps)
+            return felt - onto_l1_ball(felt, self.linf * steps)
         soft = felt.sign() * (felt.abs() - self.l1 * steps).clamp_min(0)
         sizes = torch.linalg.vector_norm(soft, dim=1, keepdim=True)
         return torch.where(sizes > self.l2 * steps, soft * (1 - self.l2 * steps / sizes), 0.0)
@@ -126,7 +126,7 @@ class SideNorm:
         return high
 
 
-def _onto_l1_ball(stack: Tensor, radii: Tensor) -> Tensor:
+def onto_l1_ball(stack: Tensor, radii: Tensor) -> Tensor:
     """The nearest points of |u|₁ ≤ ρ_i to the rows of (r, n), for ρ (r, 1) (Duchi et al. 2008)."""
     sizes = stack.abs()
     falling = sizes.sort(1, descending=True).values

@@ -18,7 +18,7 @@ from certify.bounds.bilinear.bilinear_form import bilinear_form
 from certify.bounds.bilinear.moments import moments_error, moments_of
 from certify.bounds.bilinear.splitting import Relaxation
 from certify.bounds.eigenvalue import is_positive_semidefinite
-from certify.bounds.polar import PolarBound, PolarTask
+from certify.bounds.polar import PolarBound, PolarEstimate, PolarTask
 from certify.bounds.proof import FactorForms
 from certify.bounds.rounding import norm_upper
 from certify.problem import Bilinear, SideNorm
@@ -51,14 +51,33 @@ def semidefinite_applies(task: PolarTask) -> bool:
 
 def semidefinite_bound(task: PolarTask) -> PolarBound:
     """Both ends of the polar."""
-    form, found = bilinear_form(task), alternating_search(task)
-    rows, scores = form.view.rows, task.scores
-    moments, error = moments_of(rows, scores), norm_upper(moments_error(rows, scores))
-    size = max(float(torch.linalg.matrix_norm(moments, 2)), 2 * error, SMALLEST)
-    best = plain = plain_forms(form, moments, size)
+    form, moments, error, size = _data(task)
+    found, best = alternating_search(task), plain_forms(form, moments, size)
     if sum(moments.shape) <= MOST_RELAXED and math.isfinite(size):
         best = _relaxed(task, form, moments / size, found.value / size, size)
-    upper, proof = _proven(form, moments, error, best, plain)
+    return _bound(form, moments, error, best, found)
+
+
+def bound_from_multiplier(task: PolarTask, multiplier: Tensor) -> PolarBound:
+    """Both ends of the polar, from K itself up to repair, (h + m, h + m), and whatever else is cheap."""
+    form, moments, error, size = _data(task)
+    plain, h = plain_forms(form, moments, size), len(moments)
+    y = multiplier.clone()
+    y[:h, h:], y[h:, :h] = y[:h, h:] + moments / 2, y[h:, :h] + moments.T / 2
+    best = min(plain, _repaired(form, moments, y), key=lambda forms: forms_value(form, forms))
+    return _bound(form, moments, error, best, alternating_search(task))
+
+
+def _data(task: PolarTask) -> tuple[Bilinear, Tensor, float, float]:
+    """The form, G, a bound on its rounding errors, and about its norm."""
+    form, rows, scores = bilinear_form(task), task.branch.table.rows, task.scores
+    moments, error = moments_of(rows, scores), norm_upper(moments_error(rows, scores))
+    return form, moments, error, max(float(torch.linalg.matrix_norm(moments, 2)), 2 * error, SMALLEST)
+
+
+def _bound(form: Bilinear, moments: Tensor, error: float, forms: FactorForms, found: PolarEstimate) -> PolarBound:
+    size = max(float(torch.linalg.matrix_norm(moments, 2)), 2 * error, SMALLEST)
+    upper, proof = _proven(form, moments, error, forms, plain_forms(form, moments, size))
     return PolarBound(found.value, found.witness, upper, "semidefinite", proof)
 
 

@@ -45,7 +45,7 @@ class Relaxation:
         feasible, y, rho = torch.zeros_like(goal), torch.zeros_like(goal), 1.0
         while True:
             for _ in range(STEPS):
-                whole = _positive(feasible + (goal - y) / rho)
+                whole = positive_part(feasible + (goal - y) / rho)
                 relaxed = RELAXATION * whole + (1 - RELAXATION) * feasible
                 before, feasible = feasible, self.nearest(relaxed + y / rho)
                 y = y + rho * (relaxed - feasible)
@@ -67,7 +67,7 @@ class Relaxation:
         return found
 
 
-def _positive(matrix: Tensor) -> Tensor:
+def positive_part(matrix: Tensor) -> Tensor:
     """The nearest positive semidefinite matrix."""
     values, vectors = torch.linalg.eigh(matrix)
     kept = values > 0
