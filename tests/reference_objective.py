@@ -93,9 +93,19 @@ def decay_of(weights, decay):
     return sum(strength / 2 * float(weights[name].square().sum()) for name, strength in strengths.items())
 
 
+def norm_of(name, rows):
+    return rows.norm(dim=1, p={"l1": 1, "l2": 2, "linf": float("inf")}[name])
+
+
 def penalty_of(problem, weights):
     first, *_, second = [layer["linear"] for layer in problem["model"]["layers"] if "linear" in layer]
     penalty = problem["penalty"]
+    if "factor_norms" in penalty:
+        factors = penalty["factor_norms"]
+        sides = zip(("left", "right"), (weights[f"{first}.weight"], weights[f"{second}.weight"].T), strict=True)
+        return factors["strength"] * float(
+            torch.stack([norm_of(factors[side], rows) for side, rows in sides]).prod(0).sum()
+        )
     if isinstance(penalty.get("weight_decay"), dict):
         return decay_of(weights, penalty["weight_decay"])
     biases = problem["biases"]

@@ -9,10 +9,15 @@ import pytest
 import torch
 
 from certify.bounds.bilinear.alternating import alternating_search
+from certify.bounds.bilinear.joint import joint_forms, joint_forms_apply
+from certify.bounds.bilinear.semidefinite import semidefinite_bound
+from certify.bounds.ladder import scaled
 from certify.bounds.methods import METHODS
 from certify.bounds.polar import PolarTask
 from certify.bounds.stated_proof import stated
+from certify.growth.improve import SearchSettings, improve
 from certify.problem import Bilinear, Branch, ConvexPart, FactorNorms, LossSpec, Objective, SideNorm, View
+from certify.problem.dual import feasible_dual
 from certify.problem.kinds import Linear
 
 NORMS = {"l1": {"l1": 1.0}, "l2": {"l2": 1.0}, "linf": {"linf": 1.0}, "mixture": {"l1": 0.3, "l2": 0.7}}
@@ -37,9 +42,9 @@ def task_of(moments, left, right, seconds=0.3):
 
 
 def bounds_of(task):
-    """The best of all methods."""
-    found = [polar for method in METHODS[Bilinear] if method.serves(task) for _, polar in method.run(task)]
-    return min(found, key=lambda polar: polar.upper)
+    """The best of all methods at the given dual point."""
+    methods = [method for method in METHODS[Bilinear] if method.serves(task) and not method.moves_dual]
+    return min((polar for method in methods for _, polar in method.run(task)), key=lambda polar: polar.upper)
 
 
 def unit(side, vectors):
@@ -139,6 +144,52 @@ def test_where_nothing_correlates_the_bound_is_tiny():
     polar = bounds_of(task_of(moments, cone, cone, 20.0))
     assert polar.lower == 0
     assert polar.upper <= 1e-9
+
+
+def enumerated(left, right, moments):
+    """The polar of cones and Euclidean norms, over all sets of entries that are not zero."""
+    best = 0.0
+    for rows, columns in itertools.product(signs(len(moments)) > 0, signs(moments.shape[1]) > 0):
+        kept = moments[rows if left.nonnegative else slice(None)][:, columns if right.nonnegative else slice(None)]
+        if kept.numel():
+            u, values, v = torch.linalg.svd(kept, full_matrices=False)
+            sides = (u[:, 0], left.nonnegative), (v[0], right.nonnegative)
+            fits = [sign for sign in (1, -1) if all(bool((sign * x >= 0).all()) or not cone for x, cone in sides)]
+            best = max(best, float(values[0]) if fits else 0.0)
+    return best
+
+
+@pytest.mark.parametrize("cones", [(True, False), (False, True), (True, True)])
+def test_searches_and_bounds_meet_what_enumeration_finds(cones):
+    left, right = (SideNorm(l2=1.0, nonnegative=cone) for cone in cones)
+    for seed in range(4):
+        moments = drawn(4, 4, seed=20 + seed)
+        exact, polar = enumerated(left, right, moments), bounds_of(task_of(moments, left, right, 20.0))
+        assert polar.lower == pytest.approx(exact, rel=1e-6)
+        assert exact * (1 - 1e-9) <= polar.upper <= 1.05 * exact
+
+
+JOINT = [("l2", "l2", ("left", "right")), ("l2", "l2", ("right",)), ("l2", "linf", ()), ("mixture", "mixture", ())]
+
+
+@pytest.mark.parametrize(("left", "right", "cones"), JOINT, ids=str)
+def test_the_joint_dual_point_proves_less_than_networks_cost_and_more_than_their_own(left, right, cones):
+    sides = SideNorm(**NORMS[left], nonnegative="left" in cones), SideNorm(**NORMS[right], nonnegative="right" in cones)
+    for seed, bias in ((0, False), (1, True)):
+        rows, targets = drawn(7, 5, seed=seed), drawn(7, 4, seed=10 + seed)
+        features = torch.ones(7, int(bias)).double()
+        convex, loss = ConvexPart(features, torch.zeros(int(bias)).double()), LossSpec("mse").bind(targets, 4)
+        objective = Objective((Branch(Linear(), View(rows), FactorNorms(0.05, *sides)),), convex, loss)
+        empty = objective.empty_network()
+        network = improve(objective, empty, SearchSettings(1.0, 1e-9)).best.network
+        value = objective.evaluate(network)
+        own = feasible_dual(objective, value.gradient)
+        until = time.perf_counter() + 2
+        task = PolarTask(objective, 0, own, 0.0, until, empty.stacks[0], network=network.stacks[0])
+        found = [scaled(objective, dual, (polar,)).value for dual, polar in joint_forms(task)]
+        here = scaled(objective, own, (semidefinite_bound(task),)).value
+        assert here - 1e-4 * abs(here) <= found[0] <= value.objective * (1 + 1e-12)
+        assert joint_forms_apply(task)
 
 
 def test_the_search_goes_on_from_what_is_known():
