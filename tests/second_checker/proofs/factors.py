@@ -1,4 +1,4 @@
-"""Rules 50 and 51: vertices of a norm l1, and quadratic forms of two factors."""
+"""Rules 51 and 52: vertices of a norm l1, and quadratic forms of two factors."""
 
 import numpy as np
 
