@@ -10,7 +10,11 @@ from typing import final
 from torch import Tensor
 
 from certify.bounds.bilinear.spectral import spectral_bound, spectral_search
-from certify.bounds.multilinear.sparse_spectral import is_matrix, sparse_search, sparse_spectral
+from certify.bounds.multilinear.entry_form import is_matrix
+from certify.bounds.multilinear.sparse_spectral import sparse_search, sparse_spectral
+from certify.bounds.multilinear.symmetric_method import symmetric_applies, symmetric_unfolding
+from certify.bounds.multilinear.tensor_search import tensor_search
+from certify.bounds.multilinear.unfolding_bound import unfolding_applies, unfolding_bound
 from certify.bounds.polar import DIVERGED, PolarBound, PolarEstimate, PolarTask
 from certify.bounds.rows.ascent import rows_search
 from certify.bounds.rows.cones.cone_method import LARGEST_DIMENSION, cones, cones_apply
@@ -91,7 +95,11 @@ _ONE_INPUT, _ONE_SCORE, _FEW_COLUMNS = (2, math.inf), (math.inf, 1), (LARGEST_DI
 
 METHODS: dict[type[PolarForm], tuple[Method, ...]] = {
     Bilinear: (Method("spectral", _at_given_dual(spectral_bound), "spectral"),),
-    Multilinear: (Method("spectral", _at_given_dual(sparse_spectral), "spectral", is_matrix),),
+    Multilinear: (
+        Method("spectral", _at_given_dual(sparse_spectral), "spectral", is_matrix),
+        Method("unfolding", _at_given_dual(unfolding_bound), "unfolding", unfolding_applies),
+        Method("symmetric unfolding", symmetric_unfolding, "symmetric-unfolding", symmetric_applies, moves_dual=True),
+    ),
     Squares: (Method("quadratic-form", _at_given_dual(quadratic_form_bound), "quadratic-form"),),
     Rows: (
         Method("sorting", _at_given_dual(sorting_bound), "sorting", sorting_applies, _ONE_INPUT),
@@ -147,7 +155,7 @@ METHODS: dict[type[PolarForm], tuple[Method, ...]] = {
 # Who finds violating subnetworks: lower ends of the polar with witnesses.
 SEARCHES: dict[type[PolarForm], Callable[[PolarTask], PolarEstimate]] = {
     Bilinear: spectral_search,
-    Multilinear: sparse_search,
+    Multilinear: lambda task: (sparse_search if is_matrix(task) else tensor_search)(task),
     Squares: quadratic_form_search,
     Rows: rows_search,
 }

@@ -25,10 +25,8 @@ from certify.problem import Entries, Factors, Objective, ParallelNetwork
 from certify.problem.groups import Groups
 from certify.problem.losses.mean_squared_error import MeanSquaredError
 
-# Sweeps end when one gains less than this share of what is hoped for, or else of the objective.
-LEAST_SHARE, LEAST_GAIN = 1e-2, 1e-9
-# Up to so many entries times terms quasi-Newton steps finish what sweeps began; they cost more and end closer.
-FINISHED = 2**21
+# Sweeps end when one gains less than this share of the objective.
+LEAST_GAIN = 1e-9
 # Entries of padded systems that are held at once.
 HELD = 2**23
 # Steps along new terms are looked for up to this multiple of the first guess.
@@ -41,29 +39,15 @@ def grows_by_factors(objective: Objective) -> bool:
 
 
 def factors_descended(
-    objective: Objective,
-    network: ParallelNetwork,
-    directions: tuple[Factors, ...],
-    deadline: float,
-    steps: int,
-    hoped: float = 0.0,
+    objective: Objective, network: ParallelNetwork, directions: tuple[Factors, ...], deadline: float, steps: int
 ) -> ParallelNetwork:
     """A network with these terms added and all of them moved, whose objective is not higher.
 
-    Args:
-        objective: of a factorization.
-        network: to start from.
-        directions: terms with θ = 1 of every branch, stacked, (s, ·); s may be 0.
-        deadline: `time.perf_counter()` value at which to stop.
-        steps: most sweeps, or quasi-Newton steps.
-        hoped: how much might be gained in all, absolute; 0 if nobody knows.
+    Directions have θ = 1 and are stacked, (s, ·); s may be 0. Stops at the deadline in `time.perf_counter()`.
     """
-    moved = wide = _with_terms(objective, network, directions[0]) if len(directions[0][0]) else network
+    wide = _with_terms(objective, network, directions[0]) if len(directions[0][0]) else network
     squares = isinstance(objective.loss, MeanSquaredError) and len(objective.branches[0].kind.degrees) == 2
-    if squares:
-        moved = _alternated(objective, wide, deadline, steps, LEAST_SHARE * hoped)
-    if not squares or objective.samples * max(moved.width, 1) <= FINISHED:
-        moved = descend(objective, moved, deadline, steps)
+    moved = _alternated(objective, wide, deadline, steps) if squares else descend(objective, wide, deadline, steps)
     return min((network, wide, moved), key=lambda candidate: objective.evaluate(candidate).objective)
 
 
@@ -88,10 +72,8 @@ def _with_terms(objective: Objective, network: ParallelNetwork, directions: Fact
     return replace(network, stacks=(joined(stack, tuple(f[sizes > 0] for f in added)),))
 
 
-def _alternated(
-    objective: Objective, network: ParallelNetwork, deadline: float, sweeps: int, least: float = 0.0
-) -> ParallelNetwork:
-    """Sweeps over the factors and the biases, until one gains less than `least`, absolute."""
+def _alternated(objective: Objective, network: ParallelNetwork, deadline: float, sweeps: int) -> ParallelNetwork:
+    """Sweeps over the factors and the biases."""
     branch = objective.branches[0]
     view = branch.view
     if not isinstance(view, Entries):
@@ -111,7 +93,7 @@ def _alternated(
         product = view.sums(tuple(factors))[:, None]
         coefficients = _with_biases(objective, coefficients, product)
         value = _balanced_value(objective, factors, coefficients, product)
-        if not best - value > max(least, LEAST_GAIN * abs(value)):
+        if not value < best * (1 - LEAST_GAIN):
             break
         best = value
     return balanced(objective, ParallelNetwork((tuple(factors),), coefficients))

@@ -82,7 +82,7 @@ def advance(
     solvable = polish_applies(objective, stage.network, directions)
     if far or not solvable:
         scattered = _scattered(objective, stage.network, seed) if far else stage.network
-        trial = _trimmed(objective, _descended(objective, scattered, directions, deadline, found.hoped_gap))
+        trial = _trimmed(objective, _descended(objective, scattered, directions, deadline))
         stage = stage.better(trial)
     if solvable and found.best.objective - stage.objective < SLOW_SHARE * found.hoped_gap:
         trial = _trimmed(objective, polished(objective, stage.network, directions, deadline))
@@ -124,10 +124,10 @@ def _trimmed(objective: Objective, network: ParallelNetwork) -> Stage:
 
 
 def _descended(
-    objective: Objective, network: ParallelNetwork, directions: tuple[Factors, ...], deadline: float, hoped: float
+    objective: Objective, network: ParallelNetwork, directions: tuple[Factors, ...], deadline: float
 ) -> ParallelNetwork:
     if grows_by_factors(objective):
-        return factors_descended(objective, network, directions, deadline, DESCENT_STEPS_PER_ROUND, hoped)
+        return factors_descended(objective, network, directions, deadline, DESCENT_STEPS_PER_ROUND)
     wide = without_dead(objective, corrected(objective, network, directions, deadline))
     return descend(objective, wide, deadline, DESCENT_STEPS_PER_ROUND)
 
