@@ -13,6 +13,7 @@ from certify.bounds.bilinear.spectral import spectral_bound, spectral_search
 from certify.bounds.multilinear.entry_form import is_matrix
 from certify.bounds.multilinear.sparse_spectral import sparse_search, sparse_spectral
 from certify.bounds.multilinear.symmetric_method import symmetric_applies, symmetric_unfolding
+from certify.bounds.multilinear.symmetric_program import program_applies, symmetric_program
 from certify.bounds.multilinear.tensor_search import tensor_search
 from certify.bounds.multilinear.unfolding_bound import unfolding_applies, unfolding_bound
 from certify.bounds.polar import DIVERGED, PolarBound, PolarEstimate, PolarTask
@@ -98,7 +99,15 @@ METHODS: dict[type[PolarForm], tuple[Method, ...]] = {
     Multilinear: (
         Method("spectral", _at_given_dual(sparse_spectral), "spectral", is_matrix),
         Method("unfolding", _at_given_dual(unfolding_bound), "unfolding", unfolding_applies),
+        Method("symmetric program", _at_given_dual(symmetric_program), "symmetric-unfolding", program_applies),
         Method("symmetric unfolding", symmetric_unfolding, "symmetric-unfolding", symmetric_applies, moves_dual=True),
+        Method(
+            "symmetric program",
+            _at_given_dual(symmetric_program),
+            "symmetric-unfolding",
+            program_applies,
+            at_best=True,
+        ),
     ),
     Squares: (Method("quadratic-form", _at_given_dual(quadratic_form_bound), "quadratic-form"),),
     Rows: (

@@ -12,7 +12,9 @@ import torch
 from certify.bounds.ladder import climb
 from certify.bounds.methods import METHODS
 from certify.bounds.multilinear.pair_multipliers import multipliers_of, still, vanishing
-from certify.bounds.multilinear.symmetric_method import symmetric_unfolding, symmetric_upper
+from certify.bounds.multilinear.symmetric_bound import symmetric_upper
+from certify.bounds.multilinear.symmetric_method import symmetric_unfolding
+from certify.bounds.multilinear.symmetric_program import best_multipliers
 from certify.bounds.multilinear.symmetric_splitting import SymmetricSplitting
 from certify.bounds.multilinear.tensor_search import tensor_search
 from certify.bounds.multilinear.unfolding_bound import unfolding_bound
@@ -191,20 +193,25 @@ def test_the_joint_bound_is_the_solvers(shape, share):
 
 
 def least(tensor):
-    """The least bound by multipliers at a given tensor (n, m, k), and these, by a solver."""
+    """The least bound by multipliers at a given tensor (n, m, k) by a solver: its dual, over what keeps still.
+
+    Maximize 2 <G, Z> over K = [[W, Z], [Zᵀ, V]] ⪰ 0 of trace 1 whose block W keeps still.
+    """
     n, m, k = tensor.shape
-    basis = [vanishing(torch.eye(n * (n - 1) // 2 * (m * (m - 1) // 2))[at].reshape(n * (n - 1) // 2, -1), (n, m))
-             for at in range(n * (n - 1) // 2 * (m * (m - 1) // 2))]  # fmt: skip
-    coefficients = cp.Variable(len(basis))
-    form = sum(c * b.double().numpy() for c, b in zip(coefficients, basis, strict=True))
-    block = np.zeros((n * m + k, n * m + k))
-    block[: n * m, n * m :] = tensor.reshape(n * m, k)
-    level = cp.Variable()
-    padded = cp.bmat([[form, np.zeros((n * m, k))], [np.zeros((k, n * m)), np.zeros((k, k))]])
-    cp.Problem(cp.Minimize(level), [level * np.eye(n * m + k) - padded - block - block.T >> 0]).solve(
-        solver=cp.CLARABEL
-    )
-    return torch.from_numpy(coefficients.value.reshape(n * (n - 1) // 2, -1))
+    whole = cp.Variable((n * m + k, n * m + k), symmetric=True)
+    along, across = whole[: n * m, : n * m], whole[: n * m, n * m :]
+    value = 2 * cp.sum(cp.multiply(tensor.reshape(n * m, k), across))
+    limits = [whole >> 0, cp.trace(whole) == 1, along == transposed(along, n, m)]
+    return cp.Problem(cp.Maximize(value), limits).solve(solver=cp.CLARABEL)
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 3), (3, 4, 2), (2, 5, 5), (1, 3, 3), (3, 1, 2)])
+def test_the_best_multipliers_are_the_solvers(shape):
+    tensor = normal(14, *shape) * 7
+    task = task_for(tensor)
+    sides = (True, True, False)
+    upper = symmetric_upper(task, task.dual, SymmetricUnfolding(sides, best_multipliers(task, sides)))
+    assert upper == pytest.approx(least(tensor), rel=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -214,17 +221,16 @@ def test_the_bound_is_exact_where_an_axis_of_rows_has_extent_two(seed):
     angles = np.linspace(0, np.pi, 20001)
     slices = np.einsum("ta,abc->tbc", np.stack([np.cos(angles), np.sin(angles)], 1), tensor)
     exact = np.linalg.svd(slices, compute_uv=False)[:, 0].max()
-    task = task_for(tensor)
-    proof = SymmetricUnfolding((True, True, False), (least(tensor),))
-    upper = symmetric_upper(task, task.dual, proof)
-    assert exact <= upper <= exact * (1 + 1e-5)
+    task, sides = task_for(tensor), (True, True, False)
+    upper = symmetric_upper(task, task.dual, SymmetricUnfolding(sides, best_multipliers(task, sides)))
+    assert exact * (1 - 1e-9) <= upper <= exact * (1 + 1e-7)
 
 
 def test_the_bound_of_the_levi_civita_tensor_is_its_norm():
     """Which is 1, that of a determinant of unit vectors; all unfoldings have the norm √2."""
-    task = task_for(LEVI_CIVITA)
-    upper = symmetric_upper(task, task.dual, SymmetricUnfolding((True, True, False), (least(LEVI_CIVITA),)))
-    assert 1 <= upper <= 1 + 1e-5
+    task, sides = task_for(LEVI_CIVITA), (True, True, False)
+    upper = symmetric_upper(task, task.dual, SymmetricUnfolding(sides, best_multipliers(task, sides)))
+    assert 1 <= upper <= 1 + 1e-8
     assert unfolding_bound(task).upper == pytest.approx(math.sqrt(2), rel=1e-9)
 
 
@@ -258,7 +264,7 @@ def test_no_method_proves_less_than_brute_force_finds(shape, name):
                 dense = np.zeros(shape)
                 dense[seen] = -dual[:, 0].numpy()
                 assert polar.upper >= norm_of(dense) * (1 - 1e-11), method.name
-    assert served == 2
+    assert served == len(METHODS[Multilinear]) - 1
 
 
 def test_the_joint_bound_goes_on_where_it_was():

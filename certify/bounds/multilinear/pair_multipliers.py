@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-Pair = tuple[int, int]
+from certify.bounds.multilinear.unfoldings import Pair
 
 
 def vanishing(multipliers: Tensor, extents: Pair) -> Tensor:

@@ -1,13 +1,7 @@
-"""The joint semidefinite bound of tensors as a method: iterates of the splitting, each proven, the best kept.
-
-For a dual point A and multipliers, the polar is at most the largest eigenvalue of [[N, G], [Gᵀ, N']], G the unfolding
-of −A: with k = (x ⊗ y, z), |x| = |y| = |z| = 1, it is at least half of kᵀ [·] k = 2 (x ⊗ y)ᵀ G z. Exact where one
-of the two axes of rows has extent 2 (Calderón 1973: biquadratic forms that are nonnegative are sums of squares).
-"""
+"""The joint semidefinite bound of tensors as a method: iterates of the splitting, each proven, the best kept."""
 
 from __future__ import annotations
 
-import itertools
 import math
 import time
 from dataclasses import dataclass
@@ -15,14 +9,12 @@ from typing import final
 
 from torch import Tensor
 
-from certify.bounds.eigenvalue import largest_eigenvalue_upper
 from certify.bounds.multilinear.entry_form import entry_form, is_tensor
-from certify.bounds.multilinear.pair_multipliers import vanishing
+from certify.bounds.multilinear.symmetric_bound import symmetric_upper
 from certify.bounds.multilinear.symmetric_splitting import SymmetricSplitting
-from certify.bounds.multilinear.unfoldings import Sides, sides_shape, unfolded
+from certify.bounds.multilinear.unfoldings import pairings, side_of
 from certify.bounds.polar import PolarBound, PolarTask
 from certify.bounds.proof import SymmetricUnfolding
-from certify.problem import Entries
 from certify.problem.dual import InfeasibleDualError, best_scale, feasible_dual
 from certify.progress import Progress
 
@@ -41,7 +33,7 @@ def symmetric_applies(task: PolarTask) -> bool:
     if not is_tensor(task):
         return False
     entries = entry_form(task).entries
-    side = min(_side(entries, sides) for sides in _pairings(entries))
+    side = min(side_of(entries, sides) for sides in pairings(entries))
     fits = side <= LARGEST_SIDE and LEAST_STEPS * EIGEN_COST * side**3 <= task.seconds_left
     return fits and entries.coefficients is None and len(task.objective.convex.ridge) == 0
 
@@ -53,20 +45,6 @@ def symmetric_unfolding(task: PolarTask) -> list[tuple[Tensor, PolarBound]]:
     task.kept[KEPT] = search
     search.go_on(task)
     return [] if search.best is None else [(search.best.dual, search.best.bound)]
-
-
-def symmetric_upper(task: PolarTask, dual: Tensor, proof: SymmetricUnfolding) -> float:
-    """Proven U for A (N, 1) and multipliers."""
-    form = entry_form(task)
-    high, _ = sides_shape(form.entries.shape, proof.sides)
-    places = unfolded(form, proof.sides).entries.indices
-    side = _side(form.entries, proof.sides)
-    matrix = dual.new_zeros(side, side)
-    matrix[places[:, 0], places[:, 1] + high] = matrix[places[:, 1] + high, places[:, 0]] = -dual[:, 0]
-    for end, values, flag in zip((slice(0, high), slice(high, None)), proof.multipliers, (True, False), strict=False):
-        first, second = (n for n, row in zip(form.entries.shape, proof.sides, strict=True) if row is flag)
-        matrix[end, end] = vanishing(values, (first, second))
-    return largest_eigenvalue_upper(matrix)
 
 
 @final
@@ -85,8 +63,9 @@ class _Search:
 
     def __init__(self, task: PolarTask) -> None:
         entries = entry_form(task).entries
-        fitting = [sides for sides in _pairings(entries) if _side(entries, sides) <= LARGEST_SIDE]
-        self._left = sorted(fitting, key=lambda sides: _side(entries, sides))
+        fitting = [sides for sides in pairings(entries) if side_of(entries, sides) <= LARGEST_SIDE]
+        self._left = sorted(fitting, key=lambda sides: side_of(entries, sides))
+        self._round_seconds, self._history, self._reached = 0.0, list[float](), -math.inf
         self._splitting = self._next(task)
         self.best: _Found | None = None
 
@@ -110,7 +89,7 @@ class _Search:
     def _next(self, task: PolarTask) -> SymmetricSplitting:
         splitting = SymmetricSplitting(task.objective, entry_form(task), self._left.pop(0))
         splitting.start(task.network, task.dual)
-        self._round_seconds, self._history, self._reached = 0.0, list[float](), -math.inf
+        self._round_seconds, self._history, self._reached = 0.0, [], -math.inf
         return splitting
 
     def _decided(self, task: PolarTask) -> bool:
@@ -139,15 +118,3 @@ class _Search:
             self.best = _Found(dual, bound, value)
             interval = 0.0, upper / task.branch.strength
             task.listener(Progress("bounding", lower_bound=value, polar=interval, detail="multipliers"))
-
-
-def _pairings(entries: Entries) -> list[Sides]:
-    """Unfoldings with two axes of rows, and one or two of columns."""
-    order = entries.order
-    pairs = itertools.combinations(range(order), 2)
-    # With four axes half of them are transposes of the others.
-    return [tuple(axis in pair for axis in range(order)) for pair in pairs if order == 3 or 0 in pair]
-
-
-def _side(entries: Entries, sides: Sides) -> int:
-    return sum(sides_shape(entries.shape, sides))

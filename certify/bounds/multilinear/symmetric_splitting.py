@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from certify.bounds.multilinear.pair_multipliers import multipliers_of, still
-from certify.bounds.multilinear.unfoldings import Sides, sides_shape, unfolded
+from certify.bounds.multilinear.unfoldings import Sides, blocks, sides_shape, unfolded
 from certify.bounds.rows.relaxations.doubly_nonnegative.proximal import LossStep
 from certify.problem import Factors, Multilinear, Objective
 
@@ -39,15 +39,13 @@ class SymmetricSplitting:
 
     Attributes:
         sides: whether each axis is one of rows.
-        pairs: extents of two axes, of rows and, where they have two, of columns.
         gradient: of the loss at the last step, (N, 1).
     """
 
     def __init__(self, objective: Objective, form: Multilinear, sides: Sides) -> None:
         """Start from nothing; entries have no coefficients."""
         entries = form.entries
-        extents = [[n for n, row in zip(entries.shape, sides, strict=True) if row is side] for side in (True, False)]
-        self.sides, self.pairs = sides, tuple((e[0], e[1]) for e in extents if len(e) == 2)
+        self.sides, self._blocks = sides, blocks(entries.shape, sides)
         self._rows, columns = sides_shape(entries.shape, sides)
         places = unfolded(form, sides).entries.indices
         self._places = places[:, 0], places[:, 1] + self._rows
@@ -96,15 +94,13 @@ class SymmetricSplitting:
 
     def multipliers(self) -> tuple[Tensor, ...]:
         """C of N and N' of the last iterate."""
-        ends = (slice(0, self._rows), slice(self._rows, None))
-        pairs = zip(ends, self.pairs, strict=False)
-        return tuple(-2 * self._penalty * multipliers_of(self._dual[end, end], pair) for end, pair in pairs)
+        return tuple(-2 * self._penalty * multipliers_of(self._dual[end, end], pair) for end, pair in self._blocks)
 
     def _moved(self, point: Tensor) -> Tensor:
         """The still matrix nearest to a point, as the loss and the trace draw it."""
         moved = point.clone()
         moved.diagonal().sub_(self._strength / (2 * self._penalty))
-        for end, pair in zip((slice(0, self._rows), slice(self._rows, None)), self.pairs, strict=False):
+        for end, pair in self._blocks:
             moved[end, end] = still(moved[end, end], pair)
         # Entries across count twice.
         z, self.gradient = self._loss_step(point[self._places][:, None], 2 * self._penalty)

@@ -12,6 +12,7 @@ from torch import Tensor
 from certify.problem import Entries, Multilinear
 
 Sides = tuple[bool, ...]
+Pair = tuple[int, int]
 
 
 def unfoldings(order: int) -> Iterator[Sides]:
@@ -25,6 +26,27 @@ def sides_shape(shape: tuple[int, ...], sides: Sides) -> tuple[int, int]:
     """Extents of the unfolding."""
     rows = math.prod(n for n, row in zip(shape, sides, strict=True) if row)
     return rows, math.prod(shape) // rows
+
+
+def blocks(shape: tuple[int, ...], sides: Sides) -> list[tuple[slice, Pair]]:
+    """Where rows and columns of two axes stand, with the extents of these axes."""
+    high, _ = sides_shape(shape, sides)
+    ends = [[n for n, row in zip(shape, sides, strict=True) if row is side] for side in (True, False)]
+    places = (slice(0, high), slice(high, None))
+    return [(place, (end[0], end[1])) for place, end in zip(places, ends, strict=True) if len(end) == 2]
+
+
+def pairings(entries: Entries) -> list[Sides]:
+    """Unfoldings with two axes of rows, and one or two of columns."""
+    order = entries.order
+    pairs = itertools.combinations(range(order), 2)
+    # With four axes half of them are transposes of the others.
+    return [tuple(axis in pair for axis in range(order)) for pair in pairs if order == 3 or 0 in pair]
+
+
+def side_of(entries: Entries, sides: Sides) -> int:
+    """Rows and columns of the unfolding together."""
+    return sum(sides_shape(entries.shape, sides))
 
 
 def unfolded(form: Multilinear, sides: Sides) -> Multilinear:
