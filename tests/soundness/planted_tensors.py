@@ -86,9 +86,9 @@ def planted(rng: Generator, pull: Array, terms: tuple[Array, ...], sizes: Array,
     return PlantedTensor(targets, weights, strength, float(optimum), factors)
 
 
-def orthogonal(rng: Generator) -> PlantedTensor:
+def orthogonal(rng: Generator, order: int | None = None) -> PlantedTensor:
     """A sum of terms that are orthogonal along every axis: its norm is its largest coefficient."""
-    order = int(rng.integers(3, 5))
+    order = order or int(rng.integers(3, 5))
     shape = rng.integers(2, 8 if order == 3 else 5, order)
     rank = int(rng.integers(1, min(shape) + 1))
     terms = tuple(np.linalg.qr(rng.standard_normal((n, n)))[0][:, :rank] for n in shape)
@@ -133,6 +133,7 @@ def two_slices(rng: Generator) -> PlantedTensor:
 
 FAMILIES: dict[str, Callable[[Generator], PlantedTensor]] = {
     "orthogonal": orthogonal,
+    "four axes": lambda rng: orthogonal(rng, 4),
     "determinant": determinant,
     "two slices": two_slices,
 }
