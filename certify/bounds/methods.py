@@ -13,7 +13,12 @@ from certify.bounds.bilinear.joint import joint_forms, joint_forms_apply
 from certify.bounds.bilinear.semidefinite import semidefinite_applies, semidefinite_bound
 from certify.bounds.bilinear.spectral import bilinear_search, spectral_applies, spectral_bound
 from certify.bounds.bilinear.vertices import vertices_apply, vertices_bound
-from certify.bounds.multilinear.sparse_spectral import is_matrix, sparse_search, sparse_spectral
+from certify.bounds.multilinear.entry_form import is_matrix
+from certify.bounds.multilinear.sparse_spectral import sparse_search, sparse_spectral
+from certify.bounds.multilinear.symmetric_method import symmetric_applies, symmetric_unfolding
+from certify.bounds.multilinear.symmetric_program import program_applies, symmetric_program
+from certify.bounds.multilinear.tensor_search import tensor_search
+from certify.bounds.multilinear.unfolding_bound import unfolding_applies, unfolding_bound
 from certify.bounds.polar import DIVERGED, PolarBound, PolarEstimate, PolarTask
 from certify.bounds.rows.ascent import rows_search
 from certify.bounds.rows.cones.cone_method import LARGEST_DIMENSION, cones, cones_apply
@@ -115,7 +120,19 @@ METHODS: dict[type[PolarForm], tuple[Method, ...]] = {
             for_factor_norms=True,
         ),
     ),
-    Multilinear: (Method("spectral", _at_given_dual(sparse_spectral), "spectral", is_matrix),),
+    Multilinear: (
+        Method("spectral", _at_given_dual(sparse_spectral), "spectral", is_matrix),
+        Method("unfolding", _at_given_dual(unfolding_bound), "unfolding", unfolding_applies),
+        Method("symmetric program", _at_given_dual(symmetric_program), "symmetric-unfolding", program_applies),
+        Method("symmetric unfolding", symmetric_unfolding, "symmetric-unfolding", symmetric_applies, moves_dual=True),
+        Method(
+            "symmetric program",
+            _at_given_dual(symmetric_program),
+            "symmetric-unfolding",
+            program_applies,
+            at_best=True,
+        ),
+    ),
     Squares: (Method("quadratic-form", _at_given_dual(quadratic_form_bound), "quadratic-form"),),
     Rows: (
         Method("sorting", _at_given_dual(sorting_bound), "sorting", sorting_applies, _ONE_INPUT),
@@ -171,7 +188,7 @@ METHODS: dict[type[PolarForm], tuple[Method, ...]] = {
 # Who finds violating subnetworks: lower ends of the polar with witnesses.
 SEARCHES: dict[type[PolarForm], Callable[[PolarTask], PolarEstimate]] = {
     Bilinear: bilinear_search,
-    Multilinear: sparse_search,
+    Multilinear: lambda task: (sparse_search if is_matrix(task) else tensor_search)(task),
     Squares: quadratic_form_search,
     Rows: rows_search,
 }

@@ -183,6 +183,43 @@ class DoublyNonnegative:
 
 
 QuadraticMajorant = ScalarMajorant | VectorMajorant
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Unfolding:
+    """A tensor as a matrix.
+
+    Attributes:
+        sides: whether each axis is one of rows.
+    """
+
+    sides: tuple[bool, ...]
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class SymmetricUnfolding:
+    """A tensor as a matrix whose rows belong to two axes, and columns to one or two others.
+
+    Attributes:
+        sides: whether each axis is one of rows.
+        multipliers: for rows and then, where they have two axes, columns: (n(n − 1)/2, m(m − 1)/2) for extents n, m.
+    """
+
+    sides: tuple[bool, ...]
+    multipliers: tuple[Tensor, ...]
+
+
 Proof = (
-    Recomputed | PowerTest | FactorForms | ConeCover | SignTree | ScalarMajorant | VectorMajorant | DoublyNonnegative
+    Recomputed
+    | PowerTest
+    | FactorForms
+    | ConeCover
+    | SignTree
+    | ScalarMajorant
+    | VectorMajorant
+    | DoublyNonnegative
+    | Unfolding
+    | SymmetricUnfolding
 )

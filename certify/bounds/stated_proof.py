@@ -19,6 +19,8 @@ from certify.bounds.proof import (
     Recomputed,
     ScalarMajorant,
     SignTree,
+    SymmetricUnfolding,
+    Unfolding,
     VectorMajorant,
 )
 from certify.bounds.rows.relaxations.direction_region import direction_region
@@ -83,6 +85,11 @@ def stated(branch: Branch, dual: Tensor, bound: PolarBound, margin: float) -> St
         case DoublyNonnegative() as proof:
             own, arrays = stated_products(rows_form(branch), proof, margin)
             return StatedProof("doubly-nonnegative", (), max(own, SMALLEST_POLAR), arrays)
+        case Unfolding(sides):
+            return StatedProof("unfolding", (), upper, {"sides": np.array(sides, np.uint8)})
+        case SymmetricUnfolding(sides, multipliers):
+            found = zip(("row_multipliers", "column_multipliers"), map(array_of, multipliers), strict=False)
+            return StatedProof("symmetric-unfolding", (), upper, {"sides": np.array(sides, np.uint8), **dict(found)})
         case other:
             assert_never(other)
 

@@ -8,7 +8,7 @@ from .container import Shapes, canonical, read
 from .dual import dual_point, dual_value, objective_of
 from .exact import inner, norms_above, rational
 from .losses import LOSSES, ball, items
-from .proofs import cones, factors, majorants, norms, products, signs
+from .proofs import cones, factors, majorants, norms, products, signs, unfoldings
 from .proofs.task import Task
 from .rejection import AFFORDABLE, Purse, Rejected, require
 from .schema import check_schema, number
@@ -30,6 +30,8 @@ PROOFS = {
     "scalar-majorant": ("kink", majorants.scalar_majorant),
     "vector-majorant": ("kink", majorants.vector_majorant),
     "doubly-nonnegative": ("kink", products.doubly_nonnegative),
+    "unfolding": ("entries", unfoldings.unfolding),
+    "symmetric-unfolding": ("entries", unfoldings.symmetric_unfolding),
 }
 
 

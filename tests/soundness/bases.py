@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import math
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -26,6 +28,7 @@ from .enumerated import enumerated_instance
 from .factored import scattered, solved
 from .factorizations import rank_one_instance, vertex_instance
 from .planted import INSTANCES, Array
+from .planted_tensors import FAMILIES
 from .provers import MOVING, PROVERS
 from .sketches import SKETCHES
 from .sums import planted_sum
@@ -134,6 +137,13 @@ def scattered_entries(seed: int, loss: str = "mse", kind: str = "entries", **set
     return Base(*certified(problem.with_network(fitted), kind))
 
 
+def tensor_entries(family: str, seed: int, kind: str) -> Base:
+    """A tensor with its optimum."""
+    made = FAMILIES[family](np.random.default_rng([49, seed]))
+    with tempfile.TemporaryDirectory() as folder:
+        return Base(*certified(made.problem(Path(folder)), kind))
+
+
 FREE = {"weight_decay": {"left": 0.3, "right": 0.4, "*_bias": 0.0}}
 DECAYED = {"weight_decay": {"left": 0.3, "right": 0.4, "row_bias": 0.2, "column_bias": 0.0, "global_bias": 0.1}}
 COUNTED = {"weight_decay": {"left": 0.1, "right": 0.1, "row_bias": 0.2, "column_bias": 0.05}, "entry_counts": True}
@@ -217,6 +227,12 @@ BASES: dict[str, Callable[[int], Base]] = {
     "entries, binary-cross-entropy": lambda seed: scattered_entries(
         seed, "binary-cross-entropy", penalty=DECAYED, biases=(*BOTH, "global_bias")
     ),
+    "unfolding": lambda seed: tensor_entries("orthogonal", seed, "unfolding"),
+    "unfolding, zero": lambda seed: tensor_entries("orthogonal", seed, "zero"),
+    "symmetric-unfolding": lambda seed: tensor_entries("two slices", seed, "symmetric program"),
+    "symmetric-unfolding, four axes": lambda seed: tensor_entries("four axes", seed, "symmetric program"),
+    "symmetric-unfolding, joint": lambda seed: tensor_entries("determinant", seed, "symmetric unfolding"),
+    "symmetric-unfolding, random": lambda seed: tensor_entries("four axes", seed, "random multipliers"),
     "cone-tree, leaky relu": lambda seed: sum_base("leaky relu, -0.3", seed, "cone-tree"),
     "sign-tree, leaky relu": lambda seed: sum_base("leaky relu, -0.3", seed, "signs"),
     "sign-tree, absolute value": lambda seed: sum_base("absolute value", seed, "signs", loss="huber"),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.optimize import minimize
 
 from .layers import number
 
 STEPS = 200
+# Terms of tensors.
+RANK = 4
 
 
 class EntryBranch:
@@ -55,6 +58,8 @@ def fitted_value(stated):
     The sum of singular values is the least penalty of factors of W (Srebro, Rennie and Jaakkola 2004).
     """
     branch, omega = stated.branches[0], stated.omega[:, 0]
+    if len(branch.shape) > 2:
+        return _fitted_tensor(stated)
     rows, columns = branch.places.T
     scale, goal = branch.coefficients(), (stated.targets - stated.offset)[:, 0]
     features = [stated.features(index) for index in range(len(stated.outside))]
@@ -81,3 +86,34 @@ def fitted_value(stated):
         after = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
         found, last, momentum = new + (momentum - 1) / after * (new - last), new, after
     return best
+
+
+def _fitted_tensor(stated):
+    """The objective at terms of a tensor found by quasi-Newton steps, for the squared error without parts outside."""
+    branch, omega, goal = stated.branches[0], stated.omega[:, 0], (stated.targets - stated.offset)[:, 0]
+    sizes, order = np.cumsum(branch.shape)[:-1], len(branch.shape)
+    reach = np.sqrt(np.abs(goal).max() / max(abs(branch.scale), 1e-300)) if len(goal) else 0.0
+    if stated.outside or not (np.isfinite(omega).all() and 0 < reach < np.inf and 0 < branch.strength < np.inf):
+        return np.inf
+
+    def factors_of(flat):
+        return np.split(flat.reshape(RANK, -1), sizes, axis=1)
+
+    def value_and_slope(flat):
+        factors = factors_of(flat)
+        terms = [factor.T[places] for factor, places in zip(factors, branch.places.T, strict=True)]
+        rest = branch.scale * np.prod(terms, 0).sum(1) - goal
+        norms = np.array([np.sqrt((factor**2).sum(1)) for factor in factors])
+        value = (omega * rest**2).sum() + branch.strength * np.prod(norms, 0).sum()
+        slopes = []
+        for axis, factor in enumerate(factors):
+            others = np.prod([term for at, term in enumerate(terms) if at != axis], 0)
+            slope = np.zeros(factor.T.shape)
+            np.add.at(slope, branch.places[:, axis], (2 * omega * rest * branch.scale)[:, None] * others)
+            weights = branch.strength * np.prod(np.delete(norms, axis, 0), 0) / np.maximum(norms[axis], 1e-300)
+            slopes.append(slope.T + weights[:, None] * factor)
+        return float(value), np.concatenate(slopes, 1).ravel()
+
+    start = np.random.default_rng(0).standard_normal(RANK * sum(branch.shape)) * reach ** (2 / order)
+    found = minimize(value_and_slope, start, jac=True, method="L-BFGS-B", options={"maxiter": STEPS})
+    return branch.kind(value_and_slope(found.x)[0])

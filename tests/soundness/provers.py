@@ -10,8 +10,20 @@ from certify.bounds.bilinear.semidefinite import semidefinite_bound
 from certify.bounds.bilinear.spectral import spectral_bound, tested_at_random
 from certify.bounds.bilinear.vertices import vertices_bound
 from certify.bounds.multilinear.sparse_spectral import sparse_spectral
+from certify.bounds.multilinear.symmetric_bound import symmetric_upper
+from certify.bounds.multilinear.symmetric_method import symmetric_unfolding
+from certify.bounds.multilinear.symmetric_program import symmetric_program
+from certify.bounds.multilinear.unfolding_bound import unfolding_bound
+from certify.bounds.multilinear.unfoldings import blocks
 from certify.bounds.polar import PolarBound, PolarEstimate
-from certify.bounds.proof import DoublyNonnegative, PowerTest, ProductMultipliers, ScalarMajorant, VectorMajorant
+from certify.bounds.proof import (
+    DoublyNonnegative,
+    PowerTest,
+    ProductMultipliers,
+    ScalarMajorant,
+    SymmetricUnfolding,
+    VectorMajorant,
+)
 from certify.bounds.rounding import norm_upper, product_error
 from certify.bounds.rows.cones.cone_method import cones
 from certify.bounds.rows.norm_products import norm_product_bound
@@ -88,7 +100,21 @@ def _entries_at_random(task):
     return tested_at_random(PolarEstimate(found.lower, found.witness), 0.0, found.upper - found.lower)
 
 
+def _random_multipliers(task):
+    """Two axes of rows, with multipliers at random."""
+    shape = task.form.entries.shape
+    sides = tuple(axis < 2 for axis in range(len(shape)))
+    generator, size = torch.Generator().manual_seed(2), float(task.scores.abs().mean())
+    sizes = [(n * (n - 1) // 2, m * (m - 1) // 2) for _, (n, m) in blocks(shape, sides)]
+    drawn = [torch.randn(pair, dtype=torch.float64, generator=generator) * size / 4 for pair in sizes]
+    proof = SymmetricUnfolding(sides, tuple(drawn))
+    return PolarBound(0.0, task.nothing, symmetric_upper(task, task.dual, proof), "symmetric unfolding", proof)
+
+
 PROVERS = {
+    "unfolding": unfolding_bound,
+    "symmetric program": symmetric_program,
+    "random multipliers": _random_multipliers,
     "entries": sparse_spectral,
     "entries at random": _entries_at_random,
     "randomized": _randomized,
@@ -104,4 +130,4 @@ PROVERS = {
     "first-order majorant": majorant_alone,
     "random products": random_products,
 }
-MOVING = {"joint": joint, "first-order": first_order, "products": products}
+MOVING = {"joint": joint, "first-order": first_order, "products": products, "symmetric unfolding": symmetric_unfolding}

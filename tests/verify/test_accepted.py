@@ -13,7 +13,7 @@ from certify.verify.proofs import sign_tree
 from certify.workflows.certificate_of import certificate_content, settled_certificate
 from certify.workflows.check import CheckOptions, run_check
 
-from . import handmade_entries, handmade_products, handmade_signs
+from . import handmade_entries, handmade_products, handmade_signs, handmade_unfoldings
 from .cases import KINDS, LOSSES, make_case
 from .packing import packed
 
@@ -127,7 +127,10 @@ def test_sorting_is_accepted_for_products_of_norms():
 
 
 @pytest.mark.parametrize("verify", [verify_bytes, verify_bytes_exactly])
-@pytest.mark.parametrize("make", handmade_products.BASES + handmade_signs.BASES + handmade_entries.BASES)
+@pytest.mark.parametrize(
+    "make",
+    [m for made in (handmade_products, handmade_signs, handmade_entries, handmade_unfoldings) for m in made.BASES],
+)
 def test_proofs_whose_multipliers_are_derived_by_hand_are_accepted(make, verify):
     verdict = verify(packed(*make()))
     assert verdict.status == "valid", (verdict.rule, verdict.message)

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from certify.bounds.bilinear.spectral import RIGOROUS_SHARE, cholesky_fits, tested_at_random
 from certify.bounds.eigenvalue import FIRST_MARGIN, is_positive_semidefinite, largest_singular_value_upper
+from certify.bounds.multilinear.entry_form import entry_form
 from certify.bounds.multilinear.sparse_matrix import SparseMatrix
 from certify.bounds.polar import PolarBound, PolarEstimate, PolarTask
 from certify.bounds.proof import Recomputed
 from certify.bounds.rounding import SLACK, gamma, norm_upper
 from certify.bounds.singular_pairs import DENSE_DIMENSION, krylov_pairs, leading_pairs
-from certify.problem import Multilinear
 
 # Entries of a matrix that is as well made dense.
 DENSE_ENTRIES = 2**22
@@ -25,53 +25,61 @@ DENSE_ENTRIES = 2**22
 ACCURACY, FIRST_ROOM = 1e-8, 1e-6
 
 
-def is_matrix(task: PolarTask) -> bool:
-    """Whether the entries are those of a matrix."""
-    return isinstance(task.form, Multilinear) and task.form.entries.order == 2
-
-
 def sparse_search(task: PolarTask) -> PolarEstimate:
     """Leading singular pairs."""
-    return _pairs(_matrix(task), task)
+    return matrix_pairs(SparseMatrix.of(entry_form(task), task.scores), task.seed, task.starts[1])
 
 
 def sparse_spectral(task: PolarTask) -> PolarBound:
     """Both ends of the polar, the upper one proven by Cholesky, or to be tested at random where that is too dear."""
-    matrix = _matrix(task)
-    found, error = _pairs(matrix, task), _value_error(matrix)
-    small = min(matrix.shape)
-    if small <= DENSE_DIMENSION and matrix.shape[0] * matrix.shape[1] <= DENSE_ENTRIES:
-        upper = largest_singular_value_upper(matrix.dense(), error)
-    elif task.failure_probability == 0 or cholesky_fits(matrix.shape, RIGOROUS_SHARE * task.seconds_left):
-        room = max(FIRST_MARGIN * small, min(task.target / max(found.value, 1e-300) - 1, FIRST_ROOM))
-        upper = _gram_upper(matrix, found.value, error, room)
-    else:
-        return tested_at_random(found, task.target, error)
+    matrix = SparseMatrix.of(entry_form(task), task.scores)
+    found = matrix_pairs(matrix, task.seed, task.starts[1])
+    if not (_is_small(matrix) or task.failure_probability == 0 or _is_timely(matrix, task)):
+        return tested_at_random(found, task.target, _value_error(matrix))
+    room = min(task.target / max(found.value, 1e-300) - 1, FIRST_ROOM)
+    upper = matrix_norm_upper(matrix, found.value, room)
     return PolarBound(found.value, found.witness, upper, "spectral", Recomputed("spectral"))
 
 
-def _matrix(task: PolarTask) -> SparseMatrix:
-    form = task.form
-    if not isinstance(form, Multilinear):
-        raise TypeError(f"{type(form).__name__} has no entries")
-    return SparseMatrix.of(form, task.scores)
+def matrix_norm_upper(matrix: SparseMatrix, guess: float, room: float = FIRST_ROOM) -> float:
+    """Proven t ≥ σ_max(G) from a guess, whatever it takes, at first with relative room above it.
+
+    Values have been multiplied by coefficients.
+    """
+    error = _value_error(matrix)
+    if _is_small(matrix):
+        return largest_singular_value_upper(matrix.dense(), error)
+    return _gram_upper(matrix, guess, error, max(room, FIRST_MARGIN * min(matrix.shape)))
 
 
-def _pairs(matrix: SparseMatrix, task: PolarTask) -> PolarEstimate:
-    if min(matrix.shape) <= DENSE_DIMENSION and matrix.shape[0] * matrix.shape[1] <= DENSE_ENTRIES:
-        return leading_pairs(matrix.dense(), task.seed)
-    return krylov_pairs(matrix, task.seed, task.starts[1], ACCURACY)
+def matrix_pairs(matrix: SparseMatrix, seed: int, known: Tensor | None = None) -> PolarEstimate:
+    """Leading singular pairs; right vectors (s, n) that are known may help."""
+    if _is_small(matrix):
+        return leading_pairs(matrix.dense(), seed)
+    return krylov_pairs(matrix, seed, known, ACCURACY)
+
+
+def _is_small(matrix: SparseMatrix) -> bool:
+    return min(matrix.shape) <= DENSE_DIMENSION and matrix.shape[0] * matrix.shape[1] <= DENSE_ENTRIES
+
+
+def _is_timely(matrix: SparseMatrix, task: PolarTask) -> bool:
+    return cholesky_fits(matrix.shape, RIGOROUS_SHARE * task.seconds_left)
+
+
+def _values(matrix: SparseMatrix) -> Tensor:
+    return matrix.by_rows.values()
 
 
 def _value_error(matrix: SparseMatrix) -> float:
     """Bound on the Frobenius norm of the rounding error of the values; coefficients of entries round thrice."""
-    return norm_upper(matrix.by_rows.values()) * gamma(8)
+    return norm_upper(_values(matrix)) * gamma(8)
 
 
 def _gram_upper(matrix: SparseMatrix, guess: float, error: float, margin: float) -> float:
     """Proven t ≥ σ_max(G + E) for |E|_F ≤ error; errors of GᵀG are at most γ |G|_F² in Frobenius norm."""
     matrix = matrix if matrix.shape[1] <= matrix.shape[0] else matrix.T
-    size, k = norm_upper(matrix.by_rows.values()), matrix.shape[1]
+    size, k = norm_upper(_values(matrix)), matrix.shape[1]
     gram = _gram(matrix)
     while margin < 1:
         t = guess * (1 + margin)

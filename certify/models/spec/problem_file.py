@@ -134,10 +134,11 @@ def spec_from_content(
     """
     spec = validated(ProblemSpec, content, folder, place, excerpt, code="problem-file")
     product = spec.penalty.product_of_norms
-    if product and product.norms != (2, 2):
+    euclidean = [2] * len(product.powers) if product else []
+    if product and "norms" in product.model_fields_set and list(product.norms) != euclidean:
         where = place(("penalty", "product_of_norms", "norms"), False)
         raise UnsupportedError(
-            f"{where}: penalty.product_of_norms.norms: {list(product.norms)} has no certificate here; use [2, 2]",
+            f"{where}: penalty.product_of_norms.norms: {list(product.norms)} has no certificate here; use {euclidean}",
             code="unsupported-penalty",
         )
     return spec

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import final
 
 import numpy as np
 
 from certify.verify.forms.sparse_floats import SparseFloats
-from certify.verify.reals import Array, Real, Reals
+from certify.verify.reals import Array, Mask, Real, Reals
 from certify.verify.statement.entries import EntryTerm, Places
 from certify.verify.statement.problem import Branch
 
@@ -34,6 +35,16 @@ def entry_form(branch: Branch, term: EntryTerm, inputs: Array, dual: Reals, real
     # What is exactly zero stays so.
     scaled = values if coefficients is None else (values * coefficients).only(~values.is_zero)
     return EntryForm(term.places(inputs), scaled, term.shape)
+
+
+def unfolded(form: EntryForm, rows: Mask) -> EntryForm:
+    """The matrix whose rows are places along some axes, and whose columns are places along the others."""
+    sides = []
+    for side in (rows, ~rows):
+        shape = tuple(int(n) for n in np.array(form.shape)[side])
+        sides.append((np.ravel_multi_index(tuple(form.places[:, side].T), shape), math.prod(shape)))
+    (first, high), (second, wide) = sides
+    return EntryForm(np.stack([first, second], 1), form.values, (high, wide))
 
 
 def gram(form: EntryForm, real: Real) -> Reals:

@@ -30,6 +30,8 @@ KINDS: Mapping[str, list[str]] = {
         "scalar-majorant": [],
         "vector-majorant": [],
         "doubly-nonnegative": [],
+        "unfolding": [],
+        "symmetric-unfolding": [],
     },
 }
 # Largest probability of accepting a false claim that a certificate may ask for.

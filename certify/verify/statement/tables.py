@@ -22,9 +22,11 @@ MOST_SIGNS = 254
 MOST_ROWS = 2**13
 # Rows of the matrix of such a proof.
 MOST_SIDE = 2**14
+# Rows of the matrix of one about an unfolding.
+MOST_UNFOLDED = 2**12
 # Entries of the largest array derived from the ones in the file.
 LARGEST_DERIVED = 2**28
-BYTES = ("mask", "splits", "tangents")
+BYTES = ("mask", "splits", "tangents", "sides")
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -52,7 +54,7 @@ def require_shapes(problem: Problem, kinds: Sequence[str], arrays: Arrays) -> No
     for index, (branch, kind) in enumerate(zip(problem.branches, kinds, strict=True)):
         if isinstance(branch.neuron, EntryTerm):
             _require_room_of_entries(branch.neuron, kind, n, c, shapes[f"F{index}.0"][0])
-            shapes |= {f"P{index}.edge": (1,)} if kind == "randomized" else {}
+            shapes |= _entry_proof(branch.neuron, kind, index, arrays)
             continue
         _require_room(branch, n, d, shapes[f"F{index}.1"])
         shapes |= _proof(branch, kind, index, (n, c), arrays)
@@ -115,6 +117,31 @@ def _require_room_of_entries(term: EntryTerm, kind: str, n: int, c: int, width: 
     side = min(term.shape) if kind == "spectral" else 1
     if max(n, side**2, max(width, 1) * max(term.shape)) > LARGEST_DERIVED:
         refuse("size-limit", f"{n} entries of {term.shape}, {width} terms")
+
+
+def _entry_proof(term: EntryTerm, kind: str, index: int, arrays: Arrays) -> Shapes:
+    """Arrays of one proof: the axes that make the rows of an unfolding, and multipliers of pairs along its axes."""
+    if kind not in ("unfolding", "symmetric-unfolding"):
+        return {f"P{index}.edge": (1,)} if kind == "randomized" else {}
+    order, sides = len(term.shape), arrays.get(f"P{index}.sides")
+    if sides is None or sides.shape != (order,) or set(sides.tolist()) != {0, 1}:
+        refuse("shape", f"array 'P{index}.sides' needs a 1 for axes of rows and a 0 for those of columns")
+    ends = [[n for n, row in zip(term.shape, sides.tolist(), strict=True) if row == side] for side in (1, 0)]
+    high, wide = map(math.prod, ends)
+    found: Shapes = {f"P{index}.sides": (order,)}
+    if kind == "unfolding":
+        if min(high, wide) ** 2 > LARGEST_DERIVED:
+            refuse("size-limit", f"an unfolding of {high} × {wide}")
+        return found
+    if high + wide > MOST_UNFOLDED:
+        refuse("size-limit", f"an unfolding of {high} × {wide}")
+    if len(ends[0]) != 2 or len(ends[1]) > 2:
+        refuse("shape", f"array 'P{index}.sides' needs two axes of rows, and one or two of columns")
+    pairs = zip(("row_multipliers", "column_multipliers"), ends, strict=True)
+    multiplied = {
+        name: (end[0] * (end[0] - 1) // 2, end[1] * (end[1] - 1) // 2) for name, end in pairs if len(end) == 2
+    }
+    return found | {f"P{index}.{name}": shape for name, shape in multiplied.items()}
 
 
 def _proof(branch: Branch, kind: str, index: int, shape: tuple[int, int], arrays: Arrays) -> Shapes:
