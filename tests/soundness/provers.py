@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 
 from certify.bounds.bilinear.spectral import spectral_bound
 from certify.bounds.polar import PolarBound
-from certify.bounds.proof import DoublyNonnegative, PowerTest, ProductMultipliers, ScalarMajorant, VectorMajorant
+from certify.bounds.proof import DoublyNonnegative, Hubs, PowerTest, ProductMultipliers, ScalarMajorant, VectorMajorant
 from certify.bounds.rounding import norm_upper, product_error
 from certify.bounds.rows.cones.cone_method import cones
 from certify.bounds.rows.norm_products import norm_product_bound
 from certify.bounds.rows.relaxations.doubly_nonnegative.product_method import products
 from certify.bounds.rows.relaxations.doubly_nonnegative.proven import doubly_nonnegative_upper
 from certify.bounds.rows.relaxations.majorant import majorant_upper
-from certify.bounds.rows.relaxations.surrogate_methods import first_order, joint, majorant_alone
+from certify.bounds.rows.relaxations.surrogate_methods import first_order, hubs, joint, majorant_alone
 from certify.bounds.rows.signs.sign_method import signs
 from certify.bounds.rows.sorting import sorting_bound
 from certify.bounds.squares.quadratic_form import quadratic_form_bound
@@ -48,6 +49,28 @@ def _majorant(task):
     upper = majorant_upper(task.form, scores, proof)
     assert math.isfinite(upper)
     return PolarBound(0.0, task.nothing, upper, "surrogate", proof)
+
+
+def random_hubs(task):
+    """Products with three hubs at random, smaller than scores, pairs such that their block is definite."""
+    bound, generator = _majorant(task), torch.Generator().manual_seed(2)
+    proof, size, (n, h) = bound.proof, float(task.scores.abs().mean()), task.branch.view.rows.shape
+    free, rank = int(task.branch.view.free_inputs > 0), proof.tilts.shape[2]
+
+    def random(*shape):
+        return 0.1 * size * torch.rand(shape, dtype=torch.float64, generator=generator)
+
+    links, products = random(2, 4, n, 3) * (torch.rand(n, 1, generator=generator) < 0.5), random(2, 6, 6)
+    products = products + products.mT
+    most = 4 * float(size + products.sum() + (links.sum((1, 3)) ** 2 / (16 * proof.curvatures)).sum())
+    for place in range(3):
+        products[:, place, place + 3] = products[:, place + 3, place] = -most
+    directions = torch.randn(2, 3, h, dtype=torch.float64, generator=generator)
+    hubs = Hubs(directions, links, random(2, n, rank), products, random(2, 6, h - free))
+    proof = replace(proof, hubs=hubs)
+    upper = majorant_upper(task.form, task.scores, proof)
+    assert math.isfinite(upper)
+    return PolarBound(0.0, task.nothing, upper, "hubs", proof)
 
 
 def random_products(task):
@@ -90,5 +113,6 @@ PROVERS = {
     "majorant": _majorant,
     "first-order majorant": majorant_alone,
     "random products": random_products,
+    "random hubs": random_hubs,
 }
-MOVING = {"joint": joint, "first-order": first_order, "products": products}
+MOVING = {"joint": joint, "first-order": first_order, "products": products, "hubs": hubs}
