@@ -119,9 +119,10 @@ def some_targets(name, n):
 def test_the_step_of_a_loss_is_stationary(name, pull):
     loss = LossSpec(name).bind(some_targets(name, 20), 3)
     point = 5 * normal(2, 20, 3)
-    z = proximal(loss, point, pull)
-    slope = loss.gradient(z) + pull * (z - point)
-    assert float(slope.abs().max()) <= 1e-9 * (1 + pull)
+    for start in (point, 20 * normal(3, 20, 3)):
+        z = proximal(loss, point, pull, start)
+        slope = loss.gradient(z) + pull * (z - point)
+        assert float(slope.abs().max()) <= 1e-9 * (1 + pull)
 
 
 def test_the_step_approaches_the_coefficients_of_the_convex_part():
