@@ -36,6 +36,7 @@ LEAST_SECONDS = 2.0
 SOLVED = 1e-2
 # Outputs that have a sign of their own where the program is solved.
 SPLIT = 2
+MOST_OUTPUTS = 4
 # Steps between two proofs, fewer where they take longer than this share of the time.
 STEPS, ROUND_SHARE = 50, 0.05
 FACTOR = 1.5
@@ -88,6 +89,14 @@ def products(task: PolarTask) -> list[tuple[Tensor, PolarBound]]:
 
 def _split(task: PolarTask) -> int:
     return min(task.objective.outputs, SPLIT)
+
+
+def _divides(task: PolarTask, splitting: Splitting) -> bool:
+    """Whether time and memory suffice for blocks with signs of outputs, and these are most of what is left."""
+    m, n, blocks = task.objective.outputs, len(task.branch.table.rows), 2 ** _split(task)
+    seconds = blocks * (LEAST_STEPS * STEP_COST * n**2 + 2 * EIGEN_COST * n**3)
+    fits = seconds <= task.seconds_left and 8 * ARRAYS * blocks * n**2 <= LARGEST_BYTES
+    return splitting.split == 0 and m <= MOST_OUTPUTS and fits
 
 
 def _signs(task: PolarTask) -> int:
@@ -160,10 +169,9 @@ class _Search:
         splitting = self._splitting
         while splitting is not None and not self._over():
             if self._slow():
-                if not splitting.is_coarse:
+                if not self._go_further(splitting):
                     self._stalled = True
                     return
-                splitting.refine()
                 self._history = self._history[-1:]
             splitting.rescale(self._factor)
             value = self._round(splitting)
@@ -171,6 +179,16 @@ class _Search:
                 self._factor = 1 / self._factor
             self._reached, self._rise = value, value - self._reached
             self._history.append(-math.inf if self.best is None else self.best.value)
+
+    def _go_further(self, splitting: Splitting) -> bool:
+        """Give outputs signs of their own, then go on in double precision, if either is left to do."""
+        if _divides(self._task, splitting):
+            splitting.divide(min(self._task.objective.outputs, SPLIT))
+            return True
+        if splitting.is_coarse:
+            splitting.refine()
+            return True
+        return False
 
     def _over(self) -> bool:
         decided = self.best is not None and self.best.value >= self._task.needed
