@@ -1,7 +1,9 @@
 """The doubly nonnegative relaxation as a method: iterates of the splitting, each proven, the best kept.
 
 How fast the bounds rise depends on the penalty β by orders of magnitude, and no residual tells the right one. So a few
-are tried from the start, and the winner goes on, its β raised or lowered as long as the bounds rise faster for it.
+are tried from the start, and the winner goes on, its β raised or lowered as long as the bounds rise faster for it. Once
+U ≤ λ holds nearly, a small β changes little; from then on β rises, which moves the dual point, and falls, which brings
+U back to λ, in turns.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from certify.bounds.rows.relaxations.doubly_nonnegative.product_program import p
 from certify.bounds.rows.relaxations.doubly_nonnegative.proven import doubly_nonnegative_upper
 from certify.bounds.rows.relaxations.doubly_nonnegative.splitting import Splitting
 from certify.bounds.rows.rows_form import rows_form
-from certify.problem.dual import InfeasibleDualError, best_scale, feasible_dual
+from certify.problem.dual import InfeasibleDualError, best_scale, dual_value_estimate, feasible_dual
 from certify.progress import Progress
 
 # Penalties tried first, in units of λ, in this order as long as the next is better.
@@ -42,6 +44,10 @@ STEPS, ROUND_SHARE = 50, 0.05
 FACTOR = 1.5
 # A rise below this share of the one before turns the direction in which β moves.
 SLOWER = 0.75
+# Shares of what is missing that scaling by λ/U costs: where β starts to rise, and where it has to fall again.
+NEAR, FAR = 0.02, 0.2
+# Most rounds in which it rises, and in which it falls.
+RISING, FALLING = 12, 24
 # Within twice as many rounds the bound has to rise by this share of what is missing, else it has stalled.
 LEAST_RISE, LEAST_ROUNDS = 0.01, 40
 # Seconds that one step takes for each squared row and sign, and eigenvectors for each cubed one; on a slow core.
@@ -130,6 +136,8 @@ class _Search:
         self._splitting: Splitting | None = None
         self.best: _Found | None = None
         self._tried = False
+        # Share of what is missing that scaling costs the last bound; rounds until β turns, None before it does so.
+        self._excess, self._turns = math.inf, None
 
     def go_on(self, task: PolarTask) -> None:
         """Until the bound decides, stalls, or the time of a task of the same objective is out."""
@@ -175,10 +183,27 @@ class _Search:
                 self._history = self._history[-1:]
             splitting.rescale(self._factor)
             value = self._round(splitting)
-            if value - self._reached < SLOWER * self._rise:
-                self._factor = 1 / self._factor
+            self._steer(value)
             self._reached, self._rise = value, value - self._reached
             self._history.append(-math.inf if self.best is None else self.best.value)
+
+    def _steer(self, value: float) -> None:
+        """Choose where β goes next."""
+        rises = self._factor > 1
+        if self._turns is None:
+            if self._excess > NEAR:
+                self._factor = 1 / self._factor if value - self._reached < SLOWER * self._rise else self._factor
+                return
+            self._turns, rises = 0, False
+        self._turns -= 1
+        far = max(self._excess, self._behind(value)) >= FAR
+        if self._turns <= 0 or (far if rises else self._excess <= NEAR):
+            self._factor, self._turns = (1 / FACTOR, FALLING) if rises else (FACTOR, RISING)
+
+    def _behind(self, value: float) -> float:
+        """How much more is missing than for the best."""
+        best = value if self.best is None else self.best.value
+        return (best - value) / (self._task.needed - best) if best < self._task.needed else 0.0
 
     def _go_further(self, splitting: Splitting) -> bool:
         """Give outputs signs of their own, then go on in double precision, if either is left to do."""
@@ -196,7 +221,8 @@ class _Search:
 
     def _slow(self) -> bool:
         history = self._history
-        if len(history) < LEAST_ROUNDS:
+        turned = self._turns is None or (self._factor > 1 and self._turns == RISING)
+        if len(history) < LEAST_ROUNDS or not turned:
             return False
         before, now = history[len(history) // 2], history[-1]
         return now - before <= LEAST_RISE * (self._task.needed - now)
@@ -236,4 +262,7 @@ class _Search:
         if not 0 < upper < math.inf:
             return None
         bound = PolarBound(0.0, task.nothing, upper, "doubly nonnegative", proof)
-        return _Found(dual, bound, best_scale(task.objective, dual, task.branch.strength / upper).value)
+        value = best_scale(task.objective, dual, task.branch.strength / upper).value
+        lost = dual_value_estimate(task.objective, dual) - value
+        self._excess = lost / (task.needed - value) if value < task.needed else 0.0
+        return _Found(dual, bound, value)
