@@ -1,9 +1,7 @@
 """The doubly nonnegative relaxation as a method: iterates of the splitting, each proven, the best kept.
 
 How fast the bounds rise depends on the penalty β by orders of magnitude, and no residual tells the right one. So a few
-are tried from the start, and the winner goes on, its β raised or lowered as long as the bounds rise faster for it. Once
-U ≤ λ holds nearly, a small β changes little; from then on β rises, which moves the dual point, and falls, which brings
-U back to λ, in turns.
+are tried from the start, and the winner goes on, its β moved by `penalty`.
 """
 
 from __future__ import annotations
@@ -19,6 +17,7 @@ from torch import Tensor
 from certify.bounds.polar import PolarBound, PolarTask
 from certify.bounds.proof import DoublyNonnegative, ProductMultipliers
 from certify.bounds.rows.relaxations.direction_region import center_of, direction_region
+from certify.bounds.rows.relaxations.doubly_nonnegative.penalty import PenaltyCourse
 from certify.bounds.rows.relaxations.doubly_nonnegative.product_program import product_program
 from certify.bounds.rows.relaxations.doubly_nonnegative.proven import doubly_nonnegative_upper
 from certify.bounds.rows.relaxations.doubly_nonnegative.splitting import Splitting
@@ -36,20 +35,13 @@ SOLVED_ROWS, SOLVED_SHARE = 24, 0.5
 LEAST_SECONDS = 2.0
 # What its multipliers prove beyond λ, relative, where it was solved to the end.
 SOLVED = 1e-2
-# Outputs that have a sign of their own where the program is solved.
-SPLIT = 2
-MOST_OUTPUTS = 4
+# Outputs that have a sign of their own where the program is solved; and in the splitting, of no more than so many.
+SPLIT, MOST_OUTPUTS = 2, 4
 # Steps between two proofs, fewer where they take longer than this share of the time.
 STEPS, ROUND_SHARE = 50, 0.05
-FACTOR = 1.5
-# A rise below this share of the one before turns the direction in which β moves.
-SLOWER = 0.75
-# Shares of what is missing that scaling by λ/U costs: where β starts to rise, and where it has to fall again.
-NEAR, FAR = 0.02, 0.2
-# Most rounds in which it rises, and in which it falls.
-RISING, FALLING = 12, 24
-# Within twice as many rounds the bound has to rise by this share of what is missing, else it has stalled.
-LEAST_RISE, LEAST_ROUNDS = 0.01, 40
+# Within twice as many rounds the bound has to rise by this share of what is missing, else it has stalled; and by the
+# second, else outputs are given signs.
+LEAST_RISE, WORTHY_RISE, LEAST_ROUNDS = 0.01, 0.1, 40
 # Seconds that one step takes for each squared row and sign, and eigenvectors for each cubed one; on a slow core.
 STEP_COST, EIGEN_COST = 5e-8, 6e-10
 LEAST_STEPS = 100
@@ -98,7 +90,7 @@ def _split(task: PolarTask) -> int:
 
 
 def _divides(task: PolarTask, splitting: Splitting) -> bool:
-    """Whether time and memory suffice for blocks with signs of outputs, and these are most of what is left."""
+    """Whether time and memory suffice for blocks with signs of outputs, and these are most of all outputs."""
     m, n, blocks = task.objective.outputs, len(task.branch.table.rows), 2 ** _split(task)
     seconds = blocks * (LEAST_STEPS * STEP_COST * n**2 + 2 * EIGEN_COST * n**3)
     fits = seconds <= task.seconds_left and 8 * ARRAYS * blocks * n**2 <= LARGEST_BYTES
@@ -131,13 +123,13 @@ class _Search:
         self._inputs = direction_region(view, self._center, 1.0).inputs
         # Until one has been timed.
         self._proof_seconds = 2 * _signs(task) * EIGEN_COST * len(view.rows) ** 3
-        self._penalties, self._reached = list(FIRST_PENALTIES), -math.inf
-        self._history, self._rise, self._factor, self._stalled = list[float](), 0.0, FACTOR, False
+        self._penalties, self._course = list(FIRST_PENALTIES), PenaltyCourse(-math.inf)
+        self._history, self._stalled = list[float](), False
         self._splitting: Splitting | None = None
         self.best: _Found | None = None
         self._tried = False
-        # Share of what is missing that scaling costs the last bound; rounds until β turns, None before it does so.
-        self._excess, self._turns = math.inf, None
+        # Share of what is missing that scaling cost the last bound.
+        self._excess = math.inf
 
     def go_on(self, task: PolarTask) -> None:
         """Until the bound decides, stalls, or the time of a task of the same objective is out."""
@@ -167,65 +159,47 @@ class _Search:
             splitting.start(self._task.network, self._center)
             splitting.rescale(penalty * self._task.branch.strength / splitting.penalty)
             value = self._round(splitting)
-            if value < self._reached:
+            if value < self._course.reached:
                 self._penalties.clear()
                 return
-            self._reached, self._splitting = value, splitting
+            self._splitting, self._course = splitting, PenaltyCourse(value)
 
     def _climb(self) -> None:
         """Go on with the winner."""
         splitting = self._splitting
         while splitting is not None and not self._over():
-            if self._slow():
-                if not self._go_further(splitting):
+            rise = self._rise()
+            if rise <= WORTHY_RISE and _divides(self._task, splitting):
+                splitting.divide(_split(self._task))
+                self._proof_seconds *= len(splitting.blocks)
+                self._history.clear()
+            elif rise <= LEAST_RISE:
+                if not splitting.is_coarse:
                     self._stalled = True
                     return
-                self._history = self._history[-1:]
-            splitting.rescale(self._factor)
+                splitting.refine()
+                self._history.clear()
+            splitting.rescale(self._course.factor)
             value = self._round(splitting)
-            self._steer(value)
-            self._reached, self._rise = value, value - self._reached
+            self._course.steer(value, self._excess, self._behind(value))
             self._history.append(-math.inf if self.best is None else self.best.value)
-
-    def _steer(self, value: float) -> None:
-        """Choose where β goes next."""
-        rises = self._factor > 1
-        if self._turns is None:
-            if self._excess > NEAR:
-                self._factor = 1 / self._factor if value - self._reached < SLOWER * self._rise else self._factor
-                return
-            self._turns, rises = 0, False
-        self._turns -= 1
-        far = max(self._excess, self._behind(value)) >= FAR
-        if self._turns <= 0 or (far if rises else self._excess <= NEAR):
-            self._factor, self._turns = (1 / FACTOR, FALLING) if rises else (FACTOR, RISING)
 
     def _behind(self, value: float) -> float:
         """How much more is missing than for the best."""
         best = value if self.best is None else self.best.value
         return (best - value) / (self._task.needed - best) if best < self._task.needed else 0.0
 
-    def _go_further(self, splitting: Splitting) -> bool:
-        """Give outputs signs of their own, then go on in double precision, if either is left to do."""
-        if _divides(self._task, splitting):
-            splitting.divide(min(self._task.objective.outputs, SPLIT))
-            return True
-        if splitting.is_coarse:
-            splitting.refine()
-            return True
-        return False
-
     def _over(self) -> bool:
         decided = self.best is not None and self.best.value >= self._task.needed
         return decided or self._stalled or self._task.seconds_left <= self._proof_seconds
 
-    def _slow(self) -> bool:
+    def _rise(self) -> float:
+        """Of the best bound in the last half of the rounds, as a share of what is missing, where it can be judged."""
         history = self._history
-        turned = self._turns is None or (self._factor > 1 and self._turns == RISING)
-        if len(history) < LEAST_ROUNDS or not turned:
-            return False
+        if len(history) < LEAST_ROUNDS or not self._course.is_low:
+            return math.inf
         before, now = history[len(history) // 2], history[-1]
-        return now - before <= LEAST_RISE * (self._task.needed - now)
+        return (now - before) / (self._task.needed - now)
 
     def _round(self, splitting: Splitting) -> float:
         """Some steps, and the dual value that is proven after them; −inf if none is."""
