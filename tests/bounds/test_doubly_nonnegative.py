@@ -271,7 +271,7 @@ def test_signs_of_outputs_are_taken_where_one_block_has_stalled(monkeypatch):
     branch = branch_of(KINDS["relu"], rows, strength=0.05)
     objective = Objective((branch,), plain_convex(8), LossSpec("mse").bind(targets, 2))
     alone = solver_value(rows.numpy(), targets.numpy(), branch.strength, branch.form.slopes, 0)
-    task = replace(task_at(objective, objective.loss.gradient(torch.zeros_like(targets)), 60.0), needed=1.005 * alone)
+    task = replace(task_at(objective, objective.loss.gradient(torch.zeros_like(targets)), 600.0), needed=1.005 * alone)
     ((dual, bound),) = products(task)
     assert best_scale(objective, dual, branch.strength / bound.upper).value >= task.needed
 

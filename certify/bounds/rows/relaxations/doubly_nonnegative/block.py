@@ -54,13 +54,18 @@ class Block:
         m, size = len(pattern), len(self.core)
         signs = torch.cat([pattern, pattern.new_ones(size - m)])
         whole = torch.outer(signs, signs) / parts
-        loss, cone = self.loss * pattern / parts, self.cone / parts
+        loss = self.loss * pattern / parts
         return Block(
-            *(values / parts for values in (self.both, self.cross, self.none)),
-            *(self.core * whole, self.core_dual * whole),
+            both=self.both / parts,
+            cross=self.cross / parts,
+            none=self.none / parts,
+            core=self.core * whole,
+            core_dual=self.core_dual * whole,
+            loss=loss,
             # Of two copies of Y_zv the one that the loss sees takes all of W.
-            *(loss, self.loss_dual * pattern * 2 / parts),
-            *(torch.cat([loss, cone], 2), torch.cat([torch.zeros_like(loss), self.cone_dual / parts], 2)),
+            loss_dual=self.loss_dual * pattern * 2 / parts,
+            cone=torch.cat([loss, self.cone / parts], 2),
+            cone_dual=torch.cat([torch.zeros_like(loss), self.cone_dual / parts], 2),
         )
 
     def rescale(self, factor: float) -> None:
