@@ -42,6 +42,8 @@ STEPS, ROUND_SHARE = 50, 0.05
 # Within twice as many rounds the bound has to rise by this share of what is missing, else it has stalled; and by the
 # second, else outputs are given signs.
 LEAST_RISE, WORTHY_RISE, LEAST_ROUNDS = 0.01, 0.1, 40
+# Rounds of blocks with signs before their bounds are better.
+LEAST_BLOCK_ROUNDS = 15
 # Seconds that one step takes for each squared row and sign, and eigenvectors for each cubed one; on a slow core.
 STEP_COST, EIGEN_COST = 5e-8, 6e-10
 LEAST_STEPS = 100
@@ -89,14 +91,6 @@ def _split(task: PolarTask) -> int:
     return min(task.objective.outputs, SPLIT)
 
 
-def _divides(task: PolarTask, splitting: Splitting) -> bool:
-    """Whether time and memory suffice for blocks with signs of outputs, and these are most of all outputs."""
-    m, n, blocks = task.objective.outputs, len(task.branch.table.rows), 2 ** _split(task)
-    seconds = blocks * (LEAST_STEPS * STEP_COST * n**2 + 2 * EIGEN_COST * n**3)
-    fits = seconds <= task.seconds_left and 8 * ARRAYS * blocks * n**2 <= LARGEST_BYTES
-    return splitting.split == 0 and m <= MOST_OUTPUTS and fits
-
-
 def _signs(task: PolarTask) -> int:
     return 2 if task.objective.outputs == 1 else 1
 
@@ -122,7 +116,7 @@ class _Search:
         self._center = center_of(view, live)
         self._inputs = direction_region(view, self._center, 1.0).inputs
         # Until one has been timed.
-        self._proof_seconds = 2 * _signs(task) * EIGEN_COST * len(view.rows) ** 3
+        self._proof_seconds = self._round_seconds = 2 * _signs(task) * EIGEN_COST * len(view.rows) ** 3
         self._penalties, self._course = list(FIRST_PENALTIES), PenaltyCourse(-math.inf)
         self._history, self._stalled = list[float](), False
         self._splitting: Splitting | None = None
@@ -169,7 +163,7 @@ class _Search:
         splitting = self._splitting
         while splitting is not None and not self._over():
             rise = self._rise()
-            if rise <= WORTHY_RISE and _divides(self._task, splitting):
+            if rise <= WORTHY_RISE and self._divides(splitting):
                 splitting.divide(_split(self._task))
                 self._proof_seconds *= len(splitting.blocks)
                 self._history.clear()
@@ -183,6 +177,13 @@ class _Search:
             value = self._round(splitting)
             self._course.steer(value, self._excess, self._behind(value))
             self._history.append(-math.inf if self.best is None else self.best.value)
+
+    def _divides(self, splitting: Splitting) -> bool:
+        """Whether there are outputs to give signs, and time and memory for blocks of these to pay."""
+        n, blocks = len(self._inputs), 2 ** _split(self._task)
+        seconds = LEAST_BLOCK_ROUNDS * blocks * self._round_seconds
+        fits = seconds <= self._task.seconds_left and 8 * ARRAYS * blocks * n**2 <= LARGEST_BYTES
+        return splitting.split == 0 and self._task.objective.outputs <= MOST_OUTPUTS and fits
 
     def _behind(self, value: float) -> float:
         """How much more is missing than for the best."""
@@ -208,9 +209,10 @@ class _Search:
             splitting.step()
             if time.perf_counter() - begun > self._longest_round or self._task.seconds_left <= self._proof_seconds:
                 break
-        begun = time.perf_counter()
+        proven = time.perf_counter()
         value = self._prove(splitting.gradient, splitting.multipliers())
-        self._proof_seconds = time.perf_counter() - begun
+        ended = time.perf_counter()
+        self._proof_seconds, self._round_seconds = ended - proven, ended - begun
         return value
 
     def _prove(self, candidate: Tensor, multipliers: tuple[ProductMultipliers, ...]) -> float:
