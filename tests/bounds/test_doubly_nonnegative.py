@@ -1,5 +1,6 @@
 """Products of rows: the lifted coordinates, the quadratic form, the loss's step, and bounds beside a solver's."""
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -10,7 +11,9 @@ import torch
 
 from certify.bounds.proof import DoublyNonnegative, ProductMultipliers
 from certify.bounds.rows.relaxations.direction_region import center_of, direction_region
+from certify.bounds.rows.relaxations.doubly_nonnegative import product_method
 from certify.bounds.rows.relaxations.doubly_nonnegative.lift import Symmetric, lift_of
+from certify.bounds.rows.relaxations.doubly_nonnegative.penalty import PenaltyCourse
 from certify.bounds.rows.relaxations.doubly_nonnegative.product_method import products
 from certify.bounds.rows.relaxations.doubly_nonnegative.product_program import product_program
 from certify.bounds.rows.relaxations.doubly_nonnegative.products import product_form
@@ -119,9 +122,10 @@ def some_targets(name, n):
 def test_the_step_of_a_loss_is_stationary(name, pull):
     loss = LossSpec(name).bind(some_targets(name, 20), 3)
     point = 5 * normal(2, 20, 3)
-    z = proximal(loss, point, pull)
-    slope = loss.gradient(z) + pull * (z - point)
-    assert float(slope.abs().max()) <= 1e-9 * (1 + pull)
+    for start in (point, 20 * normal(3, 20, 3)):
+        z = proximal(loss, point, pull, start)
+        slope = loss.gradient(z) + pull * (z - point)
+        assert float(slope.abs().max()) <= 1e-9 * (1 + pull)
 
 
 def test_the_step_approaches_the_coefficients_of_the_convex_part():
@@ -138,35 +142,41 @@ def test_the_step_approaches_the_coefficients_of_the_convex_part():
     assert float(moments.abs().max()) <= 1e-8
 
 
-def solver_value(rows, targets, strength, slopes):
-    """The relaxation as cvxpy has it, over one lift a sign for one output and one for several; half squared error."""
+def solver_value(rows, targets, strength, slopes, split):
+    """The relaxation as cvxpy has it, over one lift for each pattern of signs of outputs; half squared error."""
     (n, d), m = rows.shape, targets.shape[1]
     outputs, cost, constraints = 0, 0, []
-    for sign in (1, -1) if m == 1 else (1,):
+    for pattern in itertools.product((1, -1), repeat=split):
+        signs = np.array([*pattern, *[1] * (m - split)])
         reduced = cp.Variable((m + d + n, m + d + n), PSD=True)
         odd, even = np.hstack([np.zeros((n, m)), rows / 2, np.zeros((n, n))]), np.eye(n, m + d + n, m + d)
         basis = np.vstack([np.eye(m + d, m + d + n), even + odd, even - odd])
         lift = basis @ reduced @ basis.T
         v, u, z = slice(0, m), slice(m, m + d), slice(m + d, None)
         above, below = slice(m + d, m + d + n), slice(m + d + n, None)
-        constraints += [lift[z, z] >= 0, cp.diag(lift[above, below]) == 0]
+        constraints += [lift[z, z] >= 0, cp.diag(lift[above, below]) == 0, lift[z, :split] >= 0]
         if m == 1:
             constraints += [lift[0, 0] == cp.trace(lift[u, u]), cp.SOC(lift[z, 0], lift[u, z], axis=0)]
-        outputs = outputs + sign * (slopes.positive * lift[above, v] - slopes.negative * lift[below, v])
+        outputs = outputs + (slopes.positive * lift[above, v] - slopes.negative * lift[below, v]) @ np.diag(signs)
         cost = cost + strength / 2 * (cp.trace(lift[v, v]) + cp.trace(lift[u, u]))
     loss = cp.sum_squares(outputs - targets) / targets.size
     return cp.Problem(cp.Minimize(loss + cost), constraints).solve(solver=cp.CLARABEL)
 
 
-@pytest.mark.parametrize("kind", ["relu", "leaky 0.1", "abs"])
-@pytest.mark.parametrize("outputs", [1, 2])
-def test_iterates_approach_the_value_of_a_solver_and_bounds_stay_below_it(kind, outputs):
+@pytest.mark.parametrize(
+    ("kind", "outputs", "split"),
+    [(kind, outputs, int(outputs == 1)) for kind in ("relu", "leaky 0.1", "abs") for outputs in (1, 2)]
+    + [("relu", 2, 2)],
+)
+def test_iterates_approach_the_value_of_a_solver_and_bounds_stay_below_it(kind, outputs, split):
     rows, targets = normal(0, 8, 3), normal(1, 8, outputs)
     branch = branch_of(KINDS[kind], rows, strength=0.05)
     objective = Objective((branch,), plain_convex(8), LossSpec("mse").bind(targets, outputs))
-    expected = solver_value(rows.numpy(), targets.numpy(), branch.strength, branch.form.slopes)
+    expected = solver_value(rows.numpy(), targets.numpy(), branch.strength, branch.form.slopes, split)
     splitting = Splitting(objective, branch.form, rows)
     splitting.rescale(2)
+    if split > splitting.split:
+        splitting.divide(split)
     for _ in range(3000):
         splitting.step()
     dual = feasible_dual(objective, splitting.gradient)
@@ -182,7 +192,7 @@ def test_the_program_proves_the_value_of_a_solver_and_signs_of_outputs_only_add_
     rows, targets = normal(0, 8, 3), normal(1, 8, outputs)
     branch = branch_of(KINDS["relu"], rows, strength=0.05)
     objective = Objective((branch,), plain_convex(8), LossSpec("mse").bind(targets, outputs))
-    expected = solver_value(rows.numpy(), targets.numpy(), branch.strength, branch.form.slopes)
+    expected = solver_value(rows.numpy(), targets.numpy(), branch.strength, branch.form.slopes, int(outputs == 1))
     task = task_at(objective, objective.loss.gradient(torch.zeros_like(targets)), 60.0)
     candidate, multipliers = product_program(task, rows, split, 60.0)
     dual = feasible_dual(objective, candidate)
@@ -238,6 +248,47 @@ def test_a_network_at_hand_is_where_it_starts():
     assert not bool(block.cross.diagonal().any())
 
 
+def test_blocks_with_signs_start_from_the_bound_of_the_one_before():
+    rows, targets = normal(0, 12, 3), normal(1, 12, 3)
+    branch = branch_of(KINDS["leaky 0.1"], rows)
+    objective = Objective((branch,), plain_convex(12), LossSpec("mse").bind(targets, 3))
+    splitting = Splitting(objective, branch.form, rows)
+    for _ in range(200):
+        splitting.step()
+    scores, uppers = branch.scores(feasible_dual(objective, splitting.gradient)), []
+    for split in (0, 2):
+        if split:
+            splitting.divide(split)
+        raw = DoublyNonnegative(splitting.multipliers(), rows.new_zeros(0))
+        uppers.append(doubly_nonnegative_upper(branch.form, scores, raw)[0])
+    assert uppers[1] == pytest.approx(uppers[0], rel=1e-6)
+    assert [block.cone.shape[2] for block in splitting.blocks] == [6] * 4
+
+
+def test_signs_of_outputs_are_taken_where_one_block_has_stalled(monkeypatch):
+    monkeypatch.setattr(product_method, "SOLVED_ROWS", 0)
+    rows, targets = normal(0, 8, 3), normal(1, 8, 2)
+    branch = branch_of(KINDS["relu"], rows, strength=0.05)
+    objective = Objective((branch,), plain_convex(8), LossSpec("mse").bind(targets, 2))
+    alone = solver_value(rows.numpy(), targets.numpy(), branch.strength, branch.form.slopes, 0)
+    task = replace(task_at(objective, objective.loss.gradient(torch.zeros_like(targets)), 600.0), needed=1.005 * alone)
+    ((dual, bound),) = products(task)
+    assert best_scale(objective, dual, branch.strength / bound.upper).value >= task.needed
+
+
+def test_penalties_fall_while_scaling_costs_much_and_rise_once_it_does_not():
+    course = PenaltyCourse(0.0)
+    course.steer(1.0, 0.01, 0.0)
+    assert course.factor > 1
+    course.steer(1.0, 0.5, 0.0)
+    assert course.factor < 1
+    course.steer(1.1, 0.1, 0.0)
+    assert course.factor < 1
+    course.steer(1.2, 0.01, 0.0)
+    assert course.factor > 1
+    assert course.is_low
+
+
 def test_single_precision_is_refined_to_the_same_bound():
     rows, targets = normal(0, 30, 3), normal(1, 30, 2)
     objective = Objective((branch_of(KINDS["relu"], rows),), plain_convex(30), LossSpec("mse").bind(targets, 2))
@@ -274,14 +325,14 @@ def test_it_stops_where_the_bound_decides():
 
 
 def test_a_search_goes_on_where_the_task_before_left_it():
-    rows, targets = normal(0, 20, 3), normal(1, 20, 1)
-    objective = Objective((branch_of(KINDS["relu"], rows),), plain_convex(20), LossSpec("mse").bind(targets, 1))
-    dual, kept, found = objective.loss.gradient(torch.zeros_like(targets)), {}, []
+    """Every bound that it tells of is better than the last; one that began again would tell of its first."""
+    rows, targets = normal(0, 26, 3), normal(1, 26, 1)
+    objective = Objective((branch_of(KINDS["relu"], rows),), plain_convex(26), LossSpec("mse").bind(targets, 1))
+    dual, kept, told = objective.loss.gradient(torch.zeros_like(targets)), {}, []
     for _ in range(3):
-        ((point, bound),) = products(replace(task_at(objective, dual, 0.5), kept=kept))
-        found.append(best_scale(objective, point, objective.branches[0].strength / bound.upper).value)
-    ((point, bound),) = products(task_at(objective, dual, 0.5))
-    alone = best_scale(objective, point, objective.branches[0].strength / bound.upper).value
-    assert sorted(found) == found
-    assert found[-1] > alone
+        task = replace(task_at(objective, dual, 600.0), kept=kept, needed=told[-1] + 1e-3 if told else 0.0)
+        products(replace(task, listener=lambda event: told.append(event.lower_bound)))
+        assert told[-1] >= task.needed
+    assert sorted(told) == told
+    assert len(told) >= 3
     assert len(kept) == 1

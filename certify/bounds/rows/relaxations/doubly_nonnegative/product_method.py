@@ -1,7 +1,7 @@
 """The doubly nonnegative relaxation as a method: iterates of the splitting, each proven, the best kept.
 
 How fast the bounds rise depends on the penalty β by orders of magnitude, and no residual tells the right one. So a few
-are tried from the start, and the winner goes on, its β raised or lowered as long as the bounds rise faster for it.
+are tried from the start, and the winner goes on, its β moved by `penalty`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from torch import Tensor
 from certify.bounds.polar import PolarBound, PolarTask
 from certify.bounds.proof import DoublyNonnegative, ProductMultipliers
 from certify.bounds.rows.relaxations.direction_region import center_of, direction_region
+from certify.bounds.rows.relaxations.doubly_nonnegative.penalty import PenaltyCourse
 from certify.bounds.rows.relaxations.doubly_nonnegative.product_program import product_program
 from certify.bounds.rows.relaxations.doubly_nonnegative.proven import doubly_nonnegative_upper
 from certify.bounds.rows.relaxations.doubly_nonnegative.splitting import Splitting
 from certify.bounds.rows.rows_form import rows_form
-from certify.problem.dual import InfeasibleDualError, best_scale, feasible_dual
+from certify.problem.dual import InfeasibleDualError, best_scale, dual_value_estimate, feasible_dual
 from certify.progress import Progress
 
 # Penalties tried first, in units of λ, in this order as long as the next is better.
@@ -34,15 +35,15 @@ SOLVED_ROWS, SOLVED_SHARE = 24, 0.5
 LEAST_SECONDS = 2.0
 # What its multipliers prove beyond λ, relative, where it was solved to the end.
 SOLVED = 1e-2
-# Outputs that have a sign of their own where the program is solved.
-SPLIT = 2
+# Outputs that have a sign of their own where the program is solved; and in the splitting, of no more than so many.
+SPLIT, MOST_OUTPUTS = 2, 4
 # Steps between two proofs, fewer where they take longer than this share of the time.
 STEPS, ROUND_SHARE = 50, 0.05
-FACTOR = 1.5
-# A rise below this share of the one before turns the direction in which β moves.
-SLOWER = 0.75
-# Within twice as many rounds the bound has to rise by this share of what is missing, else it has stalled.
-LEAST_RISE, LEAST_ROUNDS = 0.01, 40
+# Within twice as many rounds the bound has to rise by this share of what is missing, else it has stalled; and by the
+# second, else outputs are given signs.
+LEAST_RISE, WORTHY_RISE, LEAST_ROUNDS = 0.01, 0.1, 40
+# Rounds of blocks with signs before their bounds are better.
+LEAST_BLOCK_ROUNDS = 15
 # Seconds that one step takes for each squared row and sign, and eigenvectors for each cubed one; on a slow core.
 STEP_COST, EIGEN_COST = 5e-8, 6e-10
 LEAST_STEPS = 100
@@ -115,12 +116,14 @@ class _Search:
         self._center = center_of(view, live)
         self._inputs = direction_region(view, self._center, 1.0).inputs
         # Until one has been timed.
-        self._proof_seconds = 2 * _signs(task) * EIGEN_COST * len(view.rows) ** 3
-        self._penalties, self._reached = list(FIRST_PENALTIES), -math.inf
-        self._history, self._rise, self._factor, self._stalled = list[float](), 0.0, FACTOR, False
+        self._proof_seconds = self._round_seconds = 2 * _signs(task) * EIGEN_COST * len(view.rows) ** 3
+        self._penalties, self._course = list(FIRST_PENALTIES), PenaltyCourse(-math.inf)
+        self._history, self._stalled = list[float](), False
         self._splitting: Splitting | None = None
         self.best: _Found | None = None
         self._tried = False
+        # Share of what is missing that scaling cost the last bound.
+        self._excess = math.inf
 
     def go_on(self, task: PolarTask) -> None:
         """Until the bound decides, stalls, or the time of a task of the same objective is out."""
@@ -150,38 +153,54 @@ class _Search:
             splitting.start(self._task.network, self._center)
             splitting.rescale(penalty * self._task.branch.strength / splitting.penalty)
             value = self._round(splitting)
-            if value < self._reached:
+            if value < self._course.reached:
                 self._penalties.clear()
                 return
-            self._reached, self._splitting = value, splitting
+            self._splitting, self._course = splitting, PenaltyCourse(value)
 
     def _climb(self) -> None:
         """Go on with the winner."""
         splitting = self._splitting
         while splitting is not None and not self._over():
-            if self._slow():
+            rise = self._rise()
+            if rise <= WORTHY_RISE and self._divides(splitting):
+                splitting.divide(_split(self._task))
+                self._proof_seconds *= len(splitting.blocks)
+                self._history.clear()
+            elif rise <= LEAST_RISE:
                 if not splitting.is_coarse:
                     self._stalled = True
                     return
                 splitting.refine()
-                self._history = self._history[-1:]
-            splitting.rescale(self._factor)
+                self._history.clear()
+            splitting.rescale(self._course.factor)
             value = self._round(splitting)
-            if value - self._reached < SLOWER * self._rise:
-                self._factor = 1 / self._factor
-            self._reached, self._rise = value, value - self._reached
+            self._course.steer(value, self._excess, self._behind(value))
             self._history.append(-math.inf if self.best is None else self.best.value)
+
+    def _divides(self, splitting: Splitting) -> bool:
+        """Whether there are outputs to give signs, and time and memory for blocks of these to pay."""
+        n, blocks = len(self._inputs), 2 ** _split(self._task)
+        seconds = LEAST_BLOCK_ROUNDS * blocks * self._round_seconds
+        fits = seconds <= self._task.seconds_left and 8 * ARRAYS * blocks * n**2 <= LARGEST_BYTES
+        return splitting.split == 0 and self._task.objective.outputs <= MOST_OUTPUTS and fits
+
+    def _behind(self, value: float) -> float:
+        """How much more is missing than for the best."""
+        best = value if self.best is None else self.best.value
+        return (best - value) / (self._task.needed - best) if best < self._task.needed else 0.0
 
     def _over(self) -> bool:
         decided = self.best is not None and self.best.value >= self._task.needed
         return decided or self._stalled or self._task.seconds_left <= self._proof_seconds
 
-    def _slow(self) -> bool:
+    def _rise(self) -> float:
+        """Of the best bound in the last half of the rounds, as a share of what is missing, where it can be judged."""
         history = self._history
-        if len(history) < LEAST_ROUNDS:
-            return False
+        if len(history) < LEAST_ROUNDS or not self._course.is_low:
+            return math.inf
         before, now = history[len(history) // 2], history[-1]
-        return now - before <= LEAST_RISE * (self._task.needed - now)
+        return (now - before) / (self._task.needed - now)
 
     def _round(self, splitting: Splitting) -> float:
         """Some steps, and the dual value that is proven after them; −inf if none is."""
@@ -190,9 +209,10 @@ class _Search:
             splitting.step()
             if time.perf_counter() - begun > self._longest_round or self._task.seconds_left <= self._proof_seconds:
                 break
-        begun = time.perf_counter()
+        proven = time.perf_counter()
         value = self._prove(splitting.gradient, splitting.multipliers())
-        self._proof_seconds = time.perf_counter() - begun
+        ended = time.perf_counter()
+        self._proof_seconds, self._round_seconds = ended - proven, ended - begun
         return value
 
     def _prove(self, candidate: Tensor, multipliers: tuple[ProductMultipliers, ...]) -> float:
@@ -218,4 +238,7 @@ class _Search:
         if not 0 < upper < math.inf:
             return None
         bound = PolarBound(0.0, task.nothing, upper, "doubly nonnegative", proof)
-        return _Found(dual, bound, best_scale(task.objective, dual, task.branch.strength / upper).value)
+        value = best_scale(task.objective, dual, task.branch.strength / upper).value
+        lost = dual_value_estimate(task.objective, dual) - value
+        self._excess = lost / (task.needed - value) if value < task.needed else 0.0
+        return _Found(dual, bound, value)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from scipy.linalg.lapack import dpotrf, dtrtrs
+from scipy.linalg.lapack import dpotrf, dpotrs
 from scipy.optimize import minimize, minimize_scalar
 from torch import Tensor
 
@@ -133,8 +133,9 @@ def _levels(matrix: Array, outputs: int, free: int) -> tuple[float, float, float
         factor, failed = dpotrf(rest + np.diag(np.where(place, bias, beta)), lower=1)
         if failed:
             return math.inf
-        half, _ = dtrtrs(factor, across, lower=1)
-        return float(np.linalg.eigvalsh(half.T @ half - corner)[-1])
+        # Not dtrtrs: OpenBLAS starts threads for it at any size.
+        solved, _ = dpotrs(factor, across, lower=1)
+        return float(np.linalg.eigvalsh(across.T @ solved - corner)[-1])
 
     def levels(logarithms: Array) -> tuple[float, float]:
         beta, *bias = (math.exp(min(value, LARGEST_LOGARITHM)) for value in logarithms)

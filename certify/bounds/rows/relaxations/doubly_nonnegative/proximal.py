@@ -18,16 +18,18 @@ LONGEST_STEP = 3.0
 COEFFICIENT_STEPS = 3
 
 
-def proximal(loss: Loss, point: Tensor, pull: float) -> Tensor:
-    """Argmin over Z of l(Z) + pull/2 |Z − T|², (n, c)."""
-    return _entrywise(loss, point, pull) if isinstance(loss, EntrywiseLoss) else _rowwise(loss, point, pull)
+def proximal(loss: Loss, point: Tensor, pull: float, start: Tensor) -> Tensor:
+    """Argmin over Z of l(Z) + pull/2 |Z − T|², (n, c), from a start, which is best near it."""
+    if isinstance(loss, EntrywiseLoss):
+        return _entrywise(loss, point, pull, start)
+    return _rowwise(loss, point, pull, start)
 
 
-def _entrywise(loss: EntrywiseLoss, point: Tensor, pull: float) -> Tensor:
+def _entrywise(loss: EntrywiseLoss, point: Tensor, pull: float, start: Tensor) -> Tensor:
     """Newton's method inside a bracket, halved where it is slow: the optimum is between T and T − l'(T)/pull."""
-    start = loss.gradient(point) / pull
-    low, high = torch.minimum(point, point - start), torch.maximum(point, point - start)
-    z, before = point.clone(), torch.full_like(point, math.inf)
+    end = point - loss.gradient(point) / pull
+    low, high = torch.minimum(point, end), torch.maximum(point, end)
+    z, before = torch.minimum(torch.maximum(start, low), high), torch.full_like(point, math.inf)
     for _ in range(NEWTON_STEPS):
         slope = loss.gradient(z) + pull * (z - point)
         low, high = torch.where(slope < 0, z, low), torch.where(slope > 0, z, high)
@@ -42,16 +44,16 @@ def _entrywise(loss: EntrywiseLoss, point: Tensor, pull: float) -> Tensor:
     return z
 
 
-def _rowwise(loss: Loss, point: Tensor, pull: float) -> Tensor:
+def _rowwise(loss: Loss, point: Tensor, pull: float, start: Tensor) -> Tensor:
     """Newton's method for the softmax: its curvature is a diagonal minus a product in each row."""
     weight = loss.weights[:, :1] * loss.targets.sum(1, keepdim=True)
-    z = point.clone()
+    fixed, z = loss.weights[:, :1] * loss.targets + pull * point, start
     for _ in range(NEWTON_STEPS):
         share = torch.softmax(z, 1)
-        slope = loss.gradient(z) + pull * (z - point)
-        diagonal = weight * share + pull
-        first, second = slope / diagonal, share / diagonal
-        ahead = weight * (share * first).sum(1, keepdim=True) / (1 - weight * (share * second).sum(1, keepdim=True))
+        mass = weight * share
+        diagonal = mass + pull
+        first, second = (mass - fixed + pull * z) / diagonal, mass / diagonal
+        ahead = (share * first).sum(1, keepdim=True) / (1 - (share * second).sum(1, keepdim=True))
         step = (first + second * ahead).clamp(-LONGEST_STEP, LONGEST_STEP)
         z = z - step
         if float(step.abs().max()) <= ACCURACY * (1 + float(z.abs().max())):
@@ -70,6 +72,8 @@ class LossStep:
             convex = ConvexPart(torch.cat([convex.features, ones], 1), torch.cat([convex.ridge, zero]))
         self._objective, self._convex = objective, convex
         self.coefficients = convex.features.new_zeros(convex.features.shape[1], objective.outputs)
+        # Where the last call stopped.
+        self._z = torch.zeros_like(objective.loss.targets)
 
     def __call__(self, point: Tensor, pull: float) -> tuple[Tensor, Tensor]:
         """Argmin over Z and C of l(Z_0 + Z + E C) + Σ_j μ_j/2 |C_j|² + pull/2 |Z − T|², as Z and the gradient of l.
@@ -80,15 +84,15 @@ class LossStep:
         convex, loss = self._convex, self._objective.loss
         fixed = point if self._objective.offset is None else point + self._objective.offset
         if convex.features.shape[1] == 0:
-            z = proximal(loss, fixed, pull)
+            z = self._z = proximal(loss, fixed, pull, self._z)
             return point + (z - fixed), loss.gradient(z)
         bend = pull * convex.features.T @ convex.features + torch.diag(convex.ridge)
         bend = bend + 1e-12 * bend.diagonal().max() * torch.eye(len(bend)).to(bend)
         for _ in range(COEFFICIENT_STEPS):
             drawn = fixed + convex.features @ self.coefficients
-            z = proximal(loss, drawn, pull)
+            z = self._z = proximal(loss, drawn, pull, self._z)
             slope = convex.features.T @ (pull * (drawn - z)) + convex.ridge[:, None] * self.coefficients
             self.coefficients = self.coefficients - torch.linalg.solve(bend, slope)
         drawn = fixed + convex.features @ self.coefficients
-        z = proximal(loss, drawn, pull)
+        z = self._z = proximal(loss, drawn, pull, self._z)
         return point + (z - drawn), loss.gradient(z)

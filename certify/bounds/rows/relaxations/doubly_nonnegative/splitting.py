@@ -1,14 +1,14 @@
 """Alternating directions for the doubly nonnegative relaxation of one branch, its dual point chosen with it.
 
-For every sign s of the output (m = 1) or for all outputs at once (m > 1) let y = (v, u, z₊, z₋) and Y a matrix in the
-place of Σ y yᵀ over subnetworks. Minimize
+For every pattern s of signs of the first j outputs, 1 for the others, let y = (v, u, z₊, z₋), v times s the output
+weights, and Y a matrix in the place of Σ y yᵀ over subnetworks. Minimize
 
-    l(Z) + Σ_s λ/2 (tr Y_uu + tr Y_vv),   Z = Σ_s s (s₊ Y_z₊v − s₋ Y_z₋v)
+    l(Z) + Σ_s λ/2 (tr Y_uu + tr Y_vv),   Z = Σ_s (s₊ Y_z₊v − s₋ Y_z₋v) diag(s)
 
-over Y = V R Vᵀ, R ⪰ 0 (`lift`), with Y_zz ≥ 0 and Y_z₊z₋ zero on its diagonal; for m = 1 also Y_vv = tr Y_uu, and
-|Y_zu| ≤ Y_zv row by row: |u| = v after rescaling a subnetwork, and z ≥ 0. With a free bias, last in u, its square is at
-most tr Y_uu of the others. R and Y take turns, with multipliers W in units of the penalty β (Oliveira, Wolkowicz and
-Xu 2018). Y_zv is held twice for m = 1: one copy serves the loss, the other the cones.
+over Y = V R Vᵀ, R ⪰ 0 (`lift`), with Y_zz ≥ 0, Y_z₊z₋ zero on its diagonal, and Y_zv ≥ 0 where v has a sign; for m = 1
+also Y_vv = tr Y_uu, and |Y_zu| ≤ Y_zv row by row: |u| = v after rescaling a subnetwork, and z ≥ 0. With a free bias,
+last in u, its square is at most tr Y_uu of the others. R and Y take turns, with multipliers W in units of the penalty β
+(Oliveira, Wolkowicz and Xu 2018). Y_zv is held twice for j > 0: one copy serves the loss, the other the cones.
 
 Of the blocks over z only G with Y = max(G, 0) and W/β = max(−G, 0) is held. Nothing here is relied on: `proven`
 turns any iterate into a bound.
@@ -16,14 +16,15 @@ turns any iterate into a bound.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
 from typing import final
 
 import torch
 from torch import Tensor
 
 from certify.bounds.proof import ProductMultipliers
+from certify.bounds.rows.relaxations.doubly_nonnegative.block import Block
 from certify.bounds.rows.relaxations.doubly_nonnegative.lift import Symmetric, lift_of
+from certify.bounds.rows.relaxations.doubly_nonnegative.products import sign_patterns
 from certify.bounds.rows.relaxations.doubly_nonnegative.proximal import LossStep
 from certify.problem import Factors, Objective, Rows
 
@@ -33,70 +34,20 @@ WHOLE_EVERY, SPARE = 50, 8
 
 
 @final
-@dataclass(slots=True)
-class Block:
-    """The state of one sign: Y and W/β, in scaled coordinates.
-
-    Attributes:
-        both, cross, none: G over z, (N, N).
-        core: Y over (v, u), (p, p), and in `core_dual` its W/β.
-        loss: Y_zv that the loss sees, (2, N, m), z₊ first, and in `loss_dual` its W/β.
-        cone: (Y_zv, Y_zu) that the cones see, (2, N, 1 + D); for m > 1 Y_zu alone, (2, N, D), which is free; and in
-            `cone_dual` its W/β.
-        vectors: eigenvectors that the last step found, to start from; None before it.
-    """
-
-    both: Tensor
-    cross: Tensor
-    none: Tensor
-    core: Tensor
-    core_dual: Tensor
-    loss: Tensor
-    loss_dual: Tensor
-    cone: Tensor
-    cone_dual: Tensor
-    vectors: Tensor | None = None
-
-    def start(self, responses: tuple[Tensor, Tensor], hidden: Tensor, second: Tensor) -> None:
-        """Σ y yᵀ for scaled z₊ and z₋ (N, r), u (r, D) and v (r, m)."""
-        above, below = responses
-        core, rim = torch.cat([second, hidden], 1), torch.stack(responses)
-        # One of z₊ and z₋ is exactly zero in every row, and so is the diagonal of their products.
-        self.both, self.cross, self.none = above @ above.T, above @ below.T, below @ below.T
-        self.core = core.T @ core
-        self.loss = rim @ second
-        self.cone = rim @ (core if second.shape[1] == 1 else hidden)
-
-    def to(self, precision: torch.dtype) -> Block:
-        """The state in another precision."""
-        values = (getattr(self, field.name) for field in fields(self))
-        return Block(*(value.to(precision) for value in values if value is not None))
-
-    def rescale(self, factor: float) -> None:
-        """W/β after β was multiplied by a factor."""
-        diagonal = self.cross.diagonal() / factor
-        for values in (self.both, self.cross, self.none):
-            values.copy_(torch.where(values < 0, values / factor, values))
-        self.cross.diagonal().copy_(diagonal)
-        for values in (self.core_dual, self.loss_dual, self.cone_dual):
-            values.div_(factor)
-
-
-@final
 class Splitting:
     """The iteration.
 
     Attributes:
         lift: the reduced coordinates.
         penalty: β.
-        blocks: the state, one for each sign.
+        blocks: the state, one for each pattern.
         gradient: of the loss at the last step, (n, c): the dual point.
     """
 
     def __init__(
         self, objective: Objective, form: Rows, inputs: Tensor, precision: torch.dtype = torch.float64
     ) -> None:
-        """Start from nothing.
+        """Start from nothing, with j = 1 for m = 1, else 0.
 
         Args:
             objective: with one branch.
@@ -105,17 +56,15 @@ class Splitting:
             precision: of everything but the loss.
         """
         m, (n, d) = objective.outputs, inputs.shape
-        signs = (1.0, -1.0) if m == 1 else (1.0,)
+        self.split = 1 if m == 1 else 0
         self.lift = lift_of(inputs, m).to(precision)
         inputs = inputs.to(precision)
         self.penalty = objective.branches[0].strength
         self.gradient = torch.zeros_like(objective.loss.targets)
-        rim = (2, n, d + 1) if m == 1 else (2, n, d)
+        rim = (2, n, d + m * self.split)
         shapes = [(n, n)] * 3 + [(m + d, m + d)] * 2 + [(2, n, m)] * 2 + [rim] * 2
-        self.blocks = [Block(*map(inputs.new_zeros, shapes)) for _ in signs]
-        # Z = Σ coefficient · Y_zv / c.
-        slopes = inputs.new_tensor([form.slopes.positive, -form.slopes.negative])
-        self._coefficients = [sign * slopes[:, None, None] for sign in signs]
+        self.blocks = [Block(*map(inputs.new_zeros, shapes)) for _ in range(2**self.split)]
+        self._slopes = inputs.new_tensor([form.slopes.positive, -form.slopes.negative])[:, None, None]
         self._loss_step = LossStep(objective)
         self._strength = objective.branches[0].strength
         self._free = form.view.free_inputs
@@ -140,9 +89,12 @@ class Splitting:
         alive = (lengths[0] > 0) & (lengths[1] > 0)
         balance = (lengths[1][alive] / lengths[0][alive]).sqrt()[:, None]
         hidden, second = hidden[alive] * balance, second[alive] / balance
-        for sign, block in zip((1.0, -1.0), self.blocks, strict=False):
-            own = sign * second[:, 0] > 0 if self.lift.outputs == 1 else slice(None)
-            block.start(self.lift.responses(self._inputs, hidden[own]), hidden[own], sign * second[own])
+        for pattern, block in zip(self._patterns(), self.blocks, strict=True):
+            own = ((second < 0) == (pattern < 0))[:, : self.split].all(1)
+            block.start(self.lift.responses(self._inputs, hidden[own]), hidden[own], pattern * second[own])
+
+    def _patterns(self) -> Tensor:
+        return sign_patterns(self.lift.outputs, self.split).to(self._inputs)
 
     def step(self) -> None:
         """One iteration."""
@@ -154,10 +106,16 @@ class Splitting:
             self._move_core(block, matrix.core)
             self._move_cones(block, matrix.rim)
 
+    def divide(self, split: int) -> None:
+        """Go on with so many outputs that have a sign, from none."""
+        (whole,), self.split = self.blocks, split
+        self.blocks = [whole.divided(pattern, 2**split) for pattern in self._patterns()]
+        self.penalty *= 2**split
+
     def refine(self) -> None:
         """Go on in double precision."""
         self.lift, self._inputs = self.lift.to(torch.float64), self._inputs.double()
-        self._coefficients = [weights.double() for weights in self._coefficients]
+        self._slopes = self._slopes.double()
         self.blocks = [block.to(torch.float64) for block in self.blocks]
 
     @property
@@ -176,8 +134,10 @@ class Splitting:
         cross = block.cross.abs()
         cross.diagonal().copy_(-block.cross.diagonal())
         loss, cone = block.loss + block.loss_dual, block.cone + block.cone_dual
-        single = self.lift.outputs == 1
-        rim = torch.cat([(loss + cone[..., :1]) / 2, cone[..., 1:]], 2) if single else torch.cat([loss, cone], 2)
+        held = cone.shape[2] - len(self.lift.root)
+        if held:
+            loss = (loss + cone[..., :held]) / 2
+        rim = torch.cat([loss, cone[..., held:]], 2)
         total = Symmetric(block.core + block.core_dual, rim, block.both.abs(), cross, block.none.abs())
         values, vectors = self._eigenpairs(self.lift.compressed(total), block)
         positive = values > _noise(values)
@@ -211,15 +171,16 @@ class Splitting:
             RELAXATION * new + (1 - RELAXATION) * block.loss - block.loss_dual
             for new, block in zip(found, self.blocks, strict=True)
         ]
-        unit, total = self.lift.unit, sum(float((weights**2).sum()) for weights in self._coefficients)
-        parts = [(w * p).sum(0) for w, p in zip(self._coefficients, points, strict=True)]
+        unit, total = self.lift.unit, len(points) * float((self._slopes**2).sum())
+        patterns = self._patterns()
+        parts = [(self._slopes * point).sum(0) * own for point, own in zip(points, patterns, strict=True)]
         outputs = torch.stack(parts).sum(0) / unit
         # Entries off the diagonal count twice, unless they are held twice.
-        pull = self.penalty * unit**2 / total * (1 if self.lift.outputs == 1 else 2)
+        pull = self.penalty * unit**2 / total * (1 if self.split else 2)
         z, self.gradient = self._loss_step(outputs.double(), pull)
-        moved = (z - outputs) * unit / total
-        for block, point, weights in zip(self.blocks, points, self._coefficients, strict=True):
-            block.loss = point + weights * moved.to(point.dtype)
+        moved = self._slopes * ((z - outputs) * unit / total).to(self._slopes)
+        for block, point, own in zip(self.blocks, points, patterns, strict=True):
+            block.loss = point + moved * own
             block.loss_dual = block.loss - point
 
     def _move_core(self, block: Block, found: Tensor) -> None:
@@ -246,19 +207,17 @@ class Splitting:
         block.core, block.core_dual = moved, moved - point
 
     def _move_cones(self, block: Block, found: Tensor) -> None:
-        """Over z and u: |Y_zu| ≤ Y_zv for m = 1, a free bias left out; Y_zu counts twice, this copy of Y_zv once."""
-        if self.lift.outputs > 1:
-            block.cone = RELAXATION * found[..., self.lift.outputs :] + (1 - RELAXATION) * block.cone
-            return
-        point = RELAXATION * found + (1 - RELAXATION) * block.cone - block.cone_dual
+        """Over z and (v, u): |Y_zu| ≤ Y_zv for m = 1, a free bias left out; else Y_zv ≥ 0 where v has a sign.
+
+        Y_zu counts twice, this copy of Y_zv once.
+        """
+        new = found[..., found.shape[2] - block.cone.shape[2] :]
+        point = RELAXATION * new + (1 - RELAXATION) * block.cone - block.cone_dual
         moved = point.clone()
-        end = point.shape[2] - self._free
-        height, lengths = point[..., 0], torch.linalg.vector_norm(point[..., 1:end], dim=2)
-        inside, gone = lengths <= height, 2 * lengths <= -height
-        level = torch.where(gone, 0.0, (height + 2 * lengths) / 3)
-        moved[..., 0] = torch.where(inside, height, level)
-        ratio = level / lengths.clamp_min(torch.finfo(lengths.dtype).tiny)
-        moved[..., 1:end] *= torch.where(inside, 1.0, ratio)[..., None]
+        if self.lift.outputs == 1:
+            _onto_cones(moved[..., : moved.shape[2] - self._free])
+        else:
+            moved[..., : self.split].clamp_min_(0)
         block.cone, block.cone_dual = moved, moved - point
 
     def multipliers(self) -> tuple[ProductMultipliers, ...]:
@@ -271,12 +230,21 @@ class Splitting:
         cross.diagonal().copy_(-block.cross.diagonal())
         end = block.cone.shape[2] - self._free
         rim = self.penalty * self.lift.unit * block.cone_dual
-        single = self.lift.outputs == 1
-        heights, tilts = (rim[..., :1], 2 * rim[..., 1:end]) if single else (rim[..., :0], None)
+        tilts = 2 * rim[..., 1:end] if self.lift.outputs == 1 else None
         both, none = ((-values).clamp_min(0) * scale for values in (block.both, block.none))
-        return ProductMultipliers(both, cross * scale, none, heights, tilts)
+        return ProductMultipliers(both, cross * scale, none, rim[..., : self.split], tilts)
 
 
 def _noise(values: Tensor) -> float:
     """Eigenvalues below this are rounding."""
     return 10 * torch.finfo(values.dtype).eps * float(values.abs().max())
+
+
+def _onto_cones(points: Tensor) -> None:
+    """Project (t, w) onto |w| ≤ t, w counting twice, in place."""
+    height, lengths = points[..., 0].clone(), torch.linalg.vector_norm(points[..., 1:], dim=2)
+    inside, gone = lengths <= height, 2 * lengths <= -height
+    level = torch.where(gone, 0.0, (height + 2 * lengths) / 3)
+    points[..., 0] = torch.where(inside, height, level)
+    ratio = level / lengths.clamp_min(torch.finfo(lengths.dtype).tiny)
+    points[..., 1:] *= torch.where(inside, 1.0, ratio)[..., None]
