@@ -1,5 +1,7 @@
 """CP problems whose optimum is known: it is certified, found from nothing, and never exceeded by a bound."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import yaml
@@ -53,6 +55,16 @@ def test_optima_are_found_from_nothing(family, tmp_path):
         assert made.optimum * (1 - CLOSED_FORM_ERROR) <= grown.result.objective <= made.optimum * (1 + 2e-5)
         assert verify_bytes(grown.certificate).status == "valid"
         assert verify_bytes_exactly(grown.certificate).status == "valid"
+
+
+def test_a_tensor_without_terms_is_linked_to_its_files(tmp_path):
+    made = replace(orthogonal(np.random.default_rng(76), 3), strength=1e3)
+    nothing = tuple(factor[:, :0] for factor in made.factors)
+    outcome = run_check(made.problem(tmp_path, nothing), CheckOptions())
+    assert outcome.result.verdict == "certified"
+    files = [(tmp_path / name).read_bytes() for name in ("model.pt", "entries.npz")]
+    verdict = verify_bytes(outcome.certificate, files[0], tuple(files[1:]))
+    assert verdict.status == "valid", verdict.message
 
 
 @pytest.mark.parametrize("order", [3, 4])
