@@ -25,6 +25,8 @@ def objective_of_file(problem_file, model_file=None):
     folder = Path(problem_file).parent
     problem = yaml.safe_load(Path(problem_file).read_text(encoding="utf-8"))
     path = Path(model_file or folder / problem["model"]["path"])
+    if "cp" in problem["model"].get("layers", [{}])[0]:
+        return cp_objective(problem, read_weights(path), np.load(folder / problem["data"]["path"])["y"])
     inputs, targets, observed = read_data(folder, problem["data"])
     if path.suffix == ".pt2":
         module = torch.export.load(path).module()
@@ -36,6 +38,17 @@ def objective_of_file(problem_file, model_file=None):
         outputs = forward(weights, problem["model"]["layers"], inputs)
         penalty = penalty_of(problem, weights)
     return loss_of(problem["loss"], outputs, targets, observed) + penalty
+
+
+def cp_objective(problem, weights, values):
+    """Of a tensor whose missing entries are NaN."""
+    factors = [weights[name] for name in problem["model"]["layers"][0]["cp"]]
+    letters = "ijkl"[: len(factors)]
+    outputs = torch.einsum(",".join(f"{letter}r" for letter in letters) + "->" + letters, *factors)
+    product = problem["penalty"]["product_of_norms"]
+    penalty = torch.stack([factor.norm(dim=0) for factor in factors]).prod(0).sum()
+    observed = torch.from_numpy(~np.isnan(values))
+    return loss_of(problem["loss"], outputs, torch.from_numpy(values), observed) + product["strength"] * float(penalty)
 
 
 def read_weights(path):

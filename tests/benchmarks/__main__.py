@@ -16,6 +16,7 @@ from tests.benchmarks import (
     bench_networks,
     bench_published,
     bench_surrogate,
+    bench_tensors,
     bench_tight,
 )
 
@@ -27,6 +28,7 @@ BENCHMARKS = {
     "large-samples": bench_large_samples,
     "surrogate": bench_surrogate,
     "growth": bench_growth,
+    "tensors": bench_tensors,
     "tight": bench_tight,
     "audit": bench_audit,
     "devices": bench_devices,

@@ -1,14 +1,18 @@
 """CP problems whose optimum is known: it is certified, found from nothing, and never exceeded by a bound."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import yaml
 
+from certify.errors import UnsupportedError
 from certify.verify import verify_bytes
 from certify.verify.exact import verify_bytes_exactly
 from certify.workflows.check import CheckOptions, check, run_check
 from certify.workflows.grow import grow
 
-from .planted_tensors import FAMILIES
+from .planted_tensors import FAMILIES, load, orthogonal
 
 FEW, MANY = 20, 300
 # Relative rounding of the closed form itself.
@@ -51,6 +55,27 @@ def test_optima_are_found_from_nothing(family, tmp_path):
         assert made.optimum * (1 - CLOSED_FORM_ERROR) <= grown.result.objective <= made.optimum * (1 + 2e-5)
         assert verify_bytes(grown.certificate).status == "valid"
         assert verify_bytes_exactly(grown.certificate).status == "valid"
+
+
+def test_a_tensor_without_terms_is_linked_to_its_files(tmp_path):
+    made = replace(orthogonal(np.random.default_rng(76), 3), strength=1e3)
+    nothing = tuple(factor[:, :0] for factor in made.factors)
+    outcome = run_check(made.problem(tmp_path, nothing), CheckOptions())
+    assert outcome.result.verdict == "certified"
+    files = [(tmp_path / name).read_bytes() for name in ("model.pt", "entries.npz")]
+    verdict = verify_bytes(outcome.certificate, files[0], tuple(files[1:]))
+    assert verdict.status == "valid", verdict.message
+
+
+@pytest.mark.parametrize("order", [3, 4])
+def test_weight_decay_of_more_than_two_factors_is_refused(order, tmp_path):
+    path = orthogonal(np.random.default_rng(75), order).write(tmp_path)
+    content = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump(content | {"penalty": {"weight_decay": 0.1}}))
+    with pytest.raises(UnsupportedError) as caught:
+        check(load(path))
+    assert caught.value.code == "degree-mismatch"
+    assert f"powers {[1] * order}" in str(caught.value)
 
 
 @pytest.mark.slow

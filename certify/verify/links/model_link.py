@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -62,4 +63,4 @@ def _rows(part: Part, tensor: Array) -> Array:
         raise ValueError(f"axis {part.axis} of {tensor.shape} in groups of {part.group}")
     split = (*tensor.shape[:axis], tensor.shape[axis] // part.group, part.group, *tensor.shape[axis + 1 :])
     moved = np.moveaxis(tensor.reshape(split), axis, 0)
-    return moved.reshape(len(moved), -1)
+    return moved.reshape(len(moved), math.prod(moved.shape[1:]))

@@ -141,6 +141,24 @@ def test_other_norms_are_unsupported(load):
     assert caught.value.exit_code == ExitCode.UNSUPPORTED
 
 
+@pytest.mark.parametrize(
+    ("norms", "powers"), [("[2, 2]", "[1, 1, 1]"), ("[2, 2, 2]", "[2, 1]"), ("[2, 1, 2]", "[1, 1, 1]")]
+)
+def test_norms_are_as_many_as_powers_and_euclidean(load, norms, powers):
+    product = f"{{product_of_norms: {{strength: 1, norms: {norms}, powers: {powers}}}}}"
+    with pytest.raises(UnsupportedError) as caught:
+        load(FULL.replace("{weight_decay: 1.0e-3}", product))
+    assert str([2] * (powers.count(",") + 1)) in str(caught.value)
+
+
+def test_products_of_three_norms_are_read(load):
+    given = "{product_of_norms: {strength: 0.5, norms: [2, 2, 2], powers: [1, 1, 1]}}"
+    short = "{product_of_norms: {strength: 0.5, powers: [1, 1, 1]}}"
+    for text in (given, short):
+        product = load(FULL.replace("{weight_decay: 1.0e-3}", text)).penalty.product_of_norms
+        assert product.powers == (1, 1, 1)
+
+
 def test_product_of_norms_has_powers_one_by_default(load):
     spec = load(FULL.replace("{weight_decay: 1.0e-3}", "{product_of_norms: {strength: 0.5}}"))
     assert spec.penalty.product_of_norms.powers == (1, 1)

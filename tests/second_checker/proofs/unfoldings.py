@@ -1,4 +1,4 @@
-"""Rules 50 and 51: a tensor as a matrix, with forms that are zero at products of vectors."""
+"""Rules 53 and 54: a tensor as a matrix, with forms that are zero at products of vectors."""
 
 import itertools
 import math
