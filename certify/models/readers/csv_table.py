@@ -50,6 +50,7 @@ def read_csv(file: InputFile) -> Table:
     Raises:
         RefusedError: not UTF-8 text, ragged, or a cell that is no number or would be rounded; names the line.
     """
+    file.stream.seek(0)
     text = io.TextIOWrapper(file.stream, encoding="utf-8-sig", newline="")
     try:
         return _table(csv.reader(text, strict=True), file)

@@ -140,10 +140,11 @@ def _triplet(data: bytes, names: Mapping[str, Any]) -> Mapping[str, Any]:
     """Names of the columns, those that tables of ratings have where nothing is said."""
     if names["inputs"] is not None:
         return names
-    titles = [
-        title.strip() for title in next(csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True))
-    ]
-    known = next(triple for triple in TRIPLETS if set(triple) <= set(titles))
+    rows = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
+    titles = [title.strip() for title in next(rows, [])]
+    known = next((triple for triple in TRIPLETS if set(triple) <= set(titles)), None)
+    if known is None:
+        raise ValueError("no columns of places and values by a name that is known")
     return {**names, "inputs": list(known[:2]), "targets": names["targets"] or known[2]}
 
 

@@ -25,7 +25,11 @@ DAMAGE = (
     *(pickle.UnpicklingError, zlib.error, struct.error, csv.Error, RuntimeError, SyntaxError),
     tokenize.TokenError,
 )
-TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "bf16", "I64": "<i8", "I32": "<i4", "U8": "|u1"}
+# Booleans as bytes, of which some may be neither 0 nor 1.
+TYPES = {
+    **{"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "bf16"},
+    **{"I64": "<i8", "I32": "<i4", "U8": "|u1", "BOOL": "|u1"},
+}
 Extents = tuple[int, ...]
 STORAGES = {"DoubleStorage": "<f8", "FloatStorage": "<f4", "HalfStorage": "<f2", "BFloat16Storage": "bf16"}
 
