@@ -19,6 +19,8 @@ from torch import Tensor
 # Conjugate gradients stop where sums are this share of those of magnitudes, or after so many steps.
 SUMS_ACCURACY = 1e-12
 MOST_STEPS = 500
+# Share of the largest that counts as nothing, where it would divide sums that no change of the samples can reach.
+NOTHING = 1e-13
 
 
 @final
@@ -49,22 +51,24 @@ def without_sums(groups: Sequence[Groups], metric: Tensor, values: Tensor) -> Te
     def gather(found: Tensor) -> Tensor:
         return torch.cat([group.sums(found) for group in groups])
 
-    scale = gather(metric).clamp_min(torch.finfo(metric.dtype).tiny)
-    residual = gather(values)
+    total, residual = gather(metric), gather(values)
+    # Groups without room are left as they are.
+    roomy = total > NOTHING * float(total.max())
+    inverse = torch.where(roomy, 1 / torch.where(roomy, total, 1.0), 0.0)
     # Of sums that are rounding alone nothing is taken: with two partitions they need not be sums of anything.
-    least = SUMS_ACCURACY**2 * float((gather(values.abs()) ** 2 / scale).sum())
-    delta, rest = torch.zeros_like(residual), float((residual**2 / scale).sum())
-    direction = residual / scale
+    least = SUMS_ACCURACY**2 * float((gather(values.abs()) ** 2 * inverse).sum())
+    delta, rest = torch.zeros_like(residual), float((residual**2 * inverse).sum())
+    direction = residual * inverse
     for _ in range(MOST_STEPS):
         if not rest > least:
             break
         image = gather(spread(direction))
         bend = float(direction @ image)
-        if not bend > 0:
+        if not bend > NOTHING * float((direction**2 * total).sum()):
             break
         delta, residual = delta + rest / bend * direction, residual - rest / bend * image
-        before, rest = rest, float((residual**2 / scale).sum())
-        direction = residual / scale + rest / before * direction
+        before, rest = rest, float((residual**2 * inverse).sum())
+        direction = residual * inverse + rest / before * direction
     return values - spread(delta)
 
 

@@ -91,6 +91,21 @@ def test_sums_that_are_rounding_alone_are_left_alone():
         assert float((found - given).abs().max()) <= 10 * SUMS_ACCURACY * float(given.abs().max())
 
 
+@pytest.mark.parametrize("partitions", [1, 2])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_samples_without_room_do_not_move_and_all_others_stay_finite(partitions, seed):
+    """As where the loss allows no change: sums that cannot be met are no reason for large numbers."""
+    rng = np.random.default_rng([88, seed])
+    groups = random_groups(rng, partitions)
+    count = len(groups[0].index)
+    values, metric = rng.standard_normal(count), rng.random(count) * (rng.random(count) < rng.random())
+    metric *= 10.0 ** rng.integers(-30, 30)
+    found = without_sums(groups, torch.from_numpy(metric), torch.from_numpy(values)).numpy()
+    assert (found[metric == 0] == values[metric == 0]).all()
+    assert np.isfinite(found).all()
+    assert np.abs(found).max() <= 1e4 * count * np.abs(values).max()
+
+
 def test_sums_over_groups_are_those_of_a_loop():
     rng = np.random.default_rng(79)
     groups = random_groups(rng, 1)[0]

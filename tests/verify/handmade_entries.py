@@ -76,6 +76,11 @@ def negative():
     return entries(scale=-2.0, upper=2.1)
 
 
+def moved():
+    """A fixed offset of −1/2: objective 5/4; worth nothing at A = −Y/2, since 1ᵀA = 0."""
+    return entries(offset="array", arrays={"offset": np.full((2, 1), -0.5)})
+
+
 def tested_at_random():
     """Of |G| = 1."""
     header, arrays = entries(proof={"edge": np.array([1.0])}, kind="randomized", upper=1.2)
@@ -133,6 +138,19 @@ def as_spectral(made):
     return packed(*made)
 
 
+def loose():
+    """Far below the dual value at any s up to 3."""
+    header, arrays = entries()
+    header["claim"]["lower"] = (-9.0).hex()
+    return header, arrays
+
+
+def as_cones(made):
+    """Cones of rows, which entries do not have."""
+    made[0]["proofs"][0] |= {"kind": "cone-tree", "steps": ["project"]}
+    return packed(*made)
+
+
 def decayed(made):
     set_at(made[0], f"{BRANCH}.penalty", DECAY | {"strengths": [3.0] * 3})
     return packed(*made)
@@ -140,7 +158,7 @@ def decayed(made):
 
 BASES = [
     *(entries, in_row, counted, hidden, biased, counted_biases, idle_bias, product, negative),
-    *(tested_at_random, nothing, empty, tensor),
+    *(moved, tested_at_random, nothing, empty, tensor),
 ]
 TWICE = np.array([[1.0, 1], [1, 1]])
 RULES = [
@@ -175,6 +193,8 @@ RULES = [
     (17, "objective", *entry(lambda: counted(upper=1.5), f"{BRANCH}.penalty.name", "weight-decay")),
     (17, "objective", *entry(idle_bias, f"{OUTSIDE}.features", "axis-0")),
     (17, "objective", *array(entries, **{"F0.0": np.array([[0.9, 0]])})),
+    (17, "objective", *array(moved, offset=np.full((2, 1), 2.0))),
+    (22, "dual-value", *array(moved, offset=np.array([[2.0], [0]]))),
     (19, "dual-domain", *array(hidden, A=np.array([[-1.0], [2.0**-1074]]))),
     (21, "dual-group-sums", *entry(biased, f"{OUTSIDE}.features", "axis-1")),
     (21, "dual-group-sums", *entry(biased, f"{OUTSIDE}.features", "counted-axis-1")),
@@ -185,6 +205,12 @@ RULES = [
     (26, "polar", *entry(entries, "proofs.0.kind", "zero")),
     (26, "proof-kind", *entry(entries, "proofs.0.kind", "norm-products")),
     (26, "proof-kind", tensor, as_spectral),
+    (26, "proof-kind", entries, as_cones),
+    (10, "shape", *array(entries, A=None)),
+    (24, "polar-scale", *entry(entries, f"{BRANCH}.penalty.strengths", [2.0**-1000, 2.0**-1000])),
+    (24, "polar-scale", *entry(entries, f"{BRANCH}.penalty.strengths", [2.0**-1074, 3.0])),
+    (24, "polar-scale", *entry(loose, "dual.scale", 2.8)),
+    (18, "dual-scale", *entry(entries, "dual.scale", -0.5)),
     (27, "polar", entries, claiming(1 - 2.0**-40)),
     (27, "polar", in_row, claiming(2**0.5 - 2.0**-40)),
     (27, "polar", counted, claiming(1 - 2.0**-40)),

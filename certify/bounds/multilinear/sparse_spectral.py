@@ -21,6 +21,8 @@ from certify.bounds.singular_pairs import DENSE_DIMENSION, krylov_pairs, leading
 
 # Entries of a matrix that is as well made dense.
 DENSE_ENTRIES = 2**22
+# Side of the largest Gram matrix that the checker makes.
+LARGEST_SIDE = 2**14
 # Accuracy of the largest singular value of a sparse one; what is proven of it lies so much higher at first.
 ACCURACY, FIRST_ROOM = 1e-8, 1e-6
 
@@ -64,7 +66,8 @@ def _is_small(matrix: SparseMatrix) -> bool:
 
 
 def _is_timely(matrix: SparseMatrix, task: PolarTask) -> bool:
-    return cholesky_fits(matrix.shape, RIGOROUS_SHARE * task.seconds_left)
+    fits = min(matrix.shape) <= LARGEST_SIDE
+    return fits and cholesky_fits(matrix.shape, RIGOROUS_SHARE * task.seconds_left)
 
 
 def _values(matrix: SparseMatrix) -> Tensor:
