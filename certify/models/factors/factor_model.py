@@ -16,6 +16,7 @@ from torch import Tensor
 
 from certify.errors import UnsupportedError, UsageError
 from certify.models.graph.layers import Layer, LayerGraph
+from certify.models.spec.factor_entry import TRANSPOSED
 from certify.models.theory.bias_policy import BiasPolicy, Conventions, Policy
 from certify.models.theory.decays import Charge, Decays
 from certify.problem import Branch, ConvexPart, Entries, ParallelNetwork, Penalty, WeightDecay
@@ -90,6 +91,19 @@ class FactorModel:
     def shape(self) -> tuple[int, ...]:
         """Extents of the matrix or tensor."""
         return tuple(self._table(factor).shape[0] for factor in self.factors)
+
+    @property
+    def entry(self) -> dict[str, object]:
+        """How the `layers:` list says it."""
+        prefix = self.graph.prefix
+        names = [f"{prefix}{factor.name}{TRANSPOSED if factor.transposed else ''}" for factor in self.factors]
+        if len(names) > 2:
+            return {"cp": names}
+        sides = {bias.axis: prefix + bias.name for bias in self.biases}
+        found = {"left": names[0], "right": names[1], "row_bias": sides.get(0), "column_bias": sides.get(1)}
+        found["global_bias"] = None if self.constant is None else prefix + self.constant[0]
+        scale = {} if self.scale == 1 else {"scale": self.scale}
+        return {"factorization": {key: name for key, name in found.items() if name is not None} | scale}
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -224,8 +238,8 @@ def factor_model(graph: LayerGraph, conventions: Conventions, charge: Charge, *,
         UnsupportedError: a factor without weight decay, or more axes than there are kinds for.
     """
     if isinstance(charge, Decays):
-        trained = (graph.prefix + name for name in graph.parameters if name not in graph.frozen)
-        charge.require_names(trained, graph.label)
+        trained = (name for name in (*graph.parameters, *graph.unused) if name not in graph.frozen)
+        charge.require_names((graph.prefix + name for name in trained), graph.label)
     by_axis = {layer.name: int(str(layer.attributes["index"])) for layer in graph.layers if layer.op == "select"}
     look_ups = [layer for layer in graph.layers if layer.op == LOOK_UP]
     product = next(layer for layer in graph.layers if layer.op == "mul")

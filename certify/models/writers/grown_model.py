@@ -41,7 +41,7 @@ def write_problem_file(
     """
     target = problem_file_beside(path)
     text = "# Written by certify grow: what the model beside this file minimizes.\n" + yaml_text(
-        _content(Path(path), spec, decomposition, _layers(path, spec, graph, headed=headed))
+        _content(Path(path), spec, decomposition, _layers(path, spec, graph, decomposition, headed=headed))
     )
     write_whole(target, text.encode())
     return target
@@ -88,12 +88,21 @@ def _content(
     return {key: _plain(value) for key, value in content.items()}
 
 
-def _layers(path: str | Path, spec: ProblemSpec, graph: LayerGraph, *, headed: bool) -> Sequence[Any] | None:
+def _layers(
+    path: str | Path,
+    spec: ProblemSpec,
+    graph: LayerGraph,
+    decomposition: Decomposition | FactorModel,
+    *,
+    headed: bool,
+) -> Sequence[Any] | None:
     """What `layers:` lists; None where the file holds them, or nothing was listed."""
     if output_format(path, graph, headed=headed) in WITH_LAYERS:
         return None
     # The layers of a head, those before it, and the arrays of a factorization have the names that they had.
-    return spec.model.layers if headed or is_factorization(graph) else _entries(graph)
+    if headed or spec.model.layers:
+        return spec.model.layers
+    return [decomposition.entry] if isinstance(decomposition, FactorModel) else _entries(graph)
 
 
 def _entries(graph: LayerGraph) -> list[Any] | None:

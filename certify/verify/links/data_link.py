@@ -122,7 +122,8 @@ def _entries_of(files: tuple[bytes, ...], names: Mapping[str, Any], certificate:
             if names["sample_weights"] is not None or f"{name}.npy" in archive.names:
                 found["sample_weights"] = _npy(archive.read(f"{name}.npy")), (name,)
             return found
-        arrays = {name: _npy(archive.read(f"{name}.npy")) for name in _named(names)}
+        there = [name.removesuffix(".npy") for name in archive.names]
+        arrays = {name: _npy(archive.read(f"{name}.npy")) for name in _named(names) if name in there}
     elif data[8:9] == b"{":
         arrays = {name: values for name, values in read_safetensors(data).items() if name in _named(names)}
     else:
@@ -131,9 +132,9 @@ def _entries_of(files: tuple[bytes, ...], names: Mapping[str, Any], certificate:
 
 
 def _named(names: Mapping[str, Any]) -> list[str]:
-    return [
-        name for name in (*(names[r] for r in ("inputs", "sample_weights", "mask")), names["targets"] or "y") if name
-    ]
+    """Arrays that may be read: places have their usual name where nothing else is said."""
+    others = (names["sample_weights"], names["mask"])
+    return [name for name in (names["inputs"] or "X", names["targets"] or "y", *others) if name]
 
 
 def _triplet(data: bytes, names: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -150,12 +151,10 @@ def _triplet(data: bytes, names: Mapping[str, Any]) -> Mapping[str, Any]:
 def _chosen_entries(arrays: Found, names: Mapping[str, Any], shape: tuple[int, ...]) -> Named:
     target, weight, mask = names["targets"] or "y", names["sample_weights"], names["mask"]
     values = arrays[target]
-    if names["inputs"] is not None:
+    places = names["inputs"] or ("X" if values.shape != shape and "X" in arrays else None)
+    if places is not None:
         require(mask is None, "data-link", "a mask beside places")
-        found: Named = {
-            "inputs": (arrays[names["inputs"]], (names["inputs"],)),
-            "targets": (values.reshape(-1), (target,)),
-        }
+        found: Named = {"inputs": (arrays[places], (places,)), "targets": (values.reshape(-1), (target,))}
         return found | ({} if weight is None else {"sample_weights": (arrays[weight], (weight,))})
     require(values.shape == shape, "data-link", f"'{target}' has shape {values.shape}, the factors {shape}")
     seen = ~np.isnan(values) if values.dtype.kind == "f" else np.ones(values.shape, np.bool_)
