@@ -84,8 +84,6 @@ def _unknown_format(opened: OpenedModel) -> RefusedError:
     path = opened.file.path
     if opened.file.size == 0:
         return RefusedError(f"{path}: the model file is empty", code="corrupt-file")
-    if any(name.endswith(".npy") for name in opened.members):
-        return RefusedError(f"{path}: a NumPy archive, not a model", code="not-a-state-dict")
     if opened.unpacked is not None:
         return RefusedError(f"{path}: a zip archive, but not one of torch's", code="corrupt-file")
     return RefusedError(

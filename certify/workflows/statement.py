@@ -82,7 +82,7 @@ def parameter_recipes(problem: Problem) -> Section | None:
     """How each array of weights is put together from the model file; None where the checker cannot read it so."""
     graph = problem.graph
     # The checker reads no other formats.
-    if graph.format not in ("pt", "safetensors") or graph.folded:
+    if graph.format not in ("pt", "safetensors", "npz") or graph.folded:
         return None
     decomposition = problem.decomposition
     if isinstance(decomposition, FactorModel):

@@ -26,11 +26,16 @@ def factor_graph(weights: WeightFile, entry: FactorEntry) -> LayerGraph:
                 code="missing-parameter",
             )
     names = [name.removeprefix(weights.prefix) for name in entry.names]
+    # One number of an archive of arrays is a setting, unless it is named.
+    settings = [n for n, t in parameters.items() if weights.format == "npz" and not t.ndim and n not in names]
+    parameters = {name: tensor for name, tensor in parameters.items() if name not in settings}
     unused = sorted(parameters.keys() - set(names))
     if unused or len(set(names)) < len(names):
         found = f"array '{unused[0]}' belongs to no" if unused else "an array is named twice as"
         raise UsageError(f"{where}: {found} part of the factorization in model.layers", code="unused-parameters")
-    origin = (weights.format, weights.path, weights.sha256, weights.notes)
+    left_out = (f"left out: numbers {', '.join(map(repr, settings))}, which model.layers does not name",)
+    notes = (*weights.notes, *(left_out if settings else ()))
+    origin = (weights.format, weights.path, weights.sha256, notes)
     layers = look_ups(entry, {name: name.removeprefix(weights.prefix) for name in entry.names})
     return LayerGraph(layers, parameters, weights.prefix, *origin)
 

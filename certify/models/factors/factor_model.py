@@ -164,7 +164,8 @@ class FactorModel:
         if inputs.ndim != 2 or inputs.shape[1] != len(self.shape):
             raise UsageError(
                 f"{where}: a factorization of {len(self.shape)} factors is fitted to entries, each given by "
-                f"{len(self.shape)} places and a value; found inputs of shape {tuple(inputs.shape)}",
+                f"{len(self.shape)} places and a value; found inputs of shape {tuple(inputs.shape)}; leave data.inputs "
+                "out where targets are the whole matrix or tensor",
                 code="shape-mismatch",
             )
         for axis, extent in enumerate(self.shape):

@@ -16,7 +16,7 @@ from certify.problem import LOSSES
 INPUT_NAMES = ("X", "x", "inputs", "features", "data", "X_train", "x_train")
 TARGET_NAMES = ("y", "Y", "targets", "target", "labels", "label", "y_train")
 # Formats that hold weights and no layers.
-WEIGHTS_ALONE = ("pt", "safetensors", "ckpt")
+WEIGHTS_ALONE = ("pt", "safetensors", "ckpt", "npz")
 
 _PLAIN = re.compile(r"[A-Za-z_][\w./-]*\Z")
 _TYPED = {"null", "true", "false"}

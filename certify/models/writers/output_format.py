@@ -11,7 +11,7 @@ from certify.models.factors.factor_model import is_factorization
 from certify.models.graph.layers import LayerGraph
 from certify.models.writers.onnx_graph import require_onnx_layers
 
-OutputFormat = Literal["pt", "safetensors", "ckpt", "onnx", "pt2", "skops"]
+OutputFormat = Literal["pt", "safetensors", "ckpt", "npz", "onnx", "pt2", "skops"]
 # Formats that hold layers, so that a problem file must not list them.
 WITH_LAYERS = ("onnx", "pt2", "skops")
 
