@@ -47,7 +47,7 @@ class LayerRow:
         degree: of homogeneity in its input; None where it has none or is unknown.
         parameter_degree: degree of its output in all parameters before it, biases of the outputs aside; None after a
             break of homogeneity, and for layers that are removed or folded.
-        remark: what becomes of it: `removed`, `folded`, `breaks`, or nothing.
+        remark: what becomes of it: `removed`, `folded`, `breaks`, `frozen`, the factor of a scale, or nothing.
     """
 
     op: str
@@ -222,7 +222,7 @@ def _factor_rows(graph: LayerGraph) -> Iterator[LayerRow]:
         degrees[layer.name] = 1 if table else sum(below) if layer.op == "mul" else max(below)
         shapes = {name: tuple(graph.parameters[name].shape) for name in layer.parameters.values()}
         own = None if layer.parameters else 1
-        yield LayerRow(layer.op, layer.name, layer.inputs, shapes, own, degrees[layer.name], "")
+        yield LayerRow(layer.op, layer.name, layer.inputs, shapes, own, degrees[layer.name], _remark(graph, layer))
 
 
 def _term_row(model: FactorModel) -> SubnetworkRow:
@@ -258,8 +258,14 @@ def _row(graph: LayerGraph, layer: Layer, standing: Standing) -> LayerRow:
     op = "skip" if layer.name in [skip.name for skip in skips] else layer.op
     broken = layer.name in [found.layer.name for found in standing.degrees.breaks]
     removal = "folded" if layer.op == "batch_norm" else "removed"
-    remark = "breaks" if broken else "" if layer.name in values else removal
+    remark = "breaks" if broken else _remark(graph, layer) if layer.name in values else removal
     return LayerRow(op, layer.name, layer.inputs, shapes, layer_degree(layer), values.get(layer.name), remark)
+
+
+def _remark(graph: LayerGraph, layer: Layer) -> str:
+    if layer.op == "scale":
+        return f"× {layer.attributes['factor']}"
+    return "frozen" if graph.is_frozen(layer) else ""
 
 
 def _subnetwork(sort: Sort, layout: Layout | None, place: int) -> SubnetworkRow:

@@ -72,8 +72,8 @@ def arrays_from(found: Mapping[str, object], sha256: str, path: Path | None) -> 
             require_finite(tensor, f"{where}: {role} hold")
     _require_shapes(inputs, targets, where)
     if weights is not None and weights.ndim > 1 and weights.shape == targets.shape:
-        found = f"{where}: sample_weights have shape {tuple(weights.shape)}, a weight for each entry"
-        raise UsageError(f"{found}; {WEIGHTED_ENTRIES}", code="shape-mismatch")
+        shown = f"{where}: sample_weights have shape {tuple(weights.shape)}, a weight for each entry"
+        raise UsageError(f"{shown}; {WEIGHTED_ENTRIES}", code="shape-mismatch")
     return Arrays(inputs, targets, weights, mask, sha256 or digest_of(tensors), path)
 
 

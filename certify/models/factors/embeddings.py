@@ -54,6 +54,7 @@ class _Outputs:
     scale: float = 1.0
     biases: Mapping[int, str] | None = None
     constant: str | None = None
+    offset: str | None = None
 
 
 _Value = _Table | _Axis | _Rows | _Outputs | None
@@ -61,10 +62,12 @@ _Value = _Table | _Axis | _Rows | _Outputs | None
 
 def as_factorization(graph: LayerGraph) -> LayerGraph:
     """The graph of look-ups that the model is, or the model itself where it is none."""
-    if not any(layer.op in ("embedding", "take") for layer in graph.layers) or graph.frozen:
+    if not any(layer.op in ("embedding", "take") for layer in graph.layers):
         return graph
     entry = _entry(simplified(graph))
     if entry is None or sorted(entry.names) != sorted(graph.parameters):
+        return graph
+    if graph.frozen != frozenset(() if entry.offset is None else (entry.offset,)):
         return graph
     factors = " and ".join(f"'{name}'" for name in entry.factors)
     note = (
@@ -88,7 +91,9 @@ def _entry(graph: LayerGraph) -> FactorEntry | None:
     if sorted(found.product) != list(range(order)) or not set(biases) <= set(range(order)) or order < 2:
         return None
     factors = tuple(found.product[axis] for axis in range(order))
-    return FactorEntry(factors, tuple(biases.get(axis) for axis in range(order)), found.constant, found.scale)
+    return FactorEntry(
+        factors, tuple(biases.get(axis) for axis in range(order)), found.constant, found.scale, found.offset
+    )
 
 
 def _computed(graph: LayerGraph, layer: Layer, read: list[_Value]) -> _Value:
@@ -107,7 +112,7 @@ def _computed(graph: LayerGraph, layer: Layer, read: list[_Value]) -> _Value:
             return reduce(_multiplied, read)
         case "sum", [_Rows() as rows] if layer.axes == (1,):
             return _summed(rows, column=bool(attributes.get("keepdim")))
-        case "scale", [_Outputs(biases=None, constant=None) as value]:
+        case "scale", [_Outputs(biases=None, constant=None, offset=None) as value]:
             return replace(value, scale=value.scale * attributes["factor"])
         case "add", [_, _, *_]:
             return reduce(_added, map(_outputs, read))
@@ -141,22 +146,23 @@ def _added(one: _Value, other: _Value) -> _Value:
     if not isinstance(one, _Outputs) or not isinstance(other, _Outputs) or one.column != other.column:
         return None
     first, second = one.biases or {}, other.biases or {}
-    twice = (one.product and other.product) or (one.constant and other.constant) or first.keys() & second.keys()
-    if twice:
+    alone = ((one.product, other.product), (one.constant, other.constant), (one.offset, other.offset))
+    if any(mine and theirs for mine, theirs in alone) or first.keys() & second.keys():
         return None
     scaled = one if one.product else other
-    constant = one.constant or other.constant
-    return _Outputs(one.column, scaled.product, scaled.scale, {**first, **second}, constant)
+    constant, offset = one.constant or other.constant, one.offset or other.offset
+    return _Outputs(one.column, scaled.product, scaled.scale, {**first, **second} or None, constant, offset)
 
 
 def _shifted(graph: LayerGraph, layer: Layer, value: _Value) -> _Value:
-    """With a number added that is trained."""
+    """With a number added, trained or fixed."""
     name = str(layer.bias)
     shift = graph.parameters[name]
-    if not isinstance(value, _Outputs) or value.constant is not None:
+    if not isinstance(value, _Outputs) or shift.numel() != 1 or shift.ndim > 1 + value.column:
         return None
-    fits = shift.numel() == 1 and shift.ndim <= 1 + value.column
-    return replace(value, constant=name) if fits else None
+    if name in graph.frozen:
+        return replace(value, offset=name) if value.offset is None else None
+    return replace(value, constant=name) if value.constant is None else None
 
 
 def _reshaped(layer: Layer, value: _Value) -> _Value:

@@ -37,7 +37,8 @@ def factor_graph(weights: WeightFile, entry: FactorEntry) -> LayerGraph:
     notes = (*weights.notes, *(left_out if settings else ()))
     origin = (weights.format, weights.path, weights.sha256, notes)
     layers = look_ups(entry, {name: name.removeprefix(weights.prefix) for name in entry.names})
-    return LayerGraph(layers, parameters, weights.prefix, *origin)
+    fixed = frozenset(() if entry.offset is None else (entry.offset.removeprefix(weights.prefix),))
+    return LayerGraph(layers, parameters, weights.prefix, *origin, frozen=fixed)
 
 
 def look_ups(entry: FactorEntry, names: Mapping[str, str]) -> tuple[Layer, ...]:
@@ -59,6 +60,8 @@ def look_ups(entry: FactorEntry, names: Mapping[str, str]) -> tuple[Layer, ...]:
     rows = [_table(axis, name, names, bias=True) for axis, name in biases if name is not None]
     if entry.constant is not None:
         rows.append(Layer("constant", f"constant:{entry.constant}", (INPUT,), {"weight": names[entry.constant]}))
+    if entry.offset is not None:
+        rows.append(Layer("fixed", f"offset:{entry.offset}", (INPUT,), {"weight": names[entry.offset]}))
     if rows:
         layers += [*rows, Layer("add", "outputs", (*added, *(layer.name for layer in rows)))]
     return tuple(layers)

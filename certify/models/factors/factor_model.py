@@ -16,6 +16,7 @@ from torch import Tensor
 
 from certify.errors import UnsupportedError, UsageError
 from certify.models.graph.layers import Layer, LayerGraph
+from certify.models.graph.operations import OPERATIONS, Operands
 from certify.models.spec.factor_entry import TRANSPOSED
 from certify.models.theory.bias_policy import BiasPolicy, Conventions, Policy
 from certify.models.theory.decays import Charge, Decays
@@ -102,6 +103,7 @@ class FactorModel:
         sides = {bias.axis: prefix + bias.name for bias in self.biases}
         found = {"left": names[0], "right": names[1], "row_bias": sides.get(0), "column_bias": sides.get(1)}
         found["global_bias"] = None if self.constant is None else prefix + self.constant[0]
+        found["offset"] = None if self._fixed is None else f"{prefix}{self._fixed.weight}"
         scale = {} if self.scale == 1 else {"scale": self.scale}
         return {"factorization": {key: name for key, name in found.items() if name is not None} | scale}
 
@@ -146,9 +148,13 @@ class FactorModel:
             ridge.append(bias.decay * weights)
         return ConvexPart(ones, torch.cat(ridge), tuple(groups))
 
-    def offset(self, inputs: Tensor) -> Tensor | None:  # noqa: ARG002
-        """Nothing is added that is not trained."""
-        return None
+    def offset(self, inputs: Tensor) -> Tensor | None:
+        """What is added at places (N, K) and not trained, (N, 1)."""
+        fixed = self._fixed
+        if fixed is None:
+            return None
+        parameters = {"weight": self.graph.parameters[str(fixed.weight)].to(inputs.device)}
+        return OPERATIONS["fixed"](Operands((inputs,), parameters, {})).expand(len(inputs))[:, None].contiguous()
 
     def on(self, inputs: Tensor) -> FactorModel:
         """With the counts of places (N, K), where decays are counted."""
@@ -215,7 +221,12 @@ class FactorModel:
             rows = network.coefficients[start : start + self.shape[bias.axis]]
             found[bias.name] = rows.reshape(self.graph.parameters[bias.name].shape)
             start += len(rows)
+        found |= {name: self.graph.parameters[name] for name in self.graph.frozen}
         return {name: found[name].detach().cpu().double().contiguous() for name in self.graph.parameters}
+
+    @property
+    def _fixed(self) -> Layer | None:
+        return next((layer for layer in self.graph.layers if layer.op == "fixed"), None)
 
     def _table(self, table: Table) -> Tensor:
         values = self.graph.parameters[table.name]
@@ -313,6 +324,13 @@ def _require_tables(model: FactorModel) -> None:
         raise UsageError(
             f"{graph.label}: factors need one row for each place and columns of one number, found {shapes}; write "
             "NAME.T for a factor that is stored with one column for each place",
+            code="shape-mismatch",
+        )
+    fixed = None if model._fixed is None else graph.parameters[str(model._fixed.weight)]
+    if fixed is not None and fixed.numel() != 1 and tuple(fixed.shape) != model.shape:
+        raise UsageError(
+            f"{graph.label}: offset has shape {tuple(fixed.shape)}, the factors make {model.shape}; it may also be one "
+            "number",
             code="shape-mismatch",
         )
     for bias in model.biases:

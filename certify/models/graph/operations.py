@@ -112,6 +112,12 @@ def _constant(x: Operands) -> Tensor:
     return number if number.ndim < 2 else number.reshape(())
 
 
+def _fixed(x: Operands) -> Tensor:
+    """Entries at places (N, K) of a matrix or tensor, or one number for all."""
+    values = x.parameters["weight"]
+    return values.reshape(()) if values.numel() == 1 else values[x.value.long().unbind(1)]
+
+
 _WINDOW = ("kernel_size", "stride", "padding")
 _MAX_WINDOW = (*_WINDOW, "dilation", "ceil_mode")
 _MEAN_WINDOW = (*_WINDOW, "ceil_mode", "count_include_pad")
@@ -125,6 +131,7 @@ OPERATIONS: dict[str, Callable[[Operands], Tensor]] = {
     "trunc": _called(torch.trunc),
     "look_up": _look_up,
     "constant": _constant,
+    "fixed": _fixed,
     "relu": _called(torch.relu),
     "no_units": _called(torch.zeros_like),
     "leaky_relu": _called(functional.leaky_relu, "negative_slope"),

@@ -97,7 +97,7 @@ def _add(view: CallView) -> Value | None:
         return operand
     if not (isinstance(operand, Output) and isinstance(bias, Constant)):
         return None
-    if bias.trained or view.builder.is_fixed(operand):
+    if bias.trained or view.builder.is_fixed(operand) or bias.tensor.numel() == 1:
         return view.layer(ADD_BIAS, [operand], {"bias": bias})
     return None
 

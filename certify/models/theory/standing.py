@@ -105,6 +105,12 @@ def _layout(graph: LayerGraph, form: ParallelForm, blank: frozenset[str]) -> Lay
     known = len(found) == len(neurons) and graph.layers and len(graph.inputs) == 1
     if not known or outside is None or ranks_of(graph)[graph.layers[-1].name] > 2:
         return None
-    if not found and not (outside.skips and not outside.identity):
+    if not found and not (outside.skips and not outside.identity and not outside.fixed):
         return None
-    return Layout(graph, form.sorts, found, outside, blank, form.notes)
+    gains = tuple(
+        f"the factor {neuron.gain:g} counts in '{neuron.second}': what is certified holds its multiple, and weight "
+        f"decay over {neuron.gain**2:g}"
+        for neuron in dict.fromkeys(found)
+        if neuron.gain != 1
+    )
+    return Layout(graph, form.sorts, found, outside, blank, (*form.notes, *gains))

@@ -45,7 +45,7 @@ def operands(op, factor):
 
 
 # Factorizations are told before degrees are asked for.
-IN_FACTORIZATIONS = {"look_up", "take", "constant"}
+IN_FACTORIZATIONS = {"look_up", "take", "constant", "fixed"}
 # An embedding reads indices, which do not scale, and a product has the sum of its factors' degrees.
 SINGLE = sorted(set(OPERATIONS) - {"embedding", "mul"} - IN_FACTORIZATIONS)
 
