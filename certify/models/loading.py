@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from certify.errors import CertifyError
-from certify.models.blank_model import blank_weights
+from certify.models.blank_model import blank_factors, blank_weights
 from certify.models.data.arrays import Arrays, arrays_from
-from certify.models.data.data_file import load_arrays
+from certify.models.data.data_file import entry_extents, load_arrays
 from certify.models.data.device import find_device
 from certify.models.data.loss_terms import LossTerms
 from certify.models.estimator import fitted_objective, graph_of_perceptron
@@ -26,6 +26,7 @@ from certify.models.model_file import graph_of_file, layered
 from certify.models.readers.exact_weights import digest_of
 from certify.models.readers.perceptron import live_perceptron
 from certify.models.source import Source, Tolerance
+from certify.models.spec.factor_entry import FactorEntry
 from certify.models.spec.problem_file import ProblemSpec, spec_from_arguments
 from certify.models.theory.decompose import Decomposition, decompose, require_input_size, require_same_outputs
 from certify.models.theory.head import features_of
@@ -87,10 +88,14 @@ class Problem:
     def from_scratch(cls, spec: ProblemSpec, device: str = "cpu") -> Self:
         """The problem of a network of width zero with the layers that `spec` lists; its model file is not read.
 
-        Arguments and errors are those of `from_files`; the layers must be two linear ones, perhaps with one between.
+        Arguments and errors are those of `from_files`; the layers must be two linear ones, perhaps with one between, or
+        a factorization, whose extents the data tell.
         """
-        place, data = find_device(device), load_arrays(spec.data)
-        return cls._assembled(spec, judged(spec, layered(blank_weights(spec, data), spec.model.entries)), data, place)
+        place, entries = find_device(device), spec.model.entries
+        extents = entry_extents(spec.data) if isinstance(entries, FactorEntry) else None
+        data = load_arrays(spec.data, extents)
+        blank = blank_factors(entries, extents or ()) if isinstance(entries, FactorEntry) else blank_weights(spec, data)
+        return cls._assembled(spec, judged(spec, layered(blank, entries)), data, place)
 
     @classmethod
     def from_torch(  # noqa: PLR0913
