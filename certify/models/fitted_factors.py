@@ -61,8 +61,8 @@ def fitted_factors(estimator: Any, table: Array) -> FittedFactors:  # noqa: ANN4
     if name in _WITHOUT_PENALTY:
         raise UnsupportedError(
             f"estimator: {name} has no penalty: it is optimal in closed form at its own rank, and over all ranks the "
-            "loss goes to 0. Weight decay on both factors makes it a nuclear norm problem: save U and V to .npz and write "
-            "layers: [{factorization: {left: U, right: V}}] with penalty: {weight_decay: …}",
+            "loss goes to 0. Weight decay on both factors makes it a nuclear norm problem: save U and V to .npz, with "
+            "layers: [{factorization: {left: U, right: V}}] and penalty: {weight_decay: …}",
             code="unsupported-penalty",
         )
     if name in ("SparsePCA", "MiniBatchSparsePCA"):

@@ -18,7 +18,7 @@ from certify.models.theory.parallel import Sort
 from certify.models.theory.parts import Part
 from certify.models.theory.standing import Layout
 from certify.models.theory.subnetwork_graph import Cut
-from certify.problem import Branch, FactorNorms, Factors, Penalty, WeightDecay
+from certify.problem import Branch, FactorNorms, Factors, Penalty, ProductOfNorms, WeightDecay
 from certify.problem.architecture import Dense, Geometry
 from certify.problem.windows import Extents
 
@@ -156,8 +156,14 @@ def _penalty(layout: Layout, neuron: NeuronLayers, cut: Cut, charge: Charge) -> 
     """Penalty of the factors, and the weight decay of the hidden bias."""
     if not isinstance(charge, Decays):
         charge.gauge(neuron.kind)
-        lowered = charge.strength / abs(neuron.gain) ** charge.powers[-1]
-        return (charge if neuron.gain == 1 else replace(charge, strength=lowered)), None
+        if neuron.gain == 1:
+            return charge, None
+        if not isinstance(charge, ProductOfNorms):
+            raise UnsupportedError(
+                f"{layout.graph.label}: a factor on the subnetworks is served with weight_decay or product_of_norms",
+                code="unsupported-penalty",
+            )
+        return replace(charge, strength=charge.strength / abs(neuron.gain) ** charge.powers[-1]), None
     decays = dict(zip(_roles(neuron), _decays(layout, cut, charge), strict=True))
     for role in ("first", "second"):
         if not decays[role] > 0:
