@@ -19,11 +19,12 @@ from certify.models.readers.weight_file import WeightFile
 from certify.models.spec.layer_list import parse_layers
 from certify.models.theory.bias_policy import Conventions
 from certify.models.theory.branches import live_width
-from certify.models.theory.decays import Decays
+from certify.models.theory.decays import Charge, Decays
 from certify.models.theory.degrees import layer_degree
 from certify.models.theory.obstacles import Obstacle
 from certify.models.theory.parallel import Sort
 from certify.models.theory.standing import Layout, Standing, standing_of
+from certify.problem import ProductOfNorms
 from certify.problem.penalties import matched_strength
 
 # Weight decay of all parameters, or by name or pattern; None where it is not known.
@@ -188,7 +189,15 @@ def inspection_of(graph: LayerGraph, weight_decay: Rule = None) -> Inspection:
 
 def _of_factorization(graph: LayerGraph, weight_decay: Rule) -> Inspection:
     """Terms of look-ups, and biases beside them."""
-    conventions, charge = Conventions(None, None, None), Decays(1.0 if weight_decay is None else weight_decay)
+    conventions, order = Conventions(None, None, None), sum(layer.op == "select" for layer in graph.layers)
+    needed: tuple[str, ...] = ()
+    charge: Charge = Decays(1.0 if weight_decay is None else weight_decay)
+    if weight_decay is None and order > 2:
+        charge, powers = ProductOfNorms(1.0, (1,) * order), ", ".join(["1"] * order)
+        needed = (
+            f"degree {order}: weight decay has degree 2, so the certificate needs penalty: "
+            f"{{product_of_norms: {{strength: LAMBDA, norms: [{powers.replace('1', '2')}], powers: [{powers}]}}}}",
+        )
     problem: tuple[Obstacle, ...] = ()
     model: FactorModel | None = None
     try:
@@ -209,7 +218,7 @@ def _of_factorization(graph: LayerGraph, weight_decay: Rule) -> Inspection:
         format=graph.format,
         path=graph.path,
         sha256=graph.sha256,
-        notes=graph.notes,
+        notes=(*graph.notes, *needed),
         problems=problem,
     )
 
