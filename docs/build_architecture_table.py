@@ -41,7 +41,6 @@ beside it:
 | tensor factorization | the form Multilinear |
 | squared ReLU | the form Squares with one sign |
 | branches of unequal depth | a λ for each degree |
-| an inner product of embeddings with biases of their own | outputs that are linear in an embedding |
 
 Biases of the first layer belong to the subnetworks, as weights of an input that is 1; biases of the outputs, linear and
 identity skips are outside the sum.

@@ -25,8 +25,10 @@ def objective_of_file(problem_file, model_file=None):
     folder = Path(problem_file).parent
     problem = yaml.safe_load(Path(problem_file).read_text(encoding="utf-8"))
     path = Path(model_file or folder / problem["model"]["path"])
-    if "cp" in problem["model"].get("layers", [{}])[0]:
+    if "cp" in (problem["model"].get("layers") or [{}])[0]:
         return cp_objective(problem, read_weights(path), np.load(folder / problem["data"]["path"])["y"])
+    if (factorized := factorized_objective(folder, problem, path)) is not None:
+        return factorized
     inputs, targets, observed = read_data(folder, problem["data"])
     if path.suffix == ".pt2":
         module = torch.export.load(path).module()
@@ -49,6 +51,28 @@ def cp_objective(problem, weights, values):
     penalty = torch.stack([factor.norm(dim=0) for factor in factors]).prod(0).sum()
     observed = torch.from_numpy(~np.isnan(values))
     return loss_of(problem["loss"], outputs, torch.from_numpy(values), observed) + product["strength"] * float(penalty)
+
+
+def factorized_objective(folder, problem, path):
+    """Of a recommender: ratings in a table and a program of pairs, or all entries with weights and two factors."""
+    data, decay = problem["data"], problem["penalty"].get("weight_decay")
+    if path.suffix == ".npz":
+        with np.load(path) as model, np.load(folder / data["path"]) as arrays:
+            entry = problem["model"]["layers"][0]["factorization"]
+            left, right = model[entry["left"]], model[entry["right"]]
+            squares = arrays[data["sample_weights"]] * (left @ right.T - arrays[data["targets"]]) ** 2
+        return float(squares.sum() + decay / 2 * ((left**2).sum() + (right**2).sum()))
+    if path.suffix != ".pt2" or set(data) != {"path"} or not data["path"].endswith(".csv"):
+        return None
+    with (folder / data["path"]).open(encoding="utf-8") as stream:
+        rows = [(int(row["user"]), int(row["item"]), float(row["rating"])) for row in csv.DictReader(stream)]
+    users, items, ratings = (torch.tensor(column) for column in zip(*rows, strict=True))
+    module = torch.export.load(path).module()
+    weights = {name: parameter.detach() for name, parameter in module.named_parameters()}
+    takes_pairs = len(torch.export.load(path).graph_signature.user_inputs) == 2
+    given = (users, items) if takes_pairs else (torch.stack([users, items], 1).double(),)
+    targets = torch.tensor([value for _, _, value in rows], dtype=torch.float64)
+    return loss_of(problem["loss"], module(*given).detach(), targets, None) + decay_of(weights, decay)
 
 
 def read_weights(path):

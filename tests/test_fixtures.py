@@ -12,7 +12,7 @@ from tests.reference_objective import objective_of_file
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 CERTIFICATE = "proof.cert"
-LINKABLE = (".pt", ".safetensors")
+LINKABLE = (".pt", ".safetensors", ".npz")
 EXIT_CODES = {"certified": 0, "improvable": 1, "undecided": 3}
 KEYS = {
     "": (
@@ -44,7 +44,9 @@ def slow_if_long(param):
 
 
 def model_in(folder):
-    return next(path for path in sorted(folder.glob("model.*")) if path.suffix in (".pt", ".pt2", ".safetensors"))
+    return next(
+        path for path in sorted(folder.glob("model.*")) if path.suffix in (".pt", ".pt2", ".safetensors", ".npz")
+    )
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from certify.errors import UsageError
+from certify.errors import CertifyError, UsageError
 from certify.models.data.arrays import Arrays
 from certify.models.readers.exact_weights import digest_of
 from certify.models.readers.weight_file import WeightFile
-from certify.models.spec.factor_entry import FactorEntry
+from certify.models.spec.factor_entry import TRANSPOSED, FactorEntry
 from certify.models.spec.problem_file import ProblemSpec
 
 
@@ -25,7 +25,7 @@ def blank_weights(spec: ProblemSpec, data: Arrays) -> WeightFile:
     """
     entries = spec.model.entries or ()
     if isinstance(entries, FactorEntry):
-        raise UsageError("layers: a factorization from scratch needs its extents; not served yet", code="layers-needed")
+        raise CertifyError("a factorization has no inputs and outputs; please report")
     linear = [entry for entry in entries if entry.op == "linear"]
     if len(linear) != 2 or any(entry.name is None for entry in entries if entry.op in ("linear", "skip")):
         found = ", ".join(f"{entry.op}: {entry.name}" if entry.name else entry.op for entry in entries) or "none"
@@ -44,6 +44,30 @@ def blank_weights(spec: ProblemSpec, data: Arrays) -> WeightFile:
             if policy != "absent":
                 parameters[f"{entry.name}.bias"] = torch.zeros(shape[0], dtype=torch.float64)
     return WeightFile(parameters, "", "pt", None, digest_of(parameters), ("starts from width zero",))
+
+
+def blank_factors(entry: FactorEntry, extents: tuple[int, ...]) -> WeightFile:
+    """Factors of rank zero and biases of zeros, by the names of an entry.
+
+    Raises:
+        UsageError: data with another number of axes, or an offset, which is in no file.
+    """
+    if len(extents) != len(entry.factors):
+        raise UsageError(
+            f"layers: {len(entry.factors)} factors, but the data are entries of shape {extents}", code="shape-mismatch"
+        )
+    if entry.offset is not None:
+        raise UsageError("layers: from scratch there is no file that holds the offset; leave it out", code="usage")
+    parameters: dict[str, Tensor] = {}
+    for name, extent in zip(entry.factors, extents, strict=True):
+        shape = (0, extent) if name.endswith(TRANSPOSED) else (extent, 0)
+        parameters[name.removesuffix(TRANSPOSED)] = torch.zeros(shape, dtype=torch.float64)
+    for bias, extent in zip(entry.biases, extents, strict=True):
+        if bias is not None:
+            parameters[bias] = torch.zeros(extent, 1, dtype=torch.float64)
+    if entry.constant is not None:
+        parameters[entry.constant] = torch.zeros(1, dtype=torch.float64)
+    return WeightFile(parameters, "", "pt", None, digest_of(parameters), ("starts from rank zero",))
 
 
 def _outputs(spec: ProblemSpec, targets: Tensor) -> int:

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
 import torch
 
-from certify.errors import UsageError
+from certify.errors import CertifyError, UsageError
+from certify.models.factors.factor_model import LOOK_UP, FactorModel, factor_model, is_factorization
 from certify.models.graph.layers import Layer, LayerGraph
 from certify.models.lowering.live_module import graph_of_module
 from certify.models.model_file import layered, read_model_file
 from certify.models.readers.weight_file import WeightFile
 from certify.models.spec.layer_list import parse_layers
+from certify.models.theory.bias_policy import Conventions
 from certify.models.theory.branches import live_width
-from certify.models.theory.decays import Decays
+from certify.models.theory.decays import Charge, Decays
 from certify.models.theory.degrees import layer_degree
 from certify.models.theory.obstacles import Obstacle
 from certify.models.theory.parallel import Sort
 from certify.models.theory.standing import Layout, Standing, standing_of
+from certify.problem import ProductOfNorms
+from certify.problem.penalties import matched_strength
 
 # Weight decay of all parameters, or by name or pattern; None where it is not known.
 Rule = float | Mapping[str, float] | None
@@ -44,7 +48,7 @@ class LayerRow:
         degree: of homogeneity in its input; None where it has none or is unknown.
         parameter_degree: degree of its output in all parameters before it, biases of the outputs aside; None after a
             break of homogeneity, and for layers that are removed or folded.
-        remark: what becomes of it: `removed`, `folded`, `breaks`, or nothing.
+        remark: what becomes of it: `removed`, `folded`, `breaks`, `frozen`, the factor of a scale, or nothing.
     """
 
     op: str
@@ -158,6 +162,8 @@ def inspect_model(
 
 def inspection_of(graph: LayerGraph, weight_decay: Rule = None) -> Inspection:
     """The inspection of a graph, with its weight decay where that is known."""
+    if is_factorization(graph):
+        return _of_factorization(graph, weight_decay)
     standing = standing_of(graph)
     layout, form = standing.layout, standing.form
     sorts = () if form is None else form.sorts
@@ -179,6 +185,61 @@ def inspection_of(graph: LayerGraph, weight_decay: Rule = None) -> Inspection:
         notes=(*standing.graph.departures, *standing.graph.notes, *assumed, *cubic),
         problems=standing.obstacles,
     )
+
+
+def _of_factorization(graph: LayerGraph, weight_decay: Rule) -> Inspection:
+    """Terms of look-ups, and biases beside them."""
+    conventions, order = Conventions(None, None, None), sum(layer.op == "select" for layer in graph.layers)
+    needed: tuple[str, ...] = ()
+    charge: Charge = Decays(1.0 if weight_decay is None else weight_decay)
+    if weight_decay is None and order > 2:
+        charge, powers = ProductOfNorms(1.0, (1,) * order), ", ".join(["1"] * order)
+        needed = (
+            f"degree {order}: weight decay has degree 2, so the certificate needs penalty: "
+            f"{{product_of_norms: {{strength: LAMBDA, norms: [{powers.replace('1', '2')}], powers: [{powers}]}}}}",
+        )
+    problem: tuple[Obstacle, ...] = ()
+    model: FactorModel | None = None
+    try:
+        model = factor_model(graph, conventions, charge, counted=False)
+        matched_strength(model.penalty, model.kind)
+    except CertifyError as error:
+        problem = (Obstacle(error.code, str(error), "", is_usage=isinstance(error, UsageError)),)
+    served = None if model is None or problem else model
+    return Inspection(
+        layers=tuple(_factor_rows(graph)),
+        family=None if served is None else served.family,
+        degree=None if served is None else served.degree,
+        width=None if served is None else served.network.width,
+        subnetworks=() if model is None else (_term_row(model),),
+        parameters={name: tuple(tensor.shape) for name, tensor in graph.parameters.items()},
+        weight_degrees=dict.fromkeys(graph.parameters, 1),
+        penalized=_penalized(graph, weight_decay),
+        format=graph.format,
+        path=graph.path,
+        sha256=graph.sha256,
+        notes=(*graph.notes, *needed),
+        problems=problem,
+    )
+
+
+def _factor_rows(graph: LayerGraph) -> Iterator[LayerRow]:
+    degrees = dict.fromkeys(graph.inputs, 0)
+    for layer in graph.layers:
+        below = [degrees[name] for name in layer.inputs]
+        table = layer.op == LOOK_UP and not layer.attributes.get("bias")
+        degrees[layer.name] = 1 if table else sum(below) if layer.op == "mul" else max(below)
+        shapes = {name: tuple(graph.parameters[name].shape) for name in layer.parameters.values()}
+        own = None if layer.parameters else 1
+        yield LayerRow(layer.op, layer.name, layer.inputs, shapes, own, degrees[layer.name], _remark(graph, layer))
+
+
+def _term_row(model: FactorModel) -> SubnetworkRow:
+    weights: dict[str, tuple[int, ...]] = {
+        factor.name: (extent,) for factor, extent in zip(model.factors, model.shape, strict=True)
+    }
+    layers = (*(LOOK_UP for _ in model.factors), "mul", "sum")
+    return SubnetworkRow(model.family, model.degree, model.network.width, layers, weights, model.kind.name)
 
 
 def _without_layers(found: WeightFile, problem: Obstacle, weight_decay: Rule) -> Inspection:
@@ -206,8 +267,14 @@ def _row(graph: LayerGraph, layer: Layer, standing: Standing) -> LayerRow:
     op = "skip" if layer.name in [skip.name for skip in skips] else layer.op
     broken = layer.name in [found.layer.name for found in standing.degrees.breaks]
     removal = "folded" if layer.op == "batch_norm" else "removed"
-    remark = "breaks" if broken else "" if layer.name in values else removal
+    remark = "breaks" if broken else _remark(graph, layer) if layer.name in values else removal
     return LayerRow(op, layer.name, layer.inputs, shapes, layer_degree(layer), values.get(layer.name), remark)
+
+
+def _remark(graph: LayerGraph, layer: Layer) -> str:
+    if layer.op == "scale":
+        return f"× {layer.attributes['factor']}"
+    return "frozen" if graph.is_frozen(layer) else ""
 
 
 def _subnetwork(sort: Sort, layout: Layout | None, place: int) -> SubnetworkRow:

@@ -77,7 +77,7 @@ def judged(spec: ProblemSpec, whole: LayerGraph) -> JudgedModel:
     charge = _charge(spec.penalty)
     if head is None and is_factorization(whole):
         model = factor_model(whole, conventions, charge, counted=spec.penalty.entry_counts)
-        return JudgedModel(whole, model, None)
+        return JudgedModel(replace(whole, notes=(*whole.notes, *_left_out(whole, charge))), model, None)
     if spec.penalty.entry_counts:
         raise UsageError(f"{whole.label}: penalty.entry_counts is for factorizations", code="usage")
     decomposition = decompose(whole if head is None else head.graph, conventions, charge)

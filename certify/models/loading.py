@@ -11,21 +11,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from certify.errors import CertifyError
-from certify.models.blank_model import blank_weights
+from certify.errors import CertifyError, UsageError
+from certify.models.blank_model import blank_factors, blank_weights
 from certify.models.data.arrays import Arrays, arrays_from
-from certify.models.data.data_file import load_arrays
+from certify.models.data.data_file import entry_extents, load_arrays
 from certify.models.data.device import find_device
 from certify.models.data.loss_terms import LossTerms
 from certify.models.estimator import fitted_objective, graph_of_perceptron
 from certify.models.factors.factor_model import FactorModel
+from certify.models.fitted_factors import FittedFactors, fitted_factors, is_decomposition
 from certify.models.graph.layers import LayerGraph
 from certify.models.judged_model import JudgedModel, judged
 from certify.models.lowering.live_module import graph_of_module, require_traced
 from certify.models.model_file import graph_of_file, layered
 from certify.models.readers.exact_weights import digest_of
 from certify.models.readers.perceptron import live_perceptron
+from certify.models.readers.weight_file import WeightFile
 from certify.models.source import Source, Tolerance
+from certify.models.spec.factor_entry import FactorEntry
+from certify.models.spec.layer_list import LayerEntry
 from certify.models.spec.problem_file import ProblemSpec, spec_from_arguments
 from certify.models.theory.decompose import Decomposition, decompose, require_input_size, require_same_outputs
 from certify.models.theory.head import features_of
@@ -87,10 +91,14 @@ class Problem:
     def from_scratch(cls, spec: ProblemSpec, device: str = "cpu") -> Self:
         """The problem of a network of width zero with the layers that `spec` lists; its model file is not read.
 
-        Arguments and errors are those of `from_files`; the layers must be two linear ones, perhaps with one between.
+        Arguments and errors are those of `from_files`; the layers must be two linear ones, perhaps with one between, or
+        a factorization, whose extents the data tell.
         """
-        place, data = find_device(device), load_arrays(spec.data)
-        return cls._assembled(spec, judged(spec, layered(blank_weights(spec, data), spec.model.entries)), data, place)
+        place, entries = find_device(device), spec.model.entries
+        extents = entry_extents(spec.data) if isinstance(entries, FactorEntry) else None
+        data = load_arrays(spec.data, extents)
+        blank = blank_factors(entries, extents or ()) if isinstance(entries, FactorEntry) else blank_weights(spec, data)
+        return cls._assembled(spec, judged(spec, layered(blank, entries)), data, place)
 
     @classmethod
     def from_torch(  # noqa: PLR0913
@@ -165,7 +173,7 @@ class Problem:
         cls,
         estimator: Any,  # noqa: ANN401
         X: Data,  # noqa: N803
-        y: Data,
+        y: Data | None = None,
         *,
         sample_weight: Data | None = None,
         relative_gap: float = 1e-3,
@@ -173,12 +181,13 @@ class Problem:
         budget_seconds: float = 60.0,
         device: str = "cpu",
     ) -> Self:
-        """The problem of a fitted `MLPRegressor` or `MLPClassifier`, with the objective that scikit-learn minimized.
+        """The problem of a fitted estimator, with the objective that scikit-learn minimized.
 
         Args:
-            estimator: the estimator.
+            estimator: `MLPRegressor`, `MLPClassifier`, or a factorization: `NMF`, `DictionaryLearning`, or one of their
+                kin for small batches.
             X: inputs (n, d), as given to `fit`.
-            y: targets, as given to `fit`.
+            y: targets, as given to `fit`; none for a factorization.
             sample_weight: (n,), as given to `fit`.
             relative_gap: tolerance relative to the objective.
             absolute_gap: tolerance in units of the objective.
@@ -188,8 +197,13 @@ class Problem:
         Raises:
             UsageError: not fitted, or shapes or labels that do not fit.
             RefusedError: non-finite values.
-            UnsupportedError: an activation or a loss outside the theory.
+            UnsupportedError: an activation, a loss or a penalty outside the theory.
         """
+        if is_decomposition(estimator):
+            gaps = (relative_gap, absolute_gap)
+            return cls._from_factors(fitted_factors(estimator, np.asarray(X)), X, gaps, budget_seconds, device)
+        if y is None:
+            raise UsageError("from_sklearn: y is not given; the estimator was fitted to targets")
         place, found = find_device(device), live_perceptron(estimator)
         weights = None if sample_weight is None else np.asarray(sample_weight, float)
         fitted = fitted_objective(found, getattr(estimator, "classes_", None), np.asarray(y), weights)
@@ -198,6 +212,18 @@ class Problem:
         whole = graph_of_perceptron(found, "sklearn")
         model = judged(spec, replace(whole, notes=(*whole.notes, *fitted.notes)))
         return cls._assembled(spec, model, arrays_from(arrays, "", None), place)
+
+    @classmethod
+    def _from_factors(
+        cls, found: FittedFactors, table: Data, gaps: tuple[float, float], seconds: float, device: str
+    ) -> Self:
+        """Two linear layers on unit vectors, whose targets are the table."""
+        spec = spec_from_arguments("Problem.from_sklearn", found.content, gaps, seconds)
+        weights = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in found.weights.items()}
+        held = WeightFile(weights, "", "sklearn", None, digest_of(weights), found.notes)
+        graph = layered(held, tuple(LayerEntry("linear", name.removesuffix(".weight")) for name in weights))
+        data = arrays_from({"inputs": np.eye(len(found.codes)), "targets": table}, "", None)
+        return cls._assembled(spec, judged(spec, graph), data, find_device(device))
 
     def write(self, path: str | Path, network: ParallelNetwork) -> None:
         """Write a network of this problem, of any width, as a model file; see `writers.write_network`."""

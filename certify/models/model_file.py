@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import assert_never
 
 from certify.errors import RefusedError, UsageError
+from certify.models.factors.embeddings import as_factorization
 from certify.models.graph.layers import LayerGraph
 from certify.models.lowering.listed_layers import build_graph
 from certify.models.readers.model_reader import ModelReader, OpenedModel, open_model
@@ -74,7 +75,7 @@ def layered(found: WeightFile | LayerGraph, entries: Listed | None) -> LayerGrap
                     f"{found.label}: model.layers is given, but the file holds its own layers; remove model.layers",
                     code="layers-given",
                 )
-            return found
+            return as_factorization(found)
         case other:
             assert_never(other)
 
@@ -83,8 +84,6 @@ def _unknown_format(opened: OpenedModel) -> RefusedError:
     path = opened.file.path
     if opened.file.size == 0:
         return RefusedError(f"{path}: the model file is empty", code="corrupt-file")
-    if any(name.endswith(".npy") for name in opened.members):
-        return RefusedError(f"{path}: a NumPy archive, not a model", code="not-a-state-dict")
     if opened.unpacked is not None:
         return RefusedError(f"{path}: a zip archive, but not one of torch's", code="corrupt-file")
     return RefusedError(

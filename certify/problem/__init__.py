@@ -3,7 +3,7 @@
 from certify.problem.branch import Branch
 from certify.problem.entries import Entries
 from certify.problem.forms import Bilinear, Multilinear, PolarForm, Rows, Slopes, Squares
-from certify.problem.kinds import KINDS, Factors, Kind, kind_of
+from certify.problem.kinds import FACTORIZATIONS, KINDS, Factors, Kind, kind_of
 from certify.problem.losses import LOSSES, LossSpec
 from certify.problem.objective import ConvexPart, Evaluation, Objective, ParallelNetwork
 from certify.problem.penalties import FactorNorms, Penalty, ProductOfNorms, WeightDecay
@@ -13,6 +13,7 @@ from certify.problem.view import View
 
 __all__ = [
     "EUCLIDEAN",
+    "FACTORIZATIONS",
     "KINDS",
     "LOSSES",
     "Bilinear",

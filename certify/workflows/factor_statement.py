@@ -18,7 +18,7 @@ def factor_sections(model: FactorModel) -> Section:
     outside = [] if model.constant is None else [{"features": "ones", "decay": model.constant[1]}]
     counted = "counted-" if model.counted else ""
     outside += [{"features": f"{counted}axis-{bias.axis}", "decay": bias.decay} for bias in model.biases]
-    return {"branches": [branch], "outside": outside, "offset": None}
+    return {"branches": [branch], "outside": outside}
 
 
 def factor_arrays(model: FactorModel) -> dict[str, Array]:

@@ -14,6 +14,7 @@ from certify.certificates.certificate_file import canonical, written
 from certify.models.factors.factor_model import FactorModel
 from certify.models.graph.layers import LayerGraph
 from certify.models.loading import Problem
+from certify.models.readers.exact_weights import digest_of
 from certify.models.theory.branches import ModelBranch
 from certify.models.theory.decompose import Decomposition
 from certify.models.theory.parts import Index, Part
@@ -29,6 +30,7 @@ def statement_of(problem: Problem) -> Section:
     return {
         "inputs": list(problem.inputs.shape[1:]),
         **_model_sections(problem),
+        "offset": _offset(problem),
         "loss": {"name": terms.loss.name, "reduction": terms.loss.reduction, "scale": float(terms.loss.scale)},
         "sample_weights": terms.sample_weights is not None,
         "mask": terms.mask is not None,
@@ -46,8 +48,16 @@ def _model_sections(problem: Problem) -> Section:
     return {
         "branches": [_branch(branch, problem) for branch in decomposition.branches],
         "outside": _outside(decomposition),
-        "offset": "inputs" if decomposition.layout.outside.identity else None,
     }
+
+
+def _offset(problem: Problem) -> str | None:
+    """What is added to the outputs and not trained: the inputs, or an array of its own."""
+    decomposition = problem.decomposition
+    if problem.objective.offset is None:
+        return None
+    inputs = isinstance(decomposition, Decomposition) and not decomposition.layout.outside.fixed
+    return "inputs" if inputs else "array"
 
 
 def statement_digest(problem: Problem) -> str:
@@ -55,7 +65,10 @@ def statement_digest(problem: Problem) -> str:
 
     Features are left out: another model has others, and another machine rounds them otherwise.
     """
-    return hashlib.sha256(canonical(written(statement_of(problem) | {"features": None}))).hexdigest()
+    stated, offset = statement_of(problem) | {"features": None}, problem.objective.offset
+    if stated["offset"] == "array" and offset is not None:
+        stated["offset"] = digest_of({"offset": offset.cpu()})
+    return hashlib.sha256(canonical(written(stated))).hexdigest()
 
 
 def stated_arrays(problem: Problem) -> dict[str, Array]:
@@ -66,6 +79,8 @@ def stated_arrays(problem: Problem) -> dict[str, Array]:
         arrays["sample_weights"] = array_of(terms.sample_weights)
     if terms.mask is not None:
         arrays["mask"] = array_of(terms.mask).reshape(arrays["Y"].shape).astype(np.uint8)
+    if problem.objective.offset is not None and _offset(problem) == "array":
+        arrays["offset"] = array_of(problem.objective.offset)
     decomposition = problem.decomposition
     if isinstance(decomposition, FactorModel):
         return arrays | factor_arrays(decomposition)
@@ -82,12 +97,14 @@ def parameter_recipes(problem: Problem) -> Section | None:
     """How each array of weights is put together from the model file; None where the checker cannot read it so."""
     graph = problem.graph
     # The checker reads no other formats.
-    if graph.format not in ("pt", "safetensors") or graph.folded:
+    if graph.format not in ("pt", "safetensors", "npz") or graph.folded or graph.frozen:
         return None
     decomposition = problem.decomposition
     if isinstance(decomposition, FactorModel):
         return factor_recipes(decomposition)
     found: Section = {}
+    if any(branch.neuron.gain != 1 for branch in decomposition.branches):
+        return None
     for place, branch in enumerate(decomposition.branches):
         for position, role in enumerate(_roles(branch)):
             found[f"F{place}.{role}"] = [_recipe(graph, list(cut.parts.values())[position]) for cut in branch.cuts]

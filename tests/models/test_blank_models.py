@@ -1,5 +1,6 @@
 """Networks of width zero from layers alone, and what is grown from them, against torch."""
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional
@@ -63,5 +64,36 @@ def test_other_lists_are_told_what_may_stand_between(data_file, write_problem, l
 
 
 def test_the_lines_to_paste_say_what_may_stand_between():
-    error = layers_needed("m.pt", ["a.weight", "b.weight"], "no order")
+    error = layers_needed("m.pt", {f"{name}.weight": torch.zeros(3, 3) for name in "ab"}, "no order")
     assert "(relu, leaky_relu: SLOPE, abs, square, or nothing between)" in str(error)
+
+
+RATED = np.argwhere(np.random.default_rng(0).random((6, 5)) < 0.8)
+RATINGS = np.random.default_rng(1).normal(size=len(RATED))
+
+
+@pytest.mark.parametrize("form", ["csv", "places", "coordinates", "whole"])
+def test_a_factorization_starts_from_the_extents_of_its_data(tmp_path, form):
+    path = tmp_path / ("train.csv" if form == "csv" else "train.npz")
+    match form:
+        case "csv":
+            lines = [f"{i},{j},{v!r}" for (i, j), v in zip(RATED, RATINGS.tolist(), strict=True)]
+            path.write_text("user,item,rating\n" + "\n".join(lines))
+        case "places":
+            np.savez(path, X=RATED, y=RATINGS)
+        case "coordinates":
+            np.savez(path, rows=RATED[:, 0], cols=RATED[:, 1], values=RATINGS, shape=np.array([6, 5]))
+        case "whole":
+            whole = np.full((6, 5), np.nan)
+            whole[tuple(RATED.T)] = RATINGS
+            np.savez(path, y=whole)
+    problem_file = tmp_path / "blank.problem.yaml"
+    problem_file.write_text(
+        "schema: certify.problem/1\n"
+        "model: {path: blank.pt, layers: [{factorization: {left: U, right: V.T, row_bias: b, global_bias: mu}}]}\n"
+        f"data: {{path: {path.name}}}\nloss: {{name: mse, reduction: sum}}\npenalty: {{weight_decay: 1.0}}\n"
+    )
+    problem = Problem.from_scratch(load_problem_file(problem_file))
+    shapes = {name: tuple(tensor.shape) for name, tensor in problem.graph.parameters.items()}
+    assert shapes == {"U": (6, 0), "V": (0, 5), "b": (6, 1), "mu": (1,)}
+    assert problem.objective.evaluate(problem.network).objective == pytest.approx(float((RATINGS**2).sum()), rel=1e-13)

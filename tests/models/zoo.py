@@ -337,12 +337,12 @@ class Triples(Embedded):
         return (self.factors[0](i) * self.factors[1](j) * self.factors[2](k)).sum(1)
 
 
-@architecture("bound", ("linear", 2, 3), inputs=_indices(2))
+@architecture("bound", ("matrix-factorization", 2, 3), inputs=_indices(2))
 def embedding_inner_product():
     return Pairs(2, 3)
 
 
-@architecture("no-bound-yet", ("matrix-factorization", 2, 3), inputs=_indices(2))
+@architecture("bound", ("matrix-factorization", 2, 3), inputs=_indices(2))
 def embedding_inner_product_with_biases():
     return BiasedPairs(2, 3, biased=True)
 

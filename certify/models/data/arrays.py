@@ -15,6 +15,13 @@ from certify.errors import RefusedError, UsageError
 from certify.models.readers.array_file import exact_float64
 from certify.models.readers.exact_weights import digest_of, require_finite
 
+# What serves a matrix with a weight for each entry, such as confidences of implicit feedback.
+WEIGHTED_ENTRIES = (
+    "weights of entries are the sample_weights of a factorization: write model.layers as "
+    "[{factorization: {left: U, right: V}}] with the names of your factors (U.T for one held with a column "
+    "for each row of the matrix), and data with targets and sample_weights of one shape, without inputs and mask"
+)
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,9 @@ def arrays_from(found: Mapping[str, object], sha256: str, path: Path | None) -> 
         if tensor is not None:
             require_finite(tensor, f"{where}: {role} hold")
     _require_shapes(inputs, targets, where)
+    if weights is not None and weights.ndim > 1 and weights.shape == targets.shape:
+        shown = f"{where}: sample_weights have shape {tuple(weights.shape)}, a weight for each entry"
+        raise UsageError(f"{shown}; {WEIGHTED_ENTRIES}", code="shape-mismatch")
     return Arrays(inputs, targets, weights, mask, sha256 or digest_of(tensors), path)
 
 
@@ -77,7 +87,8 @@ def _float64(value: object, where: str) -> Tensor:
 
 def _mask(mask: Tensor, targets: Tensor, where: str) -> Tensor:
     if not bool(((mask == 0) | (mask == 1)).all()):
-        raise UsageError(f"{where}: mask must hold booleans (1 where a target is observed)", code="mask")
+        needed = f"{where}: mask must hold booleans (1 where a target is observed)"
+        raise UsageError(f"{needed}; {WEIGHTED_ENTRIES}", code="mask")
     mask = mask[:, None] if mask.ndim == 1 else mask
     shape = targets.shape if targets.ndim != 1 else (*targets.shape, 1)
     if mask.shape != shape:

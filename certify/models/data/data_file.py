@@ -8,6 +8,8 @@ from pathlib import Path
 from certify.errors import RefusedError, UnsupportedError, UsageError
 from certify.models.data.arrays import Arrays, arrays_from
 from certify.models.data.data_readers import DATA_READERS, NPY, ROLES, DataReader, read_one_array
+from certify.models.readers.array_file import read_npz
+from certify.models.readers.coordinate_matrix import KEYS
 from certify.models.readers.input_file import InputFile, open_input
 from certify.models.spec.problem_sections import DataSpec
 
@@ -30,6 +32,25 @@ def load_arrays(spec: DataSpec, shape: tuple[int, ...] | None = None) -> Arrays:
         found = reader.read(file, spec) if shape is None else reader.entries(file, spec, shape)
         digest = file.sha256
     return arrays_from(found, digest, spec.path)
+
+
+def entry_extents(spec: DataSpec) -> tuple[int, ...]:
+    """Extents of the matrix or tensor that the data of a factorization are entries of; errors as of `load_arrays`.
+
+    Where data are places and values, the largest place along each axis tells.
+    """
+    if spec.path is None:
+        raise UsageError("data: a .npy pair does not tell the extents of a factorization; save .npz", code="usage")
+    with open_input(spec.path, "data file") as file:
+        reader = data_reader_of(file)
+        there = reader.shapes(file)
+        if spec.inputs is None and spec.targets is None and set(KEYS) <= set(there):
+            return tuple(read_npz(file, ["shape"])[0].tolist())
+    whole = there.get(str(spec.targets or "y"), ())
+    if spec.inputs is None and len(whole) > 1 and whole[1:] != (1,):
+        return whole
+    places = load_arrays(spec, ()).inputs
+    return tuple(int(largest) + 1 for largest in places.max(0).values)
 
 
 def data_shapes(path: Path) -> dict[str, tuple[int, ...]]:

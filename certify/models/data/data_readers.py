@@ -12,7 +12,7 @@ from certify.errors import UsageError
 from certify.models.data.entry_arrays import TRIPLETS, coordinate_entries, named_entries
 from certify.models.readers.array_file import Array, npz_shapes, read_npy, read_npz, require_names
 from certify.models.readers.coordinate_matrix import KEYS, completion_arrays
-from certify.models.readers.csv_table import read_csv
+from certify.models.readers.csv_table import Table, read_csv
 from certify.models.readers.input_file import InputFile
 from certify.models.readers.safetensors_file import looks_like_safetensors, read_safetensors
 from certify.models.spec.problem_sections import DataSpec
@@ -85,9 +85,12 @@ def _array_names(file: InputFile, spec: DataSpec) -> dict[str, str]:
 
 
 def _csv(file: InputFile, spec: DataSpec) -> Mapping[str, Any]:
+    return _from_table(read_csv(file), file, spec)
+
+
+def _from_table(table: Table, file: InputFile, spec: DataSpec) -> Mapping[str, Any]:
     if spec.mask is not None:
         raise UsageError(f"{file.path}: data.mask: a .csv holds no mask; use .npz", code="mask")
-    table = read_csv(file)
     targets = [spec.targets or "y"] if isinstance(spec.targets, str | None) else list(spec.targets)
     weights = [spec.sample_weights] if spec.sample_weights else []
     taken = {*targets, *weights}
@@ -125,7 +128,8 @@ def _npz_entries(file: InputFile, spec: DataSpec, shape: tuple[int, ...]) -> Map
             )
         )
         return coordinate_entries(found, shape, str(file.path), weights[0])
-    return named_entries(spec, shape, str(file.path), lambda names: read_npz(file, names))
+    placed = _with_places(spec, shape, there)
+    return named_entries(placed, shape, str(file.path), lambda names: read_npz(file, names))
 
 
 def _safetensors_entries(file: InputFile, spec: DataSpec, shape: tuple[int, ...]) -> Mapping[str, Any]:
@@ -135,13 +139,22 @@ def _safetensors_entries(file: InputFile, spec: DataSpec, shape: tuple[int, ...]
         require_names(names, tensors, file.path)
         return [tensors[name].numpy() for name in names]
 
-    return named_entries(spec, shape, str(file.path), chosen)
+    there = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    return named_entries(_with_places(spec, shape, there), shape, str(file.path), chosen)
+
+
+def _with_places(spec: DataSpec, shape: tuple[int, ...], there: Shapes) -> DataSpec:
+    """With the usual name of inputs where targets are not all entries, and there are places of that name."""
+    targets = there.get(str(spec.targets or "y"), shape)
+    usual = spec.inputs is None and targets != shape and "X" in there
+    return spec.model_copy(update={"inputs": "X"}) if usual else spec
 
 
 def _csv_entries(file: InputFile, spec: DataSpec, shape: tuple[int, ...]) -> Mapping[str, Any]:  # noqa: ARG001
+    table = read_csv(file)
     if spec.inputs is not None:
-        return _csv(file, spec)
-    names = read_csv(file).names
+        return _from_table(table, file, spec)
+    names = table.names
     known = next((triple for triple in TRIPLETS if set(triple) <= set(names)), None)
     if known is None:
         raise UsageError(
@@ -149,7 +162,7 @@ def _csv_entries(file: InputFile, spec: DataSpec, shape: tuple[int, ...]) -> Map
             "data.inputs: [user, item] and data.targets: rating",
             code="missing-array",
         )
-    return _csv(file, spec.model_copy(update={"inputs": known[:2], "targets": spec.targets or known[2]}))
+    return _from_table(table, file, spec.model_copy(update={"inputs": known[:2], "targets": spec.targets or known[2]}))
 
 
 def _no_entries(file: InputFile, _: DataSpec, __: tuple[int, ...]) -> Mapping[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from certify.errors import UsageError
 from certify.models.graph.layers import INPUT, Layer, LayerGraph
 from certify.models.readers.weight_file import WeightFile
@@ -24,36 +26,48 @@ def factor_graph(weights: WeightFile, entry: FactorEntry) -> LayerGraph:
                 code="missing-parameter",
             )
     names = [name.removeprefix(weights.prefix) for name in entry.names]
+    # One number of an archive of arrays is a setting, unless it is named.
+    settings = [n for n, t in parameters.items() if weights.format == "npz" and not t.ndim and n not in names]
+    parameters = {name: tensor for name, tensor in parameters.items() if name not in settings}
     unused = sorted(parameters.keys() - set(names))
     if unused or len(set(names)) < len(names):
         found = f"array '{unused[0]}' belongs to no" if unused else "an array is named twice as"
         raise UsageError(f"{where}: {found} part of the factorization in model.layers", code="unused-parameters")
-    layers: list[Layer] = []
-    for axis in range(len(entry.factors)):
-        layers.append(Layer("select", f"axis{axis}", (INPUT,), attributes={"dim": 1, "index": axis}))
-    for axis, name in enumerate(entry.factors):
-        layers.append(_table(f"factor{axis}", f"axis{axis}", name.removeprefix(weights.prefix)))
-    tables = tuple(f"factor{axis}" for axis in range(len(entry.factors)))
-    layers += [Layer("mul", "terms", tables), Layer("sum", "product", ("terms",), attributes={"dim": 1})]
-    last = "product"
+    left_out = (f"left out: numbers {', '.join(map(repr, settings))}, which model.layers does not name",)
+    notes = (*weights.notes, *(left_out if settings else ()))
+    origin = (weights.format, weights.path, weights.sha256, notes)
+    layers = look_ups(entry, {name: name.removeprefix(weights.prefix) for name in entry.names})
+    fixed = frozenset(() if entry.offset is None else (entry.offset.removeprefix(weights.prefix),))
+    return LayerGraph(layers, parameters, weights.prefix, *origin, frozen=fixed)
+
+
+def look_ups(entry: FactorEntry, names: Mapping[str, str]) -> tuple[Layer, ...]:
+    """The layers, for inputs (N, K) that hold places.
+
+    Args:
+        entry: which arrays are what.
+        names: of its parameters in the graph, by those of the entry.
+    """
+    axes = tuple(f"axis{axis}" for axis in range(len(entry.factors)))
+    layers = [Layer("select", name, (INPUT,), attributes={"dim": 1, "index": k}) for k, name in enumerate(axes)]
+    factors = [_table(axis, name, names) for axis, name in zip(axes, entry.factors, strict=True)]
+    layers += [*factors, Layer("mul", "terms", tuple(layer.name for layer in factors))]
+    layers.append(Layer("sum", "product", ("terms",), attributes={"dim": 1}))
     if entry.scale != 1:
-        layers.append(Layer("scale", "scaled", (last,), attributes={"factor": entry.scale}))
-        last = "scaled"
-    added = [last]
-    for axis, bias in enumerate(entry.biases):
-        if bias is not None:
-            layers.append(_table(f"bias{axis}", f"axis{axis}", bias.removeprefix(weights.prefix), bias=True))
-            added.append(f"bias{axis}")
+        layers.append(Layer("scale", "scaled", ("product",), attributes={"factor": entry.scale}))
+    added = [layers[-1].name]
+    biases = zip(axes, entry.biases, strict=True)
+    rows = [_table(axis, name, names, bias=True) for axis, name in biases if name is not None]
     if entry.constant is not None:
-        layers.append(Layer("constant", "bias", (INPUT,), {"weight": entry.constant.removeprefix(weights.prefix)}))
-        added.append("bias")
-    if len(added) > 1:
-        layers.append(Layer("add", "outputs", tuple(added)))
-    origin = (weights.format, weights.path, weights.sha256, weights.notes)
-    return LayerGraph(tuple(layers), parameters, weights.prefix, *origin)
+        rows.append(Layer("constant", f"constant:{entry.constant}", (INPUT,), {"weight": names[entry.constant]}))
+    if entry.offset is not None:
+        rows.append(Layer("fixed", f"offset:{entry.offset}", (INPUT,), {"weight": names[entry.offset]}))
+    if rows:
+        layers += [*rows, Layer("add", "outputs", (*added, *(layer.name for layer in rows)))]
+    return tuple(layers)
 
 
-def _table(title: str, axis: str, name: str, *, bias: bool = False) -> Layer:
+def _table(axis: str, name: str, names: Mapping[str, str], *, bias: bool = False) -> Layer:
     """A look-up in a table (n, r), in its transpose where the name says so, or in a vector (n,) or (n, 1)."""
-    attributes = {"transposed": name.endswith(TRANSPOSED), "bias": bias}
-    return Layer("look_up", title, (axis,), {"weight": name.removesuffix(TRANSPOSED)}, attributes)
+    plain, attributes = name.removesuffix(TRANSPOSED), {"transposed": name.endswith(TRANSPOSED), "bias": bias}
+    return Layer("look_up", f"{axis}:{plain.removesuffix('.weight')}", (axis,), {"weight": names[plain]}, attributes)

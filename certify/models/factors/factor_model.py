@@ -16,6 +16,8 @@ from torch import Tensor
 
 from certify.errors import UnsupportedError, UsageError
 from certify.models.graph.layers import Layer, LayerGraph
+from certify.models.graph.operations import OPERATIONS, Operands
+from certify.models.spec.factor_entry import TRANSPOSED
 from certify.models.theory.bias_policy import BiasPolicy, Conventions, Policy
 from certify.models.theory.decays import Charge, Decays
 from certify.problem import Branch, ConvexPart, Entries, ParallelNetwork, Penalty, WeightDecay
@@ -92,6 +94,20 @@ class FactorModel:
         return tuple(self._table(factor).shape[0] for factor in self.factors)
 
     @property
+    def entry(self) -> dict[str, object]:
+        """How the `layers:` list says it."""
+        prefix = self.graph.prefix
+        names = [f"{prefix}{factor.name}{TRANSPOSED if factor.transposed else ''}" for factor in self.factors]
+        if len(names) > 2:
+            return {"cp": names}
+        sides = {bias.axis: prefix + bias.name for bias in self.biases}
+        found = {"left": names[0], "right": names[1], "row_bias": sides.get(0), "column_bias": sides.get(1)}
+        found["global_bias"] = None if self.constant is None else prefix + self.constant[0]
+        found["offset"] = None if self._fixed is None else f"{prefix}{self._fixed.weight}"
+        scale = {} if self.scale == 1 else {"scale": self.scale}
+        return {"factorization": {key: name for key, name in found.items() if name is not None} | scale}
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What a user may want to know."""
         return ()
@@ -132,9 +148,13 @@ class FactorModel:
             ridge.append(bias.decay * weights)
         return ConvexPart(ones, torch.cat(ridge), tuple(groups))
 
-    def offset(self, inputs: Tensor) -> Tensor | None:  # noqa: ARG002
-        """Nothing is added that is not trained."""
-        return None
+    def offset(self, inputs: Tensor) -> Tensor | None:
+        """What is added at places (N, K) and not trained, (N, 1)."""
+        fixed = self._fixed
+        if fixed is None:
+            return None
+        parameters = {"weight": self.graph.parameters[str(fixed.weight)].to(inputs.device)}
+        return OPERATIONS["fixed"](Operands((inputs,), parameters, {})).expand(len(inputs))[:, None].contiguous()
 
     def on(self, inputs: Tensor) -> FactorModel:
         """With the counts of places (N, K), where decays are counted."""
@@ -150,7 +170,8 @@ class FactorModel:
         if inputs.ndim != 2 or inputs.shape[1] != len(self.shape):
             raise UsageError(
                 f"{where}: a factorization of {len(self.shape)} factors is fitted to entries, each given by "
-                f"{len(self.shape)} places and a value; found inputs of shape {tuple(inputs.shape)}",
+                f"{len(self.shape)} places and a value; found inputs of shape {tuple(inputs.shape)}; leave data.inputs "
+                "out where targets are the whole matrix or tensor",
                 code="shape-mismatch",
             )
         for axis, extent in enumerate(self.shape):
@@ -200,7 +221,12 @@ class FactorModel:
             rows = network.coefficients[start : start + self.shape[bias.axis]]
             found[bias.name] = rows.reshape(self.graph.parameters[bias.name].shape)
             start += len(rows)
+        found |= {name: self.graph.parameters[name] for name in self.graph.frozen}
         return {name: found[name].detach().cpu().double().contiguous() for name in self.graph.parameters}
+
+    @property
+    def _fixed(self) -> Layer | None:
+        return next((layer for layer in self.graph.layers if layer.op == "fixed"), None)
 
     def _table(self, table: Table) -> Tensor:
         values = self.graph.parameters[table.name]
@@ -224,8 +250,8 @@ def factor_model(graph: LayerGraph, conventions: Conventions, charge: Charge, *,
         UnsupportedError: a factor without weight decay, or more axes than there are kinds for.
     """
     if isinstance(charge, Decays):
-        trained = (graph.prefix + name for name in graph.parameters if name not in graph.frozen)
-        charge.require_names(trained, graph.label)
+        trained = (name for name in (*graph.parameters, *graph.unused) if name not in graph.frozen)
+        charge.require_names((graph.prefix + name for name in trained), graph.label)
     by_axis = {layer.name: int(str(layer.attributes["index"])) for layer in graph.layers if layer.op == "select"}
     look_ups = [layer for layer in graph.layers if layer.op == LOOK_UP]
     product = next(layer for layer in graph.layers if layer.op == "mul")
@@ -298,6 +324,13 @@ def _require_tables(model: FactorModel) -> None:
         raise UsageError(
             f"{graph.label}: factors need one row for each place and columns of one number, found {shapes}; write "
             "NAME.T for a factor that is stored with one column for each place",
+            code="shape-mismatch",
+        )
+    fixed = None if model._fixed is None else graph.parameters[str(model._fixed.weight)]
+    if fixed is not None and fixed.numel() != 1 and tuple(fixed.shape) != model.shape:
+        raise UsageError(
+            f"{graph.label}: offset has shape {tuple(fixed.shape)}, the factors make {model.shape}; it may also be one "
+            "number",
             code="shape-mismatch",
         )
     for bias in model.biases:

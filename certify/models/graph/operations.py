@@ -99,11 +99,23 @@ def _group_norm(x: Operands) -> Tensor:
 
 
 def _look_up(x: Operands) -> Tensor:
-    """Rows of a table (n, r), columns of one (r, n), or entries of a vector (n,) or (n, 1)."""
-    table = x.parameters["weight"]
-    table = table.T if x.attributes.get("transposed") else table
-    found = table[x.value.long()]
-    return found.squeeze(1) if table.shape[1:] == (1,) and x.attributes.get("bias") else found
+    """Rows of a table (n, r), columns of one (r, n), or entries of a bias of n numbers."""
+    table, places = x.parameters["weight"], x.value.long()
+    if not x.attributes.get("bias"):
+        return functional.embedding(places, table.T if x.attributes.get("transposed") else table)
+    return table.flatten()[places] if table.shape[1:] != (1,) else functional.embedding(places, table).squeeze(1)
+
+
+def _constant(x: Operands) -> Tensor:
+    """One number for all samples."""
+    number = x.parameters["weight"]
+    return number if number.ndim < 2 else number.reshape(())
+
+
+def _fixed(x: Operands) -> Tensor:
+    """Entries at places (N, K) of a matrix or tensor, or one number for all."""
+    values = x.parameters["weight"]
+    return values.reshape(()) if values.numel() == 1 else values[x.value.long().unbind(1)]
 
 
 _WINDOW = ("kernel_size", "stride", "padding")
@@ -115,8 +127,11 @@ OPERATIONS: dict[str, Callable[[Operands], Tensor]] = {
     "conv1d": _convolution(functional.conv1d),
     "conv2d": _convolution(functional.conv2d),
     "embedding": lambda x: functional.embedding(x.value.long(), x.parameters["weight"]),
+    "take": lambda x: x.parameters["weight"][x.value.long()],
+    "trunc": _called(torch.trunc),
     "look_up": _look_up,
-    "constant": lambda x: x.parameters["weight"].reshape(()).expand(len(x.value)),
+    "constant": _constant,
+    "fixed": _fixed,
     "relu": _called(torch.relu),
     "no_units": _called(torch.zeros_like),
     "leaky_relu": _called(functional.leaky_relu, "negative_slope"),

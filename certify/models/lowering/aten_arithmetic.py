@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 
 from certify.models.graph.graph_builder import ADD_BIAS, Output, Value
@@ -11,6 +12,7 @@ from certify.models.readers.aten_program import Constant, Reference
 
 # Operations that make zeros.
 _ZEROS = ("zeros", "new_zeros", "zeros_like")
+_INNER = re.compile(r"([a-zA-Z])(?!\1)([a-zA-Z])(,\1\2)+->\1")
 
 
 def _addmm(view: CallView) -> Value | None:
@@ -55,6 +57,18 @@ def _multiply(view: CallView) -> Value | None:
     return _scaled(view, one or other, factor)
 
 
+def _contract(view: CallView) -> Value | None:
+    """The inner products of rows, as `einsum` writes them."""
+    equation, operands = view.argument("equation"), view.argument("tensors")
+    references = [entry for entry in operands if isinstance(entry, Reference)] if isinstance(operands, list) else []
+    values = [view.builder.value(reference.name) for reference in references]
+    outputs = [value for value in values if isinstance(value, Output)]
+    text = equation.replace(" ", "") if isinstance(equation, str) else ""
+    if not _INNER.fullmatch(text) or len(outputs) < 2 or len(outputs) != text.count(",") + 1:
+        return None
+    return view.layer("sum", [view.layer("mul", outputs)], attributes={"dim": 1})
+
+
 def _divide(view: CallView) -> Value | None:
     divisor = view.number("other")
     plain = divisor is not None and divisor != 0 and view.argument("rounding_mode") is None
@@ -83,7 +97,7 @@ def _add(view: CallView) -> Value | None:
         return operand
     if not (isinstance(operand, Output) and isinstance(bias, Constant)):
         return None
-    if bias.trained or view.builder.is_fixed(operand):
+    if bias.trained or view.builder.is_fixed(operand) or bias.tensor.numel() == 1:
         return view.layer(ADD_BIAS, [operand], {"bias": bias})
     return None
 
@@ -120,6 +134,7 @@ ARITHMETIC: dict[str, Callable[[CallView], Value | None]] = {
     "convolution": _convolution,
     "pow": _power,
     "mul": _multiply,
+    "einsum": _contract,
     "div": _divide,
     "neg": _negate,
     "add": _add,

@@ -12,7 +12,7 @@ from certify.models.graph.layers import Ends, LayerGraph
 from certify.models.lowering.aten_arithmetic import ARITHMETIC
 from certify.models.lowering.aten_call import CallView
 from certify.models.lowering.aten_rules import CHECKS, RULES, VIEWS, by_rule
-from certify.models.lowering.aten_shapes import SHAPES
+from certify.models.lowering.aten_shapes import SHAPES, unbound
 from certify.models.readers.aten_program import Call, Constant, Program, Reference
 
 _KNOWN: dict[str, Callable[[CallView], Value | None]] = {**dict.fromkeys(RULES, by_rule), **SHAPES, **ARITHMETIC}
@@ -60,6 +60,10 @@ def _lower(view: CallView) -> None:
     if not call.outputs or call.packet in CHECKS:
         return
     _require_harmless(view)
+    if call.packet == "unbind" and (slices := unbound(view)) is not None:
+        for name, value in zip(call.outputs, slices, strict=True):
+            builder.bind(name, value)
+        return
     lowering = _KNOWN.get(call.packet.removesuffix("_"))
     result = None if lowering is None else lowering(view)
     builder.bind(call.outputs[0], result if result is not None else _unknown(view, call.op))

@@ -12,6 +12,7 @@ from certify.models.readers.aten_program import Reference
 # A slice that ends here goes to the end.
 _END = 2**62
 _FLOATS = ("torch.float32", "torch.float64")
+_INTEGERS = ("torch.int64", "torch.int32")
 
 
 def _alias(view: CallView) -> Value | None:
@@ -19,10 +20,13 @@ def _alias(view: CallView) -> Value | None:
 
 
 def _cast(view: CallView) -> Value | None:
-    """A conversion to float32 or float64, which is computed in float64 here, changes nothing."""
+    """A conversion to float32 or float64, which is computed in float64 here, changes nothing; to integers it cuts."""
     constant, dtype = view.constant("self"), view.argument("dtype")
     if constant is not None and dtype not in (None, str(constant.tensor.dtype)):
         return None
+    operand = view.output("self")
+    if operand is not None and dtype in _INTEGERS:
+        return view.layer("trunc", [operand])
     return view.value("self") if dtype in (None, *_FLOATS) else None
 
 
@@ -68,6 +72,29 @@ def _slice(view: CallView) -> Value | None:
     return view.layer("slice", [operand], attributes=dict(whole))
 
 
+def _squeeze(view: CallView) -> Value | None:
+    return _reshape(view) if view.argument("dim") is None else by_rule(view)
+
+
+def _take(view: CallView) -> Value | None:
+    """Rows of a parameter, chosen by number."""
+    indices, weight = view.argument("indices"), view.constant("self")
+    if not isinstance(indices, list) or len(indices) != 1 or weight is None or weight.tensor.ndim not in (1, 2):
+        return None
+    chosen = view.builder.value(indices[0].name) if isinstance(indices[0], Reference) else None
+    op = "take" if weight.tensor.ndim == 1 else "embedding"
+    return view.layer(op, [chosen], {"weight": weight}) if isinstance(chosen, Output) else None
+
+
+def unbound(view: CallView) -> list[Output] | None:
+    """The slices along an axis that `unbind` returns."""
+    operand, dim = view.output("self"), view.argument("dim") or 0
+    if operand is None or not isinstance(dim, int):
+        return None
+    places = range(len(view.call.outputs))
+    return [view.layer("select", [operand], attributes={"dim": dim, "index": place}) for place in places]
+
+
 SHAPES: dict[str, Callable[[CallView], Value | None]] = {
     **dict.fromkeys(ALIASES, _alias),
     **dict.fromkeys(("to", "_to_copy", "type_as"), _cast),
@@ -75,4 +102,6 @@ SHAPES: dict[str, Callable[[CallView], Value | None]] = {
     **dict.fromkeys(("view", "reshape", "_unsafe_view"), _reshape),
     "cat": _concatenate,
     "slice": _slice,
+    "squeeze": _squeeze,
+    "index": _take,
 }

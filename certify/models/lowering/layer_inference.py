@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from certify.errors import UsageError
+from certify.models.lowering.factor_suggestion import suggested_factorization
 from certify.models.readers.formats import Format
 from certify.models.readers.safetensors_file import natural_key
 from certify.models.spec.layer_list import LayerEntry
@@ -26,13 +27,15 @@ def infer_entries(parameters: Mapping[str, Tensor], source: Format, where: str) 
     Raises:
         UsageError: the names and shapes do not tell; shows what to write.
     """
+    if suggested_factorization(parameters) is not None:
+        raise layers_needed(where, parameters, "its arrays look like factors and biases")
     names = _layer_names(parameters)
     if names is None or len(names) != 2:
-        raise layers_needed(where, list(parameters), "its weights are not those of a plain two-layer network")
+        raise layers_needed(where, parameters, "its weights are not those of a plain two-layer network")
     first, second = _ordered(names, parameters, source, where)
     gap = _index_gap(first, second)
     if gap is not None and gap > 2:
-        raise layers_needed(where, list(parameters), f"{gap - 1} layers without weights run between them")
+        raise layers_needed(where, parameters, f"{gap - 1} layers without weights run between them")
     if gap == 1 and _is_sequential(first):
         assumed = f"assumed: no activation between '{first}' and '{second}' (neighbors in nn.Sequential)"
         return (LayerEntry("linear", first), LayerEntry("linear", second)), (assumed,)
@@ -40,8 +43,14 @@ def infer_entries(parameters: Mapping[str, Tensor], source: Format, where: str) 
     return (LayerEntry("linear", first), LayerEntry("relu"), LayerEntry("linear", second)), (assumed,)
 
 
-def layers_needed(where: str, parameters: list[str], reason: str) -> UsageError:
+def layers_needed(where: str, parameters: Mapping[str, Tensor], reason: str) -> UsageError:
     """The error that asks for `layers:`, with lines to paste that name the layers found."""
+    if (factorization := suggested_factorization(parameters)) is not None:
+        return UsageError(
+            f"{where}: cannot tell the layers: {reason}; write them in the problem file, such as "
+            f"`model: {{path: {where}, layers: [{factorization}]}}`, with scale or offset where the model has them",
+            code="layers-needed",
+        )
     found = list(dict.fromkeys(name.rpartition(".")[0] for name in parameters if name.endswith(".weight")))
     names = (found + ["NAME1", "NAME2"])[: max(2, min(len(found), 6))] if found else ["NAME1", "NAME2"]
     lines = "[" + ", relu, ".join(f"{{linear: {name}}}" for name in names) + "]"
@@ -64,7 +73,7 @@ def _ordered(names: list[str], parameters: Mapping[str, Tensor], source: Format,
     if _index_gap(first, second) is not None:
         first, second = sorted(names, key=natural_key)
         if not _chains(parameters, first, second):
-            raise layers_needed(where, list(parameters), "their shapes do not chain in the order of their numbers")
+            raise layers_needed(where, parameters, "their shapes do not chain in the order of their numbers")
         return first, second
     forward, backward = _chains(parameters, first, second), _chains(parameters, second, first)
     if forward and (source != "safetensors" or not backward):
@@ -72,7 +81,7 @@ def _ordered(names: list[str], parameters: Mapping[str, Tensor], source: Format,
     if backward and not forward:
         return second, first
     reason = "either of the two weights may come first" if forward else "the shapes of its weights do not chain"
-    raise layers_needed(where, list(parameters), reason)
+    raise layers_needed(where, parameters, reason)
 
 
 def _chains(parameters: Mapping[str, Tensor], first: str, second: str) -> bool:

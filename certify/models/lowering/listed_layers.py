@@ -7,12 +7,15 @@ from dataclasses import replace
 from certify.errors import UsageError
 from certify.models.factors.factor_graph import factor_graph
 from certify.models.graph.layers import INPUT, Layer, LayerGraph
+from certify.models.lowering.adapter import adapter_entries, unscaled_note
 from certify.models.lowering.layer_inference import infer_entries
 from certify.models.readers.weight_file import WeightFile
 from certify.models.spec.factor_entry import FactorEntry
-from certify.models.spec.layer_list import LayerEntry
+from certify.models.spec.layer_list import WITH_WEIGHTS, LayerEntry
 from certify.models.spec.problem_validation import did_you_mean
 
+# Linear layers from the inputs to the outputs, trained or not.
+BESIDE = ("skip", "frozen")
 # Parameters of a layer, by the last part of their names.
 ROLES = ("weight", "bias", "running_mean", "running_var")
 
@@ -31,16 +34,22 @@ def build_graph(weights: WeightFile, entries: tuple[LayerEntry, ...] | FactorEnt
         return factor_graph(weights, entries)
     where, notes = str(weights.path or "model"), weights.notes
     if entries is None:
-        entries, assumed = infer_entries(weights.parameters, weights.format, where)
+        found = adapter_entries(weights) or infer_entries(weights.parameters, weights.format, where)
+        entries, assumed = found
         notes = (*notes, *assumed)
+    else:
+        notes = (*notes, *unscaled_note(weights, entries))
     layers = [_layer(entry, weights, where) for entry in entries]
-    skips = [layer for layer, entry in zip(layers, entries, strict=True) if entry.op == "skip"]
-    if len(skips) > 1:
-        raise UsageError(f"{where}: model.layers: at most one skip layer, found {len(skips)}", code="layers-needed")
+    beside = {op: [x for x, entry in zip(layers, entries, strict=True) if entry.op == op] for op in BESIDE}
+    for op, several in beside.items():
+        if len(several) > 1:
+            raise UsageError(f"{where}: model.layers: at most one {op} layer, found {len(several)}", "layers-needed")
+    skips = [layer for several in beside.values() for layer in several]
+    frozen = frozenset(name for layer in beside["frozen"] for name in layer.parameters.values())
     _require_all_used(layers, weights, where)
     chain = [layer for layer in layers if layer not in skips and layer.op != "identity"]
     origin = (weights.format, weights.path, weights.sha256, notes)
-    return LayerGraph(_connected(chain, skips), weights.parameters, weights.prefix, *origin)
+    return LayerGraph(_connected(chain, skips), weights.parameters, weights.prefix, *origin, frozen=frozen)
 
 
 def _connected(chain: list[Layer], skips: list[Layer]) -> tuple[Layer, ...]:
@@ -69,13 +78,13 @@ def _layer(entry: LayerEntry, weights: WeightFile, where: str) -> Layer:
     name = entry.name.removeprefix(weights.prefix)
     # A module that is one layer has a nameless layer.
     names = {role: f"{name}.{role}" if name else role for role in ROLES}
-    if entry.op in ("linear", "skip") and names["weight"] not in weights.parameters:
+    if entry.op in WITH_WEIGHTS and names["weight"] not in weights.parameters:
         layers = [key.removesuffix(".weight") for key in weights.parameters if key.endswith(".weight")]
         raise UsageError(
             f"{where}: no parameter '{names['weight']}' for layer '{entry.name}'" + did_you_mean(name, layers),
             code="missing-parameter",
         )
-    op = "linear" if entry.op == "skip" else entry.op
+    op = "linear" if entry.op in BESIDE else entry.op
     found = {role: key for role, key in names.items() if key in weights.parameters}
     return Layer(op, name or op, parameters=found)
 

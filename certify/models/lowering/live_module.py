@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from certify.errors import UnsupportedError, UsageError
+from certify.models.factors.embeddings import as_factorization
 from certify.models.graph.graph_builder import Origin
 from certify.models.graph.layers import LayerGraph
 from certify.models.lowering.aten_lowering import graph_of_program
@@ -23,6 +25,7 @@ from certify.models.spec.layer_list import Listed, parse_layers
 
 # Where wrappers (DataParallel, torch.compile) keep the module that they wrap.
 _WRAPPED = {"DataParallel": "module", "DistributedDataParallel": "module", "OptimizedModule": "_orig_mod"}
+_TORCH_LAYERS = "torch.nn.modules."
 # Samples of the tensor that a module is exported with: torch takes 0 and 1 for special.
 _SAMPLES = 7
 # Largest accepted difference between a module and its graph, as a share of its largest output.
@@ -59,7 +62,7 @@ def graph_of_module(
     if is_chain(tree):
         tensors = {name: tensor for name, tensor in tree.all_tensors() if isinstance(tensor, Tensor)}
         return graph_of_chain(tree, tensors, origin)
-    return graph_of_program(program_of_module(inner, _example(inner, named, inputs)), origin)
+    return as_factorization(graph_of_program(program_of_module(inner, _example(inner, named, inputs)), origin))
 
 
 def require_traced(model: nn.Module, graph: LayerGraph, inputs: Tensor) -> None:
@@ -95,7 +98,7 @@ def _batches(graph: LayerGraph, inputs: Tensor) -> list[Tensor]:
     """The inputs, and samples of them in other numbers, orders and sizes; what chooses an embedding is not scaled."""
     count = len(inputs)
     order = torch.arange(2 * min(count, _MOST_SAMPLES) + 1).flip(0) % count
-    indexed = any(layer.op == "embedding" for layer in graph.layers)
+    indexed = any(layer.op in ("embedding", "look_up") for layer in graph.layers)
     return [inputs, inputs[order] * (1.0 if indexed else -0.75), inputs[: 1 + count // 3]]
 
 
@@ -104,10 +107,10 @@ def _computes(model: nn.Module, graph: LayerGraph, inputs: Tensor) -> bool:
     first = next(model.parameters(), None)
     dtype, device = (torch.float64, "cpu") if first is None else (first.dtype, first.device)
     with torch.no_grad():
-        own = model(inputs.to(device, dtype)).double().cpu()
+        own = model(*_arguments(model, inputs.to(device, dtype))).double().cpu()
     found = graph.forward(inputs)
     # One output of each sample, without an axis of its own.
-    own = own[:, None] if own.ndim == 1 and found.shape == (len(own), 1) else own
+    own = own.reshape(found.shape) if {own.shape, found.shape} == {(len(own),), (len(own), 1)} else own
     close = _TRACE_TOLERANCES.get(dtype, 0.0) * (1 + own.abs().max())
     return own.shape == found.shape and bool((own - found).abs().max() <= close)
 
@@ -132,16 +135,42 @@ def _unwrapped(model: nn.Module) -> nn.Module:
     return model
 
 
-def _example(model: nn.Module, parameters: Mapping[str, Tensor], inputs: Tensor | None) -> Tensor:
-    """Zeros of the shape and type that the module reads."""
+def _example(model: nn.Module, parameters: Mapping[str, Tensor], inputs: Tensor | None) -> tuple[Tensor, ...]:
+    """Zeros of the shapes and types that the module reads."""
     dtype = next((p.dtype for p in parameters.values()), torch.float32)
     if inputs is not None:
         integral = not inputs.dtype.is_floating_point
-        return torch.zeros(_SAMPLES, *inputs.shape[1:], dtype=inputs.dtype if integral else dtype)
+        zeros = torch.zeros(_SAMPLES, *inputs.shape[1:], dtype=inputs.dtype if integral else dtype)
+        return _arguments(model, zeros)
+    count = _argument_count(model)
+    if count > 1 and _chooses(model):
+        return tuple(torch.zeros(_SAMPLES, dtype=torch.int64) for _ in range(count))
     first = next(
         (module for module in model.modules() if next(module.parameters(recurse=False), None) is not None), None
     )
     if not isinstance(first, nn.Linear):
         reason = f"the shape of the inputs of {type(model).__name__} is not known; give inputs=X"
-        raise layers_needed("model", list(parameters), reason)
-    return torch.zeros(_SAMPLES, first.in_features, dtype=dtype)
+        raise layers_needed("model", parameters, reason)
+    return (torch.zeros(_SAMPLES, first.in_features, dtype=dtype),)
+
+
+def _arguments(model: nn.Module, inputs: Tensor) -> tuple[Tensor, ...]:
+    """What the module is called with: places as integers, and one column for each of several arguments."""
+    chosen = inputs.long() if _chooses(model) else inputs
+    count = _argument_count(model)
+    if count > 1 and inputs.ndim == 2 and inputs.shape[1] == count:
+        return tuple(column.clone() for column in chosen.unbind(1))
+    return (chosen,)
+
+
+def _chooses(model: nn.Module) -> bool:
+    """Whether inputs are rows of tables: there are embeddings, or several inputs, and no layer with other weights."""
+    layers = [part for part in model.modules() if type(part).__module__.startswith(_TORCH_LAYERS)]
+    weighted = any(part._parameters for part in layers if not isinstance(part, nn.Embedding))
+    return not weighted and (any(isinstance(part, nn.Embedding) for part in layers) or _argument_count(model) > 1)
+
+
+def _argument_count(model: nn.Module) -> int:
+    """How many tensors the module needs."""
+    parameters = inspect.signature(model.forward).parameters.values()
+    return sum(entry.default is entry.empty and entry.kind is entry.POSITIONAL_OR_KEYWORD for entry in parameters)

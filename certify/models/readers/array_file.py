@@ -20,6 +20,7 @@ from certify.models.spec.problem_validation import did_you_mean
 
 # numpy itself reads no header of over 10,000 bytes.
 _MAX_HEADER = 2**14
+NPY_SUFFIX = ".npy"
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -47,7 +48,7 @@ def read_npz(file: InputFile, names: Sequence[str]) -> list[Array]:
         RefusedError: as `read_npy`.
     """
     archive = open_archive(file, of_files=False)
-    members = _members(archive)
+    members = npz_members(archive)
     require_names(names, members, file.path)
     contents = ((name, archive.read(members[name])) for name in names)
     return [read_npy(io.BytesIO(c), len(c), f"{file.path}: array '{name}'") for name, c in contents]
@@ -57,10 +58,22 @@ def npz_shapes(file: InputFile) -> dict[str, tuple[int, ...]]:
     """Shape of every array of a `.npz` file, by name, from the headers alone."""
     archive = open_archive(file, of_files=False)
     shapes = {}
-    for name, member in _members(archive).items():
+    for name, member in npz_members(archive).items():
         with _refusal(f"{file.path}: array '{name}'"):
             shapes[name] = _header(io.BytesIO(archive.read(member, _MAX_HEADER)))[0]
     return shapes
+
+
+def npz_members(archive: Archive) -> dict[str, str]:
+    """Entries by the name of their array; numpy would also find 'x.npy' under that name.
+
+    Raises:
+        RefusedError: an entry that is not one array.
+    """
+    for entry in archive.members:
+        if not entry.endswith(NPY_SUFFIX) or entry.endswith(".npy.npy"):
+            raise RefusedError(f"{archive.where}: entry {entry!r:.80} is not one array", code="corrupt-file")
+    return {entry.removesuffix(NPY_SUFFIX): entry for entry in archive.members}
 
 
 def exact_float64(values: Array, where: str) -> Array:
@@ -86,14 +99,6 @@ def require_names(names: Iterable[str], known: Collection[str], path: object) ->
     for name in names:
         if name not in known:
             raise UsageError(f"{path}: no array or column '{name}'" + did_you_mean(name, known), code="missing-array")
-
-
-def _members(archive: Archive) -> dict[str, str]:
-    """Entries by the name of their array; numpy would also find 'x.npy' under that name."""
-    for entry in archive.members:
-        if not entry.endswith(".npy") or entry.endswith(".npy.npy"):
-            raise RefusedError(f"{archive.where}: entry {entry!r:.80} is not one array", code="corrupt-file")
-    return {entry.removesuffix(".npy"): entry for entry in archive.members}
 
 
 def _require_sound(stream: IO[bytes], size: int, where: str) -> None:

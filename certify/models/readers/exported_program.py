@@ -18,12 +18,12 @@ from certify.models.readers.aten_program import Argument, Call, Constant, Extent
 _KINDS = {InputKind.PARAMETER: True, InputKind.BUFFER: False, InputKind.CONSTANT_TENSOR: False}
 
 
-def program_of_module(module: nn.Module, inputs: Tensor) -> Program:
+def program_of_module(module: nn.Module, inputs: tuple[Tensor, ...]) -> Program:
     """The calls of a module in evaluation mode; its forward runs on tensors without values.
 
     Args:
         module: what is exported; left as it was.
-        inputs: (n, …), of which only shape and type matter.
+        inputs: its arguments, (n, …) each, of which only shape and type matter.
 
     Raises:
         UnsupportedError: what the module computes depends on values, or torch cannot export it.
@@ -33,7 +33,7 @@ def program_of_module(module: nn.Module, inputs: Tensor) -> Program:
         module.eval()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            exported = torch.export.export(module, (inputs,), dynamic_shapes=_any_number_of_samples(module))
+            exported = torch.export.export(module, inputs, dynamic_shapes=_any_number_of_samples(module, len(inputs)))
     except Exception as error:  # noqa: BLE001 - the user's forward runs, and may raise anything
         reason = " ".join(str(error).split())[:200]
         raise UnsupportedError(
@@ -47,10 +47,10 @@ def program_of_module(module: nn.Module, inputs: Tensor) -> Program:
     return program_of_export(exported)
 
 
-def _any_number_of_samples(module: nn.Module) -> tuple[Any, ...]:
-    samples: Any = {0: torch.export.Dim.AUTO}
+def _any_number_of_samples(module: nn.Module, arguments: int) -> tuple[Any, ...]:
+    samples: Any = ({0: torch.export.Dim.AUTO},) * arguments
     first = next(iter(inspect.signature(module.forward).parameters.values()), None)
-    return ((samples,),) if first is not None and first.kind is first.VAR_POSITIONAL else (samples,)
+    return (samples,) if first is not None and first.kind is first.VAR_POSITIONAL else samples
 
 
 def program_of_export(exported: ExportedProgram) -> Program:

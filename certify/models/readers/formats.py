@@ -2,4 +2,4 @@
 
 from typing import Literal
 
-Format = Literal["pt", "safetensors", "live", "ckpt", "module", "pt2", "onnx", "skops", "sklearn"]
+Format = Literal["pt", "safetensors", "npz", "live", "ckpt", "module", "pt2", "onnx", "skops", "sklearn"]

@@ -214,6 +214,8 @@ def _argument(argument: Any) -> Argument:  # noqa: ANN401
             return Reference(name)
         case {"as_tensors": list(entries)}:
             return [Reference(str(entry["name"])) for entry in entries]
+        case {"as_optional_tensors": [{"as_tensor": {"name": str(name)}}]}:
+            return [Reference(name)]
         case {"as_int": int(value)} | {"as_float": int(value) | float(value)} | {"as_bool": bool(value)}:
             return value
         case {"as_string": str(text)}:

@@ -9,6 +9,7 @@ from certify.models.graph.layers import LayerGraph
 from certify.models.lowering.aten_lowering import graph_of_program
 from certify.models.lowering.module_layers import graph_of_chain, is_chain
 from certify.models.lowering.onnx_lowering import graph_of_onnx
+from certify.models.readers.factor_arrays import looks_like_npz, read_factor_arrays
 from certify.models.readers.input_file import InputFile
 from certify.models.readers.model_reader import ModelReader, OpenedModel
 from certify.models.readers.onnx_files.onnx_file import looks_like_onnx, read_onnx
@@ -84,6 +85,7 @@ MODEL_READERS = (
     ModelReader(lambda opened: looks_like_safetensors(opened.file), _safetensors, _safetensors_shapes),
     ModelReader(lambda opened: looks_like_pt2(opened.members), _pt2, _pt2),
     ModelReader(lambda opened: SCHEMA in opened.members, _skops, _skops),
+    ModelReader(looks_like_npz, read_factor_arrays, read_factor_arrays),
     ModelReader(lambda opened: looks_like_torch_zip(opened.members), _torch_zip, _torch_zip_shapes),
     # A pickle, as of torch before its zip format.
     ModelReader(lambda opened: opened.file.head.startswith(b"\x80"), _torch_legacy, _torch_legacy),

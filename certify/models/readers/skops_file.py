@@ -63,6 +63,8 @@ def _require_perceptron(schema: Any, where: str) -> None:  # noqa: ANN401
         return
     shown = "".join(c for c in kind if c.isprintable())[:60]
     remedy = "save its last step alone, and transform the data before" if kind == "Pipeline" else "certify reads these"
+    if module.startswith("sklearn.decomposition."):
+        remedy = "the file holds components without codes: save both factors to .npz, or use Problem.from_sklearn"
     raise UnsupportedError(
         f"{where}: holds a {shown}, not an MLPRegressor or MLPClassifier; {remedy}", code="unsupported-format"
     )

@@ -7,17 +7,22 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+import torch
+
 from certify.models.data.data_file import data_shapes
-from certify.models.inspect import Inspection, inspect_model
+from certify.models.data.entry_arrays import TRIPLETS
+from certify.models.inspect import Inspection, LayerRow, inspect_model
+from certify.models.lowering.factor_suggestion import suggested_factorization
 from certify.models.readers.coordinate_matrix import KEYS
 from certify.models.spec.problem_file import SCHEMA, problem_file_beside
-from certify.problem import LOSSES
+from certify.problem import FACTORIZATIONS, LOSSES
 
 INPUT_NAMES = ("X", "x", "inputs", "features", "data", "X_train", "x_train")
 TARGET_NAMES = ("y", "Y", "targets", "target", "labels", "label", "y_train")
 # Formats that hold weights and no layers.
-WEIGHTS_ALONE = ("pt", "safetensors", "ckpt")
+WEIGHTS_ALONE = ("pt", "safetensors", "ckpt", "npz")
 
+_FAMILIES = tuple(kind.name for kind in FACTORIZATIONS.values())
 _PLAIN = re.compile(r"[A-Za-z_][\w./-]*\Z")
 _TYPED = {"null", "true", "false"}
 
@@ -42,7 +47,7 @@ def draft_problem_file(model: str | Path, data: str | Path | None = None) -> str
         "model:",
         f"  path: {_scalar(Path(model).name)}",
         *_layer_lines(found),
-        *_data_lines(data, folder),
+        *_data_lines(data, folder, found),
         f"loss: {{name: mse, reduction: mean, scale: 1.0}}   # CHANGE: {', '.join(LOSSES)}",
         "penalty: {weight_decay: 1.0e-3}   # CHANGE: the weight_decay given to torch.optim.SGD or Adam (not AdamW)",
         *_bias_lines(found),
@@ -55,15 +60,19 @@ def draft_problem_file(model: str | Path, data: str | Path | None = None) -> str
 def _layer_lines(found: Inspection) -> list[str]:
     if found.format not in WEIGHTS_ALONE:
         return []
-    rows = [(row.op, row.name, bool(row.shapes)) for row in found.layers]
+    blank = {name: torch.empty(shape, device="meta") for name, shape in found.parameters.items()}
+    factorization = None if found.layers else suggested_factorization(blank)
+    if factorization is not None:
+        return [f"  layers: [{factorization}]   # CHANGE if wrong: which arrays are factors and biases"]
+    rows = [_entry_of(row) for row in found.layers if row.op != "add"]
     if rows:
         assumed = [note for note in found.notes if note.startswith("assumed")]
         comment = [f"  # CHANGE if wrong; {note}" for note in assumed]
     else:
         names = [name.removesuffix(".weight") for name in found.parameters if name.endswith(".weight")] or ["NAME"]
-        rows = [("linear", name, True) for name in names]
+        rows = [("linear", _scalar(name)) for name in names]
         comment = ["  # CHANGE: list the layers in the order in which they run, with relu, abs or square between them"]
-    entries = [f"    - {op}: {_scalar(name)}" if weighted else f"    - {op}" for op, name, weighted in rows]
+    entries = [f"    - {op}: {value}" if value else f"    - {op}" for op, value in rows]
     return [
         *comment,
         "  layers:   # linear, relu, leaky_relu: SLOPE, abs, square; skip: NAME for a linear layer beside them",
@@ -71,7 +80,44 @@ def _layer_lines(found: Inspection) -> list[str]:
     ]
 
 
-def _data_lines(data: str | Path | None, folder: Path) -> list[str]:
+def _entry_of(row: LayerRow) -> tuple[str, str]:
+    """A layer as an entry of the list, and what stands after its colon."""
+    if row.op == "scale":
+        return row.op, row.remark.removeprefix("× ")
+    op = "frozen" if row.remark == "frozen" else row.op
+    return op, _scalar(row.name) if row.shapes else ""
+
+
+def _entry_data(shapes: dict[str, tuple[int, ...]], path: str, found: Inspection) -> str | None:
+    """Data of a factorization: ratings, a matrix in coordinates, places with values, or all targets."""
+    triple = next((names for names in TRIPLETS if set(names) <= set(shapes)), None)
+    if triple is not None and not any(shapes.values()):
+        return f"data: {{path: {path}}}   # columns {', '.join(triple)}: places and values"
+    targets = _guess(TARGET_NAMES, shapes)
+    places = shapes.get("X", ())
+    if len(places) == 2 and shapes.get(targets, ())[:1] == places[:1] and len(shapes.get(targets, ())) == 1:
+        return f"data: {{path: {path}, inputs: X, targets: {_scalar(targets)}}}   # a row of places for each value"
+    extents = {shape[0] for shape in found.parameters.values() if shape}
+    whole = [name for name, shape in shapes.items() if len(shape) == 2 and set(shape) <= extents]
+    alike = [name for name in whole if name != targets and shapes[name] == shapes.get(targets)]
+    if alike:
+        weights = alike[0]
+        return (
+            f"data: {{path: {path}, targets: {targets}, sample_weights: {weights}}}   # CHANGE: a weight for each entry"
+        )
+    return (
+        f"data: {{path: {path}, targets: {targets}}}   # the whole matrix, NaN where nothing is known"
+        if whole
+        else None
+    )
+
+
+def _data_lines(data: str | Path | None, folder: Path, found: Inspection) -> list[str]:
+    entries = "factorization" in "".join(_layer_lines(found)) or found.family in _FAMILIES
+    if data is None and entries:
+        return [
+            "data: {path: ratings.csv}   # CHANGE: .csv with user, item, rating; .npz with rows, cols, values, shape"
+        ]
     if data is None:
         return ["data: {path: train.npz, inputs: X, targets: y}   # CHANGE: .npz, .safetensors or .csv"]
     shapes = data_shapes(Path(data))
@@ -81,6 +127,8 @@ def _data_lines(data: str | Path | None, folder: Path) -> list[str]:
     known = ", ".join(f"{name} {shape}" if shape else name for name, shape in list(shapes.items())[:20])
     if set(KEYS) <= set(shapes):
         return [f"data: {{path: {path}}}   # a matrix to complete, by its observed entries"]
+    if entries and (line := _entry_data(shapes, path, found)) is not None:
+        return [line]
     targets = _guess(TARGET_NAMES, shapes)
     comment = [f"# {_one_line(Path(data).name)} holds: {_one_line(known)}"]
     if not any(shapes.values()):
@@ -90,6 +138,8 @@ def _data_lines(data: str | Path | None, folder: Path) -> list[str]:
 
 
 def _bias_lines(found: Inspection) -> list[str]:
+    if found.family in _FAMILIES or (found.family is None and "factorization" in "".join(_layer_lines(found))):
+        return ["# biases: {output: free}   # where weight decay does not reach the biases"]
     if found.family is None:
         return ["# biases: {hidden: penalized, output: penalized}   # penalized, free or absent"]
     if not found.subnetworks:

@@ -12,7 +12,7 @@ from certify.models.spec.factor_entry import FactorEntry, cp_entry, factorizatio
 # Other spellings that users write, and the operation meant.
 ALIASES = {"quadratic": "square", "leakyrelu": "leaky_relu", "logsoftmax": "log_softmax"}
 # Operations that read a weight, so that the entry must name a layer of the file.
-WITH_WEIGHTS = ("linear", "skip")
+WITH_WEIGHTS = ("linear", "skip", "frozen")
 
 
 @final
@@ -21,7 +21,8 @@ class LayerEntry:
     """One entry of the list.
 
     Attributes:
-        op: operation, named as in ATen; `skip` is a linear layer from input to output beside the others.
+        op: operation, named as in ATen; `skip` is a linear layer from input to output beside the others, `frozen` one
+            that is not trained.
         name: name of the layer in the file, or None for an operation without weights.
         attributes: constants of the operation, as `(name, value)`.
     """
@@ -39,7 +40,9 @@ Listed = tuple[LayerEntry, ...] | FactorEntry
 
 
 def parse_layer(entry: Any) -> Entry:  # noqa: ANN401
-    """One entry: `relu`, `abs`, `{leaky_relu: SLOPE}`, `{linear: NAME}`, `{skip: NAME}`; others are judged later.
+    """One entry: `relu`, `{leaky_relu: SLOPE}`, `{scale: FACTOR}`, `{linear: NAME}`, `{skip: NAME}`, `{frozen: NAME}`.
+
+    Others are judged later.
 
     `{factorization: {left: U, right: V}}` and `{cp: [A, B, C]}` say what a whole model is.
 
@@ -59,6 +62,8 @@ def parse_layer(entry: Any) -> Entry:  # noqa: ANN401
                 return WHOLE[op](name)
             if isinstance(op, str) and _operation(op) == "leaky_relu":
                 return LayerEntry("leaky_relu", None, (("negative_slope", _slope(name)),))
+            if op == "scale":
+                return LayerEntry("scale", None, (("factor", scale_factor(name)),))
             # `linear: 0` names the first layer of an nn.Sequential.
             if isinstance(op, str) and isinstance(name, str | int) and not isinstance(name, bool):
                 return LayerEntry(_operation(op), str(name))
@@ -76,6 +81,17 @@ def parse_layers(entries: Sequence[Any]) -> Listed:
     if whole and len(found) > 1:
         raise ValueError("'factorization' and 'cp' list a whole model; no other layers stand beside them")
     return whole[0] if whole else tuple(entry for entry in found if isinstance(entry, LayerEntry))
+
+
+def scale_factor(value: object) -> float:
+    """A factor on what comes before.
+
+    Raises:
+        ValueError: no number, or 0.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < abs(value) < math.inf:
+        raise ValueError(f"'scale' needs a number other than 0, found {value!r}")
+    return float(value)
 
 
 def _slope(value: object) -> float:

@@ -109,7 +109,8 @@ class ModelSpec(Section):
     Attributes:
         path: the model file, relative to this file; told by content.
         layers: the chain in the order in which it runs: `linear: NAME`, `relu`, `leaky_relu: SLOPE`, `abs`,
-            `square`; at most one `skip: NAME`.
+            `square`, `scale: FACTOR`; at most one `skip: NAME` and one `frozen: NAME`; or one entry `factorization`
+            or `cp`, which names factors.
     """
 
     path: File

@@ -18,7 +18,7 @@ from certify.models.theory.parallel import Sort
 from certify.models.theory.parts import Part
 from certify.models.theory.standing import Layout
 from certify.models.theory.subnetwork_graph import Cut
-from certify.problem import Branch, FactorNorms, Factors, Penalty, WeightDecay
+from certify.problem import Branch, FactorNorms, Factors, Penalty, ProductOfNorms, WeightDecay
 from certify.problem.architecture import Dense, Geometry
 from certify.problem.windows import Extents
 
@@ -34,7 +34,7 @@ class ModelBranch:
         bias: policy of their hidden bias.
         penalty: of a subnetwork, hidden bias aside.
         bias_decay: weight decay of a penalized hidden bias, None where there is none or the penalty is not a decay.
-        weights: first weights (r, h), hidden biases (r,) or None, and second weights (r, m), as the model has them.
+        weights: first weights (r, h), hidden biases (r,) or None, and second weights (r, m) with the factor on them.
         channels: number of output channels of the second weight.
         folds_bias: whether the hidden bias acts like one of the outputs and is no part of the subnetworks.
     """
@@ -72,8 +72,8 @@ class ModelBranch:
         column = self.column
         if column is None:
             blank = stack[0].new_zeros(len(stack[0])) if self.neuron.bias is not None else None
-            return stack[0], blank, stack[1]
-        return stack[0][:, :-1], stack[0][:, -1] * column, stack[1]
+            return stack[0], blank, stack[1] / self.neuron.gain
+        return stack[0][:, :-1], stack[0][:, -1] * column, stack[1] / self.neuron.gain
 
     def geometry(self, shape: Extents) -> Geometry:
         """The architecture on samples of a shape."""
@@ -156,7 +156,14 @@ def _penalty(layout: Layout, neuron: NeuronLayers, cut: Cut, charge: Charge) -> 
     """Penalty of the factors, and the weight decay of the hidden bias."""
     if not isinstance(charge, Decays):
         charge.gauge(neuron.kind)
-        return charge, None
+        if neuron.gain == 1:
+            return charge, None
+        if not isinstance(charge, ProductOfNorms):
+            raise UnsupportedError(
+                f"{layout.graph.label}: a factor on the subnetworks is served with weight_decay or product_of_norms",
+                code="unsupported-penalty",
+            )
+        return replace(charge, strength=charge.strength / abs(neuron.gain) ** charge.powers[-1]), None
     decays = dict(zip(_roles(neuron), _decays(layout, cut, charge), strict=True))
     for role in ("first", "second"):
         if not decays[role] > 0:
@@ -166,7 +173,7 @@ def _penalty(layout: Layout, neuron: NeuronLayers, cut: Cut, charge: Charge) -> 
                 "made as small as one likes at no cost, and no certificate exists. Give it a weight decay",
                 code="unpenalized-weight",
             )
-    penalty = WeightDecay((decays["first"], decays["second"]))
+    penalty = WeightDecay((decays["first"], decays["second"] / neuron.gain**2))
     penalty.gauge(neuron.kind)
     return penalty, decays.get("bias")
 
@@ -199,7 +206,7 @@ def _weights(layout: Layout, neuron: NeuronLayers, cuts: tuple[Cut, ...]) -> tup
     stacks = zip(*(_live(layout, cut) for cut in cuts), strict=True)
     found = dict(zip(_roles(neuron), (torch.cat([t.flatten(1) for t in stack]) for stack in stacks), strict=True))
     bias = found.get("bias")
-    return found["first"], None if bias is None else bias[:, 0], found["second"]
+    return found["first"], None if bias is None else bias[:, 0], found["second"] * neuron.gain
 
 
 def _live(layout: Layout, cut: Cut) -> list[Tensor]:

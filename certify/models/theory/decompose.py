@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Literal, final
+from typing import Any, Literal, cast, final
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from certify.errors import CertifyError, RefusedError, UnsupportedError, UsageError
 from certify.models.graph.layers import Layer, LayerGraph
@@ -98,7 +99,13 @@ class Decomposition:
 
     def offset(self, inputs: Tensor) -> Tensor | None:
         """Z_0 for inputs (n, …)."""
-        return inputs.flatten(1) if self.layout.outside.identity else None
+        outside, flat = self.layout.outside, inputs.flatten(1)
+        parts = [flat] if outside.identity else []
+        for layer in outside.fixed:
+            held = (self.layout.graph.weight(layer), self.layout.graph.bias(layer))
+            weight, bias = (None if part is None else part.to(flat) for part in held)
+            parts.append(functional.linear(flat, cast("Tensor", weight), bias))
+        return sum(parts[1:], parts[0]) if parts else None
 
     def on(self, inputs: Tensor) -> Decomposition:
         """With the sizes that the shape of the inputs decides where there are convolutions.

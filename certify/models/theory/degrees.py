@@ -20,7 +20,7 @@ HOMOGENEOUS = (
 NOT_HOMOGENEOUS = (
     *("sigmoid", "tanh", "gelu", "silu", "swish", "mish", "elu", "selu", "celu", "softplus", "softsign", "softmax"),
     *("log_softmax", "hardtanh", "relu6", "hardswish", "hardsigmoid", "layer_norm", "layernorm", "batch_norm"),
-    *("batchnorm", "batchnorm1d", "group_norm", "instance_norm", "exp", "sin", "cos"),
+    *("batchnorm", "batchnorm1d", "group_norm", "instance_norm", "exp", "sin", "cos", "trunc"),
 )
 WITH_WEIGHT = ("linear", "conv1d", "conv2d", "embedding")
 JOINING = ("add", "cat", "mul")

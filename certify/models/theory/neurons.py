@@ -7,6 +7,7 @@ A gate of the inputs may multiply any value of it.
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass, replace
 from typing import Any, final
@@ -46,6 +47,7 @@ class NeuronLayers:
         first: name of the first weight.
         bias: of the first bias, or None.
         second: of the second weight.
+        gain: factor on the subnetwork, other than 0; it counts in the second factor, and its penalty is less for it.
     """
 
     kind: Kind
@@ -53,6 +55,7 @@ class NeuronLayers:
     first: str
     bias: str | None
     second: str
+    gain: float = 1.0
 
 
 def neuron_layers(graph: LayerGraph) -> NeuronLayers | None:
@@ -90,6 +93,7 @@ def _chain(graph: LayerGraph) -> NeuronLayers | None:
     if len(places) != 2:
         return None
     before, middle, after = layers[: places[0]], layers[places[0] + 1 : places[1]], layers[places[1] + 1 :]
+    gain = math.prod(float(str(layer.attributes["factor"])) for layer in after if layer.op == "scale")
     one, other = layers[places[0]], layers[places[1]]
     count = next((i for i, layer in enumerate(middle) if layer.op not in POINTWISE), len(middle))
     pointwise, rest = middle[:count], middle[count:]
@@ -105,13 +109,14 @@ def _chain(graph: LayerGraph) -> NeuronLayers | None:
     kind = kind_of(tuple((layer.op, layer.attributes) for layer in pointwise))
     select, first, second = _selected(before, graph.weight(one).shape[-1]), _weight(graph, one), _weight(graph, other)
     axes = len(first.kernel) if isinstance(first, Convolution) else 0
-    between, last = _averages(rest, axes), _averages(_without_sum(graph, other, after), axes)
+    moving = [layer for layer in _without_sum(graph, other, after) if layer.op != "scale"]
+    between, last = _averages(rest, axes), _averages(moving, axes)
     if kind is None or select is None or first is None or second is None or between is None or last is None:
         return None
-    if isinstance(first, Convolution) and select != ():
+    if (isinstance(first, Convolution) and select != ()) or not 0 < abs(gain) < math.inf:
         return None
     architecture = Architecture(first, second, select[0] if select else None, between, last)
-    return NeuronLayers(kind, architecture, one.parameters["weight"], one.bias, other.parameters["weight"])
+    return NeuronLayers(kind, architecture, one.parameters["weight"], one.bias, other.parameters["weight"], gain)
 
 
 def _is_chain(layers: list[Layer], start: str) -> bool:

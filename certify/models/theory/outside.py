@@ -19,11 +19,13 @@ class Outside:
         biases: names of the parameters that are added to the outputs as they are.
         skips: linear layers from the inputs to the outputs; their biases are among `biases`.
         identity: whether the inputs are added to the outputs.
+        fixed: linear layers from the inputs to the outputs that are not trained.
     """
 
     biases: tuple[str, ...]
     skips: tuple[Layer, ...]
     identity: bool
+    fixed: tuple[Layer, ...] = ()
 
 
 def outside_of(graph: LayerGraph) -> Outside | None:
@@ -33,10 +35,14 @@ def outside_of(graph: LayerGraph) -> Outside | None:
         graph: simplified, without breaks of homogeneity.
     """
     values, biases, skips, identities = degrees_of(graph).values, [], [], 0
+    fixed: list[Layer] = []
     for term in terms_of(graph):
         layer, degree = graph.layer(term.node), values[term.node] or 0
         if layer is not None and graph.is_frozen(layer):
-            return None
+            if not _is_skip(graph, layer) or term.after:
+                return None
+            fixed.append(layer)
+            continue
         if degree >= 2:
             if layer is not None and layer.bias and not (term.weighted and _keeps_constants(graph, term)):
                 return None
@@ -48,7 +54,7 @@ def outside_of(graph: LayerGraph) -> Outside | None:
             identities += 1
         else:
             return None
-    return Outside(tuple(biases), tuple(skips), identities == 1) if identities <= 1 else None
+    return Outside(tuple(biases), tuple(skips), identities == 1, tuple(fixed)) if identities <= 1 else None
 
 
 def _is_skip(graph: LayerGraph, layer: Layer) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import final
 
 from certify.errors import CertifyError
+from certify.models.factors.embeddings import as_factorization
 from certify.models.graph.layers import LayerGraph
 from certify.models.graph.ranks import ranks_of
 from certify.models.theory.degrees import Degrees, degrees_of
@@ -77,7 +78,9 @@ def standing_of(graph: LayerGraph) -> Standing:
     if layout is not None:
         return Standing(plain, degrees, form, layout)
     obstacle = (of_degrees(plain, form) or without_bound(plain, form)) if form.sorts else without_subnetworks(plain)
-    return Standing(plain, degrees, form, obstacles=(obstacle,))
+    # Factorizations are served as such, with entries as their samples.
+    served = obstacle.code == "no-bound-yet" and as_factorization(plain) is not plain
+    return Standing(plain, degrees, form, obstacles=() if served else (obstacle,))
 
 
 def require_layout(graph: LayerGraph) -> Layout:
@@ -102,6 +105,12 @@ def _layout(graph: LayerGraph, form: ParallelForm, blank: frozenset[str]) -> Lay
     known = len(found) == len(neurons) and graph.layers and len(graph.inputs) == 1
     if not known or outside is None or ranks_of(graph)[graph.layers[-1].name] > 2:
         return None
-    if not found and not (outside.skips and not outside.identity):
+    if not found and not (outside.skips and not outside.identity and not outside.fixed):
         return None
-    return Layout(graph, form.sorts, found, outside, blank, form.notes)
+    gains = tuple(
+        f"the factor {neuron.gain:g} counts in '{neuron.second}': what is certified holds its multiple, and weight "
+        f"decay over {neuron.gain**2:g}"
+        for neuron in dict.fromkeys(found)
+        if neuron.gain != 1
+    )
+    return Layout(graph, form.sorts, found, outside, blank, (*form.notes, *gains))

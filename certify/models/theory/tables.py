@@ -1,4 +1,4 @@
-"""Models in the words of tables: inputs (n, d) and outputs (n, c), and inner products of embeddings as two layers."""
+"""Models in the words of tables: inputs (n, d) and outputs (n, c)."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from certify.models.graph.layers import INPUT, Layer, LayerGraph
+from certify.models.graph.layers import Layer, LayerGraph
 from certify.models.graph.simplify import bypassed, simplified
-from certify.models.theory.terms import CHANNEL, terms_of
+from certify.models.theory.terms import CHANNEL
 
 
 def plain_graph(graph: LayerGraph) -> LayerGraph:
-    """The graph simplified, on tables, and an inner product of embeddings as two linear layers."""
-    plain = on_tables(simplified(graph))
-    return _factorization(plain) or plain
+    """The graph simplified, and on tables."""
+    return on_tables(simplified(graph))
 
 
 def on_tables(graph: LayerGraph) -> LayerGraph:
@@ -48,31 +47,6 @@ def _flattens_inputs(graph: LayerGraph, layer: Layer) -> bool:
     readers, beside = graph.readers(layer.name), graph.readers(layer.inputs[0])
     alone = graph.ranks.get(layer.inputs[0]) == 2 or all(reader.op == "flatten" for reader in beside)
     return alone and bool(readers) and all(reader.op in ("linear", "flatten") for reader in readers)
-
-
-def _factorization(graph: LayerGraph) -> LayerGraph | None:
-    """The inner product of two embeddings is U Vᵀ: two linear layers on one-hot rows, with the same weights."""
-    embeddings = [layer for layer in graph.layers if layer.op == "embedding"]
-    others = [layer.op for layer in graph.layers if layer.op != "embedding"]
-    reads = sorted(layer.inputs for layer in embeddings)
-    if len(embeddings) != 2 or others != ["mul", "sum"] or reads != sorted((name,) for name in graph.inputs):
-        return None
-    if len(terms_of(graph)) != 1 or len({layer.weight for layer in embeddings}) != 2:
-        return None
-    rows, columns = sorted(embeddings, key=lambda layer: graph.inputs.index(layer.inputs[0]))
-    first, second = rows.parameters["weight"], columns.parameters["weight"]
-    layers = (
-        Layer("linear", rows.name, (INPUT,), {"weight": first}),
-        Layer("linear", columns.name, (rows.name,), {"weight": second}),
-    )
-    # A linear layer holds (outputs, inputs): the rows' table is transposed, the columns' is not.
-    parameters = {first: graph.parameters[first].T.contiguous(), second: graph.parameters[second].contiguous()}
-    note = (
-        f"the inner product of '{rows.name}' and '{columns.name}' is a matrix factorization; its data are a matrix to "
-        "complete (.npz with rows, cols, values, shape); a model that is written is two linear layers"
-    )
-    notes = (*graph.notes, note)
-    return replace(graph, layers=layers, parameters=parameters, notes=notes, inputs=(INPUT,), folded=True, ranks={})
 
 
 def with_units(graph: LayerGraph) -> tuple[LayerGraph, frozenset[str]]:

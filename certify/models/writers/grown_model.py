@@ -41,7 +41,7 @@ def write_problem_file(
     """
     target = problem_file_beside(path)
     text = "# Written by certify grow: what the model beside this file minimizes.\n" + yaml_text(
-        _content(Path(path), spec, decomposition, _layers(path, spec, graph, headed=headed))
+        _content(Path(path), spec, decomposition, _layers(path, spec, graph, decomposition, headed=headed))
     )
     write_whole(target, text.encode())
     return target
@@ -59,7 +59,9 @@ def require_describable(path: str | Path, graph: LayerGraph, *, headed: bool) ->
         UsageError: the layers before a head are in a format that is not written.
     """
     chosen = output_format(path, graph, headed=headed)
-    if not headed and chosen not in WITH_LAYERS and not is_factorization(graph) and _entries(graph) is None:
+    # Layers of a file that holds none were listed in the problem file, or inferred as a chain.
+    told = headed or chosen in WITH_LAYERS or is_factorization(graph) or graph.format in WEIGHTS_ALONE
+    if not told and _entries(graph) is None:
         raise UsageError(
             f"{path}: a {chosen} file holds weights without layers, and those of {graph.label} are no chain that a "
             "problem file can list; name a .pt2 or .onnx file",
@@ -88,29 +90,41 @@ def _content(
     return {key: _plain(value) for key, value in content.items()}
 
 
-def _layers(path: str | Path, spec: ProblemSpec, graph: LayerGraph, *, headed: bool) -> Sequence[Any] | None:
+def _layers(
+    path: str | Path,
+    spec: ProblemSpec,
+    graph: LayerGraph,
+    decomposition: Decomposition | FactorModel,
+    *,
+    headed: bool,
+) -> Sequence[Any] | None:
     """What `layers:` lists; None where the file holds them, or nothing was listed."""
     if output_format(path, graph, headed=headed) in WITH_LAYERS:
         return None
     # The layers of a head, those before it, and the arrays of a factorization have the names that they had.
-    return spec.model.layers if headed or is_factorization(graph) else _entries(graph)
+    if headed or spec.model.layers:
+        return spec.model.layers
+    return [decomposition.entry] if isinstance(decomposition, FactorModel) else _entries(graph)
 
 
 def _entries(graph: LayerGraph) -> list[Any] | None:
-    """The `layers:` list of a chain with perhaps a linear layer beside it; None for any other graph."""
-    layers, skips = list(graph.layers), []
-    if layers[-1].op == "add" and len(layers[-1].inputs) == 2:
+    """The `layers:` list of a chain with perhaps linear layers beside it; None for any other graph."""
+    layers, skips = list(graph.layers), list[Layer]()
+    while layers[-1].op == "add" and len(layers[-1].inputs) == 2:
         beside = graph.layer(layers[-1].inputs[1])
         if beside is None or beside.inputs != graph.inputs:
             return None
-        skips, layers = [beside], [layer for layer in layers[:-1] if layer is not beside]
+        skips, layers = [beside, *skips], [layer for layer in layers[:-1] if layer is not beside]
     read = (graph.inputs[0], *(layer.name for layer in layers[:-1]))
     if not all(layer.inputs == (name,) for layer, name in zip(layers, read, strict=True)):
         return None
     listed = [_entry(graph, layer) for layer in layers]
-    if any(entry is None for entry in listed) or any(skip.op != "linear" or skip.bias for skip in skips):
+    if any(entry is None for entry in listed) or any(skip.op != "linear" for skip in skips):
         return None
-    return [*listed, *({"skip": _file_name(graph, skip)} for skip in skips)]
+    kinds = ["frozen" if graph.is_frozen(skip) else "skip" for skip in skips]
+    if len(set(kinds)) < len(kinds) or any(s.bias and kind == "skip" for s, kind in zip(skips, kinds, strict=True)):
+        return None
+    return [*listed, *({kind: _file_name(graph, skip)} for kind, skip in zip(kinds, skips, strict=True))]
 
 
 def _entry(graph: LayerGraph, layer: Layer) -> str | dict[str, Any] | None:
@@ -118,6 +132,8 @@ def _entry(graph: LayerGraph, layer: Layer) -> str | dict[str, Any] | None:
         return {"linear": _file_name(graph, layer)}
     if layer.op == "leaky_relu":
         return {"leaky_relu": layer.attributes.get("negative_slope", DEFAULT_SLOPE)}
+    if layer.op == "scale":
+        return {"scale": layer.attributes["factor"]}
     return layer.op if layer.op in ("relu", "abs", "square") else None
 
 

@@ -17,7 +17,7 @@ from certify.models.writers.network_parameters import network_parameters
 from certify.models.writers.onnx_graph import onnx_bytes
 from certify.models.writers.output_format import OutputFormat, output_format
 from certify.models.writers.skops_archive import skops_bytes
-from certify.models.writers.state_dict import checkpoint_bytes, safetensors_bytes, state_dict_bytes
+from certify.models.writers.state_dict import checkpoint_bytes, npz_bytes, safetensors_bytes, state_dict_bytes
 from certify.problem import ParallelNetwork
 from certify.whole_file import ensure_writable, write_whole
 
@@ -61,6 +61,8 @@ def _content(chosen: OutputFormat, graph: LayerGraph, shape: Sequence[int]) -> b
             return safetensors_bytes(named)
         case "ckpt":
             return checkpoint_bytes(named)
+        case "npz":
+            return npz_bytes(named)
         case "onnx":
             return onnx_bytes(graph, shape)
         case "pt2":

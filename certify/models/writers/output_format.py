@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from certify.errors import UsageError
+from certify.models.factors.factor_model import is_factorization
 from certify.models.graph.layers import LayerGraph
 from certify.models.writers.onnx_graph import require_onnx_layers
 
-OutputFormat = Literal["pt", "safetensors", "ckpt", "onnx", "pt2", "skops"]
+OutputFormat = Literal["pt", "safetensors", "ckpt", "npz", "onnx", "pt2", "skops"]
 # Formats that hold layers, so that a problem file must not list them.
 WITH_LAYERS = ("onnx", "pt2", "skops")
 
@@ -73,6 +74,9 @@ def output_notes(path: str | Path, graph: LayerGraph, *, headed: bool = False) -
             f"{name} reads tables (samples, inputs) and returns (samples, outputs): flattening and squeezing in "
             f"{graph.label} are left out"
         )
+    axes = sum(layer.op == "select" for layer in graph.layers) if is_factorization(graph) else 0
+    if axes and found in WITH_LAYERS:
+        notes.append(f"{name} reads places (samples, {axes}), a column for each axis, and returns (samples,)")
     if graph.format == "module":
         notes.append(
             f"{graph.label} is a whole pickled module; {name} holds its weights and no code: load them into a module "

@@ -1,10 +1,12 @@
-"""Weights alone, by name: state dicts of torch, Lightning's checkpoints and safetensors."""
+"""Weights alone, by name: state dicts of torch, Lightning's checkpoints, safetensors and archives of NumPy."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
 import safetensors.torch
 import torch
 from torch import Tensor
@@ -30,3 +32,11 @@ def checkpoint_bytes(weights: Mapping[str, Tensor]) -> bytes:
 def safetensors_bytes(weights: Mapping[str, Tensor]) -> bytes:
     """A `.safetensors` file."""
     return safetensors.torch.save(dict(weights))
+
+
+def npz_bytes(weights: Mapping[str, Tensor]) -> bytes:
+    """A `.npz` file, as `numpy.savez(path, **weights)` writes it."""
+    stream = io.BytesIO()
+    arrays: dict[str, Any] = {name: tensor.numpy() for name, tensor in weights.items()}
+    np.savez(stream, **arrays)
+    return stream.getvalue()

@@ -9,17 +9,16 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numpy.lib import format as npy
 
 from certify.verify.links.archive import Archive
 from certify.verify.links.model_file import DAMAGE, exact, read_safetensors
+from certify.verify.links.npy_file import read_npy, require_arrays
 from certify.verify.rejection import refuse, refuse_proof, require
 from certify.verify.statement.certificate import Certificate
 from certify.verify.statement.losses import LOSSES
@@ -84,13 +83,13 @@ def identical(one: npt.NDArray[Any] | None, other: npt.NDArray[Any] | None) -> b
 def _read(files: tuple[bytes, ...], names: Mapping[str, Any]) -> Named:
     data, chosen = files[0], {role: names[role] for role in ROLES if names[role] is not None}
     if data.startswith(b"\x93NUMPY"):
-        return {role: (_npy(file), (chosen[role],)) for role, file in zip(chosen, files, strict=True)}
+        return {role: (read_npy(file), (chosen[role],)) for role, file in zip(chosen, files, strict=True)}
     if data.startswith(b"PK"):
         archive = _archive(data)
         if not chosen and {f"{name}.npy" for name in COORDINATES} <= set(archive.names):
-            return _completion(*(_npy(archive.read(f"{name}.npy")) for name in COORDINATES))
+            return _completion(*(read_npy(archive.read(f"{name}.npy")) for name in COORDINATES))
         roles = {"inputs": "X", "targets": "y"} | chosen
-        return {role: (_npy(archive.read(f"{name}.npy")), (name,)) for role, name in roles.items()}
+        return {role: (read_npy(archive.read(f"{name}.npy")), (name,)) for role, name in roles.items()}
     if data[8:9] == b"{":
         tensors = read_safetensors(data)
         return {role: (tensors[name], (name,)) for role, name in ({"inputs": "X", "targets": "y"} | chosen).items()}
@@ -99,9 +98,7 @@ def _read(files: tuple[bytes, ...], names: Mapping[str, Any]) -> Named:
 
 def _archive(data: bytes) -> Archive:
     archive = Archive(data)
-    # Of a member 'x.npy.npy', numpy finds 'x.npy' under the same name.
-    if not all(name.endswith(".npy") and not name.endswith(".npy.npy") for name in archive.names):
-        raise ValueError("a member of the archive is not one array")
+    require_arrays(archive)
     return archive
 
 
@@ -113,16 +110,17 @@ def _entries_of(files: tuple[bytes, ...], names: Mapping[str, Any], certificate:
         archive = _archive(data)
         unnamed = names["inputs"] is None and names["targets"] is None
         if unnamed and {f"{n}.npy" for n in COORDINATES} <= set(archive.names):
-            rows, cols, values, extents = (_npy(archive.read(f"{name}.npy")) for name in COORDINATES)
+            rows, cols, values, extents = (read_npy(archive.read(f"{name}.npy")) for name in COORDINATES)
             _require_coordinates(rows, cols, values, extents)
             fits = tuple(extents.tolist()) == shape
             require(fits, "data-link", f"a matrix of shape {extents.tolist()}, the factors {list(shape)}")
             found: Named = {"inputs": (np.stack([rows, cols], 1), ("rows", "cols")), "targets": (values, ("values",))}
             name = names["sample_weights"] or "weights"
             if names["sample_weights"] is not None or f"{name}.npy" in archive.names:
-                found["sample_weights"] = _npy(archive.read(f"{name}.npy")), (name,)
+                found["sample_weights"] = read_npy(archive.read(f"{name}.npy")), (name,)
             return found
-        arrays = {name: _npy(archive.read(f"{name}.npy")) for name in _named(names)}
+        there = [name.removesuffix(".npy") for name in archive.names]
+        arrays = {name: read_npy(archive.read(f"{name}.npy")) for name in _named(names) if name in there}
     elif data[8:9] == b"{":
         arrays = {name: values for name, values in read_safetensors(data).items() if name in _named(names)}
     else:
@@ -131,9 +129,9 @@ def _entries_of(files: tuple[bytes, ...], names: Mapping[str, Any], certificate:
 
 
 def _named(names: Mapping[str, Any]) -> list[str]:
-    return [
-        name for name in (*(names[r] for r in ("inputs", "sample_weights", "mask")), names["targets"] or "y") if name
-    ]
+    """Arrays that may be read: places have their usual name where nothing else is said."""
+    others = (names["sample_weights"], names["mask"])
+    return [name for name in (names["inputs"] or "X", names["targets"] or "y", *others) if name]
 
 
 def _triplet(data: bytes, names: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -151,12 +149,10 @@ def _triplet(data: bytes, names: Mapping[str, Any]) -> Mapping[str, Any]:
 def _chosen_entries(arrays: Found, names: Mapping[str, Any], shape: tuple[int, ...]) -> Named:
     target, weight, mask = names["targets"] or "y", names["sample_weights"], names["mask"]
     values = arrays[target]
-    if names["inputs"] is not None:
+    places = names["inputs"] or ("X" if values.shape != shape and "X" in arrays else None)
+    if places is not None:
         require(mask is None, "data-link", "a mask beside places")
-        found: Named = {
-            "inputs": (arrays[names["inputs"]], (names["inputs"],)),
-            "targets": (values.reshape(-1), (target,)),
-        }
+        found: Named = {"inputs": (arrays[places], (places,)), "targets": (values.reshape(-1), (target,))}
         return found | ({} if weight is None else {"sample_weights": (arrays[weight], (weight,))})
     require(values.shape == shape, "data-link", f"'{target}' has shape {values.shape}, the factors {shape}")
     seen = ~np.isnan(values) if values.dtype.kind == "f" else np.ones(values.shape, np.bool_)
@@ -166,18 +162,6 @@ def _chosen_entries(arrays: Found, names: Mapping[str, Any], shape: tuple[int, .
         seen = seen & (arrays[mask] == 1)
     found = {"inputs": (np.argwhere(seen), (target,)), "targets": (values[seen], (target,))}
     return found | ({} if weight is None else {"sample_weights": (arrays[weight][seen], (weight,))})
-
-
-def _npy(content: bytes) -> npt.NDArray[Any]:
-    stream = io.BytesIO(content)
-    version = npy.read_magic(stream)
-    header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, _, dtype = header(stream)
-    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != len(content) - stream.tell():
-        raise ValueError("an array and its shape differ in size")
-    stream.seek(0)
-    values: npt.NDArray[Any] = npy.read_array(stream, allow_pickle=False)
-    return values
 
 
 def _completion(rows: Ints, cols: Ints, values: npt.NDArray[Any], shape: Ints) -> Named:

@@ -1,4 +1,4 @@
-"""Tensors of `.safetensors` and `.pt` files as exact float64, without running anything that the files hold."""
+"""Tensors of `.safetensors`, `.pt` and `.npz` files as exact float64, without running anything that the files hold."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from certify.verify.links.archive import Archive
+from certify.verify.links.npy_file import is_archive_of_arrays, read_arrays
 from certify.verify.reals import Array
 from certify.verify.rejection import refuse
 
@@ -35,12 +36,20 @@ STORAGES = {"DoubleStorage": "<f8", "FloatStorage": "<f4", "HalfStorage": "<f2",
 
 
 def read_model(data: bytes) -> dict[str, Array]:
-    """Parameters by name."""
+    """Parameters by name; of an archive of arrays, those of floating point numbers."""
     if data.startswith(b"PK"):
-        return _read_torch(data)
+        archive = Archive(data)
+        if is_archive_of_arrays(archive):
+            return {n: exact(values) for n, values in read_arrays(archive).items() if values.dtype.kind == "f"}
+        return _read_torch(archive)
     if data[8:9] != b"{":
-        refuse("model-file", "neither a torch zip archive nor safetensors")
+        refuse("model-file", "neither a torch zip archive, an archive of arrays nor safetensors")
     return {name: exact(values) for name, values in read_safetensors(data).items()}
+
+
+def is_npz(data: bytes) -> bool:
+    """Whether a file is an archive of arrays."""
+    return data.startswith(b"PK") and is_archive_of_arrays(Archive(data))
 
 
 def read_safetensors(data: bytes) -> dict[str, npt.NDArray[Any]]:
@@ -154,11 +163,11 @@ class _Reader(pickle.Unpickler):
         places = sum((index * int(step) for index, step in steps), np.full(size, int(offset)))
         if places.size and (int(places.min()) < 0 or int(places.max()) >= flat.size):
             refuse("model-file", "a tensor reaches beyond its storage")
-        return exact(flat[places])
+        # Without axes, NumPy picks a number and no array.
+        return exact(np.asarray(flat[places]))
 
 
-def _read_torch(data: bytes) -> dict[str, Array]:
-    archive = Archive(data)
+def _read_torch(archive: Archive) -> dict[str, Array]:
     # torch takes the folder of the first member for that of all, and looks names up without regard to case.
     if len({name.lower() for name in archive.names}) < len(archive.names):
         refuse("model-file", "two members of the archive have names that differ in case only")

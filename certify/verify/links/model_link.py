@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from certify.verify.links.data_link import identical
-from certify.verify.links.model_file import DAMAGE, read_model
+from certify.verify.links.model_file import DAMAGE, is_npz, read_model
 from certify.verify.reals import Array
 from certify.verify.rejection import refuse, refuse_proof, require
 from certify.verify.statement.certificate import Certificate, Part
@@ -36,7 +36,9 @@ def require_model(certificate: Certificate, data: bytes) -> dict[str, tuple[str,
         refuse("model-file", f"cannot be read: {error}")
     names = [part.name for parts in recipes.values() for part in parts]
     once = len(set(names)) == len(names) and set(names) <= set(tensors)
-    whole = certificate.problem.features is not None or len(names) == len(tensors)
+    # One number of an archive of arrays is a setting, unless it is named.
+    numbers = {name for name, values in tensors.items() if not values.ndim} if is_npz(data) else set()
+    whole = certificate.problem.features is not None or set(tensors) <= {*names, *numbers}
     require(once and whole, "model-link", f"the model file holds {', '.join(tensors)}")
     for name, parts in recipes.items():
         expected = certificate.arrays[name]

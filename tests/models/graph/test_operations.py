@@ -44,12 +44,14 @@ def operands(op, factor):
     return Operands((factor * values,) * count, parameters, ATTRIBUTES.get(op, {}))
 
 
+# Factorizations are told before degrees are asked for.
+IN_FACTORIZATIONS = {"look_up", "take", "constant", "fixed"}
 # An embedding reads indices, which do not scale, and a product has the sum of its factors' degrees.
-SINGLE = sorted(set(OPERATIONS) - {"embedding", "mul"})
+SINGLE = sorted(set(OPERATIONS) - {"embedding", "mul"} - IN_FACTORIZATIONS)
 
 
 def test_every_operation_has_an_entry_in_the_table_of_degrees():
-    assert set(OPERATIONS) <= set(INPUT_DEGREES)
+    assert set(OPERATIONS) - IN_FACTORIZATIONS <= set(INPUT_DEGREES)
 
 
 @pytest.mark.parametrize("op", SINGLE)

@@ -55,7 +55,7 @@ def test_two_layers_are_inferred_and_the_assumption_is_said(graph, parameters, f
         {"0.weight": (4, 3), "2.weight": (4, 4), "4.weight": (2, 4)},
         {"a.weight": (4, 3), "b.weight": (5, 5)},
         {"2.weight": (4, 3), "0.weight": (2, 4)},
-        {"U": (4, 3), "V": (2, 4)},
+        {"first": (4, 3), "second": (2, 4)},
         {"0.weight": (4, 3, 3, 3), "2.weight": (2, 4)},
     ],
 )

@@ -109,10 +109,6 @@ def test_a_torchscript_archive_is_refused(tmp_path):
     refusal(path, "unsafe-file", "TorchScript")
 
 
-def test_a_numpy_archive_is_no_model(data_file):
-    refusal(data_file, "not-a-state-dict", "NumPy archive")
-
-
 @pytest.mark.parametrize(
     ("content", "words"),
     [

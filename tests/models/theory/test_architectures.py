@@ -16,7 +16,6 @@ from certify.models.theory.decompose import decompose
 from certify.models.theory.degrees import degrees_of
 from certify.models.theory.parallel import parallel_form
 from certify.models.theory.standing import standing_of
-from certify.models.theory.tables import plain_graph
 from certify.models.writers import network_parameters
 from certify.problem import LossSpec, Objective, ParallelNetwork, ProductOfNorms
 from certify.problem.architecture import Convolution
@@ -160,14 +159,6 @@ def test_the_penalty_of_branches_and_outside_is_weight_decay_on_all_parameters(e
     graph = found.layout.graph
     total = sum(float((t**2).sum()) for name, t in graph.parameters.items() if name not in graph.frozen)
     assert objective.penalty(network) == pytest.approx(0.05 * total, rel=1e-13)
-
-
-def test_an_inner_product_of_embeddings_is_two_linear_layers_on_one_hot_rows():
-    entry = ZOO["embedding-inner-product"]
-    graph = plain_graph(traced_graph(entry.module, *entry.inputs))
-    rows, columns = entry.inputs
-    completed = graph.forward(torch.eye(5, dtype=torch.float64))
-    close(completed[rows, columns], entry.module(rows, columns).detach())
 
 
 @pytest.mark.parametrize("name", ["two-layer-relu", "conv-relu-max-pool", "block-diagonal-weights"])

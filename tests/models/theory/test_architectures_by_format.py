@@ -5,7 +5,7 @@ import warnings
 import pytest
 import torch
 
-from certify.models.model_file import graph_of_file
+from certify.models.model_file import read_model_file
 from certify.models.theory.standing import standing_of
 from tests.models.theory.test_architectures import close, found_kinds, verdict
 from tests.models.zoo import ZOO
@@ -67,7 +67,7 @@ def test_every_format_decomposes_alike(entry, suffix, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         WRITERS[suffix](module, entry.inputs, path)
-    graph = graph_of_file(path, None)
+    graph = read_model_file(path)
     standing = standing_of(graph)
     if suffix == "onnx" and entry.name in OTHERWISE_IN_ONNX:
         assert verdict(standing) == OTHERWISE_IN_ONNX[entry.name]

@@ -15,7 +15,7 @@ from certify.models.spec.problem_file import load_problem_file
 from certify.models.writers import output_format, output_notes
 from certify.problem import ParallelNetwork
 from tests.models.writers.widened import SAMPLES, outputs, widened, written
-from tests.models.zoo import Pairs
+from tests.models.zoo import BiasedPairs, Pairs
 
 
 class Skipping(nn.Module):
@@ -226,10 +226,13 @@ def test_parallel_branches_are_written_with_their_own_layers(tmp_path, problem_o
     assert output_notes(out, problem.graph) == ()
 
 
-def test_embeddings_are_written_as_two_linear_layers(tmp_path, write_problem):
+@pytest.mark.parametrize("biased", [False, True])
+def test_embeddings_are_written_as_look_ups_that_read_places(tmp_path, write_problem, biased):
+    torch.manual_seed(0)
     indices = (torch.zeros(7, dtype=torch.long), torch.ones(7, dtype=torch.long))
     samples = ({0: torch.export.Dim.AUTO},) * 2
-    torch.export.save(torch.export.export(Pairs(2, 3), indices, dynamic_shapes=samples), tmp_path / "model.pt2")
+    module = BiasedPairs(2, 3, biased=True) if biased else Pairs(2, 3)
+    torch.export.save(torch.export.export(module, indices, dynamic_shapes=samples), tmp_path / "model.pt2")
     rows, columns = np.divmod(np.arange(25), 5)
     np.savez(tmp_path / "train.npz", rows=rows, cols=columns, values=np.arange(25.0), shape=np.array([5, 5]))
     path = write_problem("model.pt2")
@@ -237,10 +240,13 @@ def test_embeddings_are_written_as_two_linear_layers(tmp_path, write_problem):
     spec = load_problem_file(path)
     problem = Problem.from_files(spec)
     network = widened(problem)
-    written(spec, problem, network, tmp_path / "wide.onnx")
-    ((first, second),) = network.stacks
-    found = onnx_outputs(tmp_path / "wide.onnx", torch.eye(5, dtype=torch.float64))[1]
-    torch.testing.assert_close(found, first.T @ second, rtol=1e-12, atol=1e-12)
+    _, again = written(spec, problem, network, tmp_path / "wide.pt2")
+    places = torch.from_numpy(np.stack([rows, columns], 1)).double()
+    expected = problem.objective.forward(network).reshape(-1)
+    found = own_outputs(tmp_path / "wide.pt2", places).reshape(-1)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(again.graph.forward(places), expected, rtol=1e-12, atol=1e-12)
+    assert "places (samples, 2)" in " ".join(output_notes(tmp_path / "wide.pt2", problem.graph))
 
 
 def test_only_an_estimator_becomes_an_estimator(tmp_path, problem_of):
