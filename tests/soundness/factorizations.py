@@ -58,7 +58,9 @@ class Factorization:
 
     def problem(self, first: Array, second: Array, gap: float = 1e-8, seconds: float = 20.0) -> Problem:
         """The certify problem at given weights."""
-        layers = [torch.nn.Linear(*reversed(shape), bias=False).double() for shape in (first.shape, second.T.shape)]
+        shapes = first.shape, second.T.shape
+        skip = torch.nn.utils.skip_init  # initializing nothing warns
+        layers = [skip(torch.nn.Linear, *reversed(shape), bias=False, dtype=torch.float64) for shape in shapes]
         with torch.no_grad():
             layers[0].weight.copy_(torch.from_numpy(first))
             layers[1].weight.copy_(torch.from_numpy(second.T.copy()))
