@@ -177,7 +177,7 @@ def _require_inside(label: str, branch: ModelBranch) -> None:
         return
     if branch.folds_bias and branch.penalty.right.nonnegative:
         raise UnsupportedError(
-            f"{label}: a hidden bias that is not penalized makes any constant, but a unit with nonnegative weights does "
+            f"{label}: a hidden bias that is not penalized makes any constant, but nonnegative second weights do "
             "not; leave it out, and give the outputs a bias",
             code="unsupported-penalty",
         )
