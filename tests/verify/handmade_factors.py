@@ -125,6 +125,22 @@ def outside(name):
     return lambda made: packed(made[0], made[1] | {name: np.array([[0.0, -(2.0**-1074)]])})
 
 
+BASES = [
+    rows_by_length,
+    columns_by_length,
+    rows_by_sums,
+    rows_by_mixtures,
+    signed_rows,
+    negative_rows,
+    negative_columns,
+    diagonal,
+    flipped_diagonal,
+    two_diagonals,
+    two_cones,
+    one_cone,
+    one_cone_of_signs,
+    mixture,
+]
 RULES = [
     (14, "degree", *entry(rows_by_length, "statement.branches.0.layers", [LINEAR, {"op": "relu"}, LINEAR])),
     (14, "strength", *entry(rows_by_length, f"{PENALTY}.strength", 0.0)),
