@@ -42,8 +42,8 @@ class SideNorm:
 
     @property
     def is_l2(self) -> bool:
-        """Whether its ball is round, or a part of a round one."""
-        return self.l1 == self.linf == 0
+        """Whether N is the Euclidean norm."""
+        return self.l1 == self.linf == 0 and self.l2 == 1
 
     def norm(self, stack: Tensor) -> Tensor:
         """N(u_i) of each row of (r, n), (r,); +inf outside the cone."""

@@ -1,4 +1,4 @@
-"""Rule 50: norms a|u|₁ + b|u|₂ or |u|_∞ of one factor, and its cone."""
+"""Rule 52: norms a|u|₁ + b|u|₂ or |u|_∞ of one factor, and its cone."""
 
 from fractions import Fraction
 from typing import Any, NamedTuple

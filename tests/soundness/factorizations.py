@@ -58,10 +58,7 @@ class Factorization:
 
     def problem(self, first: Array, second: Array, gap: float = 1e-8, seconds: float = 20.0) -> Problem:
         """The certify problem at given weights."""
-        layers = [torch.nn.Linear(*reversed(shape), bias=False).double() for shape in (first.shape, second.T.shape)]
-        with torch.no_grad():
-            layers[0].weight.copy_(torch.from_numpy(first))
-            layers[1].weight.copy_(torch.from_numpy(second.T.copy()))
+        layers = [_layer(first), _layer(second.T)]
         sides = {
             side: {"l1": 0.3, "l2": 0.7} if name == "mixture" else name
             for side, name in zip(("left", "right"), self.norms, strict=True)
@@ -79,6 +76,14 @@ class Factorization:
             relative_gap=gap,
             budget_seconds=seconds,
         )
+
+
+def _layer(weight: Array) -> torch.nn.Linear:
+    """Without torch's own initialization, which warns where there is nothing to initialize."""
+    layer = torch.nn.Linear(1, 1, bias=False)
+    layer.weight = torch.nn.Parameter(torch.from_numpy(weight.copy()))
+    layer.out_features, layer.in_features = weight.shape
+    return layer
 
 
 def vertex_instance(rng: Generator, norms: tuple[str, str], cones: tuple[str, ...]) -> Factorization:

@@ -28,7 +28,7 @@ def require_found(case, seed):
     if not len(made.first):
         return
     beside = [factor + 1e-2 * rng.random(factor.shape) for factor in (made.first, made.second)]
-    assert made.objective(*beside) > made.optimum * (1 + 1e-4)
+    assert made.objective(*beside) > made.optimum * (1 + 1e-6)
     moved = grow(made.problem(*beside, 1e-6)).result
     assert moved.best_known <= made.optimum * (1 + 1e-6), (case, seed)
     assert moved.lower_bound <= made.optimum * (1 + 1e-12)

@@ -1,4 +1,4 @@
-"""Claims of rules 51 and 52 at the size of a rounding: norms and forms that hold by far but for the one in question."""
+"""Claims of rules 53 and 54 at the size of a rounding: norms and forms that hold by far but for the one in question."""
 
 from fractions import Fraction
 

@@ -26,7 +26,9 @@ from certify.problem.side_norm import onto_l1_ball
 
 # Linearized steps on S₁₂ in each step, and most looks at residuals.
 INNER_STEPS, MOST_LOOKS = 3, 200
-# Residuals below this share of the sizes end it; share of the time left that it may take.
+# Doublings of the bend of a parabola, and the share of the loss by which it counts as borne out.
+DOUBLINGS, ROUNDING = 60, 1e-14
+# Residuals below this share of the size of S end it.
 CLOSE = 1e-6
 # Where it went on from, among what methods keep.
 KEPT = "joint factors"
@@ -102,13 +104,8 @@ class _Problem:
 
     def advanced(self, state: _State) -> _State:
         """After some steps."""
-        feasible, y, coefficients, rho, bend = (
-            state.feasible,
-            state.multiplier,
-            state.coefficients,
-            state.rho,
-            state.bend,
-        )
+        feasible, y, rho = state.feasible, state.multiplier, state.rho
+        coefficients, bend = state.coefficients, state.bend
         for _ in range(STEPS):
             whole = positive_part(feasible - y / rho)
             before = feasible
@@ -146,16 +143,15 @@ class _Problem:
         value = self._smooth(outputs, coefficients)
         pull = -moments_of(self.branch.table.rows, self.branch.scores(slope))
         lean = convex.features.T @ slope + convex.ridge[:, None] * coefficients
-        for _ in range(60):
+        for _ in range(DOUBLINGS):
             moved = (2 * rho * target + bend * weights - pull) / (2 * rho + bend)
             moved = moved.clamp_min(0) if self.cones else moved
             shifted = coefficients - lean / bend
             way, shift = moved - weights, shifted - coefficients
             square = float((way**2).sum() + (shift**2).sum())
             linear = float((pull * way).sum() + (lean * shift).sum())
-            if self._smooth(self.outputs(moved, shifted), shifted) <= value + linear + bend / 2 * square + 1e-14 * abs(
-                value
-            ):
+            most = value + linear + bend / 2 * square + ROUNDING * abs(value)
+            if self._smooth(self.outputs(moved, shifted), shifted) <= most:
                 break
             bend *= 2
         return moved, shifted, bend

@@ -179,9 +179,15 @@ def _penalty(layout: Layout, neuron: NeuronLayers, cut: Cut, charge: Charge) -> 
 
 
 def _require_inside(label: str, branch: ModelBranch) -> None:
-    """Factors lie in the cones of their norms; none is on a way to them that never rises."""
+    """Factors lie in the cones of their norms: no descent leads back there."""
     if not isinstance(branch.penalty, FactorNorms):
         return
+    if branch.folds_bias and branch.penalty.right.nonnegative:
+        raise UnsupportedError(
+            f"{label}: a hidden bias that is not penalized makes any constant, but nonnegative second weights do "
+            "not; leave it out, and give the outputs a bias",
+            code="unsupported-penalty",
+        )
     names = list(branch.cuts[0].parts)
     for name, side, factor in (
         (names[0], "left", branch.stack[0]),

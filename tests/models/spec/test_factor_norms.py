@@ -63,6 +63,17 @@ def test_weights_outside_their_cone_are_refused(side, shown):
     assert error.value.code == "outside-cone"
 
 
+def test_a_free_hidden_bias_under_nonnegative_second_weights_is_refused():
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2, bias=False)).double()
+    for parameter in model.parameters():
+        parameter.data.abs_()
+    x = torch.eye(2).double()
+    penalty = {"factor_norms": {"strength": 0.5, "nonnegative": ["right"]}}
+    with pytest.raises(CertifyError, match="constant") as error:
+        certify.Problem.from_torch(model, x, x, penalty=penalty, layers=LAYERS, biases={"hidden": "free"})
+    assert error.value.code == "unsupported-penalty"
+
+
 def test_other_subnetworks_have_no_such_penalty():
     layers = [LAYERS[0], "relu", LAYERS[1]]
     with pytest.raises(CertifyError, match="factor_norms") as error:

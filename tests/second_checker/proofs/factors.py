@@ -1,4 +1,4 @@
-"""Rules 51 and 52: vertices of a norm l1, and quadratic forms of two factors."""
+"""Rules 53 and 54: vertices of a norm l1, and quadratic forms of two factors."""
 
 import numpy as np
 
