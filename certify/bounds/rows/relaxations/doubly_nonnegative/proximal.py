@@ -47,7 +47,9 @@ def _entrywise(loss: EntrywiseLoss, point: Tensor, pull: float, start: Tensor) -
 def _rowwise(loss: Loss, point: Tensor, pull: float, start: Tensor) -> Tensor:
     """Newton's method for the softmax: its curvature is a diagonal minus a product in each row."""
     weight = loss.weights[:, :1] * loss.targets.sum(1, keepdim=True)
-    fixed, z = loss.weights[:, :1] * loss.targets + pull * point, start
+    fixed, reach = loss.weights[:, :1] * loss.targets + pull * point, weight / pull
+    # No entry of the gradient is larger than the weight.
+    z = start.clamp(point - reach, point + reach)
     for _ in range(NEWTON_STEPS):
         share = torch.softmax(z, 1)
         mass = weight * share
