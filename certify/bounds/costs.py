@@ -12,9 +12,6 @@ from certify.problem import PolarForm
 # cores.
 COSTS = {
     "spectral": "exact; one singular value decomposition of h × m: seconds up to thousands",
-    "unfolding": "exact where an axis has extent 1; one singular value decomposition of the best unfolding: seconds",
-    "symmetric program": "exact at a dual point where an axis has extent 2: a semidefinite program, for small sizes",
-    "symmetric unfolding": "chooses the dual point for tensors: spends the time it is given",
     "quadratic-form": "exact for one score column; eigenvalues of h × h matrices: seconds up to h in the hundreds",
     "sorting": "exact for one input with a free hidden bias; milliseconds",
     "sorted program": "chooses the dual point for one input with a free hidden bias: seconds",

@@ -95,7 +95,7 @@ def test_a_bound_with_hubs_and_a_free_bias_is_above_sampled_directions(seed: int
 
 
 def solved_limit(inputs: np.ndarray, targets: np.ndarray, strength: float, hubs: np.ndarray) -> float:
-    """The relaxation with hubs as one semidefinite program: half the mean squared error and the moments of both signs."""
+    """The relaxation with hubs as one semidefinite program: half the mean squared error, and moments of both signs."""
     (n, d), count, constraints = inputs.shape, len(hubs), []
     outputs, masses, side = 0, 0, 1 + d + count
     for sign in (1, -1):

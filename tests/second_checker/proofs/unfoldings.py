@@ -1,4 +1,4 @@
-"""Rules 53 and 54: a tensor as a matrix, with forms that are zero at products of vectors."""
+"""Rules 55 and 56: a tensor as a matrix, with forms that are zero at products of vectors."""
 
 import itertools
 import math
