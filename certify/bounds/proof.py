@@ -97,6 +97,26 @@ class SignTree:
 
 @final
 @dataclass(frozen=True, slots=True)
+class Hubs:
+    """Products with z = (|Hu| + Hu, |Hu| − Hu) of a few directions; index 0 of the first axis serves S, index 1 −S.
+
+    Attributes:
+        directions: H, (2, J, h).
+        links: A ≥ 0 of z₊ with the halves of z, then of z₋, (2, 4, N, J), for z± of every row.
+        lifts: C, (2, N, K); V = C B with the axes of the tilts.
+        products: N ≥ 0 but for the pairs of a hub, (2, 2J, 2J), symmetric.
+        tilts: ω, (2, 2J, D).
+    """
+
+    directions: Tensor
+    links: Tensor
+    lifts: Tensor
+    products: Tensor
+    tilts: Tensor
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class ScalarMajorant:
     """Multipliers of a quadratic majorant for one score column; index 0 serves q = S, index 1 serves q = −S.
 
@@ -107,6 +127,7 @@ class ScalarMajorant:
         axes: B, (2, K, D), D without the free coordinate.
         center: m of the region, (h − 1,) with a free hidden bias, else (0,).
         offsets: τ' − τ for each sign, (2,), used with a free hidden bias only.
+        hubs: products with hubs, if there are any.
     """
 
     curvatures: Tensor
@@ -115,6 +136,7 @@ class ScalarMajorant:
     axes: Tensor
     center: Tensor
     offsets: Tensor
+    hubs: Hubs | None = None
 
     def tilts_of(self, index: int, size: int) -> Tilts:
         """The tilts of one sign in a region of so many coordinates."""

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from certify.verify.forms.form import Form, with_column
+from certify.verify.proofs.hubs import Hubs, hub_sides, hub_terms, hubs_of, padded
 from certify.verify.proofs.proof import Proof
 from certify.verify.reals import Arithmetic, Array, Mask, Reals
 from certify.verify.rejection import require
@@ -32,9 +33,10 @@ class Region(NamedTuple):
 
 
 def scalar_majorant_holds(form: Form, proof: Proof, arithmetic: Arithmetic) -> bool:
-    """For both signs of q: [[T − M, −lin/2], [−linᵀ/2, U − k − τ − τ' (ρ − 1)]] ⪰ 0, which bounds the maximum by U ≥ 0.
+    """For both signs of q: diag(U − τ − τ' (ρ − 1), T, 0) − F ⪰ 0 over (1, u, s), which bounds the maximum by U ≥ 0.
 
     T is τ but for τ' ≥ 0 of a free column. It is enough to look at |x| = 1, u = x or (x, β/κ), as f is homogeneous.
+    Without hubs F = [[k, linᵀ/2], [lin/2, M]].
     """
     arrays, real = proof.arrays, arithmetic.real
     require(form.scores.shape[1] == 1, "majorant-outputs", "a scalar majorant serves one output")
@@ -43,12 +45,15 @@ def scalar_majorant_holds(form: Form, proof: Proof, arithmetic: Arithmetic) -> b
         region = region_of(form, proof, index)
         curvatures, slopes, tilts, axes = (arrays[name][index] for name in ("curvatures", "slopes", "tilts", "axes"))
         axes = np.pad(axes, ((0, 0), (0, int(form.free))))
-        linear, quadratic, constant = _majorant(region, scores, (curvatures, slopes), real(tilts), real(axes))
+        hubs = hubs_of(proof, index, form.free, real)
+        whole = _majorant(region, scores, (curvatures, slopes), real(tilts), real(axes), hubs)
         levels, others = arrays["levels"][index], region.inputs.shape[1] - form.free
-        diagonal = np.diag(np.append(np.full(others, levels[0]), levels[1:]))
-        rest = real(proof.upper) - constant - real(levels[0]) - ((region.radius - 1.0) * levels[1:]).sum()
-        half = (linear * -0.5)[:, None]
-        if not arithmetic.proves_semidefinite(bordered(rest.reshape(1, 1), half, real(diagonal) - quadratic)):
+        diagonal = np.concatenate([[0.0], np.full(others, levels[0]), levels[1:]])
+        diagonal = np.diag(np.append(diagonal, np.zeros(whole.shape[0] - len(diagonal))))
+        corner = np.zeros_like(diagonal)
+        corner[0, 0] = 1.0
+        rest = real(proof.upper) - real(levels[0]) - ((region.radius - 1.0) * levels[1:]).sum()
+        if not arithmetic.proves_semidefinite(rest.reshape(1, 1) * corner + diagonal - whole):
             return False
     return True
 
@@ -60,14 +65,15 @@ def vector_majorant_holds(form: Form, proof: Proof, arithmetic: Arithmetic) -> b
     """
     arrays, real = proof.arrays, arithmetic.real
     region = region_of(form, proof, 0)
-    untilted = [real(np.zeros(shape)) for shape in ((len(arrays["curvatures"][0]), 0), (0, region.inputs.shape[1]))]
+    tilts, axes = real(np.zeros((len(arrays["curvatures"][0]), 0))), real(np.zeros((0, region.inputs.shape[1])))
     require(bool((arrays["mixings"] > 0).all()), "majorant-mixings", "μ must be positive")
     total = real(np.zeros_like(arrays["envelopes"][0]))
     for j, envelope in enumerate(arrays["envelopes"]):
         symmetric = np.tril(envelope) + np.tril(envelope, -1).T
         for index, scores in enumerate((-form.scores[:, j], form.scores[:, j])):
             curvatures, slopes = arrays["curvatures"][index, :, j], arrays["slopes"][index, :, j]
-            linear, quadratic, constant = _majorant(region, scores, (curvatures, slopes), *untilted)
+            whole = _majorant(region, scores, (curvatures, slopes), tilts, axes, None)
+            linear, quadratic, constant = whole[1:, 0] * 2.0, whole[1:, 1:], whole[0, 0]
             mixing = real(arrays["mixings"][index, j])
             outer = linear[:, None] * linear[None, :] * (real(1.0) / mixing + 1.0)
             rest = real(symmetric) - outer - quadratic * (constant * (mixing + 1.0) * 4.0)
@@ -94,29 +100,39 @@ def region_of(form: Form, proof: Proof, index: int) -> Region:
 
 
 def _majorant(
-    region: Region, scores: Reals, multipliers: tuple[Array, Array], tilts: Reals, axes: Reals
-) -> tuple[Reals, Reals, Reals]:
-    """Lin (D,), M (D, D) and k from p, g (N,), C (N, K) and B (K, D); rows with x̃ = 0 contribute nothing."""
+    region: Region, scores: Reals, multipliers: tuple[Array, Array], tilts: Reals, axes: Reals, hubs: Hubs | None
+) -> Reals:
+    """F from p, g (N,), C (N, K), B (K, D) and hubs; rows with x̃ = 0 contribute nothing."""
     inputs, (curvatures, slopes) = region.inputs, multipliers
     require(bool((curvatures >= 0).all()), "majorant-curvatures", "p must be nonnegative")
     real = inputs.of
     live: Mask = np.asarray(~inputs.is_zero.all(1))
-    bent = region.activation.gap(scores)
-    # a = q + max(−q, |g| + |w|).
-    lengths = (tilts @ axes).row_norms().only(np.asarray(~tilts.is_zero.all(1)))
-    convex = (bent + real(slopes).absolute() + lengths).maximum(0.0).only(live)
+    bent, tilted = region.activation.gap(scores), tilts @ axes
+    if hubs is None:
+        # a = q + max(−q, |g| + |w|).
+        lengths = tilted.row_norms().only(np.asarray(~tilts.is_zero.all(1)))
+        sides = (bent + real(slopes).absolute() + lengths).maximum(0.0)[:, None]
+    else:
+        sides = hub_sides(hubs, bent, slopes, tilted, tilts, axes)
+    sides = sides.only(np.broadcast_to(live[:, None], sides.shape))
     # Any p > 0 will do; where none is given, the one that touches a|t|/2 at |x̃|. None is needed where a = 0.
-    touching = convex.high / (4 * inputs.row_norms().high) + 2.0**-200
-    curved = live & ~convex.is_zero
+    touching = np.abs(sides[:, 0].high) / (4 * inputs.row_norms().high) + 2.0**-200
+    curved: Mask = np.asarray(~sides.is_zero.all(1))
     used = np.where(curved, np.where(curvatures > 0, curvatures, touching), 0.0)
     safe = np.where(curved, used, 1.0)
-    constant = (convex * convex / (real(safe) * 16.0)).sum()
+    outer = sides.T @ (sides / (real(safe) * 16.0)[:, None])
     weights = (bent - slopes) * 0.5
     if region.activation.below != 0.0:
         weights = weights + scores * region.activation.below
-    linear = inputs.T @ weights.only(live)
-    tilted = (inputs.T @ tilts) @ axes * 0.25
-    return linear, inputs.T @ (real(used)[:, None] * inputs) - (tilted + tilted.T), constant
+    linear = (inputs.T @ weights.only(live))[:, None] * 0.5
+    turned = (inputs.T @ tilts) @ axes * 0.25
+    quadratic = inputs.T @ (real(used)[:, None] * inputs) - (turned + turned.T)
+    if hubs is None:
+        return bordered(outer, linear, quadratic)
+    half, terms = hub_terms(hubs, inputs)
+    size = half.shape[0]
+    linear, wide = half + padded(linear, size), padded(padded(quadratic, size).T, size)
+    return outer + bordered(real(np.zeros((1, 1))), linear, terms + wide)
 
 
 def bordered(corner: Reals, rim: Reals, rest: Reals) -> Reals:

@@ -181,6 +181,11 @@ def _proof(branch: Branch, kind: str, index: int, shape: tuple[int, int], arrays
             found = {"curvatures": (2, n), "slopes": (2, n), "tilts": (2, n, rank), "axes": (2, rank, columns)}
             found |= {"levels": (2, 1 + free)}
             found |= {"center": (columns,), "column": (2,)} if free else {}
+            hubs = arrays.get(f"P{index}.hubs")
+            if hubs is not None:
+                count = hubs.shape[1] if hubs.ndim == 3 else 0
+                found |= {"hubs": (2, count, columns + free), "links": (2, 4, n, count), "lifts": (2, n, rank)}
+                found |= {"hub-products": (2, 2 * count, 2 * count), "hub-tilts": (2, 2 * count, columns)}
         case "vector-majorant":
             inner = columns + free
             found = {"curvatures": (2, n, m), "slopes": (2, n, m), "mixings": (2, m), "envelopes": (m, inner, inner)}

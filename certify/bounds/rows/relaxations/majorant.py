@@ -56,7 +56,9 @@ def majorant_upper(form: Rows, scores: Tensor, multipliers: QuadraticMajorant) -
 
 
 def _scalar_upper(view: View, scores: KinkedScores, multipliers: ScalarMajorant) -> float:
-    own = multipliers.tilts, multipliers.axes, multipliers.offsets
+    own = [multipliers.tilts, multipliers.axes, multipliers.offsets]
+    if (hubs := multipliers.hubs) is not None:
+        own += [hubs.directions, hubs.links, hubs.lifts, hubs.products, hubs.tilts]
     if scores.linear.shape[1] != 1 or not all(bool(torch.isfinite(values).all()) for values in own):
         return math.inf
     upper, region = 0.0, direction_region(view, multipliers.center, 1.0)

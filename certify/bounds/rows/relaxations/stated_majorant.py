@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from certify.bounds.polar import PolarBound
-from certify.bounds.proof import ScalarMajorant, VectorMajorant
+from certify.bounds.proof import Hubs, ScalarMajorant, VectorMajorant
 from certify.bounds.rows.kinked_scores import kinked_scores
 from certify.bounds.rows.relaxations.direction_region import DirectionRegion, direction_region
+from certify.bounds.rows.relaxations.hub_majorant import paired
 from certify.bounds.rows.relaxations.relu_majorant import ReluMajorant, convex_share
-from certify.bounds.rows.relaxations.scalar_majorant import ball_levels, signed_majorant
+from certify.bounds.rows.relaxations.scalar_majorant import ball_levels, signed_majorant, without_hubs
 from certify.bounds.rows.relaxations.vector_majorant import dominating, square_majorants
 from certify.bounds.stated_arrays import Array, array_of
 from certify.problem import Rows, View
@@ -41,6 +42,7 @@ def stated_scalar(form: Rows, scores: Tensor, bound: PolarBound, proof: ScalarMa
         "axes": array_of(proof.axes),
         "levels": np.array(levels),
     }
+    arrays |= {} if proof.hubs is None else _hub_arrays(proof.hubs)
     return upper * (1 + margin), arrays | _region_arrays(form.view, proof.center, [float(region.inputs[0, -1])] * 2)
 
 
@@ -75,9 +77,22 @@ def _leveled(
     # One sign may bound almost nothing; rounding is relative to the larger.
     parts = majorant.quadratic, majorant.linear
     size = max(sum(float(torch.linalg.vector_norm(part)) for part in parts) + abs(offset), claimed)
-    level, excess = ball_levels(majorant, region.radius_squared, offset, margin / 4 * size)
+    reduced = without_hubs(majorant, region.inputs.shape[1])
+    if reduced is None:
+        raise ArithmeticError("the block of the hubs is not definite")
+    level, excess = ball_levels(reduced, region.radius_squared, offset, margin / 4 * size)
     last = max(level + offset, 0.0)
     return (level, last), majorant.constant + level + last * (region.radius_squared - 1) + excess + margin * size
+
+
+def _hub_arrays(hubs: Hubs) -> dict[str, Array]:
+    return {
+        "hubs": array_of(hubs.directions),
+        "links": array_of(hubs.links.clamp_min(0)),
+        "lifts": array_of(hubs.lifts),
+        "hub-products": array_of(torch.where(paired(hubs.directions[0]), hubs.products, hubs.products.clamp_min(0))),
+        "hub-tilts": array_of(hubs.tilts),
+    }
 
 
 def _region_arrays(view: View, center: Tensor, columns: list[float]) -> dict[str, Array]:
