@@ -11,7 +11,7 @@ from certify.bounds.proof import Hubs, ScalarMajorant
 from certify.bounds.rows.kinked_scores import kinked_scores
 from certify.bounds.rows.relaxations.direction_region import direction_region
 from certify.bounds.rows.relaxations.scalar_majorant import signed_majorant
-from certify.problem import Rows, Slopes, View
+from certify.problem import Slopes, View
 
 from .test_majorants import NOTHING, SLOPES, exact_polar, sampled_polar, upper_of
 

@@ -247,3 +247,23 @@ def shifted(**settings):
 def moved(**settings):
     """A fixed offset of −1/2: objective 5/4; worth nothing at A = −Y/2, since 1ᵀA = 0."""
     return handmade(offset="array", arrays={"offset": np.full((2, 1), -0.5)}, **settings)
+
+
+def hub_majorant(**settings):
+    """One hub h = 1: l = 2 s − 1 at the sample of negative score, ω = ∓1/2, and N with δ = 2⁻⁶ more than 2 (u² − s²).
+
+    So F = 1/2 ± u − (1/2 − δ) u² − δ s², and U ≥ 1 + δ at τ = δ.
+    """
+    header, arrays = scalar_majorant(**({"upper": 1.02} | settings))
+    links = np.zeros((8, 2, 1))
+    # t₊ of the sample −1 meets s + u only where u < 0; there s + u = 0. So it is for t₋ and s − u.
+    links[0, 1] = links[3, 1] = links[5, 0] = links[6, 0] = 1
+    changes = {
+        "levels": np.full((2, 1), 2.0**-6),
+        "hubs": np.ones((2, 1, 1)),
+        "links": links,
+        "lifts": np.zeros((2, 2, 1)),
+    }
+    changes["hub-products"] = np.tile(-(0.5 + 2.0**-7) * np.array([[0.0, 1], [1, 0]]), (2, 1, 1))
+    changes["hub-tilts"] = np.tile(np.array([[-0.5], [0.5]]), (2, 1, 1))
+    return header, arrays | {f"P0.{name}": value for name, value in changes.items()}

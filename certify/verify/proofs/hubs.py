@@ -39,9 +39,10 @@ def hubs_of(proof: Proof, index: int, free: bool, real: Real) -> Hubs | None:
     """The hubs of the sign of an index, None where there are none."""
     if "hubs" not in proof.arrays:
         return None
-    directions, links, lifts, products, tilts = (
-        proof.arrays[name][index] for name in ("hubs", "links", "lifts", "hub-products", "hub-tilts")
+    directions, lifts, products, tilts = (
+        proof.arrays[name][index] for name in ("hubs", "lifts", "hub-products", "hub-tilts")
     )
+    links = proof.arrays["links"][4 * index : 4 * index + 4]
     count = len(directions)
     paired = np.eye(2 * count, k=count) + np.eye(2 * count, k=-count) > 0
     symmetric = np.tril(products) + np.tril(products, -1).T

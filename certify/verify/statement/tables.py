@@ -184,7 +184,7 @@ def _proof(branch: Branch, kind: str, index: int, shape: tuple[int, int], arrays
             hubs = arrays.get(f"P{index}.hubs")
             if hubs is not None:
                 count = hubs.shape[1] if hubs.ndim == 3 else 0
-                found |= {"hubs": (2, count, columns + free), "links": (2, 4, n, count), "lifts": (2, n, rank)}
+                found |= {"hubs": (2, count, columns + free), "links": (8, n, count), "lifts": (2, n, rank)}
                 found |= {"hub-products": (2, 2 * count, 2 * count), "hub-tilts": (2, 2 * count, columns)}
         case "vector-majorant":
             inner = columns + free

@@ -24,6 +24,9 @@ class Task(NamedTuple):
     def array(self, name: str, *shape: int | None) -> Matrix:
         return rational(self.shapes.take(f"{self.name}.{name}", *shape))
 
+    def is_next(self, name: str) -> bool:
+        return bool(self.shapes.left) and self.shapes.left[0][0] == f"{self.name}.{name}"
+
     def moved(self) -> Matrix:
         """H, less the next array `center` where there is a free column."""
         columns: Matrix = self.branch.columns

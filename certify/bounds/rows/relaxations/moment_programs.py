@@ -8,20 +8,33 @@ is convex in Y_± and C, and below every network; at its solution A = ∇l makes
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Protocol, final
 
 import torch
 from torch import Tensor
 
 from certify.bounds.rows.kinked_scores import kinked_scores
-from certify.bounds.rows.relaxations.moments import Moments, Responses
+from certify.bounds.rows.relaxations.moments import Moments
 from certify.problem import Branch, Objective, Rows
 from certify.problem.dual import has_free_intercept
 from certify.problem.readout import Readout
 
-# Moments of both signs, S and then −S, with the responses of all rows.
-Signs = list[tuple[Moments, Responses]]
+
+class Ends(Protocol):
+    """What is known of every row."""
+
+    @property
+    def mean(self) -> Tensor:
+        """E[v t], (N,)."""
+
+    def ends(self, mass: Tensor) -> tuple[Tensor, Tensor]:
+        """The least and the largest E[v relu(t)], (N,) each."""
+
+
+# Moments of both signs, S and then −S, with what is known of all rows.
+Signs = Sequence[tuple[Moments, Ends]]
 
 
 @final
@@ -71,7 +84,7 @@ class JointProgram:
         (first, last), (least, largest) = (self._ends(*sign) for sign in signs)
         return base + first - largest, base + last - least
 
-    def _ends(self, moments: Moments, responses: Responses) -> tuple[Tensor, Tensor]:
+    def _ends(self, moments: Moments, responses: Ends) -> tuple[Tensor, Tensor]:
         """The least and the largest output of one sign, (n, 1) each."""
         slopes, readout = self.form.slopes, self.form.view.readout
         low, high = (slopes.bend * end + slopes.negative * responses.mean for end in responses.ends(moments.mass))

@@ -42,8 +42,8 @@ def stated_scalar(form: Rows, scores: Tensor, bound: PolarBound, proof: ScalarMa
         "axes": array_of(proof.axes),
         "levels": np.array(levels),
     }
-    arrays |= {} if proof.hubs is None else _hub_arrays(proof.hubs)
-    return upper * (1 + margin), arrays | _region_arrays(form.view, proof.center, [float(region.inputs[0, -1])] * 2)
+    arrays |= _region_arrays(form.view, proof.center, [float(region.inputs[0, -1])] * 2)
+    return upper * (1 + margin), arrays if proof.hubs is None else arrays | _hub_arrays(proof.hubs)
 
 
 def stated_vector(form: Rows, scores: Tensor, proof: VectorMajorant, margin: float) -> Stated:
@@ -88,7 +88,7 @@ def _leveled(
 def _hub_arrays(hubs: Hubs) -> dict[str, Array]:
     return {
         "hubs": array_of(hubs.directions),
-        "links": array_of(hubs.links.clamp_min(0)),
+        "links": array_of(hubs.links.clamp_min(0).flatten(0, 1)),
         "lifts": array_of(hubs.lifts),
         "hub-products": array_of(torch.where(paired(hubs.directions[0]), hubs.products, hubs.products.clamp_min(0))),
         "hub-tilts": array_of(hubs.tilts),
