@@ -44,7 +44,7 @@ def hubs_of(proof: Proof, index: int, free: bool, real: Real) -> Hubs | None:
     )
     links = proof.arrays["links"][4 * index : 4 * index + 4]
     count = len(directions)
-    paired = np.eye(2 * count, k=count) + np.eye(2 * count, k=-count) > 0
+    paired = np.eye(2 * count, k=count, dtype=bool) | np.eye(2 * count, k=-count, dtype=bool)
     symmetric = np.tril(products) + np.tril(products, -1).T
     require(bool((links >= 0).all()), "hub-links", "products of rows with hubs must be nonnegative")
     require(bool(((symmetric >= 0) | paired).all()), "hub-products", "products of hubs must be nonnegative")
@@ -74,7 +74,8 @@ def hub_terms(hubs: Hubs, inputs: Reals) -> tuple[Reals, Reals]:
     """Half the linear coefficients of (u, s), a column, and all quadratic ones, of t (A⁺ − A⁻) z/2 and hubs alone."""
     real, parts = inputs.of, hubs.parts
     count, width = parts.shape[0] // 2, inputs.shape[1]
-    turns = (inputs.T @ (real(hubs.links[0]) - hubs.links[1])) * 0.25 + hubs.tilts.T * 0.5
+    turned: Reals = inputs.T @ (real(hubs.links[0]) - hubs.links[1])
+    turns = turned * 0.25 + hubs.tilts.T * 0.5
     pull = padded(turns @ parts, width + count)
     half = (parts.T @ hubs.tilts.row_norms()[:, None]) * 0.5
     return half, pull + pull.T + parts.T @ (real(hubs.products) @ parts)

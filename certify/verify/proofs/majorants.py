@@ -52,8 +52,9 @@ def scalar_majorant_holds(form: Form, proof: Proof, arithmetic: Arithmetic) -> b
         diagonal = np.diag(np.append(diagonal, np.zeros(whole.shape[0] - len(diagonal))))
         corner = np.zeros_like(diagonal)
         corner[0, 0] = 1.0
-        rest = real(proof.upper) - real(levels[0]) - ((region.radius - 1.0) * levels[1:]).sum()
-        if not arithmetic.proves_semidefinite(rest.reshape(1, 1) * corner + diagonal - whole):
+        rest: Reals = (real(proof.upper) - real(levels[0]) - ((region.radius - 1.0) * levels[1:]).sum()).reshape(1, 1)
+        stated: Reals = rest * corner + diagonal
+        if not arithmetic.proves_semidefinite(stated - whole):
             return False
     return True
 

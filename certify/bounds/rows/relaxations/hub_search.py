@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import final
 
 import torch
@@ -23,7 +23,7 @@ from certify.bounds.rows.relaxations.hub_moments import HubMoments, hub_moments,
 from certify.bounds.rows.relaxations.majorant import majorant_upper
 from certify.bounds.rows.relaxations.moment_programs import Signs, joint_program
 from certify.bounds.rows.relaxations.moment_surrogate import network_factor
-from certify.bounds.rows.relaxations.moments import TINY, moments
+from certify.bounds.rows.relaxations.moments import TINY, moments, responses, touching
 from certify.bounds.rows.relaxations.relu_majorant import relu_majorant
 from certify.bounds.rows.relaxations.surrogate_outcome import SurrogateOutcome
 from certify.bounds.rows.rows_form import rows_form
@@ -40,6 +40,8 @@ HISTORY, ROUND_STEPS = 20, 120
 # The penalty on violations at first, times the objective over the squared mass of the network, and its growth where they
 # do not fall by half.
 PENALTY, GROWTH = 30.0, 3.0
+# Smoothing of what is known of rows without hubs.
+SMOOTHING = 1e-6
 # Shifts of the products of pairs that are tried, relative to their size.
 SHIFTS = tuple(10.0**power for power in range(-7, 1))
 
@@ -80,7 +82,7 @@ class _Search:
         self._reach = torch.linalg.vector_norm(self._inputs, dim=1).clamp_min(TINY)[:, None]
         self._generator = torch.Generator(device=view.rows.device).manual_seed(task.seed)
         self._directions = chosen_rows(self._inputs, task.scores[:, 0], HUBS)
-        self._shares = 2 * [] + [ROWS / len(self._inputs), 1.0] * 2
+        self._shares = [ROWS / len(self._inputs), 1.0] * 2
         self._step = self._proof = 0.0
         self._value = -math.inf
         self.best: SurrogateOutcome | None = None
@@ -192,18 +194,23 @@ class _Search:
     ) -> ScalarMajorant:
         """The multipliers, with the curvatures and the pairs of hubs that touch at the moments."""
         n, count = len(self._inputs), len(self._directions)
-        signs = [_Sign(own, m, self._reach) for own, m in zip(found, multipliers, strict=True)]
+        spread = SMOOTHING * float(torch.linalg.vector_norm(self._inputs)) / math.sqrt(n)
+        signs = []
+        for index, sign in enumerate((1.0, -1.0)):
+            own, rectified = found[index], parts.column(0, sign).rectified
+            plain = touching(rectified, responses(self._inputs, own.units, spread), own.units)
+            signs.append(_of_rows(own, multipliers[index], self._reach).without_waste(own, rectified, *plain[1:]))
         hubs = Hubs(
             torch.stack([self._directions] * 2),
-            torch.stack([sign.links.reshape(2, n, 2, count).transpose(1, 2).reshape(4, n, count) for sign in signs]),
-            torch.stack([sign.pulls[0] + sign.pulls[1] for sign in signs]),
+            torch.stack([rows.links.reshape(2, n, 2, count).transpose(1, 2).reshape(4, n, count) for rows in signs]),
+            torch.stack([rows.lifts for rows in signs]),
             torch.stack([(m[3] + m[3].T) / 2 for m in multipliers]),
             torch.stack([m[1][:, 1:] for m in multipliers]),
         )
         majorant = ScalarMajorant(
             parts.rectified.new_zeros(2, n),
-            torch.stack([sign.heights[1] - sign.heights[0] for sign in signs]),
-            torch.stack([sign.pulls[1] - sign.pulls[0] for sign in signs]),
+            torch.stack([rows.slopes for rows in signs]),
+            torch.stack([rows.tilts for rows in signs]),
             torch.stack([own.units.penalized.T for own in found]),
             self._center,
             parts.rectified.new_zeros(2),
@@ -213,18 +220,48 @@ class _Search:
 
 
 @final
-class _Sign:
-    """Multipliers of one sign, in units of the rows themselves, pulls as combinations of units."""
+@dataclass(frozen=True, slots=True)
+class _RowMultipliers:
+    """Multipliers of rows of one sign: g, w, V and A as in `hub_majorant`, w and V as combinations of units."""
 
-    def __init__(self, found: HubMoments, multipliers: list[Tensor], reach: Tensor) -> None:
-        n = len(reach)
-        rows, gram = found.rows, found.units.penalized.T @ found.units.penalized
-        cones = multipliers[0] / torch.cat([reach, reach])
-        lengths = torch.linalg.vector_norm(cones[:, 1:], dim=1)
-        sizes = (rows @ gram * rows).sum(1).clamp_min(0).sqrt().clamp_min(TINY)
-        self.heights = cones[:, 0].reshape(2, n)
-        self.pulls = (-(lengths / sizes)[:, None] * rows).reshape(2, n, -1)
-        self.links = multipliers[2] / torch.cat([reach, reach])
+    slopes: Tensor
+    tilts: Tensor
+    lifts: Tensor
+    links: Tensor
+
+    def without_waste(self, found: HubMoments, scores: Tensor, slopes: Tensor, tilts: Tensor) -> _RowMultipliers:
+        """These where they bound rows better at the moments than others g and w without hubs, else those."""
+        zero = torch.zeros_like
+        plain = _RowMultipliers(slopes, tilts, zero(self.lifts), zero(self.links))
+        kept = self._value(found, scores, False) < plain._value(found, scores, True)
+        mine = torch.where(kept, self.slopes, slopes), torch.where(kept[:, None], self.tilts, tilts)
+        return _RowMultipliers(*mine, self.lifts * kept[:, None], self.links * kept[None, :, None])
+
+    def _value(self, found: HubMoments, scores: Tensor, floored: bool) -> Tensor:
+        """E of what stands above r v |t|/2, (N,)."""
+        units = found.units
+        gram, heights = units.penalized.T @ units.penalized, units.heights
+        after, before = (
+            ((self.lifts + side) @ gram * (self.lifts + side)).sum(1).clamp_min(0).sqrt()
+            for side in (self.tilts, -self.tilts)
+        )
+        level = scores + torch.maximum(before + self.slopes, after - self.slopes)
+        level = level.clamp_min(0) if floored else level
+        side = level[:, None] * heights + self.lifts @ gram + self.links.sum(0) @ found.hubs
+        slant = (self.links[0] - self.links[1]) @ found.hubs - self.slopes[:, None] * heights - self.tilts @ gram
+        lengths = torch.linalg.vector_norm(side, dim=1) * torch.linalg.vector_norm(found.single, dim=1)
+        return ((slant * found.single).sum(1) + lengths) / 2
+
+
+def _of_rows(found: HubMoments, multipliers: list[Tensor], reach: Tensor) -> _RowMultipliers:
+    n = len(reach)
+    rows, gram = found.rows, found.units.penalized.T @ found.units.penalized
+    cones = multipliers[0] / torch.cat([reach, reach])
+    lengths = torch.linalg.vector_norm(cones[:, 1:], dim=1)
+    sizes = (rows @ gram * rows).sum(1).clamp_min(0).sqrt().clamp_min(TINY)
+    after, before = (-(lengths / sizes)[:, None] * rows).reshape(2, n, -1)
+    links = (multipliers[2] / torch.cat([reach, reach])).reshape(2, n, -1)
+    return _RowMultipliers(cones[n:, 0] - cones[:n, 0], before - after, after + before, links)
 
 
 def _touched(
