@@ -29,6 +29,8 @@ from certify.bounds.rows.relaxations.surrogate_methods import (
     SMALL,
     first_order,
     first_order_applies,
+    hubs,
+    hubs_apply,
     joint,
     joint_applies,
     majorant_alone,
@@ -158,6 +160,7 @@ METHODS: dict[type[PolarForm], tuple[Method, ...]] = {
             _ONE_SCORE,
             moves_dual=True,
         ),
+        Method("hubs", hubs, "scalar-majorant", _unless_sorted(hubs_apply), _ONE_SCORE, moves_dual=True),
         Method(
             "first-order surrogate",
             first_order,

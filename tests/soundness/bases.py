@@ -65,7 +65,10 @@ def certified(problem: Problem, *kinds: str) -> tuple[dict, dict[str, Array]]:
         return unpacked(settled_certificate(problem, trivial_bound(objective)).data)
     dual = feasible_dual(objective, objective.evaluate(problem.network).gradient)
     stacks, until = objective.empty_stacks(), time.perf_counter() + SECONDS
-    tasks = [PolarTask(objective, index, dual, 0.0, until, stack) for index, stack in enumerate(stacks)]
+    tasks = [
+        PolarTask(objective, index, dual, 0.0, until, stack, network=network)
+        for index, (stack, network) in enumerate(zip(stacks, problem.network.stacks, strict=True))
+    ]
     if kinds and kinds[0] in MOVING:
         dual, polar = MOVING[kinds[0]](tasks[0])[0]
         polars = [polar]
@@ -177,6 +180,9 @@ BASES: dict[str, Callable[[int], Base]] = {
     "scalar-majorant, given multipliers": lambda seed: planted_base("majorant", "relu", seed),
     "scalar-majorant, free biases": lambda seed: enumerated_base("joint", seed, biases="free"),
     "scalar-majorant, huber": lambda seed: enumerated_base("joint", seed, "huber", "penalized"),
+    "scalar-majorant, hubs": lambda seed: enumerated_base("hubs", seed, biases="penalized"),
+    "scalar-majorant, random hubs": lambda seed: planted_base("random hubs", "relu", seed),
+    "scalar-majorant, random hubs, free biases": lambda seed: enumerated_base("random hubs", seed, biases="free"),
     "vector-majorant": lambda seed: enumerated_base("first-order", seed, outputs=2),
     "vector-majorant, given multipliers": lambda seed: enumerated_base("majorant", seed, outputs=2),
     "vector-majorant, free biases": lambda seed: enumerated_base("first-order", seed, biases="free", outputs=2),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 
@@ -18,6 +19,7 @@ from certify.bounds.multilinear.unfoldings import blocks
 from certify.bounds.polar import PolarBound, PolarEstimate
 from certify.bounds.proof import (
     DoublyNonnegative,
+    Hubs,
     PowerTest,
     ProductMultipliers,
     ScalarMajorant,
@@ -30,7 +32,7 @@ from certify.bounds.rows.norm_products import norm_product_bound
 from certify.bounds.rows.relaxations.doubly_nonnegative.product_method import products
 from certify.bounds.rows.relaxations.doubly_nonnegative.proven import doubly_nonnegative_upper
 from certify.bounds.rows.relaxations.majorant import majorant_upper
-from certify.bounds.rows.relaxations.surrogate_methods import first_order, joint, majorant_alone
+from certify.bounds.rows.relaxations.surrogate_methods import first_order, hubs, joint, majorant_alone
 from certify.bounds.rows.signs.sign_method import signs
 from certify.bounds.rows.sorting import sorting_bound
 from certify.bounds.squares.quadratic_form import quadratic_form_bound
@@ -63,6 +65,28 @@ def _majorant(task):
     upper = majorant_upper(task.form, scores, proof)
     assert math.isfinite(upper)
     return PolarBound(0.0, task.nothing, upper, "surrogate", proof)
+
+
+def random_hubs(task):
+    """Products with three hubs at random, smaller than scores, pairs such that their block is definite."""
+    bound, generator = _majorant(task), torch.Generator().manual_seed(2)
+    proof, size, (n, h) = bound.proof, float(task.scores.abs().mean()), task.branch.view.rows.shape
+    free, rank = int(task.branch.view.free_inputs > 0), proof.tilts.shape[2]
+
+    def random(*shape):
+        return 0.1 * size * torch.rand(shape, dtype=torch.float64, generator=generator)
+
+    links, products = random(2, 4, n, 3) * (torch.rand(n, 1, generator=generator) < 0.5), random(2, 6, 6)
+    products = products + products.mT
+    most = 4 * float(size + products.sum() + (links.sum((1, 3)) ** 2 / (16 * proof.curvatures)).sum())
+    for place in range(3):
+        products[:, place, place + 3] = products[:, place + 3, place] = -most
+    directions = torch.randn(2, 3, h, dtype=torch.float64, generator=generator)
+    hubs = Hubs(directions, links, random(2, n, rank), products, random(2, 6, h - free))
+    proof = replace(proof, hubs=hubs)
+    upper = majorant_upper(task.form, task.scores, proof)
+    assert math.isfinite(upper)
+    return PolarBound(0.0, task.nothing, upper, "hubs", proof)
 
 
 def random_products(task):
@@ -129,5 +153,12 @@ PROVERS = {
     "majorant": _majorant,
     "first-order majorant": majorant_alone,
     "random products": random_products,
+    "random hubs": random_hubs,
 }
-MOVING = {"joint": joint, "first-order": first_order, "products": products, "symmetric unfolding": symmetric_unfolding}
+MOVING = {
+    "joint": joint,
+    "first-order": first_order,
+    "products": products,
+    "hubs": hubs,
+    "symmetric unfolding": symmetric_unfolding,
+}

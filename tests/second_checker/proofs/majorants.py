@@ -82,7 +82,8 @@ def hub_form(arrays: list[Matrix], rows: Matrix, scores: Matrix, slope: Fraction
     pulls, lengths = once + product(after - before, parts) / 2, np.array(norms_above(turns), object)[:, None]
     live = rows.any(1)
     curved = live & sides.any(1)
-    used = np.where(curved, np.where(curvatures > 0, curvatures, Fraction(1, 16)), 0)
+    touching = abs(sides[:, 0]) / (4 * np.array(norms_above(rows), object) + (1 - live)) + Fraction(1, 2**200)
+    used = np.where(curved, np.where(curvatures > 0, curvatures, touching), 0)
     weights = np.where(curved, 1 / (16 * np.where(curved, used, 1)), 0)
     twice = product(wide.T, pulls) + product(parts.T, lengths * one + np.pad(turns, ((0, 0), (1, size))))
     form = (

@@ -1,9 +1,9 @@
 """Second moments of units with the parts of a few hubs, where every row has moments of |t| of its own.
 
-Beside V = [v; U] of `moments`, columns are units with s = |h·u| of every hub h, and for every row with a number c in place
-of |t|, |c|² ≤ |t|² over units. Then everything that holds for |t| is asked of c: with z = (c ± t)/2 for rows and s ± h·u
-for hubs, products E[z z'] ≥ 0 of hubs with rows and with each other, and |E[z w]| ≤ E[z v]. The augmented Lagrangian
-(Rockafellar 1974) has multipliers of all of these, which are those of `hub_majorant`.
+Beside V = [v; U] of `moments`, columns are units with s = |h·u| of every hub h, and every row has a number c of each
+unit in place of |t|, |c|² ≤ |t|² over units. All that holds for |t| is asked of c: with z = (c ± t)/2 for rows and
+s ± h·u for hubs, E[z z'] ≥ 0 of hubs with rows and with each other, and |E[z w]| ≤ E[z v]. The multipliers of all of
+these in the augmented Lagrangian (Rockafellar 1974) are those of `hub_majorant`.
 """
 
 from __future__ import annotations
@@ -82,10 +82,10 @@ def hub_moments(units: Moments, inputs: Tensor, directions: Tensor, steep: Tenso
 
 def projected(multipliers: list[Tensor]) -> list[Tensor]:
     """The nearest ones of the right sign: onto |w| ≤ h for rows (h, w), and onto numbers that are not negative."""
-    return [onto_cone(m) for m in multipliers[:CONES]] + [m.clamp_min(0) for m in multipliers[CONES:]]
+    return [_onto_cone(m) for m in multipliers[:CONES]] + [m.clamp_min(0) for m in multipliers[CONES:]]
 
 
-def onto_cone(rows: Tensor) -> Tensor:
+def _onto_cone(rows: Tensor) -> Tensor:
     height, rest = rows[:, :1], rows[:, 1:]
     length = torch.linalg.vector_norm(rest, dim=1, keepdim=True)
     middle = ((height + length) / 2).clamp_min(0)
@@ -95,4 +95,5 @@ def onto_cone(rows: Tensor) -> Tensor:
 
 
 def _lengths(rows: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(rows, dim=1, keepdim=True).clamp_min(TINY)
+    lengths: Tensor = torch.linalg.vector_norm(rows, dim=1, keepdim=True).clamp_min(TINY)
+    return lengths

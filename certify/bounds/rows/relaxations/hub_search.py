@@ -35,11 +35,12 @@ HUBS, UNITS = 32, 16
 NOISE = 0.05
 # Rows nearer to each other than this cosine make one hub.
 ALIKE = 0.99
-ROWS = 4.0
 HISTORY, ROUND_STEPS = 20, 120
-# The penalty on violations at first, times the objective over the squared mass of the network, and its growth where they
-# do not fall by half.
-PENALTY, GROWTH = 30.0, 3.0
+# The first penalty on violations, times the objective over the squared mass of the network; for products of rows in
+# total that of so many. It grows where they do not fall by half.
+PENALTY, ROWS, GROWTH = 100.0, 8.0, 1.3
+# After so many rounds without a rise by this share it is over.
+PATIENCE, LEAST_RISE = 12, 1e-4
 # Smoothing of what is known of rows without hubs.
 SMOOTHING = 1e-6
 # Shifts of the products of pairs that are tried, relative to their size.
@@ -84,7 +85,7 @@ class _Search:
         self._directions = chosen_rows(self._inputs, task.scores[:, 0], HUBS)
         self._shares = [ROWS / len(self._inputs), 1.0] * 2
         self._step = self._proof = 0.0
-        self._value = -math.inf
+        self._value, self._values = -math.inf, list[float]()
         self.best: SurrogateOutcome | None = None
 
     def run(self) -> None:
@@ -109,10 +110,17 @@ class _Search:
                 ]
                 violation, multipliers = float(torch.stack(moved).max()) / penalty, raised
                 self._prove(found, multipliers, variables[-1])
-            if self._value >= self._task.needed or self._task.seconds_left <= self._proof + self._step:
+                self._values.append(self._value)
+            if self._over():
                 return
             penalty *= GROWTH if violation > worst / 2 else 1.0
             worst = violation
+
+    def _over(self) -> bool:
+        rises = self._values[-PATIENCE - 1 :]
+        stalled = len(rises) > PATIENCE and rises[-1] - rises[0] <= LEAST_RISE * abs(rises[-1])
+        late = self._task.seconds_left <= self._proof + self._step
+        return late or stalled or self._value >= self._task.needed
 
     def _start(self) -> list[Tensor]:
         """Factors, c and s of both signs of the network at hand with noise, and C = 0."""
@@ -127,7 +135,7 @@ class _Search:
         return [variable.requires_grad_() for variable in variables]
 
     def _noisy(self, values: Tensor) -> Tensor:
-        size = NOISE * torch.linalg.vector_norm(values) / math.sqrt(max(values.numel(), 1))
+        size = NOISE * float(torch.linalg.vector_norm(values)) / math.sqrt(max(values.numel(), 1))
         return values + size * torch.randn(values.shape, generator=self._generator).to(values)
 
     def _moments(self, variables: list[Tensor]) -> list[HubMoments]:
@@ -250,7 +258,8 @@ class _RowMultipliers:
         side = level[:, None] * heights + self.lifts @ gram + self.links.sum(0) @ found.hubs
         slant = (self.links[0] - self.links[1]) @ found.hubs - self.slopes[:, None] * heights - self.tilts @ gram
         lengths = torch.linalg.vector_norm(side, dim=1) * torch.linalg.vector_norm(found.single, dim=1)
-        return ((slant * found.single).sum(1) + lengths) / 2
+        value: Tensor = ((slant * found.single).sum(1) + lengths) / 2
+        return value
 
 
 def _of_rows(found: HubMoments, multipliers: list[Tensor], reach: Tensor) -> _RowMultipliers:

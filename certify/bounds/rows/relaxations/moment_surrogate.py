@@ -22,7 +22,6 @@ from certify.bounds.rows.relaxations.majorant import majorant_upper
 from certify.bounds.rows.relaxations.moment_programs import (
     JointProgram,
     MomentProgram,
-    Signs,
     given_dual,
     joint_program,
 )
@@ -32,6 +31,9 @@ from certify.bounds.rows.rows_form import rows_form
 from certify.problem import Factors
 from certify.problem.dual import InfeasibleDualError, best_scale, feasible_dual
 from certify.progress import Progress
+
+# Moments of both signs, S and then −S, with the responses of all rows.
+Signs = list[tuple[Moments, Responses]]
 
 # Units of each sign at first.
 UNITS = 12

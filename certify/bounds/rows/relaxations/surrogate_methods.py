@@ -16,6 +16,7 @@ from certify.bounds.rows.relaxations.doubly_nonnegative.product_method import (
     products_pay,
 )
 from certify.bounds.rows.relaxations.first_order import first_order_majorant, first_order_surrogate
+from certify.bounds.rows.relaxations.hub_search import hub_surrogate
 from certify.bounds.rows.relaxations.moment_surrogate import moment_majorant, moment_surrogate
 from certify.bounds.rows.relaxations.surrogate_outcome import SurrogateOutcome
 from certify.errors import UnsupportedError
@@ -26,7 +27,7 @@ SMALL, LARGE = range(65), range(65, sys.maxsize)
 # The share of the time that ascent and moments may take; they prove their last iterates after the deadline.
 SHARE = 0.9
 # Where a stronger relaxation follows.
-BEFORE_PRODUCTS = 0.1
+BEFORE_PRODUCTS, BEFORE_HUBS = 0.1, 0.3
 # It is left out where the stronger one has its first bounds in this share of the time.
 SOON = 0.2
 
@@ -56,6 +57,12 @@ def majorant_alone_applies(task: PolarTask) -> bool:
     return len(task.objective.branches) > 1 and majorants_apply(task)
 
 
+def hubs_apply(task: PolarTask) -> bool:
+    """Whether there is a network of one score to start from, no free bias, and no stronger relaxation."""
+    served = _one_score(task) and len(task.network) == 2 and task.branch.view.free_inputs == 0
+    return served and majorants_apply(task) and not products_apply(task)
+
+
 def joint(task: PolarTask) -> list[tuple[Tensor, PolarBound]]:
     """The dual point and multipliers of the best moments; empty where none was proven."""
     try:
@@ -63,6 +70,12 @@ def joint(task: PolarTask) -> list[tuple[Tensor, PolarBound]]:
     except UnsupportedError:
         return []
     return [] if outcome is None else [(outcome.dual, _bound(task, outcome, "surrogate"))]
+
+
+def hubs(task: PolarTask) -> list[tuple[Tensor, PolarBound]]:
+    """The dual point and multipliers of products with hubs; empty where none was proven."""
+    outcome = hub_surrogate(replace(task, deadline=time.perf_counter() + SHARE * task.seconds_left))
+    return [] if outcome is None else [(outcome.dual, _bound(task, outcome, "hubs"))]
 
 
 def first_order(task: PolarTask) -> list[tuple[Tensor, PolarBound]]:
@@ -86,7 +99,7 @@ def _one_score(task: PolarTask) -> bool:
 
 
 def _hurried(task: PolarTask) -> PolarTask:
-    share = BEFORE_PRODUCTS if products_apply(task) else SHARE
+    share = BEFORE_PRODUCTS if products_apply(task) else BEFORE_HUBS if hubs_apply(task) else SHARE
     return replace(task, deadline=time.perf_counter() + share * task.seconds_left)
 
 
