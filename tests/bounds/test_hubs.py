@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import math
+import time
+from dataclasses import replace
 
+import cvxpy as cp
+import numpy as np
 import pytest
 import torch
 
 from certify.bounds.proof import Hubs, ScalarMajorant
 from certify.bounds.rows.kinked_scores import kinked_scores
+from certify.bounds.rows.relaxations import hub_search
 from certify.bounds.rows.relaxations.direction_region import direction_region
 from certify.bounds.rows.relaxations.scalar_majorant import signed_majorant
-from certify.problem import Slopes, View
+from certify.problem import LossSpec, Objective, Slopes, View
+from certify.problem.dual import best_scale
 
+from .objectives import KINDS, branch_of, plain_convex, task_at
 from .test_majorants import NOTHING, SLOPES, exact_polar, sampled_polar, upper_of
 
 
@@ -85,3 +92,65 @@ def test_a_bound_with_hubs_and_a_free_bias_is_above_sampled_directions(seed: int
     found = upper_of(inputs, scores, multipliers, free=1)
     assert math.isfinite(found)
     assert found >= sampled_polar(inputs, scores, 1, generator)
+
+
+def solved_limit(inputs: np.ndarray, targets: np.ndarray, strength: float, hubs: np.ndarray) -> float:
+    """The relaxation with hubs as one semidefinite program: half the mean squared error and the moments of both signs."""
+    (n, d), count, constraints = inputs.shape, len(hubs), []
+    outputs, masses, side = 0, 0, 1 + d + count
+    for sign in (1, -1):
+        lifted, t, h = cp.Variable((side, side), PSD=True), np.zeros((n, side)), np.zeros((count, side))
+        t[:, 1 : 1 + d], h[:, 1 : 1 + d] = inputs, hubs
+        parts = np.vstack([np.eye(side)[1 + d :] + h, np.eye(side)[1 + d :] - h])
+        unit, products = np.eye(side)[: 1 + d], parts @ lifted @ parts.T
+        size = cp.Variable((n, side))
+        constraints += [cp.trace(lifted[1 : 1 + d, 1 : 1 + d]) == lifted[0, 0], products >= 0]
+        constraints += [products[k, count + k] == 0 for k in range(count)]
+        for half in [(size + t @ lifted) / 2, (size - t @ lifted) / 2, parts @ lifted]:
+            constraints += [cp.SOC((half @ unit.T)[:, 0], (half @ unit.T)[:, 1:], axis=1)]
+            constraints += [half @ parts.T >= 0] if half.shape[0] == n else []
+        for row in range(n):
+            column = cp.reshape(size[row], (side, 1), order="F")
+            corner = cp.reshape(t[row] @ lifted @ t[row], (1, 1), order="F")
+            constraints.append(cp.bmat([[lifted, column], [column.T, corner]]) >> 0)
+        outputs = outputs + sign * (size[:, 0] + t @ lifted[:, 0]) / 2
+        masses = masses + lifted[0, 0]
+    objective = cp.sum_squares(outputs - targets) / (2 * n) + strength * masses
+    return float(cp.Problem(cp.Minimize(objective), constraints).solve(solver="CLARABEL"))
+
+
+def trained_network(objective: Objective, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    (branch,) = objective.branches
+    weights = [torch.randn(8, size, generator=generator, dtype=torch.float64) for size in (4, 1)]
+    weights = [weight.requires_grad_() for weight in weights]
+    optimizer = torch.optim.LBFGS(weights, max_iter=500, line_search_fn="strong_wolfe")
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        penalty = branch.penalty.per_subnetwork(branch.norms(tuple(weights))).sum()
+        total = objective.loss.value_terms((branch.view.rows @ weights[0].T).relu() @ weights[1]).sum() + penalty
+        total.backward()
+        return total
+
+    optimizer.step(closure)
+    return weights[0].detach(), weights[1].detach()
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_search_nears_what_a_solver_finds_for_the_same_hubs(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    inputs = torch.randn(12, 4, generator=generator, dtype=torch.float64)
+    targets = torch.randn(12, 1, generator=generator, dtype=torch.float64)
+    branch = branch_of(KINDS["relu"], inputs, strength=0.02)
+    objective = Objective((branch,), plain_convex(12), LossSpec("mse", scale=0.5).bind(targets, 1))
+    network = trained_network(objective, generator)
+    monkeypatch.setattr(hub_search, "HUBS", 3)
+    dual = objective.loss.gradient(torch.zeros_like(targets))
+    task = replace(task_at(objective, dual), network=network, deadline=time.perf_counter() + 20)
+    found = hub_search.hub_surrogate(task)
+    assert found is not None
+    lower = best_scale(objective, found.dual, branch.strength / found.upper).value
+    hubs = hub_search.chosen_rows(inputs, task.scores[:, 0], 3)
+    limit = solved_limit(inputs.numpy(), targets[:, 0].numpy(), branch.strength, hubs.numpy())
+    without = solved_limit(inputs.numpy(), targets[:, 0].numpy(), branch.strength, hubs[:0].numpy())
+    assert without < lower <= limit * (1 + 1e-6)

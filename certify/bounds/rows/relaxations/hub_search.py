@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import final
 
 import torch
 from torch import Tensor
 
 from certify.bounds.polar import PolarTask
-from certify.bounds.proof import Hubs, ScalarMajorant
-from certify.bounds.rows.kinked_scores import KinkedScores, kinked_scores
-from certify.bounds.rows.relaxations.direction_region import DirectionRegion, center_of, direction_region
-from certify.bounds.rows.relaxations.hub_majorant import hub_share, paired, signed_hubs
+from certify.bounds.rows.kinked_scores import kinked_scores
+from certify.bounds.rows.relaxations.direction_region import center_of, direction_region
 from certify.bounds.rows.relaxations.hub_moments import HubMoments, hub_moments, projected
+from certify.bounds.rows.relaxations.hub_multipliers import hub_multipliers, shifted
 from certify.bounds.rows.relaxations.majorant import majorant_upper
 from certify.bounds.rows.relaxations.moment_programs import Signs, joint_program
 from certify.bounds.rows.relaxations.moment_surrogate import network_factor
-from certify.bounds.rows.relaxations.moments import TINY, moments, responses, touching
-from certify.bounds.rows.relaxations.relu_majorant import relu_majorant
+from certify.bounds.rows.relaxations.moments import TINY, moments
 from certify.bounds.rows.relaxations.surrogate_outcome import SurrogateOutcome
 from certify.bounds.rows.rows_form import rows_form
 from certify.problem.dual import InfeasibleDualError, best_scale, feasible_dual
@@ -38,11 +36,9 @@ ALIKE = 0.99
 HISTORY, ROUND_STEPS = 20, 120
 # The first penalty on violations, times the objective over the squared mass of the network; for products of rows in
 # total that of so many. It grows where they do not fall by half.
-PENALTY, ROWS, GROWTH = 100.0, 8.0, 1.3
+PENALTY, ROWS, GROWTH = 100.0, 8.0, 1.15
 # After so many rounds without a rise by this share it is over.
 PATIENCE, LEAST_RISE = 12, 1e-4
-# Smoothing of what is known of rows without hubs.
-SMOOTHING = 1e-6
 # Shifts of the products of pairs that are tried, relative to their size.
 SHIFTS = tuple(10.0**power for power in range(-7, 1))
 
@@ -188,7 +184,10 @@ class _Search:
         except InfeasibleDualError:
             return
         scores = branch.scores(dual)
-        made = self._majorant(found, multipliers, kinked_scores(self._form.slopes, scores))
+        made = hub_multipliers(
+            self._region, self._directions, found, multipliers, kinked_scores(self._form.slopes, scores)
+        )
+        made = replace(made, center=self._center)
         options = [shifted(made, shift * branch.strength) for shift in SHIFTS]
         upper, at = min((majorant_upper(self._form, scores, option), at) for at, option in enumerate(options))
         value = best_scale(task.objective, dual, branch.strength / upper if upper > 0 else math.inf).value
@@ -196,112 +195,6 @@ class _Search:
         if self.best is None or value > self._value:
             self._value, self.best = value, SurrogateOutcome(dual, upper, options[at])
             task.listener(Progress("bounding", lower_bound=value, polar=(0.0, upper / branch.strength)))
-
-    def _majorant(
-        self, found: list[HubMoments], multipliers: list[list[Tensor]], parts: KinkedScores
-    ) -> ScalarMajorant:
-        """The multipliers, with the curvatures and the pairs of hubs that touch at the moments."""
-        n, count = len(self._inputs), len(self._directions)
-        spread = SMOOTHING * float(torch.linalg.vector_norm(self._inputs)) / math.sqrt(n)
-        signs = []
-        for index, sign in enumerate((1.0, -1.0)):
-            own, rectified = found[index], parts.column(0, sign).rectified
-            plain = touching(rectified, responses(self._inputs, own.units, spread), own.units)
-            signs.append(_of_rows(own, multipliers[index], self._reach).without_waste(own, rectified, *plain[1:]))
-        hubs = Hubs(
-            torch.stack([self._directions] * 2),
-            torch.stack([rows.links.reshape(2, n, 2, count).transpose(1, 2).reshape(4, n, count) for rows in signs]),
-            torch.stack([rows.lifts for rows in signs]),
-            torch.stack([(m[3] + m[3].T) / 2 for m in multipliers]),
-            torch.stack([m[1][:, 1:] for m in multipliers]),
-        )
-        majorant = ScalarMajorant(
-            parts.rectified.new_zeros(2, n),
-            torch.stack([rows.slopes for rows in signs]),
-            torch.stack([rows.tilts for rows in signs]),
-            torch.stack([own.units.penalized.T for own in found]),
-            self._center,
-            parts.rectified.new_zeros(2),
-            hubs,
-        )
-        return _touched(majorant, found, parts, self._region)
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class _RowMultipliers:
-    """Multipliers of rows of one sign: g, w, V and A as in `hub_majorant`, w and V as combinations of units."""
-
-    slopes: Tensor
-    tilts: Tensor
-    lifts: Tensor
-    links: Tensor
-
-    def without_waste(self, found: HubMoments, scores: Tensor, slopes: Tensor, tilts: Tensor) -> _RowMultipliers:
-        """These where they bound rows better at the moments than others g and w without hubs, else those."""
-        zero = torch.zeros_like
-        plain = _RowMultipliers(slopes, tilts, zero(self.lifts), zero(self.links))
-        kept = self._value(found, scores, False) < plain._value(found, scores, True)
-        mine = torch.where(kept, self.slopes, slopes), torch.where(kept[:, None], self.tilts, tilts)
-        return _RowMultipliers(*mine, self.lifts * kept[:, None], self.links * kept[None, :, None])
-
-    def _value(self, found: HubMoments, scores: Tensor, floored: bool) -> Tensor:
-        """E of what stands above r v |t|/2, (N,)."""
-        units = found.units
-        gram, heights = units.penalized.T @ units.penalized, units.heights
-        after, before = (
-            ((self.lifts + side) @ gram * (self.lifts + side)).sum(1).clamp_min(0).sqrt()
-            for side in (self.tilts, -self.tilts)
-        )
-        level = scores + torch.maximum(before + self.slopes, after - self.slopes)
-        level = level.clamp_min(0) if floored else level
-        side = level[:, None] * heights + self.lifts @ gram + self.links.sum(0) @ found.hubs
-        slant = (self.links[0] - self.links[1]) @ found.hubs - self.slopes[:, None] * heights - self.tilts @ gram
-        lengths = torch.linalg.vector_norm(side, dim=1) * torch.linalg.vector_norm(found.single, dim=1)
-        value: Tensor = ((slant * found.single).sum(1) + lengths) / 2
-        return value
-
-
-def _of_rows(found: HubMoments, multipliers: list[Tensor], reach: Tensor) -> _RowMultipliers:
-    n = len(reach)
-    rows, gram = found.rows, found.units.penalized.T @ found.units.penalized
-    cones = multipliers[0] / torch.cat([reach, reach])
-    lengths = torch.linalg.vector_norm(cones[:, 1:], dim=1)
-    sizes = (rows @ gram * rows).sum(1).clamp_min(0).sqrt().clamp_min(TINY)
-    after, before = (-(lengths / sizes)[:, None] * rows).reshape(2, n, -1)
-    links = (multipliers[2] / torch.cat([reach, reach])).reshape(2, n, -1)
-    return _RowMultipliers(cones[n:, 0] - cones[:n, 0], before - after, after + before, links)
-
-
-def _touched(
-    majorant: ScalarMajorant, found: list[HubMoments], parts: KinkedScores, region: DirectionRegion
-) -> ScalarMajorant:
-    """The majorant with curvatures and pairs of hubs at which it touches at the moments."""
-    assert majorant.hubs is not None
-    count, size = majorant.hubs.directions.shape[1], region.inputs.shape[1]
-    for index, (own, sign) in enumerate(zip(found, (1.0, -1.0), strict=True)):
-        scores, hubs = parts.column(0, sign), signed_hubs(majorant, index, size)
-        assert hubs is not None
-        tilts, slopes = majorant.tilts_of(index, size), majorant.slopes[index]
-        share, gram = hub_share(scores.rectified, slopes, tilts, hubs), own.units.penalized.T @ own.units.penalized
-        sides = share[:, None] * own.units.heights + hubs.lifts @ gram + hubs.links.sum(0) @ own.hubs
-        reach = torch.linalg.vector_norm(own.single, dim=1).clamp_min(TINY)
-        majorant.curvatures[index] = torch.linalg.vector_norm(sides, dim=1) / (4 * reach)
-        form = relu_majorant(region, scores, majorant.curvatures[index], slopes, tilts, hubs)
-        lifted = torch.cat([own.units.directions, own.apart])
-        slope = form.linear[size:, None] / 2 * own.units.heights + form.quadratic[size:] @ lifted
-        pairs = (slope * own.apart).sum(1) / own.apart.square().sum(1).clamp_min(TINY)
-        products = majorant.hubs.products[index]
-        products[:count, count:] -= torch.diag(pairs) / 2
-        products[count:, :count] -= torch.diag(pairs) / 2
-    return majorant
-
-
-def shifted(majorant: ScalarMajorant, shift: float) -> ScalarMajorant:
-    """The majorant with a shift from the squares of all s to those of h·u."""
-    assert majorant.hubs is not None
-    products = majorant.hubs.products - shift / 2 * paired(majorant.hubs.directions[0])
-    return replace(majorant, hubs=replace(majorant.hubs, products=products))
 
 
 def _signs(found: list[HubMoments]) -> Signs:

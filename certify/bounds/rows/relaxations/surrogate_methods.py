@@ -58,8 +58,9 @@ def majorant_alone_applies(task: PolarTask) -> bool:
 
 
 def hubs_apply(task: PolarTask) -> bool:
-    """Whether there is a network of one score to start from, no free bias, and no stronger relaxation."""
-    served = _one_score(task) and len(task.network) == 2 and task.branch.view.free_inputs == 0
+    """Whether there is a network of one score, not zero, to start from, no free bias, and no stronger relaxation."""
+    alive = len(task.network) == 2 and bool((task.branch.products(task.network) > 0).any())
+    served = _one_score(task) and alive and task.branch.view.free_inputs == 0
     return served and majorants_apply(task) and not products_apply(task)
 
 
