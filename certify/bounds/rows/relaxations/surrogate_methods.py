@@ -61,11 +61,12 @@ def majorant_alone_applies(task: PolarTask) -> bool:
 
 def hubs_apply(task: PolarTask) -> bool:
     """Whether there is a network of one score to start from, no free bias, time, and no stronger relaxation."""
-    alive = len(task.network) == 2 and bool((task.branch.products(task.network) > 0).any())
-    rows, width = task.branch.view.rows.shape
+    table = task.branch.table
+    if not _one_score(task) or len(task.network) != 2 or table.free_inputs or products_apply(task):
+        return False
+    rows, width = table.rows.shape
     timely = HUB_STEPS * HUB_STEP_COST * rows * (2 * HUBS + width) <= task.seconds_left
-    served = _one_score(task) and alive and timely and task.branch.view.free_inputs == 0
-    return served and majorants_apply(task) and not products_apply(task)
+    return timely and majorants_apply(task) and bool((task.branch.products(task.network) > 0).any())
 
 
 def joint(task: PolarTask) -> list[tuple[Tensor, PolarBound]]:
