@@ -19,7 +19,7 @@ COSTS = {
     "scaled-norms": "exact where the rows are orthogonal; milliseconds",
     "signs": "exact for up to 48 samples and any h: seconds up to n = 20, and up to n = 40 for h = 4",
     "surrogate": "chooses the dual point for one output: seconds, minutes for n h in the tens of millions",
-    "hubs": "the same, tighter, where products of all rows do not fit: minutes for n up to about 10,000",
+    "hubs": "the same, tighter, where products of all rows do not fit: many minutes for n in the thousands",
     "doubly nonnegative": "joint relaxation over products of rows: seconds to minutes for n up to about 2,000",
     "unfolding": "loose beyond two axes; one Cholesky factorization for each way to fold a tensor into a matrix",
     "symmetric program": "exact where an axis has extent 2, for small tensors; milliseconds to seconds",

@@ -1,4 +1,4 @@
-"""Gaps of the convex relaxations at trained ReLU networks: scaling only, moments, first-order ascent, products.
+"""Gaps of the convex relaxations at trained ReLU networks: scaling only, moments, hubs, first-order ascent, products.
 
 Run: python -m tests.benchmarks.bench_surrogate [seconds per method]
 """
@@ -18,6 +18,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, loa
 from certify.bounds.polar import PolarTask
 from certify.bounds.rows.relaxations.doubly_nonnegative.product_method import products
 from certify.bounds.rows.relaxations.first_order import first_order_majorant, first_order_surrogate
+from certify.bounds.rows.relaxations.hub_search import hub_surrogate
 from certify.bounds.rows.relaxations.moment_surrogate import moment_surrogate
 from certify.bounds.rows.relaxations.surrogate_outcome import SurrogateOutcome
 from certify.problem import (
@@ -129,6 +130,7 @@ def main(seconds: float = 60.0) -> None:
 RUNS: dict[str, Callable[[Objective, Trained, float], SurrogateOutcome | Outcome | None]] = {
     "scaling only": lambda objective, best, s: first_order_majorant(_task(objective, best, s / 3), steps=10**6),
     "moments": lambda objective, best, s: _moments(_task(objective, best, s)),
+    "hubs": lambda objective, best, s: _hubs(_task(objective, best, s)),
     "first order": lambda objective, best, s: first_order_surrogate(_task(objective, best, s), steps=10**6),
     "products": lambda objective, best, s: _products(_task(objective, best, s)),
 }
@@ -136,6 +138,10 @@ RUNS: dict[str, Callable[[Objective, Trained, float], SurrogateOutcome | Outcome
 
 def _moments(task: PolarTask) -> SurrogateOutcome | None:
     return moment_surrogate(task) if task.objective.outputs == 1 else None
+
+
+def _hubs(task: PolarTask) -> SurrogateOutcome | None:
+    return hub_surrogate(task) if task.objective.outputs == 1 else None
 
 
 def _products(task: PolarTask) -> Outcome | None:

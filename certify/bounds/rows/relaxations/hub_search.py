@@ -70,7 +70,7 @@ class _Search:
     """The descent, and the best outcome that its iterates proved."""
 
     def __init__(self, task: PolarTask) -> None:
-        view = task.branch.view
+        view = task.branch.table
         self._task, self._form = task, rows_form(task)
         self._program = joint_program(task.objective, self._form)
         self._center = center_of(view, torch.ones_like(view.rows[:, 0], dtype=torch.bool))

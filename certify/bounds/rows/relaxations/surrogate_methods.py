@@ -16,7 +16,7 @@ from certify.bounds.rows.relaxations.doubly_nonnegative.product_method import (
     products_pay,
 )
 from certify.bounds.rows.relaxations.first_order import first_order_majorant, first_order_surrogate
-from certify.bounds.rows.relaxations.hub_search import hub_surrogate
+from certify.bounds.rows.relaxations.hub_search import HUBS, hub_surrogate
 from certify.bounds.rows.relaxations.moment_surrogate import moment_majorant, moment_surrogate
 from certify.bounds.rows.relaxations.surrogate_outcome import SurrogateOutcome
 from certify.errors import UnsupportedError
@@ -28,6 +28,8 @@ SMALL, LARGE = range(65), range(65, sys.maxsize)
 SHARE = 0.9
 # Where a stronger relaxation follows.
 BEFORE_PRODUCTS, BEFORE_HUBS = 0.1, 0.3
+# Steps that products with hubs take to be worth it, and seconds that one takes for each number in them; on a slow core.
+HUB_STEPS, HUB_STEP_COST = 2000, 4e-7
 # It is left out where the stronger one has its first bounds in this share of the time.
 SOON = 0.2
 
@@ -58,10 +60,13 @@ def majorant_alone_applies(task: PolarTask) -> bool:
 
 
 def hubs_apply(task: PolarTask) -> bool:
-    """Whether there is a network of one score, not zero, to start from, no free bias, and no stronger relaxation."""
-    alive = len(task.network) == 2 and bool((task.branch.products(task.network) > 0).any())
-    served = _one_score(task) and alive and task.branch.view.free_inputs == 0
-    return served and majorants_apply(task) and not products_apply(task)
+    """Whether there is a network of one score to start from, no free bias, time, and no stronger relaxation."""
+    table = task.branch.table
+    if not _one_score(task) or len(task.network) != 2 or table.free_inputs or products_apply(task):
+        return False
+    rows, width = table.rows.shape
+    timely = HUB_STEPS * HUB_STEP_COST * rows * (2 * HUBS + width) <= task.seconds_left
+    return timely and majorants_apply(task) and bool((task.branch.products(task.network) > 0).any())
 
 
 def joint(task: PolarTask) -> list[tuple[Tensor, PolarBound]]:
