@@ -37,8 +37,9 @@ LEAST_SECONDS = 2.0
 SOLVED = 1e-2
 # Outputs that have a sign of their own where the program is solved; and in the splitting, of no more than so many.
 SPLIT, MOST_OUTPUTS = 2, 4
-# Steps between two proofs, fewer where they take longer than this share of the time.
-STEPS, ROUND_SHARE = 50, 0.05
+# Steps between two proofs, fewer where they take longer than this share of the time; but the first may compute all
+# eigenpairs, which costs as much as several steps.
+STEPS, FEWEST_STEPS, ROUND_SHARE = 50, 8, 0.05
 # Within twice as many rounds the bound has to rise by this share of what is missing, else it has stalled; and by the
 # second, else outputs are given signs.
 LEAST_RISE, WORTHY_RISE, LEAST_ROUNDS = 0.01, 0.1, 40
@@ -205,9 +206,10 @@ class _Search:
     def _round(self, splitting: Splitting) -> float:
         """Some steps, and the dual value that is proven after them; −inf if none is."""
         begun = time.perf_counter()
-        for _ in range(STEPS):
+        for taken in range(1, STEPS + 1):
             splitting.step()
-            if time.perf_counter() - begun > self._longest_round or self._task.seconds_left <= self._proof_seconds:
+            long = taken >= FEWEST_STEPS and time.perf_counter() - begun > self._longest_round
+            if long or self._task.seconds_left <= self._proof_seconds:
                 break
         proven = time.perf_counter()
         value = self._prove(splitting.gradient, splitting.multipliers())
