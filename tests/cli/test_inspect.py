@@ -102,9 +102,9 @@ def test_bounds_and_their_cost_are_shown(certify):
         saved(nn.Linear(inputs, 4), nn.ReLU(), nn.Linear(4, outputs))
         return {bound["method"] for bound in inspection(certify)["bounds"] if bound["applies"] and bound["cost"]}
 
-    assert {"norm-products", "scaled-norms", "cones", "surrogate"} <= applying(6, 1)
+    assert {"norm-products", "scaled-norms", "hubs", "cones", "surrogate"} <= applying(6, 1)
     assert applying(6, 1) - applying(60, 1) == {"cones"}
-    assert applying(6, 1) - applying(6, 2) == {"scaled-norms", "signs", "surrogate"}
+    assert applying(6, 1) - applying(6, 2) == {"scaled-norms", "hubs", "signs", "surrogate"}
 
 
 @pytest.mark.parametrize("form", METHODS, ids=lambda form: form.__name__)
