@@ -76,7 +76,7 @@ def judged(spec: ProblemSpec, whole: LayerGraph) -> JudgedModel:
     conventions = Conventions(spec.biases.hidden, spec.biases.output, spec.skip)
     charge = _charge(spec.penalty)
     if head is None and is_factorization(whole):
-        model = factor_model(whole, conventions, charge, counted=spec.penalty.entry_counts)
+        model = factor_model(whole, conventions, charge, counted=bool(spec.penalty.entry_counts))
         return JudgedModel(replace(whole, notes=(*whole.notes, *_left_out(whole, charge))), model, None)
     if spec.penalty.entry_counts:
         raise UsageError(f"{whole.label}: penalty.entry_counts is for factorizations", code="usage")

@@ -49,7 +49,6 @@ BAD_ARGUMENTS = [
     ["check", "optimal.pt", "--no-such-flag"],
     ["inspect"],
     ["inspect", "absent.pt"],
-    ["inspect", "train.npz"],
     ["inspect", "."],
     ["init"],
     ["init", "absent.pt"],

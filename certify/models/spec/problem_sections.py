@@ -223,6 +223,9 @@ class FactorNormsSpec(Section):
     nonnegative: Annotated[tuple[Literal["left", "right"], ...], Field(strict=False)] = ()
 
 
+_PENALTIES = ("weight_decay", "product_of_norms", "factor_norms")
+
+
 @final
 class PenaltySpec(Section):
     """`penalty:` — exactly one of its keys.
@@ -236,14 +239,16 @@ class PenaltySpec(Section):
         factor_norms: λ Σ N(u) N'(v) over subnetworks without an activation.
     """
 
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [key]} for key in _PENALTIES]})
+
     weight_decay: Decay | None = None
     product_of_norms: ProductOfNormsSpec | None = None
     factor_norms: FactorNormsSpec | None = None
-    entry_counts: bool = False
+    entry_counts: bool | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> PenaltySpec:
-        if [self.weight_decay, self.product_of_norms, self.factor_norms].count(None) != 2:
+        if [getattr(self, key) for key in _PENALTIES].count(None) != 2:
             raise ValueError("give exactly one of 'weight_decay', 'product_of_norms' and 'factor_norms'")
         if self.entry_counts and self.weight_decay is None:
             raise ValueError("'entry_counts' scales 'weight_decay', which is not given")

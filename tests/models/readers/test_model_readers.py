@@ -1,5 +1,6 @@
 """What holds of every registered reader; one joins by its line in the registry and a sample in `hostile.samples`."""
 
+import numpy as np
 import pytest
 
 from certify.models.graph.layers import LayerGraph
@@ -33,8 +34,10 @@ def test_every_reader_takes_a_sample(sample):
     assert {reader for name in MODELS for reader in readers_of(sample(name))} == set(MODEL_READERS)
 
 
-def test_a_data_file_is_taken_by_no_reader(data_file):
-    assert readers_of(data_file) == []
+def test_a_data_file_is_taken_by_no_reader(tmp_path):
+    np.save(tmp_path / "X.npy", np.ones((3, 2)))
+    (tmp_path / "train.csv").write_text("a,y\n1,2\n")
+    assert readers_of(tmp_path / "X.npy") == readers_of(tmp_path / "train.csv") == []
 
 
 @pytest.mark.parametrize("name", MODELS)

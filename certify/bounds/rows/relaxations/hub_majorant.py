@@ -16,7 +16,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from certify.bounds.proof import ScalarMajorant
+from certify.bounds.proof import Hubs
 from certify.bounds.rounding import SLACK, gamma
 from certify.bounds.rows.relaxations.tilts import Tilts
 
@@ -76,11 +76,8 @@ class SignedHubs:
         return gamma(len(inputs) + 4 * len(lengths) + inputs.shape[1] + 16) * SLACK * (rows + hubs)
 
 
-def signed_hubs(multipliers: ScalarMajorant, index: int, size: int) -> SignedHubs | None:
+def signed_hubs(hubs: Hubs, index: int, size: int) -> SignedHubs:
     """The hubs of the sign of an index in a region of so many coordinates; negative products count as 0."""
-    if multipliers.hubs is None:
-        return None
-    hubs = multipliers.hubs
     directions, links, tilts = hubs.directions[index], hubs.links[index].clamp_min(0), hubs.tilts[index]
     count = len(directions)
     one = torch.eye(count).to(directions)

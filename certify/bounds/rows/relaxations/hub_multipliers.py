@@ -62,9 +62,15 @@ def hub_multipliers(
 
 def shifted(majorant: ScalarMajorant, shift: float) -> ScalarMajorant:
     """The majorant with a shift from the squares of all s to those of h·u."""
-    assert majorant.hubs is not None
-    products = majorant.hubs.products - shift / 2 * paired(majorant.hubs.directions[0])
-    return replace(majorant, hubs=replace(majorant.hubs, products=products))
+    own = _hubs(majorant)
+    products = own.products - shift / 2 * paired(own.directions[0])
+    return replace(majorant, hubs=replace(own, products=products))
+
+
+def _hubs(majorant: ScalarMajorant) -> Hubs:
+    if majorant.hubs is None:
+        raise TypeError("a majorant without hubs")
+    return majorant.hubs
 
 
 @final
@@ -117,11 +123,10 @@ def _touched(
     majorant: ScalarMajorant, found: list[HubMoments], parts: KinkedScores, region: DirectionRegion
 ) -> ScalarMajorant:
     """The majorant with curvatures and pairs of hubs at which it touches at the moments."""
-    assert majorant.hubs is not None
-    count, size = majorant.hubs.directions.shape[1], region.inputs.shape[1]
+    all_hubs = _hubs(majorant)
+    count, size = all_hubs.directions.shape[1], region.inputs.shape[1]
     for index, (own, sign) in enumerate(zip(found, (1.0, -1.0), strict=True)):
-        scores, hubs = parts.column(0, sign), signed_hubs(majorant, index, size)
-        assert hubs is not None
+        scores, hubs = parts.column(0, sign), signed_hubs(all_hubs, index, size)
         tilts, slopes = majorant.tilts_of(index, size), majorant.slopes[index]
         share, gram = hub_share(scores.rectified, slopes, tilts, hubs), own.units.penalized.T @ own.units.penalized
         sides = share[:, None] * own.units.heights + hubs.lifts @ gram + hubs.links.sum(0) @ own.hubs
@@ -131,7 +136,7 @@ def _touched(
         lifted = torch.cat([own.units.directions, own.apart])
         slope = form.linear[size:, None] / 2 * own.units.heights + form.quadratic[size:] @ lifted
         pairs = (slope * own.apart).sum(1) / own.apart.square().sum(1).clamp_min(TINY)
-        products = majorant.hubs.products[index]
+        products = all_hubs.products[index]
         products[:count, count:] -= torch.diag(pairs) / 2
         products[count:, :count] -= torch.diag(pairs) / 2
     return majorant

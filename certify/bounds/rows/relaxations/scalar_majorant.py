@@ -47,7 +47,7 @@ def signed_majorant(
     """The curvatures used (N,), and the majorant of one sign."""
     size = region.inputs.shape[1]
     slopes, tilts = multipliers.slopes[index], multipliers.tilts_of(index, size)
-    hubs = signed_hubs(multipliers, index, size)
+    hubs = None if multipliers.hubs is None else signed_hubs(multipliers.hubs, index, size)
     convex = share_of(scores.rectified, slopes, tilts, hubs)
     curvatures = raised_curvatures(region, convex, multipliers.curvatures[index], hubs)
     return curvatures, relu_majorant(region, scores, curvatures, slopes, tilts, hubs)

@@ -70,6 +70,12 @@ def _skops():
     return skops.io.dumps(estimator)
 
 
+def _npz():
+    buffer = io.BytesIO()
+    np.savez(buffer, left=np.arange(6.0).reshape(3, 2), right=np.arange(8.0).reshape(4, 2))
+    return buffer.getvalue()
+
+
 MODELS = {
     "state-dict": lambda: _torch(_sequential().state_dict()),
     "legacy": lambda: _torch(_sequential().state_dict(), zipped=False),
@@ -82,6 +88,7 @@ MODELS = {
     "pt2": _pt2,
     "onnx": _onnx,
     "skops": _skops,
+    "npz": _npz,
 }
 # Entries of archives that are damaged behind a checksum that fits again.
 INNER = {

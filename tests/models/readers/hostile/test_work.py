@@ -157,6 +157,10 @@ MODEL_FILES = {
     },
     "torch-legacy": {"empty tensors": lambda n: empty_tensors(n, zipped=False)},
     "onnx": {"nodes": onnx},
+    "npz": {
+        "arrays": lambda n: archive([(f"{i}.npy", npy((2,))) for i in range(n)]),
+        "names": lambda n: archive([(f"{i:0200d}.npy", npy((1,))) for i in range(n)]),
+    },
 }
 DATA_FILES = {
     ".npz": {
