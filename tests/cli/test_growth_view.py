@@ -147,8 +147,7 @@ def test_an_interrupt_leaves_the_table_and_gives_the_cursor_back(terminal):
 def test_a_low_terminal_is_not_overrun(terminal):
     shown = terminal("color", columns=53, lines=10)
     shown.rounds(20)
-    shown.until(lambda text: "\n   19 " in text and "gap 0.00%" in text)
-    assert shown.lines()[0].startswith("[b]net.pt")
+    shown.until(lambda text: text.startswith("[b]net.pt") and "\n   19 " in text and "gap 0.00%" in text)
     assert shown.lines()[1].split() == ["round", "width", "objective", "lower", "bound", "gap"]
     assert re.fullmatch("[⠁-⣿] bounding: .*…", shown.lines()[-1])
 
