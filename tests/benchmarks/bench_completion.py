@@ -20,6 +20,7 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.linalg import svds
 
 from certify.bounds.multilinear.sparse_matrix import SparseMatrix
+from certify.bounds.multilinear.sparse_spectral import ACCURACY
 from certify.bounds.singular_pairs import krylov_pairs
 from certify.problem import Entries, Multilinear
 
@@ -102,7 +103,7 @@ def compare_singular_values(folder: Path, m: int, n: int, factors) -> None:
     residual = 2 * ((factors[0][rows] * factors[1][cols]).sum(1) - data["values"])
     form = Multilinear(Entries(torch.from_numpy(np.stack([rows, cols], 1)), (m, n)))
     started = time.perf_counter()
-    ours = krylov_pairs(SparseMatrix.of(form, torch.from_numpy(residual)[:, None]), 0, torch.from_numpy(residual)).value
+    ours = krylov_pairs(SparseMatrix.of(form, torch.from_numpy(residual)[:, None]), 0, None, ACCURACY).value
     seconds = time.perf_counter() - started
     started = time.perf_counter()
     theirs = float(svds(csr_matrix((residual, (rows, cols)), (m, n)), k=1, tol=1e-10, return_singular_vectors=False)[0])

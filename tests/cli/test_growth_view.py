@@ -37,6 +37,11 @@ with growth_view("[b]net.pt", quiet=sys.argv[1] == "quiet", color=sys.argv[1] ==
 PATIENCE_SECONDS = 60.0
 
 
+def _without_sizes():
+    """The environment without the sizes that a parent's terminal may have left in it."""
+    return {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+
+
 class Terminal:
     """A process whose stderr is a terminal of the given size."""
 
@@ -50,7 +55,7 @@ class Terminal:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=slave,
-            env={**os.environ, "TERM": "xterm-256color", **environment},
+            env={**_without_sizes(), "TERM": "xterm-256color", **environment},
         )
         os.close(slave)
 
