@@ -11,7 +11,7 @@ likewise. It needs two factors: with more the balanced penalty is no square.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import torch
@@ -22,7 +22,6 @@ from certify.growth.balance import balanced, rescaled
 from certify.growth.descent import descend
 from certify.growth.directions import joined, subnetworks_of
 from certify.problem import Entries, Factors, Objective, ParallelNetwork
-from certify.problem.groups import Groups
 from certify.problem.losses.mean_squared_error import MeanSquaredError
 
 # Sweeps end when one gains less than this share of what is hoped for, or else of the objective.
@@ -182,23 +181,18 @@ def _with_biases(objective: Objective, coefficients: Tensor, product: Tensor) ->
     found = coefficients.clone()
     base = objective.loss.targets - product
     base = base if objective.offset is None else base - objective.offset
-    dense = convex.features.shape[1]
-    parts: list[tuple[slice, Groups | None]] = [(slice(j, j + 1), None) for j in range(dense)]
-    for group in convex.groups:
-        parts.append((slice(dense, dense + group.count), group))
-        dense += group.count
-    for place, owner in parts:
-        rest = base - convex.outputs(found)
-        column = convex.features[:, place] if owner is None else None
-        bend = (weights * column**2).sum(0, keepdim=True) if column is not None else _sums(owner, weights)
-        pull = (weights * column * rest).sum(0, keepdim=True) if column is not None else _sums(owner, weights * rest)
-        bend = bend + convex.ridge[place, None]
-        step = (pull - convex.ridge[place, None] * found[place]) / torch.where(bend > 0, bend, 1.0)
-        found[place] = found[place] + step
+    # Of every block of coefficients EᵀV for values V, and the diagonal of EᵀΩE; the columns of a block do not overlap.
+    blocks = [(_of_column(column), column[None] ** 2 @ weights) for column in convex.features.T]
+    blocks += [(group.sums, group.sums(weights)) for group in convex.groups]
+    start = 0
+    for moments, bends in blocks:
+        place = slice(start, start + len(bends))
+        start += len(bends)
+        pull = moments(weights * (base - convex.outputs(found))) - convex.ridge[place, None] * found[place]
+        bend = bends + convex.ridge[place, None]
+        found[place] = found[place] + pull / torch.where(bend > 0, bend, 1.0)
     return found
 
 
-def _sums(group: Groups | None, values: Tensor) -> Tensor:
-    if group is None:
-        raise TypeError("no groups")
-    return group.sums(values)
+def _of_column(column: Tensor) -> Callable[[Tensor], Tensor]:
+    return lambda values: column[None] @ values

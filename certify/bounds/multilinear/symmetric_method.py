@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
 from typing import final
 
 from torch import Tensor
 
+from certify.bounds.kept_search import Found, gone_on
 from certify.bounds.multilinear.entry_form import entry_form, is_tensor
 from certify.bounds.multilinear.symmetric_bound import symmetric_upper
 from certify.bounds.multilinear.symmetric_splitting import SymmetricSplitting
@@ -40,21 +40,7 @@ def symmetric_applies(task: PolarTask) -> bool:
 
 def symmetric_unfolding(task: PolarTask) -> list[tuple[Tensor, PolarBound]]:
     """The best dual point found with its bound; empty if none was."""
-    kept = task.kept.get(KEPT)
-    search = kept if isinstance(kept, _Search) else _Search(task)
-    task.kept[KEPT] = search
-    search.go_on(task)
-    return [] if search.best is None else [(search.best.dual, search.best.bound)]
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A dual point, a bound on its polar, and the dual value that both prove."""
-
-    dual: Tensor
-    bound: PolarBound
-    value: float
+    return gone_on(task, KEPT, _Search)
 
 
 @final
@@ -67,7 +53,7 @@ class _Search:
         self._left = sorted(fitting, key=lambda sides: side_of(entries, sides))
         self._round_seconds, self._history, self._reached = 0.0, list[float](), -math.inf
         self._splitting = self._next(task)
-        self.best: _Found | None = None
+        self.best: Found | None = None
 
     def go_on(self, task: PolarTask) -> None:
         """Until the bound decides, all splittings stall, or the time of a task of the same objective is out."""
@@ -115,6 +101,6 @@ class _Search:
         self._reached = max(self._reached, value)
         if self.best is None or value > self.best.value:
             bound = PolarBound(0.0, task.nothing, upper, "symmetric unfolding", proof)
-            self.best = _Found(dual, bound, value)
+            self.best = Found(dual, bound, value)
             interval = 0.0, upper / task.branch.strength
             task.listener(Progress("bounding", lower_bound=value, polar=interval, detail="multipliers"))

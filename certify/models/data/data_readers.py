@@ -119,15 +119,10 @@ def _npz_entries(file: InputFile, spec: DataSpec, shape: tuple[int, ...]) -> Map
     """A matrix in coordinates, triplets by name, or a full matrix or tensor of targets."""
     there = npz_shapes(file)
     if spec.inputs is None and spec.targets is None and set(KEYS) <= set(there):
-        weights = (spec.sample_weights or "weights",)
-        found = dict(
-            zip(
-                (*KEYS, *weights),
-                read_npz(file, (*KEYS, *(w for w in weights if w in there or spec.sample_weights))),
-                strict=False,
-            )
-        )
-        return coordinate_entries(found, shape, str(file.path), weights[0])
+        weights = spec.sample_weights or ("weights" if "weights" in there else None)
+        names = KEYS if weights is None else (*KEYS, weights)
+        found = dict(zip(names, read_npz(file, names), strict=True))
+        return coordinate_entries(found, shape, str(file.path), weights)
     placed = _with_places(spec, shape, there)
     return named_entries(placed, shape, str(file.path), lambda names: read_npz(file, names))
 
@@ -137,7 +132,8 @@ def _safetensors_entries(file: InputFile, spec: DataSpec, shape: tuple[int, ...]
 
     def chosen(names: Sequence[str]) -> list[Array]:
         require_names(names, tensors, file.path)
-        return [tensors[name].numpy() for name in names]
+        wide = (t.double() if t.is_floating_point() else t for t in (tensors[name] for name in names))
+        return [tensor.numpy() for tensor in wide]
 
     there = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     return named_entries(_with_places(spec, shape, there), shape, str(file.path), chosen)

@@ -26,7 +26,9 @@ TRIPLETS = (
 )
 
 
-def coordinate_entries(found: Mapping[str, Array], shape: Sequence[int], where: str, weights: str) -> dict[str, Any]:
+def coordinate_entries(
+    found: Mapping[str, Array], shape: Sequence[int], where: str, weights: str | None
+) -> dict[str, Any]:
     """Inputs, targets and sample weights by role, of a matrix in coordinates.
 
     Raises:
@@ -44,7 +46,7 @@ def coordinate_entries(found: Mapping[str, Array], shape: Sequence[int], where: 
             f"{where}: a matrix of shape {tuple(extents.tolist())}, but the factors are of one of {tuple(shape)}",
             code="shape-mismatch",
         )
-    return _roles(np.stack([rows, cols], 1), values, found.get(weights))
+    return _roles(np.stack([rows, cols], 1), values, None if weights is None else found[weights])
 
 
 def named_entries(
@@ -74,7 +76,14 @@ def named_entries(
         )
     seen = ~np.isnan(values) if values.dtype.kind == "f" else np.ones(values.shape, bool)
     if spec.mask is not None:
-        seen &= arrays[spec.mask].astype(bool)
+        mask = arrays[spec.mask]
+        if mask.shape != values.shape or not bool(np.isin(mask, (0, 1)).all()):
+            raise UsageError(
+                f"{where}: '{spec.mask}' must hold booleans, one for each value (1 where it is observed); numbers that "
+                "weigh entries are data.sample_weights",
+                code="mask",
+            )
+        seen &= mask == 1
     if weights is not None and weights.shape != values.shape:
         raise UsageError(f"{where}: weights of shape {weights.shape}, values of {values.shape}", code="shape-mismatch")
     places = np.argwhere(seen)

@@ -56,5 +56,4 @@ class EntryProduct(Kind):
         return width + view.order + 2
 
     def blank(self, view: Entries, outputs: int) -> Factors:
-        like = torch.float64 if view.coefficients is None else view.coefficients.dtype
-        return tuple(torch.zeros(0, n, dtype=like, device=view.indices.device) for n in view.shape)
+        return tuple(torch.zeros(0, n, dtype=torch.float64, device=view.indices.device) for n in view.shape)

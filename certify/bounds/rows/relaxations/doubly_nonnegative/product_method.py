@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
 from typing import final
 
 import torch
 from torch import Tensor
 
+from certify.bounds.kept_search import Found, gone_on
 from certify.bounds.polar import PolarBound, PolarTask
 from certify.bounds.proof import DoublyNonnegative, ProductMultipliers
 from certify.bounds.rows.relaxations.direction_region import center_of, direction_region
@@ -81,11 +81,7 @@ def products_begun(task: PolarTask) -> bool:
 
 def products(task: PolarTask) -> list[tuple[Tensor, PolarBound]]:
     """The best dual point found with its bound; empty if none was."""
-    kept = task.kept.get(KEPT)
-    search = kept if isinstance(kept, _Search) else _Search(task)
-    task.kept[KEPT] = search
-    search.go_on(task)
-    return [] if search.best is None else [(search.best.dual, search.best.bound)]
+    return gone_on(task, KEPT, _Search)
 
 
 def _split(task: PolarTask) -> int:
@@ -94,16 +90,6 @@ def _split(task: PolarTask) -> int:
 
 def _signs(task: PolarTask) -> int:
     return 2 if task.objective.outputs == 1 else 1
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A dual point, a bound on its polar, and the dual value that both prove."""
-
-    dual: Tensor
-    bound: PolarBound
-    value: float
 
 
 @final
@@ -121,7 +107,7 @@ class _Search:
         self._penalties, self._course = list(FIRST_PENALTIES), PenaltyCourse(-math.inf)
         self._history, self._stalled = list[float](), False
         self._splitting: Splitting | None = None
-        self.best: _Found | None = None
+        self.best: Found | None = None
         self._tried = False
         # Share of what is missing that scaling cost the last bound.
         self._excess = math.inf
@@ -229,7 +215,7 @@ class _Search:
             self._task.listener(Progress("bounding", lower_bound=found.value, polar=interval, detail="products"))
         return found.value
 
-    def _proven(self, candidate: Tensor, multipliers: tuple[ProductMultipliers, ...]) -> _Found | None:
+    def _proven(self, candidate: Tensor, multipliers: tuple[ProductMultipliers, ...]) -> Found | None:
         task = self._task
         try:
             dual = feasible_dual(task.objective, candidate)
@@ -243,4 +229,4 @@ class _Search:
         value = best_scale(task.objective, dual, task.branch.strength / upper).value
         lost = dual_value_estimate(task.objective, dual) - value
         self._excess = lost / (task.needed - value) if value < task.needed else 0.0
-        return _Found(dual, bound, value)
+        return Found(dual, bound, value)
