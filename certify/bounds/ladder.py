@@ -44,12 +44,14 @@ class LowerBound:
         value: the bound.
         point: dual point that attains it.
         polars: proven interval of the polar at `point.values` of every branch.
+        objective: what the point is a dual point of: the objective, or with the anchor of the point.
         exhausted: whether the methods ended by themselves, so that more time would not have raised it.
     """
 
     value: float
     point: DualPoint
     polars: tuple[PolarBound, ...]
+    objective: Objective
     exhausted: bool = False
 
 
@@ -58,13 +60,13 @@ def trivial_bound(objective: Objective) -> LowerBound:
     zero = torch.zeros_like(objective.loss.targets)
     point = DualPoint(zero, 1.0, dual_value(objective, zero))
     polars = tuple(PolarBound(0.0, stack, 0.0, "zero", Recomputed("zero")) for stack in objective.empty_stacks())
-    return LowerBound(point.value, point, polars)
+    return LowerBound(point.value, point, polars, objective)
 
 
 def scaled(objective: Objective, dual: Tensor, polars: tuple[PolarBound, ...]) -> LowerBound:
     """The lower bound that a dual point and upper bounds on its polars, one a branch, give together."""
     point = _capped(objective, dual, tuple(polar.upper for polar in polars))
-    return LowerBound(point.value, point, polars)
+    return LowerBound(point.value, point, polars, objective)
 
 
 def scaled_estimate(objective: Objective, dual: Tensor, estimates: tuple[PolarEstimate, ...]) -> float:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from certify.problem import Evaluation, Objective, ParallelNetwork
 from certify.problem.dual import DualPoint
+from certify.problem.objective import squared_norm
 from certify.problem.rounding import UNIT_ROUNDOFF, rounded_sum
 
 ATOM_ULPS = 64
@@ -37,7 +38,18 @@ def objective_upper(objective: Objective, network: ParallelNetwork, evaluation: 
     sizes = loss.weights * (1 + evaluation.outputs.abs()) * (1 + loss.targets.abs())
     sizes_sum = _total(sizes) + _total(loss.value_terms(evaluation.outputs).abs())
     penalty = evaluation.penalty * (terms + 32) * UNIT_ROUNDOFF
-    return evaluation.objective + 1.01 * (_total(moved) + ATOM_ULPS * UNIT_ROUNDOFF * sizes_sum + penalty)
+    rounding = _total(moved) + ATOM_ULPS * UNIT_ROUNDOFF * sizes_sum + penalty
+    return evaluation.objective + 1.01 * (rounding + _unobserved_rounding(objective, network, evaluation.outputs))
+
+
+def _unobserved_rounding(objective: Objective, network: ParallelNetwork, outputs: Tensor) -> float:
+    """Of κ (|Z|² − Σ z²): sums of products of sums, and the error of the outputs twice."""
+    if not objective.unobserved:
+        return 0.0
+    (stack,) = network.stacks
+    terms = sum(f.shape[1] for f in stack) + 4 * len(stack[0]) + 64
+    sizes = squared_norm(tuple(f.abs() for f in stack)) + (outputs**2).sum()
+    return 4 * terms * UNIT_ROUNDOFF * objective.unobserved * float(sizes)
 
 
 def dual_value_lower(objective: Objective, point: DualPoint) -> float:

@@ -62,6 +62,7 @@ problem_flags = combined(
     option("--loss", help="mse, cross-entropy, binary-cross-entropy, soft-margin, huber, squared-hinge, poisson."),
     option("--reduction", type=click.Choice(["mean", "sum"]), help="As in torch; default mean."),
     option("--scale", type=float, help="Factor on the loss; 0.5 with mse is the half square."),
+    option("--unobserved-weight", type=float, help="Weight of entries that a factorization has no data of; with mse."),
     option("--weight-decay", type=float, help="Coupled weight decay wd of SGD or Adam: (wd/2)·Σ‖p‖²."),
     option("--hidden-bias", type=click.Choice(BIASES), help="How the hidden bias is treated."),
     option("--output-bias", type=click.Choice(BIASES), help="How the output bias is treated."),

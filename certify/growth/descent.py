@@ -134,7 +134,8 @@ def _balanced_form(objective: Objective, layout: _Layout) -> ValueAndGradient:
     def value_and_gradient(flat: Vector) -> tuple[float, Vector]:
         point = torch.from_numpy(flat).to(layout.device).requires_grad_()
         network = layout.network(point)
-        value = objective.loss.value_terms(objective.forward(network)).sum()
+        outputs = objective.forward(network)
+        value = objective.loss.value_terms(outputs).sum() + objective.unobserved_loss(network, outputs)
         value = value + (ridge * network.coefficients**2).sum()
         for branch, strength, stack in zip(objective.branches, strengths, network.stacks, strict=True):
             degree = branch.kind.degree

@@ -4,6 +4,9 @@ For the squared error every factor is the solution of one ridge regression for e
 
     minimize over u   Σ_e ω_e (f_e·u + rest_e − y_e)² + (λ/2)|u|²,   f_e = a_e Π_{l ≠ k} u_l[i_l],
 
+plus κ Σ_j (f_j·u)² over the places j that are not observed: over all of them, by one matrix Σ_j f_j f_jᵀ for every u,
+less that over the observed ones (Hu, Koren and Volinsky 2008),
+
 with the balanced penalty λ |u||v| = (λ/2)(|u|² + |v|²) at equal norms (Hastie, Mazumder, Lee and Zadeh 2015); biases
 likewise. It needs two factors: with more the balanced penalty is no square.
 """
@@ -22,7 +25,10 @@ from certify.growth.balance import balanced, rescaled
 from certify.growth.descent import descend
 from certify.growth.directions import joined, subnetworks_of
 from certify.problem import Entries, Factors, Objective, ParallelNetwork
+from certify.problem.entries import products_with
 from certify.problem.losses.mean_squared_error import MeanSquaredError
+from certify.problem.objective import squared_norm
+from certify.problem.unobserved import anchored
 
 # Sweeps end when one gains less than this share of what is hoped for, or else of the objective.
 LEAST_SHARE, LEAST_GAIN = 1e-2, 1e-9
@@ -74,16 +80,22 @@ def _with_terms(objective: Objective, network: ParallelNetwork, directions: Fact
     """The network with a multiple of Σ_i (<−A, φ_i> − λ)₊ φ_i added, the best one."""
     branch, stack = objective.branches[0], network.stacks[0]
     base = objective.forward(network)
-    pull = (branch.pairing(objective.loss.gradient(base), directions) - branch.strength).clamp_min(0)
+    own = anchored(objective, network)
+    slopes = own.loss.gradient(own.forward(network))
+    pull = (own.branches[0].pairing(slopes, directions) - branch.strength).clamp_min(0)
     if not bool(pull.any()):
         return network
     sizes = pull / pull.sum()
-    ray = branch.forward((directions[0] * sizes[:, None], *directions[1:]))
+    along = (directions[0] * sizes[:, None], *directions[1:])
+    ray = branch.forward(along)
+    rest = objective.unobserved * (squared_norm(along) - (ray**2).sum())
+    tilt = 2 * objective.unobserved * (products_with(stack, along).sum() - (base * ray).sum())
 
     def value(step: float) -> float:
-        return float(objective.loss.value_terms(base + step * ray).sum()) + branch.strength * step
+        observed = float(objective.loss.value_terms(base + step * ray).sum())
+        return observed + float(tilt * step + rest * step**2) + branch.strength * step
 
-    curvature = float((objective.loss.weights * ray**2).sum()) * objective.loss.curvature
+    curvature = float((objective.loss.weights * ray**2).sum()) * objective.loss.curvature + 2 * float(rest)
     guess = float((pull * sizes).sum()) / max(curvature, 1e-300)
     bounds = (0.0, LARGEST_STEP * guess)
     step = float(minimize_scalar(value, bounds=bounds, method="bounded", options={"xatol": 1e-3 * guess}).x)
@@ -127,7 +139,9 @@ def _balanced_value(objective: Objective, factors: list[Tensor], coefficients: T
     outputs = outputs if objective.offset is None else outputs + objective.offset
     squares = sum(float((f**2).sum()) for f in factors)
     ridge = float((objective.convex.ridge[:, None] / 2 * coefficients**2).sum())
-    return float(objective.loss.value_terms(outputs).sum()) + objective.branches[0].strength / 2 * squares + ridge
+    network = ParallelNetwork((tuple(factors),), coefficients)
+    loss = objective.loss.value_terms(outputs).sum() + objective.unobserved_loss(network, outputs)
+    return float(loss) + objective.branches[0].strength / 2 * squares + ridge
 
 
 class _Buckets:
@@ -156,18 +170,21 @@ def _ridge(objective: Objective, view: Entries, plan: _Buckets, other: int, fact
     """The best factor (r, n) for targets (N,), given that along the other axis (r, m)."""
     width, weights = len(factor), 2 * objective.loss.weights[:, 0]
     weights = weights if view.coefficients is None else weights * view.coefficients**2
+    everywhere = 2 * objective.unobserved
     wanted = wanted if view.coefficients is None else wanted / view.coefficients
     found = factor.new_zeros(plan.extent, width)
-    identity = objective.branches[0].strength * torch.eye(width, dtype=factor.dtype, device=factor.device)
+    start = objective.branches[0].strength * torch.eye(width, dtype=factor.dtype, device=factor.device)
+    start = start + everywhere * (factor @ factor.T)
     # Entries that are not there, at −1, read the last row, of zeros.
     rows = torch.cat([factor.T, factor.new_zeros(1, width)])
     places_of = torch.cat([view.indices[:, other], view.indices.new_tensor([view.shape[other]])])
     pulls, alike = torch.cat([weights * wanted, wanted.new_zeros(1)]), bool((weights == weights[0]).all())
+    weights = weights - everywhere
     for places, entries in plan(width):
         features = rows[places_of[entries]]
         pulled = features if alike else features * weights[entries, None]
         bend = weights[0] if alike else 1.0
-        system = bend * (features.transpose(1, 2) @ pulled) + identity
+        system = bend * (features.transpose(1, 2) @ pulled) + start
         right = features.transpose(1, 2) @ pulls[entries, None]
         found[places] = torch.linalg.solve(system, right)[:, :, 0]
     return found.T.contiguous()

@@ -92,7 +92,7 @@ def advance(
     latest = find_candidate(objective, (trial if tied else stage).network, deadline, seed)
     candidate = found.candidate
     if candidate is not None and hints is not None:
-        candidate = sobered(objective, candidate, hints)
+        candidate = sobered(candidate, hints)
     return replace(found, best=stage, latest=latest, candidate=more_hopeful(candidate, latest), rounds=found.rounds + 1)
 
 
@@ -103,7 +103,7 @@ def _violating(
     given = objective.empty_stacks() if hints is None else hints
     if latest is None:
         return tuple(tuple(f[:MOST_DIRECTIONS] for f in stack) for stack in given)
-    triples = zip(objective.branches, latest.polars, given, strict=True)
+    triples = zip(latest.objective.branches, latest.polars, given, strict=True)
     return tuple(_most_violating(branch, latest.dual, joined(polar.witness, stack)) for branch, polar, stack in triples)
 
 

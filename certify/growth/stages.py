@@ -13,6 +13,7 @@ from certify.bounds.search import search
 from certify.growth.directions import joined
 from certify.problem import Branch, Factors, Objective, ParallelNetwork
 from certify.problem.dual import InfeasibleDualError, feasible_dual
+from certify.problem.unobserved import anchored
 
 # A direction was missed if it exceeds the estimate of a polar by this share.
 MISSED = 1e-12
@@ -40,11 +41,13 @@ class Candidate:
         dual: A, (n, c), feasible but for the polar.
         polars: of every branch, what a search found of its polar, with witnesses.
         hope_estimate: the lower bound that A would prove if `polars` were its polars; not proven.
+        objective: what A is a dual point of: the objective, or with the anchor of A.
     """
 
     dual: Tensor
     polars: tuple[PolarEstimate, ...]
     hope_estimate: float
+    objective: Objective
 
 
 @final
@@ -83,7 +86,8 @@ def stage_of(objective: Objective, network: ParallelNetwork) -> Stage:
 
 def find_candidate(objective: Objective, network: ParallelNetwork, deadline: float, seed: int = 0) -> Candidate | None:
     """The dual point at the network's gradient, with its polars searched; None if no feasible point is near."""
-    return candidate_at(objective, objective.evaluate(network).gradient, network, deadline, seed)
+    own = anchored(objective, network)
+    return candidate_at(own, own.evaluate(network).gradient, network, deadline, seed)
 
 
 def candidate_at(
@@ -104,18 +108,18 @@ def searched_candidate(
     return _candidate(objective, dual, search(objective, dual, network.stacks, deadline, seed))
 
 
-def sobered(objective: Objective, candidate: Candidate, directions: tuple[Factors, ...]) -> Candidate:
+def sobered(candidate: Candidate, directions: tuple[Factors, ...]) -> Candidate:
     """The candidate with no more hope than these directions (s, ·) of every branch with θ = 1 leave it.
 
     A search that missed a violating direction would otherwise keep its candidate ahead of every better one.
     """
     polars = tuple(
         _corrected(branch, candidate.dual, polar, stack)
-        for branch, polar, stack in zip(objective.branches, candidate.polars, directions, strict=True)
+        for branch, polar, stack in zip(candidate.objective.branches, candidate.polars, directions, strict=True)
     )
     if all(new is old for new, old in zip(polars, candidate.polars, strict=True)):
         return candidate
-    return _candidate(objective, candidate.dual, polars)
+    return _candidate(candidate.objective, candidate.dual, polars)
 
 
 def _corrected(branch: Branch, dual: Tensor, polar: PolarEstimate, directions: Factors) -> PolarEstimate:
@@ -128,7 +132,7 @@ def _corrected(branch: Branch, dual: Tensor, polar: PolarEstimate, directions: F
 
 
 def _candidate(objective: Objective, dual: Tensor, polars: tuple[PolarEstimate, ...]) -> Candidate:
-    return Candidate(dual, polars, scaled_estimate(objective, dual, polars))
+    return Candidate(dual, polars, scaled_estimate(objective, dual, polars), objective)
 
 
 def more_hopeful(old: Candidate | None, new: Candidate | None) -> Candidate | None:

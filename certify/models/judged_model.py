@@ -77,9 +77,15 @@ def judged(spec: ProblemSpec, whole: LayerGraph) -> JudgedModel:
     charge = _charge(spec.penalty)
     if head is None and is_factorization(whole):
         model = factor_model(whole, conventions, charge, counted=bool(spec.penalty.entry_counts))
+        if spec.loss.unobserved_weight is not None:
+            model.require_plain("loss.unobserved_weight")
         return JudgedModel(replace(whole, notes=(*whole.notes, *_left_out(whole, charge))), model, None)
-    if spec.penalty.entry_counts:
-        raise UsageError(f"{whole.label}: penalty.entry_counts is for factorizations", code="usage")
+    for key, value in (
+        ("penalty.entry_counts", spec.penalty.entry_counts),
+        ("loss.unobserved_weight", spec.loss.unobserved_weight),
+    ):
+        if value:
+            raise UsageError(f"{whole.label}: {key} is for factorizations", code="usage")
     decomposition = decompose(whole if head is None else head.graph, conventions, charge)
     graph = decomposition.layout.graph
     _require_trained(graph, decomposition)

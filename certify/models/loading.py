@@ -285,4 +285,5 @@ def _objective(
         convex=decomposition.convex_part(inputs),
         loss=terms.loss.bind(data.targets.to(device), outputs, weights, mask),
         offset=decomposition.offset(inputs),
+        unobserved=terms.loss.scale * terms.loss.unobserved_weight,
     )

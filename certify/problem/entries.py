@@ -15,6 +15,20 @@ GATHERED = 2**20
 
 @final
 @dataclass(frozen=True, slots=True)
+class Anchor:
+    """A matrix M = Σ_i u_i v_iᵀ of low rank.
+
+    Attributes:
+        factors: (r, m) and (r, n).
+        values: of M at the entries, (N,).
+    """
+
+    factors: tuple[Tensor, ...]
+    values: Tensor
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Entries:
     """Where the entries stand.
 
@@ -22,11 +36,13 @@ class Entries:
         indices: (N, K) int64, the place of every entry along each axis.
         shape: extents (n_1, …, n_K).
         coefficients: (N,) float64 factor of every entry, None for 1.
+        anchor: M of one more sample, the product of a matrix with M over all entries that are not listed; or None.
     """
 
     indices: Tensor
     shape: tuple[int, ...]
     coefficients: Tensor | None = None
+    anchor: Anchor | None = None
 
     # Weights without a penalty, as a free hidden bias has one; factors have none.
     free_inputs: ClassVar[int] = 0
@@ -63,6 +79,27 @@ class Entries:
             yield chosen, found
 
     def sums(self, factors: tuple[Tensor, ...]) -> Tensor:
-        """Σ_i Π_k u_ik[i_k] with coefficients, (N,)."""
+        """Σ_i Π_k u_ik[i_k] with coefficients, (N,), and last the sample of an anchor."""
         parts = [product.sum(1) for _, product in self.products(factors)]
-        return self.weighted(torch.cat(parts)) if parts else factors[0].new_zeros(0)
+        found = self.weighted(torch.cat(parts)) if parts else factors[0].new_zeros(0)
+        if self.anchor is None:
+            return found
+        inside = products_with(self.anchor.factors, factors).sum() - self.anchor.values @ found
+        return torch.cat([found, inside[None]])
+
+    def split(self, dual: Tensor) -> tuple[Tensor, tuple[Tensor, ...] | None]:
+        """The matrix of numbers (N,), or (N + 1,) with an anchor: values at the entries, and factors of what is added.
+
+        What is added stands at all entries of the matrix, listed or not.
+        """
+        if self.anchor is None:
+            return self.weighted(dual), None
+        left, right = self.anchor.factors
+        return dual[:-1] - dual[-1] * self.anchor.values, (dual[-1] * left, right)
+
+
+def products_with(one: tuple[Tensor, ...], other: tuple[Tensor, ...]) -> Tensor:
+    """<Σ_i u_i v_iᵀ, x_j y_jᵀ> for factors u, v (r, ·) and x, y (s, ·), (s,)."""
+    (u, v), (x, y) = one, other
+    found: Tensor = ((u @ x.T) * (v @ y.T)).sum(0)
+    return found

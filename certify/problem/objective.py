@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from certify.problem.branch import Branch
+from certify.problem.entries import products_with
 from certify.problem.groups import Groups
 from certify.problem.kinds import Factors
 from certify.problem.losses import Loss
@@ -119,7 +120,7 @@ class Evaluation:
 
     Attributes:
         outputs: Z, (n, c).
-        loss: l(Z).
+        loss: l(Z), what is not observed included.
         penalty: penalty of the factors plus the ridge of the convex part.
         objective: loss + penalty.
         gradient: ∇l(Z), (n, c).
@@ -142,12 +143,14 @@ class Objective:
         convex: the part outside the sum.
         loss: l, bound to targets (n, c).
         offset: Z_0, (n, c) float64, or None for zero.
+        unobserved: κ; every entry z of the matrix of a factorization that is no sample adds κ z².
     """
 
     branches: tuple[Branch, ...]
     convex: ConvexPart
     loss: Loss
     offset: Tensor | None = None
+    unobserved: float = 0.0
 
     @property
     def samples(self) -> int:
@@ -183,8 +186,16 @@ class Objective:
     def evaluate(self, network: ParallelNetwork) -> Evaluation:
         """Outputs, objective and gradient of a network."""
         outputs = self.forward(network)
-        loss, penalty = self.loss.value(outputs), self.penalty(network)
+        loss = self.loss.value(outputs) + float(self.unobserved_loss(network, outputs))
+        penalty = self.penalty(network)
         return Evaluation(outputs, loss, penalty, loss + penalty, self.loss.gradient(outputs))
+
+    def unobserved_loss(self, network: ParallelNetwork, outputs: Tensor) -> Tensor:
+        """κ Σ z² over the entries that are no samples, from outputs Z (n, 1) at the others."""
+        if not self.unobserved:
+            return outputs.new_zeros(())
+        (stack,) = network.stacks
+        return self.unobserved * (squared_norm(stack) - (outputs**2).sum())
 
     def empty_network(self) -> ParallelNetwork:
         """The network of width zero with a zero convex part."""
@@ -194,3 +205,8 @@ class Objective:
     def empty_stacks(self) -> tuple[Factors, ...]:
         """Width zero in every branch."""
         return tuple(branch.empty(self.outputs) for branch in self.branches)
+
+
+def squared_norm(stack: Factors) -> Tensor:
+    """|Σ_i u_i v_iᵀ|_F² for factors u (r, m), v (r, n)."""
+    return products_with(stack, stack).sum()

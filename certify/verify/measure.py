@@ -21,6 +21,7 @@ from certify.verify.statement.duality import dual_value, require_dual_point, req
 from certify.verify.statement.entries import EntryTerm
 from certify.verify.statement.losses import bind_loss
 from certify.verify.statement.objective import objective
+from certify.verify.statement.unobserved import dual_factors
 
 Interval = tuple[float, float]
 
@@ -97,7 +98,8 @@ def shown_polars(certificate: Certificate, arithmetic: Arithmetic) -> list[float
     found = []
     for branch, proof in zip(certificate.problem.branches, certificate.proofs, strict=True):
         if isinstance(branch.neuron, EntryTerm):
-            form = entry_form(branch, branch.neuron, inputs, dual, arithmetic.real)
+            added = dual_factors(certificate)
+            form = entry_form(branch, branch.neuron, inputs, dual, arithmetic.real, added)
             found.append(entry_polar_upper(form, proof, arithmetic))
         else:
             found.append(polar_upper(form_of(branch, inputs, dual, arithmetic.real), proof, arithmetic))

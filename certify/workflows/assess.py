@@ -97,7 +97,7 @@ def _standing(findings: Findings, settled: Settled | None) -> Standing:
     evaluation = objective.evaluate(problem.network)
     top = objective_upper(objective, problem.network, evaluation)
     floor = 2 * evaluation.objective - top
-    lower = dual_value_lower(objective, findings.bound.point)
+    lower = dual_value_lower(findings.bound.objective, findings.bound.point)
     if settled is not None and settled.verdict.upper is not None and settled.verdict.lower is not None:
         top, lower = settled.verdict.upper, settled.verdict.lower
     best_network = findings.improvement.best.network
@@ -108,10 +108,10 @@ def _standing(findings: Findings, settled: Settled | None) -> Standing:
 
 def _optimum_estimate(findings: Findings, standing: Standing) -> float | None:
     """The largest lower bound that a dual point would prove if no search had missed a larger polar; decides nothing."""
-    objective, bound, candidate = findings.problem.objective, findings.bound, findings.improvement.candidate
+    bound, candidate = findings.bound, findings.improvement.candidate
     if candidate is None:
         return None
-    searched = scaled_estimate(objective, bound.point.values, tuple(polar.estimate for polar in bound.polars))
+    searched = scaled_estimate(bound.objective, bound.point.values, tuple(polar.estimate for polar in bound.polars))
     # Where nothing was found, the lower end is 0 and tells nothing.
     told = [candidate.hope_estimate, *([searched] if all(polar.lower > 0 for polar in bound.polars) else [])]
     estimate = min(max(standing.lower_bound, *told), standing.best_known)

@@ -51,7 +51,7 @@ def bound_at(
     if candidate is None:
         return trivial_bound(objective)
     bound = climb(
-        objective,
+        candidate.objective,
         candidate.dual,
         network.stacks,
         needed,
@@ -68,7 +68,7 @@ def bound_at(
     # The bound moved the dual point; its polars are worth a short search of their own.
     until = time.perf_counter() + MOVED_SEARCH_SECONDS
     stacks = tuple(polar.witness for polar in candidate.polars)
-    searched = search(objective, bound.point.values, stacks, until, settings.seed)
+    searched = search(bound.objective, bound.point.values, stacks, until, settings.seed)
     return replace(bound, polars=tuple(_raised(*pair) for pair in zip(bound.polars, searched, strict=True)))
 
 

@@ -8,11 +8,12 @@ from typing import final
 
 from certify.bounds.ladder import LowerBound
 from certify.bounds.proof import PowerTest
-from certify.bounds.stated_arrays import array_of
+from certify.bounds.stated_arrays import Array, array_of
 from certify.bounds.stated_proof import stated
 from certify.certificates.certificate_file import CertificateContent
 from certify.errors import CertifyError
 from certify.models.loading import Problem
+from certify.problem import Entries
 from certify.verify import MeasuredPolar, Rejection, Verdict, measure, verify_bytes
 from certify.workflows.statement import parameter_recipes, stated_arrays, statement_of
 
@@ -83,7 +84,7 @@ def certificate_content(
     The margin is relative room between the prover's bounds of the polars and those that are claimed; the failure
     probability is shared among `CHECKS` runs of the checker.
     """
-    dual, branches = bound.point.values, problem.objective.branches
+    dual, branches = bound.point.values, bound.objective.branches
     proofs = [stated(branch, dual, polar, margin) for branch, polar in zip(branches, bound.polars, strict=True)]
     # Under a free skip the dual point is moved a little, see the checker.
     scale = bound.point.scale * (1 - (margin if problem.decomposition.policy.skip == "free" else DOMAIN_MARGIN))
@@ -101,8 +102,20 @@ def certificate_content(
         model_sha256=problem.source.model_sha256,
         parameters=parameter_recipes(problem),
         failure_probability=failure_probability / CHECKS if randomized else None,
-        arrays=stated_arrays(problem) | {"A": array_of(dual)} | own,
+        arrays=stated_arrays(problem) | _dual_arrays(problem, bound) | own,
     )
+
+
+def _dual_arrays(problem: Problem, bound: LowerBound) -> dict[str, Array]:
+    """A, and factors of what it is at entries that are no samples, where those count."""
+    dual, objective = bound.point.values, problem.objective
+    found = {"A": array_of(dual[: objective.samples])}
+    if not objective.unobserved:
+        return found
+    view = bound.objective.branches[0].view
+    added = view.split(dual[:, 0])[1] if isinstance(view, Entries) else None
+    factors = objective.empty_stacks()[0] if added is None or not bool(dual.any()) else added
+    return found | {f"A.{axis}": array_of(factor) for axis, factor in enumerate(factors)}
 
 
 def _weaker(content: CertificateContent, verdict: Verdict, margin: float) -> CertificateContent | None:

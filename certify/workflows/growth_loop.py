@@ -224,7 +224,11 @@ class _Climb:
             seconds=self.offset + time.perf_counter() - self.started,
         )
         self.history = (*self.history, row)
-        self.on_round(GrowthState(self.found.best.network, self.history, self.seed, self.bound.point.values))
+        self.on_round(GrowthState(self.found.best.network, self.history, self.seed, self._kept_dual()))
+
+    def _kept_dual(self) -> Tensor | None:
+        """The dual point of the bound, but for one with an anchor, which is found again from the network."""
+        return None if self.problem.objective.unobserved else self.bound.point.values
 
     def _violation(self) -> float | None:
         """Largest of the polars at the latest dual point, in units of their λ, minus 1."""

@@ -18,7 +18,7 @@ from certify.models.readers.exact_weights import digest_of
 from certify.models.theory.branches import ModelBranch
 from certify.models.theory.decompose import Decomposition
 from certify.models.theory.parts import Index, Part
-from certify.problem import FactorNorms, SideNorm, WeightDecay
+from certify.problem import FactorNorms, LossSpec, SideNorm, WeightDecay
 from certify.workflows.factor_statement import factor_arrays, factor_recipes, factor_sections
 
 Section = dict[str, Any]
@@ -31,7 +31,7 @@ def statement_of(problem: Problem) -> Section:
         "inputs": list(problem.inputs.shape[1:]),
         **_model_sections(problem),
         "offset": _offset(problem),
-        "loss": {"name": terms.loss.name, "reduction": terms.loss.reduction, "scale": float(terms.loss.scale)},
+        "loss": _loss(terms.loss),
         "sample_weights": terms.sample_weights is not None,
         "mask": terms.mask is not None,
         "features": None if source.head is None else source.head.features_sha256,
@@ -39,6 +39,11 @@ def statement_of(problem: Problem) -> Section:
         "data": {"sha256": source.data_sha256, "names": None if terms.data_names is None else dict(terms.data_names)},
         "tolerance": {"relative": float(tolerance.relative_gap), "absolute": float(tolerance.absolute_gap)},
     }
+
+
+def _loss(loss: LossSpec) -> Section:
+    unobserved = {"unobserved_weight": float(loss.unobserved_weight)} if loss.unobserved_weight else {}
+    return {"name": loss.name, "reduction": loss.reduction, "scale": float(loss.scale)} | unobserved
 
 
 def _model_sections(problem: Problem) -> Section:

@@ -91,10 +91,10 @@ def test_a_candidate_whose_search_missed_a_direction_loses_the_hope_that_it_leav
         polars=(PolarEstimate(0.0, tuple(f[:0] for f in strongest)),),
         hope_estimate=objective.evaluate(network).objective,
     )
-    corrected_candidate = sobered(objective, missed, (strongest,))
+    corrected_candidate = sobered(missed, (strongest,))
     assert corrected_candidate.hope_estimate == pytest.approx(candidate.hope_estimate, rel=1e-12)
     assert corrected_candidate.polars[0].value == pytest.approx(polar.value, rel=1e-12)
-    assert sobered(objective, candidate, (strongest,)) is candidate
+    assert sobered(candidate, (strongest,)) is candidate
 
 
 def test_time_limits_are_kept():

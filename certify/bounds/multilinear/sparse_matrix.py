@@ -1,4 +1,4 @@
-"""A sparse matrix and its transpose, both by rows, so that products with either run at the same speed."""
+"""A sparse matrix, perhaps plus one of low rank, and its transpose: products with either run at the same speed."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ class SparseMatrix:
     Attributes:
         by_rows: sparse, compressed by rows.
         by_columns: its transpose, likewise.
+        added: factors (k, m) and (k, n) of what is added to it at all places, None for nothing.
     """
 
     by_rows: Tensor
     by_columns: Tensor
+    added: tuple[Tensor, ...] | None = None
 
     @classmethod
     def of(cls, form: Multilinear, scores: Tensor) -> Self:
@@ -32,6 +34,7 @@ class SparseMatrix:
         return cls(
             _compressed(places, values, form.entries.shape),
             _compressed(places.flip(0), values, form.entries.shape[::-1]),
+            form.added(scores),
         )
 
     @property
@@ -42,16 +45,17 @@ class SparseMatrix:
     @property
     def T(self) -> SparseMatrix:  # noqa: N802
         """The transpose."""
-        return SparseMatrix(self.by_columns, self.by_rows)
+        return SparseMatrix(self.by_columns, self.by_rows, None if self.added is None else self.added[::-1])
 
     def __matmul__(self, other: Tensor) -> Tensor:
         """G V for V (n, k)."""
         found: Tensor = self.by_rows @ other
-        return found
+        return found if self.added is None else found + self.added[0].T @ (self.added[1] @ other)
 
     def dense(self) -> Tensor:
         """All entries, (m, n)."""
-        return self.by_rows.to_dense()
+        found: Tensor = self.by_rows.to_dense()
+        return found if self.added is None else found + self.added[0].T @ self.added[1]
 
 
 def _compressed(places: Tensor, values: Tensor, shape: tuple[int, ...]) -> Tensor:

@@ -1,5 +1,7 @@
 """The polar of a factorization: Ω°(Q) = σ_max(G), G the sparse matrix of Q on the observed entries, exact.
 
+Where the other entries count, Q is of low rank there, and G = S + LᵀR.
+
 The largest singular value is guessed from products with G alone and proven by Cholesky of t² I − GᵀG, whose side is the
 smaller extent of G; where that does not fit, it goes to a randomized test (`certify.verify.power_test`).
 """
@@ -74,19 +76,30 @@ def _values(matrix: SparseMatrix) -> Tensor:
     return matrix.by_rows.values()
 
 
+def _size(matrix: SparseMatrix) -> float:
+    """Bound on the Frobenius norm, of the sparse part and of factors each by itself."""
+    own = norm_upper(_values(matrix))
+    if matrix.added is None:
+        return own
+    left, right = map(norm_upper, matrix.added)
+    return (own + left * right) * (1 + gamma(4))
+
+
 def _value_error(matrix: SparseMatrix) -> float:
     """Bound on the Frobenius norm of the rounding error of the values; coefficients of entries round thrice."""
-    return norm_upper(_values(matrix)) * gamma(8)
+    terms = 0 if matrix.added is None else len(matrix.added[0])
+    return _size(matrix) * gamma(8 + 4 * terms)
 
 
 def _gram_upper(matrix: SparseMatrix, guess: float, error: float, margin: float) -> float:
     """Proven t ≥ σ_max(G + E) for |E|_F ≤ error; errors of GᵀG are at most γ |G|_F² in Frobenius norm."""
     matrix = matrix if matrix.shape[1] <= matrix.shape[0] else matrix.T
-    size, k = norm_upper(_values(matrix)), matrix.shape[1]
+    size, k = _size(matrix), matrix.shape[1]
+    terms = matrix.shape[0] + (0 if matrix.added is None else 2 * len(matrix.added[0]) + 8)
     gram = _gram(matrix)
     while margin < 1:
         t = guess * (1 + margin)
-        rounding = gamma(matrix.shape[0] + 2) * size * size + k**0.5 * gamma(3) * (t * t + size * size)
+        rounding = gamma(terms + 2) * size * size + k**0.5 * gamma(3) * (t * t + size * size)
         lowered = -gram
         lowered.diagonal().add_(t * t)
         if is_positive_semidefinite(lowered, rounding * SLACK):
@@ -98,4 +111,9 @@ def _gram_upper(matrix: SparseMatrix, guess: float, error: float, margin: float)
 def _gram(matrix: SparseMatrix) -> Tensor:
     rows = matrix.by_rows.cpu()
     sparse = csr_matrix((rows.values().numpy(), rows.col_indices().numpy(), rows.crow_indices().numpy()), matrix.shape)
-    return torch.from_numpy((sparse.T @ sparse).toarray()).to(matrix.by_rows.device)
+    own = torch.from_numpy((sparse.T @ sparse).toarray()).to(matrix.by_rows.device)
+    if matrix.added is None:
+        return own
+    left, right = matrix.added
+    mixed = (matrix.by_columns @ left.T + right.T @ (left @ left.T) / 2) @ right
+    return own + mixed + mixed.T

@@ -37,5 +37,5 @@ class LossTerms:
         """The terms of a problem file and its data."""
         names = spec.data.model_dump(exclude={"path"})
         listed = {role: list(name) if isinstance(name, tuple) else name for role, name in names.items()}
-        loss = LossSpec(spec.loss.name, spec.loss.reduction, spec.loss.scale)
+        loss = LossSpec(spec.loss.name, spec.loss.reduction, spec.loss.scale, spec.loss.unobserved_weight or 0.0)
         return cls(loss, data.sample_weights, data.mask, None if data.path is None else listed)

@@ -189,6 +189,21 @@ class FactorModel:
         if again:
             raise UsageError(f"{where}: {again} entries are given more than once", code="duplicate")
 
+    def require_plain(self, what: str) -> None:
+        """Raise UnsupportedError unless it is two factors and nothing else, each entry their product."""
+        fixed = () if self._fixed is None else ("an offset",)
+        extra = [
+            *(("a tensor of more axes",) if len(self.shape) != 2 else ()),
+            *(("biases",) if self.biases or self.constant else fixed),
+            *(("scale",) if self.scale != 1 else ()),
+            *(("entry_counts",) if self.counted else ()),
+        ]
+        if extra:
+            raise UnsupportedError(
+                f"{self.graph.label}: {what} serves two factors of a matrix alone; found {', '.join(extra)}",
+                code="no-bound-yet",
+            )
+
     def with_values(self, found: Mapping[str, Tensor]) -> FactorModel:
         """With the network of these parameters, by name."""
         graph = replace(self.graph, parameters=found)

@@ -25,6 +25,7 @@ class Overrides:
         loss: name of the loss.
         reduction: `mean` or `sum`.
         scale: factor on the loss.
+        unobserved_weight: of entries that are not in the data of a factorization.
         weight_decay: replaces the whole penalty.
         hidden_bias: `penalized`, `free` or `absent`.
         output_bias: `penalized`, `free` or `absent`.
@@ -41,6 +42,7 @@ class Overrides:
     loss: str | None = _flag("--loss", "loss", "name")
     reduction: str | None = _flag("--reduction", "loss", "reduction")
     scale: float | None = _flag("--scale", "loss", "scale")
+    unobserved_weight: float | None = _flag("--unobserved-weight", "loss", "unobserved_weight")
     weight_decay: float | None = _flag("--weight-decay", "penalty", "weight_decay")
     hidden_bias: str | None = _flag("--hidden-bias", "biases", "hidden")
     output_bias: str | None = _flag("--output-bias", "biases", "output")

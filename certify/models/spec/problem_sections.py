@@ -161,11 +161,23 @@ class LossSection(Section):
         name: of the loss.
         reduction: as in torch; `mean` divides by what torch divides by.
         scale: factor on the loss; 0.5 with `mse` is the half square.
+        unobserved_weight: weight of every entry of a factorization that is not in the data, with target 0; for `mse`
+            and `sum`.
     """
 
     name: Annotated[str, AfterValidator(_known_loss), WithJsonSchema({"enum": list(LOSS_NAMES)})] = "mse"
     reduction: Literal["mean", "sum"] = "mean"
     scale: Positive = 1.0
+    unobserved_weight: Positive | None = None
+
+    @model_validator(mode="after")
+    def _of_squares(self) -> LossSection:
+        if self.unobserved_weight is not None and (self.name, self.reduction) != ("mse", "sum"):
+            raise ValueError(
+                "'unobserved_weight' is for name: mse, as entries that are not observed cost squares, and reduction: "
+                "sum, as a mean would leave open over which entries it is"
+            )
+        return self
 
 
 _FACTORS = Field(strict=False, min_length=1, max_length=64)

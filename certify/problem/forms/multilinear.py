@@ -22,4 +22,8 @@ class Multilinear:
 
     def values(self, scores: Tensor) -> Tensor:
         """What the tensor T holds on the entries, (N,), for scores S (N, 1)."""
-        return self.entries.weighted(scores[:, 0])
+        return self.entries.split(scores[:, 0])[0]
+
+    def added(self, scores: Tensor) -> tuple[Tensor, ...] | None:
+        """Factors of the matrix that is added to that at all places, None for none."""
+        return self.entries.split(scores[:, 0])[1]

@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor
 
-from certify.problem.entries import Entries
+from certify.problem.entries import Entries, products_with
 from certify.problem.forms import Multilinear
 from certify.problem.kinds.kind import Factors, Kind, Operation
 
@@ -39,8 +39,8 @@ class EntryProduct(Kind):
         return view.weighted(found).T[:, :, None]
 
     def pairing(self, view: Entries, dual: Tensor, factors: Factors) -> Tensor:
-        total = factors[0].new_zeros(len(factors[0]))
-        weights = view.weighted(dual[:, 0])
+        weights, added = view.split(dual[:, 0])
+        total = factors[0].new_zeros(len(factors[0])) if added is None else products_with(added, factors)
         for chosen, product in view.products(factors):
             total = total + weights[chosen] @ product
         return total

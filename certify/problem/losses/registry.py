@@ -31,11 +31,13 @@ class LossSpec:
         name: a key of `LOSSES`.
         reduction: `mean` divides by what torch divides by: entries, or samples for cross-entropy.
         scale: positive factor on the whole loss; 0.5 with `mse` is the textbook half square.
+        unobserved_weight: of entries of a factorization that are no samples, in units of the weights of samples.
     """
 
     name: str
     reduction: Reduction = "mean"
     scale: float = 1.0
+    unobserved_weight: float = 0.0
 
     def bind(
         self, targets: Tensor, outputs: int, sample_weights: Tensor | None = None, mask: Tensor | None = None

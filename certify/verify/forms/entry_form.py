@@ -1,4 +1,7 @@
-"""The form that the polar of a factorization takes: max Σ_e S_e Π_k u_k[i_ek] over |u_k| ≤ 1, e over the samples."""
+"""The form that the polar of a factorization takes: max Σ_e S_e Π_k u_k[i_ek] over |u_k| ≤ 1, e over the samples.
+
+Where unobserved entries of a matrix count, Σ_k l_k r_kᵀ is added to S at all places.
+"""
 
 from __future__ import annotations
 
@@ -20,18 +23,32 @@ BLOCK = 2**24
 @final
 @dataclass(frozen=True, slots=True)
 class EntryForm:
-    """Places (N, K), each of them once, the values S (N,) of a tensor there, and its shape; elsewhere it is 0."""
+    """Places (N, K), each of them once, the values S (N,) of a tensor there, and its shape; elsewhere it is 0.
+
+    Where there are factors `added`, (k, m) and (k, n), their product is added to all of that.
+    """
 
     places: Places
     values: Reals
     shape: tuple[int, ...]
+    added: tuple[Array, Array] | None = None
 
 
-def entry_form(branch: Branch, term: EntryTerm, inputs: Array, dual: Reals, real: Real) -> EntryForm:
-    """The form of the polar of a branch of terms at −A, from X (n, K) and A (n, 1)."""
+def entry_form(  # noqa: PLR0913
+    branch: Branch, term: EntryTerm, inputs: Array, dual: Reals, real: Real, unobserved: list[Array] | None = None
+) -> EntryForm:
+    """The form of the polar of a branch of terms at −A, from X (n, K) and A (n, 1).
+
+    Factors of A at the entries that are no samples are given where these count; then nothing multiplies entries.
+    """
     counted = getattr(branch.penalty, "counted", False)
     coefficients = term.coefficients(inputs, real, counted=bool(counted))
     values = -dual[:, 0]
+    if unobserved is not None:
+        left, right = unobserved
+        return EntryForm(
+            term.places(inputs), values + term.outputs(unobserved, inputs, real)[:, 0], term.shape, (-left, right)
+        )
     # What is exactly zero stays so.
     scaled = values if coefficients is None else (values * coefficients).only(~values.is_zero)
     return EntryForm(term.places(inputs), scaled, term.shape)
@@ -49,29 +66,40 @@ def unfolded(form: EntryForm, rows: Mask) -> EntryForm:
 
 def gram(form: EntryForm, real: Real) -> Reals:
     """GᵀG for the matrix G of a form of two axes, or G Gᵀ if that is smaller, summed over blocks of rows."""
-    rows, columns, wide = _tall(form)
+    form = _tall(form)
+    (rows, columns), (high, wide) = form.places.T, form.shape
     order = np.argsort(rows, kind="stable")
-    # Rows without entries add nothing.
-    held, columns = np.unique(rows[order], return_inverse=True)[1], columns[order]
-    blank = len(order)
+    held, columns, blank = rows[order], columns[order], len(order)
+    if form.added is None:
+        # Rows without entries add nothing.
+        held = np.unique(held, return_inverse=True)[1]
+        high = int(held[-1]) + 1
     values = form.values.joined([form.values, real(np.zeros(1))], 0)
     total = real(np.zeros((wide, wide)))
     size = max(BLOCK // wide, 1)
-    for start in range(0, int(held[-1]) + 1, size):
-        begin, end = np.searchsorted(held, [start, start + size])
-        table = np.full((int(held[end - 1]) - start + 1, wide), blank)
+    for start in range(0, high, size):
+        stop = min(start + size, high)
+        begin, end = np.searchsorted(held, [start, stop])
+        table = np.full((stop - start, wide), blank)
         table[held[begin:end] - start, columns[begin:end]] = order[begin:end]
-        total = total + values[table].gram()
+        block = values[table]
+        if form.added is not None:
+            left, right = form.added
+            block = block + real(left[:, start:stop].T) @ right
+        total = total + block.gram()
     return total
 
 
 def near_matrix(form: EntryForm) -> SparseFloats:
     """Floats near the matrix G of a form of two axes, or near its transpose if that has fewer columns."""
-    rows, columns, wide = _tall(form)
-    return SparseFloats(rows, columns, form.values.near, (max(form.shape), wide))
+    form = _tall(form)
+    rows, columns = form.places.T
+    return SparseFloats(rows, columns, form.values.near, (form.shape[0], form.shape[1]), form.added)
 
 
-def _tall(form: EntryForm) -> tuple[Places, Places, int]:
-    """Rows and columns of all entries, and the number of columns, of the matrix or its transpose."""
-    (rows, columns), (high, wide) = form.places.T, form.shape
-    return (rows, columns, wide) if wide <= high else (columns, rows, high)
+def _tall(form: EntryForm) -> EntryForm:
+    """The matrix or its transpose, which has no more columns than rows."""
+    if form.shape[1] <= form.shape[0]:
+        return form
+    added = None if form.added is None else form.added[::-1]
+    return EntryForm(form.places[:, ::-1], form.values, form.shape[::-1], added)

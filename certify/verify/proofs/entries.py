@@ -33,7 +33,7 @@ def entry_polar_upper(form: EntryForm, proof: Proof, arithmetic: Arithmetic) -> 
     )
     match proof.kind:
         case "zero":
-            holds = bool(form.values.is_zero.all())
+            holds = bool(form.values.is_zero.all()) and form.added is None
         case "randomized":
             holds = is_accepted(near_matrix(form), form.values, proof)
         case "symmetric-unfolding":

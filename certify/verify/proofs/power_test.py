@@ -142,8 +142,10 @@ def _step_error(matrix: Array | SparseFloats, factor: float) -> float:
     Of sums with entries that are 0 only the others round.
     """
     sizes: Any = abs(matrix)
+    sparse = isinstance(matrix, SparseFloats)
     terms = matrix.longest_products if isinstance(matrix, SparseFloats) else sum(matrix.shape)
-    absolute = min(float(sizes.sum(0).max() * sizes.sum(1).max()), float((sizes * sizes).sum())) * _SLACK
+    squares = sizes.squares if sparse else (sizes * sizes).sum()
+    absolute = min(float(sizes.sum(0).max() * sizes.sum(1).max()), float(squares)) * _SLACK
     products = gamma(terms + 8) * absolute + TINY
     return 1.01 * (factor * products + 8 * 2.0**-53 * (factor * absolute + 1))
 

@@ -20,6 +20,7 @@ from certify.verify.statement.entry_penalties import EntryPenalty
 from certify.verify.statement.losses import BoundLoss
 from certify.verify.statement.penalties import FactorNorms
 from certify.verify.statement.problem import Branch, Outside
+from certify.verify.statement.unobserved import require_plain, unobserved_cost
 
 
 def require_supported(certificate: Certificate) -> None:
@@ -29,6 +30,7 @@ def require_supported(certificate: Certificate) -> None:
         Rejection: not so, or a free part that this version cannot check.
     """
     arrays = certificate.arrays
+    require_plain(certificate.problem)
     for place, branch in enumerate(certificate.problem.branches):
         if isinstance(branch.penalty, EntryPenalty):
             branch.penalty.require_fitting(len(branch.neuron.shape) if isinstance(branch.neuron, EntryTerm) else 0)
@@ -83,10 +85,10 @@ def _by_place(column: Array) -> tuple[Places, Places]:
 
 
 def dual_value(certificate: Certificate, loss: BoundLoss, point: DualPoint) -> Reals:
-    """−l*(s A') + <s A', offset> − Σ |Eᵀ s A'|²/(2μ), the sum over what is penalized."""
+    """−l*(s A') + <s A', offset> − Σ |Eᵀ s A'|²/(2μ), the sum over what is penalized; less what is not observed."""
     problem, arrays = certificate.problem, certificate.arrays
     dual = point.values * certificate.dual_scale
-    value = -loss.conjugate(dual)
+    value = -loss.conjugate(dual) - unobserved_cost(certificate, certificate.dual_scale, loss.real)
     if problem.offset is not None:
         value = value + (dual * arrays["X" if problem.offset == "inputs" else "offset"]).sum()
     for block in problem.outside:

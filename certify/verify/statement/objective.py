@@ -9,11 +9,13 @@ from certify.verify.statement.certificate import Certificate
 from certify.verify.statement.entries import EntryTerm, counts_of
 from certify.verify.statement.entry_penalties import EntryPenalty
 from certify.verify.statement.losses import BoundLoss
+from certify.verify.statement.unobserved import unobserved_loss
 
 
 def objective(certificate: Certificate, loss: BoundLoss) -> Reals:
     """The objective of the network in the certificate."""
-    return loss.value(_outputs(certificate, loss.real)) + _penalty(certificate, loss.real)
+    outputs, real = _outputs(certificate, loss.real), loss.real
+    return loss.value(outputs) + unobserved_loss(certificate, outputs, real) + _penalty(certificate, real)
 
 
 def _outputs(certificate: Certificate, real: Real) -> Reals:

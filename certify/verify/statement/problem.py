@@ -69,13 +69,17 @@ class Outside:
 @final
 @dataclass(frozen=True, slots=True)
 class LossTerms:
-    """Name of the loss, `mean` or `sum`, its factor, and whether samples have weights, or a mask hides targets."""
+    """Name of the loss, `mean` or `sum`, its factor, and whether samples have weights, or a mask hides targets.
+
+    `unobserved` is the weight of entries of a matrix that are no samples; None where they do not count.
+    """
 
     name: str
     reduction: str
     scale: float
     weighted: bool
     masked: bool
+    unobserved: float | None = None
 
 
 @final
@@ -143,7 +147,8 @@ class Problem:
 
     def describe(self, samples: int, outputs: int) -> str:
         """The problem in words."""
-        loss = f"{self.loss.name} ({self.loss.reduction}, scale {self.loss.scale:g})"
+        weight = "" if self.loss.unobserved is None else f", unobserved entries 0 with weight {self.loss.unobserved:g}"
+        loss = f"{self.loss.name} ({self.loss.reduction}, scale {self.loss.scale:g}){weight}"
         part = "" if self.features is None else f"head on {math.prod(self.inputs)} features of frozen layers: "
         branches = [f"subnetworks [{b.neuron.wording}], {b.penalty}, hidden bias {b.bias}" for b in self.branches]
         outside = [str(block) for block in self.outside]
@@ -162,7 +167,9 @@ def read_problem(value: object) -> Problem:
     inputs = integers(stated["inputs"], "statement.inputs", 1)
     if len(inputs) > 3:
         refuse("schema", f"statement.inputs: {list(inputs)}, needs at most 3 axes")
-    loss = section(stated["loss"], "statement.loss", ("name", "reduction", "scale"))
+    loss = stated["loss"]
+    unobserved = ("unobserved_weight",) if isinstance(loss, dict) and "unobserved_weight" in loss else ()
+    loss = section(loss, "statement.loss", ("name", "reduction", "scale", *unobserved))
     tolerance = section(stated["tolerance"], "statement.tolerance", ("relative", "absolute"))
     data = section(stated["data"], "statement.data", ("sha256", "names"))
     features, offset = stated["features"], stated["offset"]
@@ -178,6 +185,7 @@ def read_problem(value: object) -> Problem:
             scale=number(loss["scale"], "statement.loss.scale"),
             weighted=flag(stated["sample_weights"], "statement.sample_weights"),
             masked=flag(stated["mask"], "statement.mask"),
+            unobserved=number(loss[unobserved[0]], "statement.loss.unobserved_weight") if unobserved else None,
         ),
         features=None if features is None else digest(features, "statement.features"),
         departures=tuple(

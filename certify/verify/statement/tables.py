@@ -51,6 +51,8 @@ def require_shapes(problem: Problem, kinds: Sequence[str], arrays: Arrays) -> No
     extents = {"ones": (1,), "inputs": (d,), "axis": problem.entries.shape if problem.entries else ()}
     shapes |= {f"C{index}": (extents[b.features][b.axis], c) for index, b in enumerate(problem.outside)}
     shapes["A"] = (n, c)
+    if problem.loss.unobserved is not None and problem.entries:
+        shapes |= _unobserved(problem.entries, arrays)
     for index, (branch, kind) in enumerate(zip(problem.branches, kinds, strict=True)):
         if isinstance(branch.neuron, EntryTerm):
             _require_room_of_entries(branch.neuron, kind, n, c, shapes[f"F{index}.0"][0])
@@ -117,6 +119,14 @@ def _require_room_of_entries(term: EntryTerm, kind: str, n: int, c: int, width: 
     side = min(term.shape) if kind == "spectral" else 1
     if max(n, side**2, max(width, 1) * max(term.shape)) > LARGEST_DERIVED:
         refuse("size-limit", f"{n} entries of {term.shape}, {width} terms")
+
+
+def _unobserved(term: EntryTerm, arrays: Arrays) -> Shapes:
+    """Factors of the dual point at entries that are no samples."""
+    rank = _extent(arrays, "A.0", 0)
+    if max(rank, 1) * max(term.shape) > LARGEST_DERIVED:
+        refuse("size-limit", f"{rank} terms of a dual point for entries of {term.shape}")
+    return {f"A.{axis}": (rank, extent) for axis, extent in enumerate(term.shape[:2])}
 
 
 def _entry_proof(term: EntryTerm, kind: str, index: int, arrays: Arrays) -> Shapes:
