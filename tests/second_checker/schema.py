@@ -73,6 +73,7 @@ ROWS = entries(layers=list_of(LAYER), bias=BIASES, penalty=PENALTY, function=one
 PLACES = entries(
     layers=list_of(ENTRIES, 1, 1), bias=one_of("absent"), penalty=either(DECAYS, POWERS), function=one_of("identity")
 )
+LOSS = {"name": one_of(LOSSES), "reduction": one_of("mean sum"), "scale": is_number}
 COLUMNS = either(NULL, TEXT, list_of(TEXT, 1))
 NAMES = entries(inputs=COLUMNS, targets=COLUMNS, sample_weights=COLUMNS, mask=COLUMNS)
 STATEMENT = entries(
@@ -80,7 +81,7 @@ STATEMENT = entries(
     branches=either(list_of(ROWS), list_of(PLACES, 1, 1)),
     outside=list_of(entries(features=one_of("ones inputs (counted-)?axis-[0-3]"), decay=is_number)),
     offset=either(NULL, one_of("inputs array")),
-    loss=entries(name=one_of(LOSSES), reduction=one_of("mean sum"), scale=is_number),
+    loss=either(entries(**LOSS), entries(unobserved_weight=is_number, **LOSS)),
     sample_weights=BOOL,
     mask=BOOL,
     features=either(NULL, DIGEST),

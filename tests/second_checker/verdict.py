@@ -13,6 +13,7 @@ from .proofs.task import Task
 from .rejection import AFFORDABLE, Purse, Rejected, require
 from .schema import check_schema, number
 from .statement import statement_of
+from .unobserved import unobserved_of, whole
 
 BITS = 1000
 # For each kind: the activations that it serves, and the proof.
@@ -55,12 +56,14 @@ def require_all(content: bytes) -> None:
     require(stated["features"] in (None, hashlib.sha256(arrays["X"].tobytes()).hexdigest()), "features-digest")
     require(all(map(LOSSES[name].allows, items(name, problem.targets))), "targets")
     given = rational(shapes.take("A", *problem.targets.shape))
+    rest = unobserved_of(stated, problem, shapes)
     upper, lower = number(header["claim"]["upper"]), number(header["claim"]["lower"])
     scale, point = number(header["dual"]["scale"]), dual_point(name, given, problem)
     require(scale >= 0, "dual-scale")
     require(not point[problem.weights == 0].any(), "dual-domain")
     with ctx.workprec(BITS):
         objective, value = objective_of(name, problem), dual_value(name, problem, scale * point)
+        objective, value = (objective + ball(rest.loss), value - ball(rest.cost(scale))) if rest else (objective, value)
         require(objective <= ball(upper), "objective")
         require(value >= ball(lower), "dual-value")
         require(not objective < value, "objective-below-bound")
@@ -69,7 +72,8 @@ def require_all(content: bytes) -> None:
         served, prove = PROOFS[proof["kind"]]
         require(branch.kind in served.split(), "proof-kind")
         require(bound >= 0, "polar")
-        prove(Task(branch, branch.scores(given), bound, f"P{at}", shapes))
+        served_branch, scores = whole(branch, given, rest.point) if rest else (branch, branch.scores(given))
+        prove(Task(served_branch, scores, bound, f"P{at}", shapes))
         above = bound + inner(norms_above(branch.scores(point - given)), branch.reach)
         require((scale * above) ** 2 <= branch.square_strength, "polar-scale")
     require(not shapes.left, "shape")

@@ -19,6 +19,7 @@ from certify.bounds.score_rounding import with_score_rounding
 from certify.growth.descent import descend
 from certify.models.loading import Problem
 from certify.problem.dual import feasible_dual
+from certify.problem.unobserved import anchored
 from certify.workflows.certificate_of import settled_certificate
 
 from ..verify.packing import unpacked
@@ -60,7 +61,7 @@ class Base:
 
 def certified(problem: Problem, *kinds: str) -> tuple[dict, dict[str, Array]]:
     """Header and arrays of a certificate by one kind of proof for each branch, at the gradient of the network."""
-    objective = problem.objective
+    objective = anchored(problem.objective, problem.network)
     if "zero" in kinds:
         return unpacked(settled_certificate(problem, trivial_bound(objective)).data)
     dual = feasible_dual(objective, objective.evaluate(problem.network).gradient)
@@ -232,6 +233,14 @@ BASES: dict[str, Callable[[int], Base]] = {
     "entries, poisson": lambda seed: scattered_entries(seed, "poisson", penalty=FREE, biases=("column_bias",)),
     "entries, binary-cross-entropy": lambda seed: scattered_entries(
         seed, "binary-cross-entropy", penalty=DECAYED, biases=(*BOTH, "global_bias")
+    ),
+    "entries, unobserved": lambda seed: scattered_entries(seed, settings={"unobserved": 0.2}),
+    "entries, unobserved, zero": lambda seed: scattered_entries(seed, kind="zero", settings={"unobserved": 3.0}),
+    "entries, unobserved, weighted, product of norms": lambda seed: scattered_entries(
+        seed, penalty=PRODUCT, weights=np.linspace(0, 2, 6), settings={"unobserved": 0.7, "scale": 0.5}
+    ),
+    "entries, unobserved, randomized": lambda seed: scattered_entries(
+        seed, kind="entries at random", settings={"unobserved": 0.2}
     ),
     "unfolding": lambda seed: tensor_entries("orthogonal", seed, "unfolding"),
     "unfolding, zero": lambda seed: tensor_entries("orthogonal", seed, "zero"),

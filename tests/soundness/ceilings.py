@@ -94,6 +94,7 @@ class Stated:
         weights = arrays.get("sample_weights", np.ones(len(observed))).astype(kind)
         scale = kind(number(loss["scale"])) / (count if loss["reduction"] == "mean" else 1)
         self.omega = observed * (weights[:, None] * scale)
+        self.unobserved = scale * kind(number(loss.get("unobserved_weight", "0x0.0p+0")))
 
     def features(self, index):
         """E of one block outside the branches."""
@@ -130,6 +131,8 @@ class Stated:
         omega = self.omega[:, :1] if self.loss == "cross-entropy" else self.omega
         with np.errstate(all="ignore"):
             value = (omega * loss_terms(self.loss, self.outputs(parameters), self.targets)).sum()
+            if self.unobserved:
+                value = value + self.unobserved * self.branches[0].unobserved_squares(self.neurons(parameters, 0))
             for index, branch in enumerate(self.branches):
                 value = value + branch.penalty(self.neurons(parameters, index))
             for index in range(len(self.outside)):

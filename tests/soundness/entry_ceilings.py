@@ -42,6 +42,12 @@ class EntryBranch:
         terms = zip(self.strengths, factors, weights, strict=True)
         return sum((s * (factor**2 * w).sum() for s, factor, w in terms), self.kind(0)) / 2
 
+    def unobserved_squares(self, factors):
+        """The squares of all entries of the matrix that are no samples, from the whole matrix."""
+        whole = self.scale * factors[0].T @ factors[1]
+        whole[tuple(self.places.T)] = 0
+        return (whole**2).sum()
+
     def features(self, axis):
         """E of the biases of an axis."""
         return np.eye(self.shape[axis], dtype=self.kind)[self.places[:, axis]]
@@ -66,7 +72,10 @@ def fitted_value(stated):
     blocks = np.concatenate([*features, np.zeros((len(goal), 0))], 1)
     decays = np.concatenate([*(stated.decays(index) for index in range(len(features))), np.zeros(0)])
     gram = 2 * blocks.T @ (omega[:, None] * blocks) + np.diag(decays) + 1e-13 * np.eye(len(decays))
-    steepest = 2 * (omega * scale**2).max()
+    weight = stated.unobserved
+    unseen = np.ones(branch.shape)
+    unseen[rows, columns] = 0
+    steepest = 2 * max((omega * scale**2).max(), weight)
     if not 0 < steepest < np.inf or not np.isfinite(gram).all():
         return np.inf
     solve = np.linalg.pinv(gram, hermitian=True) @ (2 * blocks.T * omega)
@@ -74,7 +83,7 @@ def fitted_value(stated):
     for _ in range(STEPS):
         outputs = scale * found[rows, columns]
         biases = solve @ (goal - outputs)
-        slope = np.zeros(branch.shape)
+        slope = 2 * weight * unseen * found
         slope[rows, columns] = 2 * omega * scale * (outputs + blocks @ biases - goal)
         left, values, right = np.linalg.svd(found - slope / steepest, full_matrices=False)
         kept = np.maximum(values - branch.strength / steepest, 0)
@@ -82,6 +91,7 @@ def fitted_value(stated):
         residual = goal - scale * new[rows, columns]
         own = solve @ residual
         value = (omega * (residual - blocks @ own) ** 2).sum() + branch.strength * kept.sum() + decays @ own**2 / 2
+        value += weight * (unseen * new**2).sum()
         best = np.fmin(best, value)
         after = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
         found, last, momentum = new + (momentum - 1) / after * (new - last), new, after

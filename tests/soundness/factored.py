@@ -38,7 +38,8 @@ class Factored:
         loss: its name.
         penalty: the section of a problem file.
         biases: which there are, of `row_bias`, `column_bias`, `global_bias`.
-        settings: `reduction`, `scale` κ, `factor` γ and `output`, the policy of biases.
+        settings: `reduction`, `scale` κ, `factor` γ, `output`, the policy of biases, and `unobserved`, the weight of
+            all other entries.
     """
 
     shape: tuple[int, int]
@@ -76,6 +77,8 @@ class Factored:
         }
         if self.weights is not None:
             content["data"] |= {"sample_weights": "weights"}
+        if "unobserved" in self.settings:
+            content["loss"] |= {"unobserved_weight": self.settings["unobserved"]}
         if "output" in self.settings:
             content["biases"] = {"output": self.settings["output"]}
         with tempfile.TemporaryDirectory() as folder:

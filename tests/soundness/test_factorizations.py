@@ -127,6 +127,10 @@ def solver_optimum(problem):
         "binary-cross-entropy": lambda: cvxpy.logistic(outputs) - cvxpy.multiply(y, outputs),
     }
     total = cvxpy.sum(cvxpy.multiply(weights / share, losses[problem.loss]()))
+    if "unobserved" in problem.settings:
+        unseen = np.ones((m, n))
+        unseen[rows, columns] = 0
+        total = total + problem.settings["unobserved"] * cvxpy.sum_squares(cvxpy.multiply(unseen, matrix))
     return cvxpy.Problem(cvxpy.Minimize(total + penalty)).solve(cvxpy.CLARABEL)
 
 
@@ -141,10 +145,15 @@ def strengths_of(problem):
 
 ALL = (*BOTH, "global_bias")
 WEIGHTED = {"weights": np.array([0, 0.5, 1, 2, 0.1]), "settings": {"reduction": "mean", "factor": -1.5}}
+UNEVEN = {"weight_decay": {"left": 0.1, "right": 0.6}}
+UNOBSERVED = {"penalty": UNEVEN, "weights": np.array([3, 0.5, 9]), "settings": {"unobserved": 1.0}}
 CASES = {
     "some entries": ("mse", {}),
     "weighted": ("mse", {"penalty": {"weight_decay": 0.03}} | WEIGHTED),
     "product of norms": ("mse", {"penalty": PRODUCT}),
+    "unobserved": ("mse", {"settings": {"unobserved": 0.3}}),
+    "unobserved, weighted, uneven decays": ("mse", UNOBSERVED),
+    "unobserved, heavier than observed": ("mse", {"weights": np.array([0, 0.5, 1]), "settings": {"unobserved": 5.0}}),
     "free biases": ("mse", {"penalty": FREE, "biases": BOTH}),
     "decayed biases": ("mse", {"penalty": DECAYED, "biases": ALL}),
     "counted": ("mse", {"penalty": COUNTED, "biases": BOTH}),

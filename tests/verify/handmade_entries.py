@@ -113,6 +113,44 @@ def tensor(**settings):
     return header, arrays | third | {"A": dual}
 
 
+def unobserved(proof=None, **settings):
+    """Zeros with weight 1 elsewhere: Z = 1/4 in the first row, of which one costs 1/32 of 31/16; B = 1/2 at (0, 1).
+
+    G = [[1, −1/2], [0, −1]], whose norm is √(9/8 + √17/8); the dual value is 3/4 − 1/32.
+    """
+    factors = {"F0.0": np.array([[0.5, 0]]), "F0.1": np.array([[0.5, 0.5]])}
+    made = entries(proof=proof, arrays=factors | settings.pop("arrays", {}), **({"upper": 1.3} | settings))
+    header, arrays = made
+    header["statement"]["loss"]["unobserved_weight"] = (1.0).hex()
+    return header, arrays | {"A.0": np.array([[0.5, 0]]), "A.1": np.array([[0, 1.0]])}
+
+
+def unobserved_at_random():
+    """Of |G| = 1.2807…; the arrays of the proof come last."""
+    header, arrays = unobserved({"edge": np.array([1.282])}, kind="randomized", upper=1.4)
+    header["claim"]["failure_probability"] = (1e-12).hex()
+    return header, arrays | {"P0.edge": arrays.pop("P0.edge")}
+
+
+def unobserved_nothing():
+    """A = 0 and B = 0 of one factor that is not 0."""
+    header, arrays = unobserved(kind="zero")
+    header["proofs"][0]["upper"], header["claim"]["lower"] = (0.0).hex(), (-1.0).hex()
+    return header, arrays | {"A": 0 * SIGNS, "A.0": np.zeros((1, 2))}
+
+
+def unobserved_of(make):
+    """Beside what it does not serve."""
+
+    def forge(_):
+        header, arrays = make()
+        header["statement"]["loss"]["unobserved_weight"] = (1.0).hex()
+        dual = {"A.0": np.zeros((1, 2)), "A.1": np.zeros((1, 2))} if "F0.1" in arrays and "X" in arrays else {}
+        return packed(header, arrays | dual)
+
+    return forge
+
+
 def large(extent, kind="spectral"):
     def forge(_):
         return packed(*empty(extent, kind))
@@ -159,7 +197,9 @@ def decayed(made):
 BASES = [
     *(entries, in_row, counted, hidden, biased, counted_biases, idle_bias, product, negative),
     *(moved, tested_at_random, nothing, empty, tensor),
+    *(unobserved, unobserved_at_random, unobserved_nothing),
 ]
+UNOBSERVED = "statement.loss.unobserved_weight"
 TWICE = np.array([[1.0, 1], [1, 1]])
 RULES = [
     (8, "size-limit", entries, large(2**14 + 1)),
@@ -220,4 +260,24 @@ RULES = [
     (27, "polar", *array(entries, X=ROW)),
     (42, "polar", tested_at_random, claiming(0.99, edge=np.array([0.98]))),
     (42, "randomized-test", *array(tested_at_random, edge=np.array([1.3]))),
+    (9, "schema", *entry(unobserved, UNOBSERVED, None)),
+    (9, "schema", *entry(entries, UNOBSERVED, 1)),
+    (10, "shape", *entry(entries, UNOBSERVED, 1.0)),
+    (10, "shape", *array(unobserved, **{"A.1": np.zeros((2, 2))})),
+    (57, "unobserved", *entry(unobserved, UNOBSERVED, 0.0)),
+    (57, "unobserved", *entry(unobserved, UNOBSERVED, -1.0)),
+    (57, "unobserved", *entry(unobserved, "statement.loss.name", "huber")),
+    (57, "unobserved", *entry(unobserved, "statement.loss.reduction", "mean")),
+    (57, "unobserved", *entry(unobserved, f"{LAYER}.scale", 2.0)),
+    (57, "unobserved", *entry(unobserved, f"{BRANCH}.penalty.name", "counted-weight-decay")),
+    (57, "unobserved", entries, unobserved_of(biased)),
+    (57, "unobserved", entries, unobserved_of(moved)),
+    (57, "unobserved", entries, unobserved_of(tensor)),
+    (57, "unobserved", *entry(handmade, UNOBSERVED, 1.0)),
+    (57, "objective", *entry(unobserved, "claim.upper", 31 / 16 - 2.0**-40)),
+    (57, "objective", *entry(unobserved, UNOBSERVED, 4.0)),
+    (57, "dual-value", *entry(unobserved, "claim.lower", 23 / 32 + 2.0**-40)),
+    (57, "polar", unobserved, claiming((9 / 8 + 17**0.5 / 8) ** 0.5 - 2.0**-40)),
+    (57, "polar", unobserved_at_random, claiming(1.27, edge=np.array([1.26]))),
+    (57, "polar", *array(unobserved_nothing, **{"A.0": np.array([[2.0**-200, 0.0]])})),
 ]
