@@ -112,6 +112,7 @@ class Problem:
         loss: str = "mse",
         reduction: str = "mean",
         scale: float = 1.0,
+        unobserved_weight: float | None = None,
         biases: Mapping[str, str] | None = None,
         skip: str | None = None,
         scope: str = "model",
@@ -135,6 +136,7 @@ class Problem:
             loss: name of the loss.
             reduction: `mean` or `sum`.
             scale: factor on the loss.
+            unobserved_weight: of every entry that a factorization is given no data of, with target 0.
             biases: `hidden` and `output`: `penalized`, `free` or `absent`.
             skip: `penalized` or `free`, where `layers` names a skip.
             scope: `model`, or `head`: the last weight layers, given what the layers before, frozen, compute.
@@ -154,7 +156,7 @@ class Problem:
         place = find_device(device)
         decay = dict(weight_decay) if isinstance(weight_decay, Mapping) else weight_decay
         content = {
-            "loss": {"name": loss, "reduction": reduction, "scale": scale},
+            "loss": {"name": loss, "reduction": reduction, "scale": scale, "unobserved_weight": unobserved_weight},
             "penalty": dict(penalty or {}) | ({} if decay is None else {"weight_decay": decay}),
             "biases": dict(biases or {}),
             "skip": skip,

@@ -18,7 +18,7 @@ def differences(certificate: bytes, problem: Problem) -> str:
     differing += [] if header["sources"]["model"] == problem.source.model_sha256 else ["model file"]
     expected = stated_arrays(problem)
     # The others are the proof's.
-    stated = {name: values for name, values in arrays.items() if name != "A" and not name.startswith("P")}
+    stated = {name: values for name, values in arrays.items() if not name.startswith(("A", "P"))}
     for name in sorted(stated.keys() | expected.keys()):
         one, other = stated.get(name), expected.get(name)
         if one is None or other is None or not _identical(one, other):

@@ -10,6 +10,7 @@ from certify.bounds.multilinear import sparse_spectral
 from certify.bounds.polar import PolarTask
 from certify.bounds.score_rounding import with_score_rounding
 from certify.problem.dual import feasible_dual
+from certify.problem.unobserved import anchored
 from certify.verify import verify_bytes
 from certify.workflows.certificate_of import FAILURE_PROBABILITY, settled_certificate
 
@@ -19,6 +20,7 @@ BIASES = ("row_bias", "column_bias")
 SETTINGS = {
     "plain": {"penalty": {"weight_decay": 8.0}},
     "counted": {"penalty": {"weight_decay": 0.1, "entry_counts": True}, "settings": {"factor": -2.0}},
+    "unobserved": {"penalty": {"weight_decay": 8.0}, "settings": {"unobserved": 0.3}},
     "free": {"penalty": {"weight_decay": {"left": 8.0, "right": 2.0} | dict.fromkeys(BIASES, 0.0)}, "biases": BIASES},
 }
 
@@ -32,13 +34,15 @@ def test_matrices_that_are_not_decomposed_are_proven_either_way(monkeypatch, nam
     rng = np.random.default_rng(97)
     made = scattered(rng, (170, 150), 0.5, **SETTINGS[name])
     problem = made.problem(made.random_tables(rng, 4, 0.3))
-    objective, until = problem.objective, time.perf_counter() + 1e6
+    objective, until = anchored(problem.objective, problem.network), time.perf_counter() + 1e6
     dual = feasible_dual(objective, objective.evaluate(problem.network).gradient)
     task = PolarTask(objective, 0, dual, 0.0, until, objective.empty_stacks()[0], failure_probability=1e-12)
     polar = sparse_spectral.sparse_spectral(task)
-    matrix = np.zeros(made.shape)
+    left, right = (factor.numpy() for factor in problem.network.stacks[0])
+    matrix = 2 * 0.3 * left.T @ right if name == "unobserved" else np.zeros(made.shape)
     entries = objective.branches[0].view
-    matrix[tuple(entries.indices.numpy().T)] = entries.weighted(dual[:, 0]).numpy()
+    values = dual[: len(made.places), 0]
+    matrix[tuple(entries.indices.numpy().T)] = (values if name == "unobserved" else entries.weighted(values)).numpy()
     value = np.linalg.norm(matrix, 2)
     assert value * (1 - 1e-9) <= polar.upper <= value * (1 + 1e-3)
     assert polar.lower <= value * (1 + 1e-9)

@@ -21,6 +21,8 @@ CASES = {
     "free biases": ("mse", {"penalty": FREE, "biases": BOTH}),
     "decayed biases": ("mse", {"penalty": DECAYED, "biases": ALL}),
     "counted": ("mse", {"penalty": COUNTED, "biases": BOTH}),
+    "unobserved": ("mse", {"settings": {"unobserved": 0.3}}),
+    "unobserved, weighted": ("mse", {"weights": np.array([0, 0.1, 2]), "settings": {"unobserved": 1.5, "scale": 0.5}}),
     "huber": ("huber", {"penalty": COUNTED_FREE, "biases": ("row_bias",)}),
     "poisson": ("poisson", {"penalty": DECAYED, "biases": ALL}),
 }
@@ -69,7 +71,10 @@ def test_a_step_of_alternating_least_squares_is_a_ridge_regression(name):
 
 
 def ridge_by_place(objective, axis, other, wanted):
-    """argmin_u Σ ω (f·u − w)² + λ/2 |u|² of every place, f the coefficient times the row of the other factor."""
+    """argmin_u Σ ω (f·u − w)² + λ/2 |u|² of every place, f the coefficient times the row of the other factor.
+
+    Plus κ (f·u)² for every place of the other axis where nothing is observed.
+    """
     branch, view = objective.branches[0], objective.branches[0].view
     places, omega = view.indices.numpy(), objective.loss.weights[:, 0].numpy()
     scale = np.ones(len(places)) if view.coefficients is None else view.coefficients.numpy()
@@ -78,8 +83,9 @@ def ridge_by_place(objective, axis, other, wanted):
         own = places[:, axis] == place
         rows = other.T[places[own, 1 - axis]] * scale[own, None]
         root = np.sqrt(omega[own])
-        system = np.concatenate([root[:, None] * rows, np.sqrt(branch.strength / 2) * np.eye(len(other))])
-        goal = np.concatenate([root * wanted[own], np.zeros(len(other))])
+        unseen = np.sqrt(objective.unobserved) * np.delete(other.T, places[own, 1 - axis], 0)
+        system = np.concatenate([root[:, None] * rows, unseen, np.sqrt(branch.strength / 2) * np.eye(len(other))])
+        goal = np.concatenate([root * wanted[own], np.zeros(len(unseen) + len(other))])
         found[:, place] = np.linalg.lstsq(system, goal, rcond=None)[0]
     return found
 
@@ -114,6 +120,35 @@ def test_biases_of_one_kind_are_the_best_given_all_else(name):
         last = objective.convex.groups[-1]
         ridge = objective.convex.ridge[-last.count :, None]
         np.testing.assert_allclose(last.sums(slope) + ridge * moved[-last.count :], 0, atol=1e-10)
+
+
+def test_new_terms_beside_unobserved_entries_are_taken_with_the_best_size():
+    """From any tables: no multiple of the same direction is better, by the objective itself."""
+    rng = np.random.default_rng(88)
+    for width in (0, 2, 2, 3):
+        _, problem = made(rng, "unobserved", width)
+        objective, strength = problem.objective, problem.objective.branches[0].strength
+        residuals, weights = dense(problem.objective, problem.network)
+        left, values, right = np.linalg.svd(-2 * residuals)
+        if values[0] <= strength:
+            continue
+        pair = (torch.from_numpy(left[:, :1].T.copy()), torch.from_numpy(right[:1].copy()))
+        wide = factor_descent._with_terms(objective, problem.network, pair)
+        size = float(torch.linalg.vector_norm(wide.stacks[0][0][-1]) ** 2)
+        line = left[:, 0][:, None] * right[0]
+        best = (values[0] - strength) / (2 * (weights * line**2).sum())
+        assert size == pytest.approx(best, rel=1e-2)
+
+
+def dense(objective, network):
+    """Weights times residuals of the whole matrix, and its weights."""
+    view = objective.branches[0].view
+    weights = np.full(view.shape, objective.unobserved)
+    goal = np.zeros(view.shape)
+    places = tuple(view.indices.numpy().T)
+    weights[places], goal[places] = objective.loss.weights[:, 0].numpy(), objective.loss.targets[:, 0].numpy()
+    left, right = (factor.numpy() for factor in network.stacks[0])
+    return weights * (left.T @ right - goal), weights
 
 
 def test_new_terms_are_taken_with_the_best_size_along_their_pull():

@@ -1,8 +1,9 @@
 """Factorizations of small matrices: the certify problem at given tables, and some whose optimum is known.
 
 With every entry observed, κ/2 |Z − Y|² + λ |Z|₊ (|Z|₊ the sum of singular values) is least at the singular values of Y
-less λ/κ (Cai, Candes and Shen 2010). Free biases of rows and columns leave the doubly centered Y, as centering makes no
-singular value larger; decay counted over all m n entries is decay √(m n) times as large.
+less λ/κ (Cai, Candes and Shen 2010); where unobserved entries weigh as much, zeros of Y need not be samples. Free
+biases of rows and columns leave the doubly centered Y, as centering makes no singular value larger; decay counted over all
+m n entries is decay √(m n) times as large.
 """
 
 from __future__ import annotations
@@ -115,9 +116,11 @@ def centered(values: Array) -> Array:
 
 
 def solved(rng: np.random.Generator, family: str) -> Solved:
-    """One of a family: `plain`, `counted`, `centered`, or `unequal` decays and a factor γ; places in any order."""
+    """One of `plain`, `counted`, `centered`, `unequal` decays and a factor γ, or `unobserved`; places in any order."""
     m, n = (int(extent) for extent in rng.integers(2, 8, size=2))
     targets = rng.standard_normal((m, n)) * 10 ** rng.uniform(-1, 1)
+    if family == "unobserved":
+        targets[1:] *= rng.random((m - 1, n)) < 0.5
     inner = centered(targets) if family == "centered" else targets
     left, values, right = np.linalg.svd(inner, full_matrices=False)
     strength = float(rng.uniform(0.05, 0.9) * values[0])
@@ -142,12 +145,15 @@ def solved(rng: np.random.Generator, family: str) -> Solved:
         decays |= dict.fromkeys(biases, 0.0)
     penalty = {"weight_decay": decays} | ({"entry_counts": True} if family == "counted" else {})
     order = rng.permutation(m * n)
-    values, settings = targets.ravel()[order], {"scale": 0.5, "factor": factor}
+    settings = {"scale": 0.5, "factor": factor}
+    if family == "unobserved":
+        order, settings = order[targets.ravel()[order] != 0], settings | {"unobserved": 1.0}
+    values = targets.ravel()[order]
     made = Factored((m, n), full_places((m, n))[order], values, penalty, biases=biases, settings=settings)
     return Solved(made, optimum, tables)
 
 
-FAMILIES = ("plain", "counted", "centered", "unequal")
+FAMILIES = ("plain", "counted", "centered", "unequal", "unobserved")
 
 
 def scattered(
