@@ -13,10 +13,13 @@ COMMAND = re.compile(r"^\$ certify (.*)\n([^$]*)", re.MULTILINE)
 
 def test_the_recommender_ends_with_a_certificate(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (train,) = blocks(PAGE, "python")
-    exec(compile(train, "train.py", "exec"), {"__name__": "page"})
+    for code in blocks(PAGE, "python"):
+        exec(compile(code, "page.py", "exec"), {"__name__": "page"})
+    drafted_problem, stated_problem = blocks(PAGE, "yaml")
+    (tmp_path / "clicks.problem.yaml").write_text(stated_problem, encoding="utf-8")
     commands = COMMAND.findall("\n".join(blocks(PAGE, "console")))
-    assert [command.split()[0] for command, _ in commands] == ["check", "grow", "check", "verify", "init", "check"]
+    names = [command.split()[0] for command, _ in commands]
+    assert names == ["check", "grow", "check", "verify", "init", "check", "grow", "check", "verify"]
     for command, shown in commands:
         result = CliRunner().invoke(cli, command.split())
         assert result.exit_code == (1 if shown.startswith("improvable") else 0), result.output
@@ -24,4 +27,4 @@ def test_the_recommender_ends_with_a_certificate(tmp_path, monkeypatch):
         if command.startswith("init"):
             drafted = (tmp_path / "weights.problem.yaml").read_text(encoding="utf-8")
             assert all(f"{name}" in drafted for name in ("left: user.weight", "column_bias: item_bias.weight"))
-            (tmp_path / "weights.problem.yaml").write_text(blocks(PAGE, "yaml")[0], encoding="utf-8")
+            (tmp_path / "weights.problem.yaml").write_text(drafted_problem, encoding="utf-8")

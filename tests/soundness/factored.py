@@ -2,8 +2,8 @@
 
 With every entry observed, κ/2 |Z − Y|² + λ |Z|₊ (|Z|₊ the sum of singular values) is least at the singular values of Y
 less λ/κ (Cai, Candes and Shen 2010); where unobserved entries weigh as much, zeros of Y need not be samples. Free
-biases of rows and columns leave the doubly centered Y, as centering makes no singular value larger; decay counted over all
-m n entries is decay √(m n) times as large.
+biases of rows and columns leave the doubly centered Y, as centering makes no singular value larger; decay counted over
+all m n entries is decay √(m n) times as large.
 """
 
 from __future__ import annotations
