@@ -60,7 +60,8 @@ def factorized_objective(folder, problem, path):
         with np.load(path) as model, np.load(folder / data["path"]) as arrays:
             entry = problem["model"]["layers"][0]["factorization"]
             left, right = model[entry["left"]], model[entry["right"]]
-            squares = arrays[data["sample_weights"]] * (left @ right.T - arrays[data["targets"]]) ** 2
+            targets, weights = dense_feedback(problem, arrays)
+            squares = weights * (left @ right.T - targets) ** 2
         return float(squares.sum() + decay / 2 * ((left**2).sum() + (right**2).sum()))
     if path.suffix != ".pt2" or set(data) != {"path"} or not data["path"].endswith(".csv"):
         return None
@@ -73,6 +74,17 @@ def factorized_objective(folder, problem, path):
     given = (users, items) if takes_pairs else (torch.stack([users, items], 1).double(),)
     targets = torch.tensor([value for _, _, value in rows], dtype=torch.float64)
     return loss_of(problem["loss"], module(*given).detach(), targets, None) + decay_of(weights, decay)
+
+
+def dense_feedback(problem, arrays):
+    """Targets and weights of all entries; of those that are not in the data 0, and the one weight of them."""
+    data, unobserved = problem["data"], problem["loss"].get("unobserved_weight")
+    if unobserved is None:
+        return arrays[data["targets"]], arrays[data["sample_weights"]]
+    targets, weights = np.zeros(arrays["shape"]), np.full(arrays["shape"], unobserved)
+    places = arrays["rows"], arrays["cols"]
+    targets[places], weights[places] = arrays["values"], arrays["weights"]
+    return targets, weights
 
 
 def read_weights(path):

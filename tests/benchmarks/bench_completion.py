@@ -1,7 +1,7 @@
 """A large matrix completion: check of an alternating-least-squares solution, and growth from rank 0.
 
-Run as `python -m tests.benchmarks.bench_completion [--rows M] [--columns N] [--observed K] [--grow]`. The matrix has a
-planted rank of 10 and noise; everything runs in processes of its own, so that peak memory is theirs alone.
+Run as `python -m tests.benchmarks.bench_completion [--rows M] [--columns N] [--observed K] [--unobserved W] [--grow]`. The
+matrix has a planted rank of 10 and noise; with W all other entries are zeros of that weight. Everything runs in processes of its own, so that peak memory is theirs alone.
 """
 
 import argparse
@@ -28,7 +28,7 @@ RANK, NOISE, TOLERANCE = 10, 0.5, 1e-3
 PROBLEM = """schema: certify.problem/1
 model: {{path: {name}.pt, layers: [{{factorization: {{left: U, right: V}}}}]}}
 data: {{path: train.npz}}
-loss: {{name: mse, reduction: sum}}
+loss: {{name: mse, reduction: sum{unobserved}}}
 penalty: {{weight_decay: {decay}}}
 tolerance: {{relative_gap: {tolerance}}}
 budget: {{seconds: {budget}}}
@@ -59,8 +59,13 @@ def write_model(folder: Path, name: str, factors, settings) -> None:
     (folder / f"{name}.problem.yaml").write_text(PROBLEM.format(name=name, **settings))
 
 
-def alternated(folder: Path, m: int, n: int, decay: float, sweeps: int) -> tuple[list[np.ndarray], float]:
-    """Plain alternating least squares of rank 12, one small system a row, as libraries do it; with its CPU seconds."""
+def alternated(
+    folder: Path, m: int, n: int, decays: tuple[float, float], sweeps: int
+) -> tuple[list[np.ndarray], float]:
+    """Plain alternating least squares of rank 12, one small system a row, as libraries do it; with its CPU seconds.
+
+    The second of the decays is the weight of unobserved entries.
+    """
     data = np.load(folder / "train.npz")
     matrix = csr_matrix((data["values"].astype(np.float64), (data["rows"], data["cols"])), (m, n))
     sides = matrix, matrix.T.tocsr()
@@ -69,17 +74,18 @@ def alternated(folder: Path, m: int, n: int, decay: float, sweeps: int) -> tuple
     started = time.process_time()
     for _ in range(sweeps):
         for side in (0, 1):
-            factors[side] = _solved(sides[side], factors[1 - side], decay)
+            factors[side] = _solved(sides[side], factors[1 - side], *decays)
     return factors, time.process_time() - started
 
 
-def _solved(rows: csr_matrix, other: np.ndarray, decay: float) -> np.ndarray:
-    """The best factor of one side; (1/2) of the gradient of Σ (z − y)² + (decay/2)|u|² is zero."""
+def _solved(rows: csr_matrix, other: np.ndarray, decay: float, unobserved: float) -> np.ndarray:
+    """The best factor of one side; (1/2) of the gradient of Σ (z − y)² + (decay/2)|u|² and unobserved zeros is zero."""
     found = np.zeros((rows.shape[0], other.shape[1]))
-    identity = decay / 2 * np.eye(other.shape[1])
+    everywhere = decay / 2 * np.eye(other.shape[1]) + unobserved * other.T @ other
     for i, (start, end) in enumerate(zip(rows.indptr[:-1], rows.indptr[1:], strict=True)):
         features = other[rows.indices[start:end]]
-        found[i] = np.linalg.solve(features.T @ features + identity, features.T @ rows.data[start:end])
+        system = (1 - unobserved) * features.T @ features + everywhere
+        found[i] = np.linalg.solve(system, features.T @ rows.data[start:end])
     return found
 
 
@@ -121,14 +127,16 @@ def main() -> None:
     parser.add_argument("--observed", type=int, default=5_000_000)
     parser.add_argument("--sweeps", type=int, default=25)
     parser.add_argument("--budget", type=float, default=600)
+    parser.add_argument("--unobserved", type=float, default=0.0)
     parser.add_argument("--grow", action="store_true")
     options = parser.parse_args()
     m, n, decay = options.rows, options.columns, decay_of(options.rows, options.columns, options.observed)
-    settings = {"decay": f"{decay:.6g}", "tolerance": TOLERANCE, "budget": options.budget}
+    weight = f", unobserved_weight: {options.unobserved}" if options.unobserved else ""
+    settings = {"decay": f"{decay:.6g}", "tolerance": TOLERANCE, "budget": options.budget, "unobserved": weight}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         planted(folder, m, n, options.observed)
-        factors, cpu = alternated(folder, m, n, decay, options.sweeps)
+        factors, cpu = alternated(folder, m, n, (decay, options.unobserved), options.sweeps)
         print(
             f"{m} x {n}, {options.observed} observed: alternating least squares, {options.sweeps} sweeps, {cpu:.1f} s"
         )
