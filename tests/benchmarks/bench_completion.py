@@ -1,7 +1,8 @@
 """A large matrix completion: check of an alternating-least-squares solution, and growth from rank 0.
 
-Run as `python -m tests.benchmarks.bench_completion [--rows M] [--columns N] [--observed K] [--unobserved W] [--grow]`. The
-matrix has a planted rank of 10 and noise; with W all other entries are zeros of that weight. Everything runs in processes of its own, so that peak memory is theirs alone.
+Run as `python -m tests.benchmarks.bench_completion [--rows M] [--columns N] [--observed K] [--grow]`. The matrix has a
+planted rank of 10 and noise; with `--unobserved W` all other entries are zeros of that weight. Everything runs in
+processes of its own, so that peak memory is theirs alone.
 """
 
 import argparse
