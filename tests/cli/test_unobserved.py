@@ -151,6 +151,25 @@ def test_a_certificate_of_another_weight_is_of_another_problem():
     assert checked("verify", "model.cert", "--problem", "model.problem.yaml", code=1)["status"] != "valid"
 
 
+@pytest.mark.usefixtures("folder")
+def test_the_draft_of_a_problem_file_names_the_weight():
+    run("init", "model.npz", "--data", "train.npz", "--force")
+    lines = Path("model.problem.yaml").read_text().splitlines()
+    (offered,) = (line for line in lines if "unobserved_weight" in line)
+    kept = [line for line in lines if not line.startswith("loss:") and line != offered]
+    text = "\n".join([*kept, offered.removeprefix("# ")]).replace("1.0e-3}   # CHANGE: the", "1.6}   # CHANGE: the")
+    Path("model.problem.yaml").write_text(text)
+    assert checked("check", "model.npz")["verdict"] == "certified"
+
+
+@pytest.mark.usefixtures("folder")
+def test_flags_alone_state_the_problem():
+    Path("model.problem.yaml").unlink()
+    np.savez("plain.npz", **dict(np.load("model.npz")))
+    words = ("--data", "train.npz", "--loss", "mse", "--weight-decay", "1.6", "--unobserved-weight", "1")
+    assert "reduction: sum" in run("check", "plain.npz", *words, code=2)
+
+
 OTHERS = {
     "mean": {"loss": LOSS | {"reduction": "mean"}},
     "huber": {"loss": LOSS | {"name": "huber"}},

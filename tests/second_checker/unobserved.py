@@ -41,6 +41,7 @@ def unobserved_of(stated: dict[str, Any], problem: Statement, shapes: Shapes) ->
     require(len(branch.shape) == 2 and branch.scale == 1 and not branch.counted, "unobserved")
     left = shapes.take("A.0", None, branch.shape[0])
     right = shapes.take("A.1", len(left), branch.shape[1])
+    require(max(len(left), len(branch.factors[0])) <= 2**14, "size-limit")
     require(max(len(left), 1) * max(branch.shape) <= 2**28, "size-limit")
     afford(20 * math.prod(branch.shape) * (len(left) + len(branch.factors[0])))
     seen = tuple(branch.places.T.astype(int))

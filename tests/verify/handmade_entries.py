@@ -264,6 +264,8 @@ RULES = [
     (9, "schema", *entry(entries, UNOBSERVED, 1)),
     (10, "shape", *entry(entries, UNOBSERVED, 1.0)),
     (10, "shape", *array(unobserved, **{"A.1": np.zeros((2, 2))})),
+    (8, "size-limit", *array(unobserved, **{"A.0": np.zeros((2**14 + 1, 2)), "A.1": np.zeros((2**14 + 1, 2))})),
+    (8, "size-limit", *array(unobserved, **{"F0.0": np.zeros((2**14 + 1, 2)), "F0.1": np.zeros((2**14 + 1, 2))})),
     (57, "unobserved", *entry(unobserved, UNOBSERVED, 0.0)),
     (57, "unobserved", *entry(unobserved, UNOBSERVED, -1.0)),
     (57, "unobserved", *entry(unobserved, "statement.loss.name", "huber")),

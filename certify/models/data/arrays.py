@@ -19,8 +19,8 @@ from certify.models.readers.exact_weights import digest_of, require_finite
 WEIGHTED_ENTRIES = (
     "weights of entries are the sample_weights of a factorization: write model.layers as "
     "[{factorization: {left: U, right: V}}] with the names of your factors (U.T for one held with a column "
-    "for each row of the matrix), and data with targets and sample_weights of one shape, without inputs and mask; where "
-    "all unobserved entries have one weight, leave them out and give it as loss.unobserved_weight"
+    "for each row of the matrix), and data with targets and sample_weights of one shape, without inputs and mask; "
+    "where all unobserved entries have one weight, leave them out and give it as loss.unobserved_weight"
 )
 
 

@@ -139,7 +139,10 @@ def _data_lines(data: str | Path | None, folder: Path, found: Inspection) -> lis
 
 def _bias_lines(found: Inspection) -> list[str]:
     if found.family in _FAMILIES or (found.family is None and "factorization" in "".join(_layer_lines(found))):
-        return ["# biases: {output: free}   # where weight decay does not reach the biases"]
+        return [
+            "# biases: {output: free}   # where weight decay does not reach the biases",
+            "# loss: {name: mse, reduction: sum, unobserved_weight: 1.0}   # where what is not in the data counts as 0",
+        ]
     if found.family is None:
         return ["# biases: {hidden: penalized, output: penalized}   # penalized, free or absent"]
     if not found.subnetworks:

@@ -20,7 +20,7 @@ CONE_DIMENSIONS = range(1, 15)
 MOST_SIGNS = 254
 # Rows whose products a proof may hold.
 MOST_ROWS = 2**13
-# Rows of the matrix of such a proof.
+# Rows of the matrix of such a proof, and terms whose products with each other are taken.
 MOST_SIDE = 2**14
 # Rows of the matrix of one about an unfolding.
 MOST_UNFOLDED = 2**12
@@ -52,7 +52,7 @@ def require_shapes(problem: Problem, kinds: Sequence[str], arrays: Arrays) -> No
     shapes |= {f"C{index}": (extents[b.features][b.axis], c) for index, b in enumerate(problem.outside)}
     shapes["A"] = (n, c)
     if problem.loss.unobserved is not None and problem.entries:
-        shapes |= _unobserved(problem.entries, arrays)
+        shapes |= _unobserved(problem.entries, shapes["F0.0"][0], arrays)
     for index, (branch, kind) in enumerate(zip(problem.branches, kinds, strict=True)):
         if isinstance(branch.neuron, EntryTerm):
             _require_room_of_entries(branch.neuron, kind, n, c, shapes[f"F{index}.0"][0])
@@ -121,11 +121,11 @@ def _require_room_of_entries(term: EntryTerm, kind: str, n: int, c: int, width: 
         refuse("size-limit", f"{n} entries of {term.shape}, {width} terms")
 
 
-def _unobserved(term: EntryTerm, arrays: Arrays) -> Shapes:
+def _unobserved(term: EntryTerm, width: int, arrays: Arrays) -> Shapes:
     """Factors of the dual point at entries that are no samples."""
     rank = _extent(arrays, "A.0", 0)
-    if max(rank, 1) * max(term.shape) > LARGEST_DERIVED:
-        refuse("size-limit", f"{rank} terms of a dual point for entries of {term.shape}")
+    if max(rank, width) > MOST_SIDE or max(rank, 1) * max(term.shape) > LARGEST_DERIVED:
+        refuse("size-limit", f"{width} terms and {rank} of a dual point for entries of {term.shape}")
     return {f"A.{axis}": (rank, extent) for axis, extent in enumerate(term.shape[:2])}
 
 
