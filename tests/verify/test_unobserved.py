@@ -17,7 +17,7 @@ from .test_entries import random_form
 
 
 def extended_form(rng, *, cancels=False):
-    """A random form with factors of what is added, and dense copies; where it cancels, little is left at the entries."""
+    """A random form with factors of what is added, and dense copies; where it cancels, little is left at entries."""
     form, dense = random_form(rng, Enclosure)
     factors = tuple(rng.standard_normal((int(rng.integers(1, 4)), extent)) for extent in form.shape)
     rank = min(map(len, factors))
