@@ -13,6 +13,7 @@ from certify.bounds.bilinear.joint import joint_forms, joint_forms_apply
 from certify.bounds.bilinear.semidefinite import semidefinite_applies, semidefinite_bound
 from certify.bounds.bilinear.spectral import bilinear_search, spectral_applies, spectral_bound
 from certify.bounds.bilinear.vertices import vertices_apply, vertices_bound
+from certify.bounds.layers.deep_search import deep_search
 from certify.bounds.multilinear.entry_form import is_matrix
 from certify.bounds.multilinear.sparse_spectral import sparse_search, sparse_spectral
 from certify.bounds.multilinear.symmetric_method import symmetric_applies, symmetric_unfolding
@@ -42,7 +43,7 @@ from certify.bounds.rows.sorted_program import sorted_program, sorted_program_ap
 from certify.bounds.rows.sorting import sorting_applies, sorting_bound
 from certify.bounds.score_rounding import with_score_rounding
 from certify.bounds.squares.quadratic_form import quadratic_form_bound, quadratic_form_search
-from certify.problem import Bilinear, Multilinear, PolarForm, Rows, Squares
+from certify.problem import Bilinear, Layers, Multilinear, PolarForm, Rows, Squares
 
 Bounds = list[tuple[Tensor, PolarBound]]
 
@@ -135,6 +136,7 @@ METHODS: dict[type[PolarForm], tuple[Method, ...]] = {
             at_best=True,
         ),
     ),
+    Layers: (),
     Squares: (Method("quadratic-form", _at_given_dual(quadratic_form_bound), "quadratic-form"),),
     Rows: (
         Method("sorting", _at_given_dual(sorting_bound), "sorting", sorting_applies, _ONE_INPUT),
@@ -194,4 +196,5 @@ SEARCHES: dict[type[PolarForm], Callable[[PolarTask], PolarEstimate]] = {
     Multilinear: lambda task: (sparse_search if is_matrix(task) else tensor_search)(task),
     Squares: quadratic_form_search,
     Rows: rows_search,
+    Layers: deep_search,
 }

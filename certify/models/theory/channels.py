@@ -136,6 +136,8 @@ def _join_weight(
         if read is None or read.all():
             atoms.merged(outs, ins)
         else:
+            # A channel that reads nothing goes with the input in its place.
+            read[np.arange(rows), np.arange(rows) * columns // rows] |= ~read.any(1)
             row, column = np.nonzero(read)
             atoms.join(outs[row], ins[column])
 

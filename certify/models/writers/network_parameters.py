@@ -45,10 +45,11 @@ def network_parameters(
 def _runnable(branch: ModelBranch, units: Tensor) -> Tensor:
     """The units of one part, (r, …); one of zeros for none where a unit must stay.
 
-    Nothing runs a convolution without channels, and a gate without units would be no part of the model any more.
+    Nothing runs a convolution without channels, and a gate or a deep branch without units would be no part of the model
+    any more.
     """
-    architecture = branch.neuron.architecture
-    stays = isinstance(architecture.first, Convolution) or architecture.gate is not None
+    made = branch.neuron.architecture
+    stays = isinstance(made.first, Convolution) or made.gate is not None or bool(made.middle)
     return units.new_zeros(1, *units.shape[1:]) if stays and not len(units) else units
 
 
@@ -71,12 +72,12 @@ def _with_carrier(
     if block is None or not branch.folds_bias:
         return stack, None
     constant, (first, second) = decomposition.rows(network, block), stack
-    bias = first.new_zeros(len(first))
+    bias = first.new_zeros(len(first), 1)
     if not bool(constant.any()):
         return stack, bias
     # A unit without inputs, whose free bias makes the constant exactly: (1/ε)(ε c).
     first = torch.cat([first, first.new_zeros(1, first.shape[1])])
-    return (first, torch.cat([second, CARRIER * constant])), torch.cat([bias, bias.new_tensor([1 / CARRIER])])
+    return (first, torch.cat([second, CARRIER * constant])), torch.cat([bias, bias.new_tensor([[1 / CARRIER]])])
 
 
 def _joined(pieces: list[Piece]) -> Tensor:

@@ -1,0 +1,1 @@
+"""Bounds on polars of the form Layers."""
