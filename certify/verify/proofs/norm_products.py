@@ -14,7 +14,8 @@ def norm_products_hold(form: Form, proof: Proof, arithmetic: Arithmetic) -> bool
     """L Σ |S_i| |h_i| ≤ U, or L |S|_F |H|_F ≤ U; with a free column L Σ |S_i| (|h_i| + max |h|) ≤ U."""
     if bool(total_length(form).high <= proof.upper):
         return True
-    frobenius = (form.scores * form.scores).sum().square_root() * (form.rows * form.rows).sum().square_root()
+    sizes = form.score_norms()
+    frobenius = (sizes * sizes).sum().square_root() * (form.rows * form.rows).sum().square_root()
     return not form.free and bool(_steepened(form, frobenius).high <= proof.upper)
 
 
@@ -24,7 +25,7 @@ def total_length(form: Form) -> Reals:
     if form.free:
         lengths = lengths + float(lengths.high.max())
     powers = lengths * lengths if isinstance(form.activation, Square) else lengths
-    return _steepened(form, (form.scores.row_norms() * powers).sum())
+    return _steepened(form, (form.score_norms() * powers).sum())
 
 
 def _steepened(form: Form, total: Reals) -> Reals:
