@@ -1,6 +1,6 @@
 """What deep subnetworks read of the data, and how the positions of one layer lead to those of the next.
 
-    rows → first weight → σ → [averages → windows → weight → σ]… → readout
+rows → first weight → σ → [averages → windows → weight → σ]… → readout
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from certify.verify.proofs.least_norms import least_norms
 from certify.verify.proofs.proof import Proof
 from certify.verify.reals import Array
 from certify.verify.rejection import refuse
+from certify.verify.statement.activations import Kink
 
 # Samples times nodes; some 10⁶ a second.
 LARGEST_TREE = 2**28
@@ -31,34 +32,32 @@ BLOCK = 2**18
 @final
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """The sum of `proofs.cone_tree` in units of its own: G (N, k), W⁺ and W⁻ (N, 2m), below GᵀQ (k, m) in balls, and D σ²'s."""
+    """The sum of `proofs.cone_tree` in units of its own: G (N, k), W⁺ and W⁻ (N, 2m), below GᵀQ (k, m), and √D (b, N) in balls."""
 
     rows: Array
     weights: Balls
     linear: Balls
     free: bool
-    squares: Balls | None
+    sizes: Balls
+    activation: Kink
 
     @property
     def signs(self) -> int:
         """Number of signs of the output that have trees of their own."""
-        return 2 if self.weights.shape[1] == 2 and self.squares is None else 1
+        return 2 if self.weights.shape[1] == 2 and not self.sizes.shape[0] else 1
 
     def interpolated(self, points: Array) -> Objects:
-        """Σ_i weights_i relu(g_i·v) at points v (P, k), (P, 2m), and Σ_i D_i σ(g_i·v)² if there is a diagonal."""
+        """Σ_i weights_i relu(g_i·v) at points v (P, k), (P, 2m), then the norms in the diagonals."""
         rows = Balls.of(self.rows.T)
         step = max(1, BLOCK // len(self.rows))
         parts = [Balls.of(points[at : at + step]) for at in range(0, len(points), step)]
         return np.concatenate([self._interpolated(part @ rows).values for part in parts])
 
     def _interpolated(self, products: Balls) -> Balls:
-        active = products.maximum(0.0)
-        sums = active @ self.weights
-        if self.squares is None:
-            return sums
-        passive = (-products).maximum(0.0)
-        squared = (active * active) @ self.squares[:, :1] + (passive * passive) @ self.squares[:, 1:]
-        return Balls.joined([sums, squared], 1)
+        sums = products.maximum(0.0) @ self.weights
+        values = self.activation(products)
+        norms = [(values * sizes).row_norms()[:, None] for sizes in (self.sizes[b] for b in range(self.sizes.shape[0]))]
+        return Balls.joined([sums, *norms], 1)
 
     def tangents(self, directions: Array, column: slice) -> Balls:
         """Σ_i b_i weights_i g_i of some columns, with b_i = 1 where g_i·direction > 0; (P, columns, k)."""
@@ -100,10 +99,8 @@ def _sum(projection: Projection) -> Sum:
     bent = activation.gap(scores)
     weights = Balls.joined([bent.maximum(0.0), (-bent).maximum(0.0)], 1)
     linear = Balls.of(projection.rows.T) @ scores * activation.below
-    if projection.sizes is None:
-        return Sum(projection.rows, weights, linear, projection.free, None)
-    sizes = Balls.of(projection.sizes)[:, None] * np.array([[activation.above, activation.below]])
-    return Sum(projection.rows, weights, linear, projection.free, balls(sizes * sizes))
+    sizes = Balls.of(projection.sizes)
+    return Sum(projection.rows, weights, linear, projection.free, sizes, activation)
 
 
 def _values(own: Sum, cones: Cones, sign: int, weights: Array) -> Balls:
@@ -120,10 +117,8 @@ def _values(own: Sum, cones: Cones, sign: int, weights: Array) -> Balls:
     else:
         above = sums[:, :, :c] - linear[:, :, c:] + exact
         below = linear[:, :, :c] - sums[:, :, c : 2 * c] + exact
-        total = above + below
-        middle = (total * total).sum(2)
-        middle = middle if own.squares is None else middle + sums[:, :, 2 * c] * 4.0
-        values = balls((middle.square_root() + (above - below).row_norms()) * 0.5)
+        halves = (above + below).row_norms() + (above - below).row_norms()
+        values = balls(halves * 0.5 + sums[:, :, 2 * c :].sum(2))
     return values.only(~on_axis(cones.vertices)) if own.free else values
 
 

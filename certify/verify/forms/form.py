@@ -27,7 +27,7 @@ from certify.verify.statement.side_norms import EUCLIDEAN, SideNorm
 class Form:
     """Rows H (N, h), scores S (N, m), σ, whether a constant 1 outside the norm stands beside the rows, and norms.
 
-    With a diagonal D ≥ 0 (N,) there is one more score column for each row, √D_i there and 0 elsewhere.
+    With diagonals D_b ≥ 0, (N,) each, what is maximized is |Sᵀσ(Hu)| + Σ_b |√D_b ∘ σ(Hu)|.
     """
 
     rows: Reals
@@ -36,13 +36,7 @@ class Form:
     free: bool
     left: SideNorm = EUCLIDEAN
     right: SideNorm = EUCLIDEAN
-    diagonal: Reals | None = None
-
-    def score_norms(self) -> Reals:
-        """|S_i| of every row, (N,)."""
-        if self.diagonal is None:
-            return self.scores.row_norms()
-        return ((self.scores * self.scores).sum(1) + self.diagonal).square_root()
+    diagonals: tuple[Reals, ...] | None = None
 
 
 def form_of(branch: Branch, inputs: Array, dual: Reals, real: Real) -> Form:

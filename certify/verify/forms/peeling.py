@@ -1,14 +1,16 @@
 """The step `peel`: from the polar of K layers to one of two, one weight after the other, from the last.
 
-In front of a hidden layer t stands V(t) = Σ_i D_i σ(t_i)² + Σ_j (c_j·σ(t))², D = 0 and c = S at the last one, and the
-polar squared is at most the largest V. With q = (above − below) c, b = max(−q, |g|), a = q + b, any g and p > 0,
+In front of a hidden layer t stands the seminorm V(t) = |Cᵀσ(t)| + Σ_b |√D_b ∘ σ(t)|, C = S and no D at the last one,
+and the polar is at most the largest V. For a column c of C, q = (above − below) c, b = max(−q, |g|), a = q + b, any g
+and p > 0,
 
     c·σ(t) ≤ l·t + tᵀdiag(p)t + k,   l = (q − g)/2 + below c,   k = Σ a_i²/(16 p_i),
-    (c·σ(t))₊² ≤ (1 + 1/μ) (l·t)² + 4 (1 + μ) k tᵀdiag(p)t   for any μ > 0, since the left side is homogeneous.
+    c·σ(t) ≤ l·t + |√w ∘ t|,   w = 4 k p,   since both sides may be scaled: s t for t, s > 0.
 
-For −c the same with −g, whose l is −l, gives (c·σ(t))²; one score column at the last layer has an end for each sign,
-where c or −c alone is squared. So V(t) ≤ Σ_i D'_i t_i² + Σ_j (l'_j·t)²; and t = Σ_b w_b·z_b, read through a hop with
-|w| ≤ 1, leads to V(z) of the layer before, convex in the channels b, of which one attains the maximum.
+For −c the same with −g and a p of its own, whose l is −l, so that |c·σ(t)| ≤ |l·t| + |√max(w, w') ∘ t|; one score
+column at the last layer has an end for each sign, where c or −c alone counts. With L = max(|above|, |below|), V(t) is at
+most |l_jᵀt|_j + |√(Σ_j w_j) ∘ t| + Σ_b L |√D_b ∘ t| (Minkowski). And t = Σ_b w_b·z_b, read through a hop, |w| ≤ 1,
+leads to a seminorm of what the layer before makes, of which one channel attains the maximum (Cauchy-Schwarz).
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import numpy as np
 
 from certify.verify.forms.form import Form, with_column
 from certify.verify.proofs.proof import Proof
-from certify.verify.reals import Array, Real, Reals
+from certify.verify.reals import Array, Mask, Real, Reals
 from certify.verify.rejection import require
 from certify.verify.statement.activations import Kink
 from certify.verify.statement.ends import ENDS, SIGNS
@@ -39,42 +41,37 @@ def peeled_forms(branch: Branch, inputs: Array, dual: Reals, proof: Proof, real:
     scores = neuron.readout.scores(dual, inputs)
     for end in ENDS[scores.shape[1] == 1]:
         own = {name.removeprefix(f"{end}."): a for name, a in proof.arrays.items() if name.startswith(f"{end}.")}
-        columns, diagonal = scores * SIGNS.get(end, 1.0), real(np.zeros(scores.shape[0]))
+        columns, diagonals = scores * SIGNS.get(end, 1.0), list[Reals]()
         for place, hop in enumerate(reversed(neuron.hops)):
-            names = () if hop.kink.is_linear else ("curvatures", "slopes", "mixings")
-            columns, diagonal = _peeled(columns, diagonal, hop.kink, [own[f"{name}-{place}"] for name in names])
-            columns, diagonal = hop.columns_back(columns), hop.squares_back(diagonal)
-        yield Form(rows, columns, neuron.activation, False, diagonal=diagonal), Proof(proof.kind, proof.upper, None, own)
+            names = () if hop.kink.is_linear else ("curvatures", "slopes")
+            columns, diagonals = _peeled(columns, diagonals, hop.kink, [own[f"{name}-{place}"] for name in names])
+            columns, diagonals = hop.columns_back(columns), [hop.squares_back(weights) for weights in diagonals]
+        form = Form(rows, columns, neuron.activation, False, diagonals=tuple(diagonals))
+        yield form, Proof(proof.kind, proof.upper, None, own)
 
 
-def _peeled(
-    columns: Reals, diagonal: Reals, kink: Kink, multipliers: list[Array]
-) -> tuple[Reals, Reals]:
-    """l' (N, m) and D' (N,) from c (N, m) and D (N,); p is (signs, N, m), g (N, m), and μ (signs, m)."""
+def _peeled(columns: Reals, diagonals: list[Reals], kink: Kink, multipliers: list[Array]) -> tuple[Reals, list[Reals]]:
+    """Columns l (N, m) and diagonals (N,) each, from C (N, m) and D; p is (signs, N, m), g (N, m)."""
     real = columns.of
+    kept = [weights * (real(kink.steepest) * kink.steepest) for weights in diagonals]
     if kink.is_linear:
-        return columns * kink.above, diagonal * real(kink.above) * kink.above
-    curvatures, slopes, mixings = multipliers
-    fits = bool((mixings > 0).all() and (curvatures >= 0).all())
-    require(fits, "peel-multipliers", "μ must be positive, p not negative")
-    bent, share, squares = kink.gap(columns), real(np.zeros(columns.shape[1])), real(np.zeros(columns.shape))
-    for sign, curved, mixing in zip((1.0, -1.0), curvatures, mixings, strict=False):
+        return columns * kink.above, kept
+    curvatures, slopes = multipliers
+    require(bool((curvatures >= 0).all()), "peel-curvatures", "p must be nonnegative")
+    bent, weights = kink.gap(columns), real(np.zeros(columns.shape))
+    for sign, curved in zip((1.0, -1.0), curvatures, strict=False):
         signed = bent * sign
-        quadratic, constant = _constants(signed + (-signed).maximum(real(slopes).absolute()), curved)
-        squares = squares.maximum(quadratic * (constant * (real(mixing) + 1.0) * 4.0)[None, :])
-        share = share.maximum(real(1.0) / real(mixing) + 1.0)
-    lines = (bent - slopes) * 0.5 + columns * kink.below
-    return lines * share.square_root()[None, :], diagonal * real(kink.steepest) * kink.steepest + squares.sum(1)
+        weights = weights.maximum(_weights(signed + (-signed).maximum(real(slopes).absolute()), curved))
+    return (bent - slopes) * 0.5 + columns * kink.below, [*kept, weights.sum(1)]
 
 
-def _constants(sides: Reals, curvatures: Array) -> tuple[Reals, Reals]:
-    """P (N, m) and k (m,) for a (N, m); where a is not 0 and p is, a p of its own is taken."""
+def _weights(sides: Reals, curvatures: Array) -> Reals:
+    """4 k p, (N, m), for a (N, m); where a is not 0 and p is, a p of its own is taken."""
     real = sides.of
-    bent = ~sides.is_zero & (np.abs(sides.high) > 0)
-    needed = np.abs(sides.high) / 4 + 2.0**-200
-    used = np.where(bent, np.where(curvatures > 0, curvatures, needed), 0.0)
-    safe = np.where(bent, used, 1.0)
-    return real(used), (sides * sides / (real(safe) * 16.0)).sum(0)
+    bent: Mask = ~sides.is_zero & (np.abs(sides.high) > 0)
+    used = np.where(bent, np.where(curvatures > 0, curvatures, np.abs(sides.high) / 4 + 2.0**-200), 0.0)
+    constants = (sides * sides / (real(np.where(bent, used, 1.0)) * 16.0)).sum(0)
+    return real(used) * (constants * 4.0)[None, :]
 
 
 def _read(branch: Branch, inputs: Array, real: Real) -> tuple[Neuron, Kink, Reals]:

@@ -92,7 +92,7 @@ def polar_upper(form: Form, proof: Proof, arithmetic: Arithmetic) -> float:
 def _rules(form: Form) -> tuple[str, Mapping[str, Rule]]:
     if isinstance(form.activation, Square):
         return "squares", SQUARES
-    if form.diagonal is not None:
+    if form.diagonals is not None:
         return "what weights are peeled off", PEELED_BILINEAR if form.activation == IDENTITY else PEELED
     if form.activation != IDENTITY:
         return "kinks", ROWS

@@ -21,11 +21,6 @@ def _is_identity(rows: Reals) -> bool:
 
 
 def spectral_holds(form: Form, proof: Proof, arithmetic: Arithmetic) -> bool:
-    """U² I − GᵀG ⪰ 0 for G = HᵀS, or with G Gᵀ if that is smaller; with a diagonal, U² I − G Gᵀ − Hᵀ diag(D) H ⪰ 0."""
-    upper = arithmetic.real(proof.upper)
-    if form.diagonal is not None:
-        moments = form.rows.T @ form.scores
-        squares = form.rows.T @ (form.rows * form.diagonal[:, None])
-        return arithmetic.dominates(upper * upper, moments @ moments.T + squares)
-    moments = moments_of(form)
-    return arithmetic.dominates(upper * upper, moments.T @ moments)
+    """U² I − GᵀG ⪰ 0 for G = HᵀS, or with G Gᵀ if that is smaller."""
+    moments, upper = moments_of(form), arithmetic.real(proof.upper)
+    return not form.diagonals and arithmetic.dominates(upper * upper, moments.T @ moments)

@@ -11,7 +11,7 @@ from typing import final
 import numpy as np
 
 from certify.verify.reals import Array, Reals
-from certify.verify.statement.activations import Kink, Activation
+from certify.verify.statement.activations import Activation, Kink
 from certify.verify.statement.windows import Integers, Pooling
 
 

@@ -91,7 +91,8 @@ class Neuron:
                 hop.through(values[:, i * before : (i + 1) * before], own.reshape(-1, before * hop.places.shape[1]))
                 for i, own in enumerate(weights)
             ]
-            values = hop.activation(values.joined(parts, 1)) if parts else real(np.zeros((len(inputs) * len(hop.places), 0)))
+            blank = real(np.zeros((len(inputs) * len(hop.places), 0)))
+            values = hop.activation(values.joined(parts, 1)) if parts else blank
         return values
 
     def outgoing(self, last: Array, channels: int) -> Array:

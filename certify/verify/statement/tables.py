@@ -143,7 +143,8 @@ def _require_deep_room(branch: Branch, index: int, n: int, c: int, shapes: Shape
         channels = size // (channels * k)
     for hop in reversed(neuron.hops):
         m *= hop.places.shape[1]
-        largest.append(n * max(hop.positions, len(hop.places), 1 if hop.averaged is None else len(hop.averaged.counts)) * m)
+        averaged = 0 if hop.averaged is None else len(hop.averaged.counts)
+        largest.append(n * max(hop.positions, len(hop.places), averaged) * m)
     if max(largest) > LARGEST_DERIVED:
         refuse("size-limit", f"n = {n}, a branch of {width} subnetworks of {neuron.weights} weights")
 
@@ -192,7 +193,7 @@ def _deep_proof(branch: Branch, kind: str, index: int, shape: tuple[int, int], a
         m = top
         for place, hop in enumerate(reversed(neuron.hops)):
             n, signs = shape[0] * len(hop.places), 1 if end in SIGNS and place == 0 else 2
-            sizes = {"curvatures": (signs, n, m), "slopes": (n, m), "mixings": (signs, m)}
+            sizes = {"curvatures": (signs, n, m), "slopes": (n, m)}
             if not hop.kink.is_linear:
                 found |= {f"P{index}.{end}.{name}-{place}": extents for name, extents in sizes.items()}
             m *= hop.places.shape[1]
