@@ -66,7 +66,7 @@ def _reach(branch: Branch, rows: Tensor, entries: int) -> Tensor:
 def _deep_reach(form: PolarForm) -> Tensor:
     """An upper bound on the norm of what the last weight reads at each position, (n P,), for weights of norm 1.
 
-    A weight that is read at Q positions takes a norm of values to at most √Q times it, and averages A to |A|_F times it.
+    A weight read at Q positions takes a norm of values to at most √Q times it, averages A to |A|_F times it.
     """
     if not isinstance(form, Layers):
         raise TypeError("not of several layers")

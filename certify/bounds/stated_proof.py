@@ -15,6 +15,8 @@ from certify.bounds.proof import (
     ConeCover,
     DoublyNonnegative,
     FactorForms,
+    Peeled,
+    PeeledEnd,
     PowerTest,
     Recomputed,
     ScalarMajorant,
@@ -90,6 +92,9 @@ def stated(branch: Branch, dual: Tensor, bound: PolarBound, margin: float) -> St
         case SymmetricUnfolding(sides, multipliers):
             found = zip(("row_multipliers", "column_multipliers"), map(array_of, multipliers), strict=False)
             return StatedProof("symmetric-unfolding", (), upper, {"sides": np.array(sides, np.uint8), **dict(found)})
+        case Peeled(ends):
+            peels = ("peel",) * len(ends[0].layers)
+            return StatedProof("cone-tree", (*peels, "project"), upper, _stated_ends(ends))
         case other:
             assert_never(other)
 
@@ -102,6 +107,17 @@ def _stated_cones(proof: ConeCover) -> dict[str, Array]:
         return {"frame": array_of(frame), "rows": array_of(rows)} | found
     free = {"center": array_of(proof.center[:-1]), "column": array_of(frame[-1:, -1])}
     return {"frame": array_of(frame[:-1, :-1]), "rows": array_of(rows[:, :-1])} | found | free
+
+
+def _stated_ends(ends: tuple[PeeledEnd, ...]) -> dict[str, Array]:
+    """The arrays of peeled layers and of the tree of every end."""
+    found: dict[str, Array] = {}
+    for name, end in zip(("plus", "minus") if len(ends) == 2 else ("both",), ends, strict=True):
+        own: dict[str, Array] = {}
+        for place, (curvatures, slopes) in enumerate(end.layers):
+            own |= {f"curvatures-{place}": array_of(curvatures), f"slopes-{place}": array_of(slopes)}
+        found |= {f"{name}.{key}": array for key, array in (own | _stated_cones(end.cover)).items()}
+    return found
 
 
 def _stated_signs(form: Rows, proof: SignTree) -> dict[str, Array]:

@@ -1,6 +1,6 @@
 """The layers of one subnetwork in a closed vocabulary, and the view of the data that they make.
 
-    sample → [gate] → [select] → first weight → σ → [averages → weight → σ]… → averages → last weight → averages → outputs
+    sample → [gate] → [select] → weight → σ → [averages → weight → σ]… → averages → weight → averages → outputs
 
 Everything but the weights and σ is a fixed linear map of positions: a weight reads a window at each position (a dense
 layer has one, of everything), and what comes after the last σ is the readout R. Windows are those of

@@ -36,7 +36,7 @@ def deep_search(task: PolarTask) -> PolarEstimate:
     branch, dual = task.branch, task.dual
     if not isinstance(branch.kind, Deep) or not isinstance(branch.view, Path):
         raise TypeError("not of several layers")
-    moments = partial(branch.kind.last_moments, branch.view, dual)
+    moments = partial(branch.kind.last_moments, branch.view, -dual)
     starts = _starts(task, branch.kind)
     ends = _ascended(moments, starts, task.deadline)
     whole = _completed(moments, tuple(torch.cat(pair) for pair in zip(starts, ends, strict=True)))

@@ -66,7 +66,20 @@ class FixedMap:
         return PeeledScores(columns, _mapped(above.diagonals, sizes.sum(1, keepdim=True) * sizes))
 
 
-Link = Dense | Convolution | FixedMap
+@final
+@dataclass(frozen=True, slots=True)
+class Averaged:
+    """A convolution of what a fixed map makes."""
+
+    convolution: Convolution
+    fixed: FixedMap
+
+    def below(self, above: PeeledScores) -> PeeledScores:
+        """The seminorm of the input."""
+        return self.fixed.below(self.convolution.below(above))
+
+
+Link = Dense | Convolution | FixedMap | Averaged
 
 
 def gathered(values: Tensor, windows: Tensor, places: int) -> Tensor:

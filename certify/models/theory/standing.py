@@ -108,8 +108,8 @@ def _layout(graph: LayerGraph, form: ParallelForm, blank: frozenset[str]) -> Lay
     if not found and not (outside.skips and not outside.identity and not outside.fixed):
         return None
     gains = tuple(
-        f"the factor {neuron.gain:g} counts in '{neuron.weights[-1]}': what is certified holds its multiple, and weight "
-        f"decay over {neuron.gain**2:g}"
+        f"the factor {neuron.gain:g} counts in '{neuron.weights[-1]}': what is certified holds its multiple, and "
+        f"weight decay over {neuron.gain**2:g}"
         for neuron in dict.fromkeys(found)
         if neuron.gain != 1
     )

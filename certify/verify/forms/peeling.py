@@ -1,15 +1,15 @@
 """The step `peel`: from the polar of K layers to one of two, one weight after the other, from the last.
 
-In front of a hidden layer t stands the seminorm V(t) = |Cᵀσ(t)| + Σ_b |√D_b ∘ σ(t)|, C = S and no D at the last one,
-and the polar is at most the largest V. For a column c of C, q = (above − below) c, b = max(−q, |g|), a = q + b, any g
-and p > 0,
+In front of a hidden layer t stands the seminorm V(t) = |Cᵀσ(t)| + Σ_b |√D_b ∘ σ(t)|, C = S of −A and no D at the last
+one, and the polar is at most the largest V. For a column c of C, q = (above − below) c, b = max(−q, |g|), a = q + b,
+any g and p > 0,
 
     c·σ(t) ≤ l·t + tᵀdiag(p)t + k,   l = (q − g)/2 + below c,   k = Σ a_i²/(16 p_i),
     c·σ(t) ≤ l·t + |√w ∘ t|,   w = 4 k p,   since both sides may be scaled: s t for t, s > 0.
 
 For −c the same with −g and a p of its own, whose l is −l, so that |c·σ(t)| ≤ |l·t| + |√max(w, w') ∘ t|; one score
-column at the last layer has an end for each sign, where c or −c alone counts. With L = max(|above|, |below|), V(t) is at
-most |l_jᵀt|_j + |√(Σ_j w_j) ∘ t| + Σ_b L |√D_b ∘ t| (Minkowski). And t = Σ_b w_b·z_b, read through a hop, |w| ≤ 1,
+column at the last layer has an end for each sign, where c or −c alone counts. With L = max(|above|, |below|), V(t) is
+at most |l_jᵀt|_j + |√(Σ_j w_j) ∘ t| + Σ_b L |√D_b ∘ t| (Minkowski). And t = Σ_b w_b·z_b, read through a hop, |w| ≤ 1,
 leads to a seminorm of what the layer before makes, of which one channel attains the maximum (Cauchy-Schwarz).
 """
 
@@ -41,7 +41,7 @@ def peeled_forms(branch: Branch, inputs: Array, dual: Reals, proof: Proof, real:
     scores = neuron.readout.scores(dual, inputs)
     for end in ENDS[scores.shape[1] == 1]:
         own = {name.removeprefix(f"{end}."): a for name, a in proof.arrays.items() if name.startswith(f"{end}.")}
-        columns, diagonals = scores * SIGNS.get(end, 1.0), list[Reals]()
+        columns, diagonals = scores * -SIGNS.get(end, 1.0), list[Reals]()
         for place, hop in enumerate(reversed(neuron.hops)):
             names = () if hop.kink.is_linear else ("curvatures", "slopes")
             columns, diagonals = _peeled(columns, diagonals, hop.kink, [own[f"{name}-{place}"] for name in names])

@@ -142,7 +142,7 @@ def require_leaves(proof: Proof) -> Integers:
 
 
 def normalized(projection: Projection) -> tuple[Array, Array, Array, Reals]:
-    """Rows, Q = −S~ and √D~ divided by powers of two so that no entry exceeds 1, and φ times the unit of their products.
+    """Rows, Q = −S~ and √D~ over powers of two so that no entry exceeds 1, and φ times the unit of their products.
 
     Raises:
         Rejection: the free column is not positive.
