@@ -14,7 +14,13 @@ from certify.bounds.bilinear.semidefinite import semidefinite_applies, semidefin
 from certify.bounds.bilinear.spectral import bilinear_search, spectral_applies, spectral_bound
 from certify.bounds.bilinear.vertices import vertices_apply, vertices_bound
 from certify.bounds.layers.deep_search import deep_search
-from certify.bounds.layers.peel_method import joint_peeling, peeling, peeling_applies
+from certify.bounds.layers.peel_method import (
+    deep_spectral,
+    deep_spectral_applies,
+    joint_peeling,
+    peeling,
+    peeling_applies,
+)
 from certify.bounds.multilinear.entry_form import is_matrix
 from certify.bounds.multilinear.sparse_spectral import sparse_search, sparse_spectral
 from certify.bounds.multilinear.symmetric_method import symmetric_applies, symmetric_unfolding
@@ -138,6 +144,7 @@ METHODS: dict[type[PolarForm], tuple[Method, ...]] = {
         ),
     ),
     Layers: (
+        Method("spectral", _at_given_dual(deep_spectral), "spectral", deep_spectral_applies),
         Method("joint peeling", joint_peeling, "cone-tree", peeling_applies, moves_dual=True, share=0.6),
         Method("peeling", _at_given_dual(peeling), "cone-tree", peeling_applies),
     ),

@@ -240,11 +240,11 @@ class PeeledEnd:
 
     Attributes:
         layers: p (signs, N, m) and g (N, m) of each.
-        cover: of the rows of the first weight.
+        base: of the rows of the first weight.
     """
 
     layers: tuple[tuple[Tensor, Tensor], ...]
-    cover: ConeCover
+    base: ConeCover | Recomputed
 
 
 @final

@@ -1,4 +1,4 @@
-"""Linear maps between layers: a seminorm of what comes out of one, in what goes in.
+"""Linear maps between layers: a seminorm of what comes out of one, in what goes in. Dense layers leave it as it is.
 
 A convolution h_o = Σ_δ w_δ z_(o,δ) over the places of a window, |w| ≤ 1, with as many input channels as there are:
 with T_δ z = (z_(o,δ))_o, G(h) ≤ (Σ_δ G(T_δ z)²)^(1/2) in one channel, and one channel is the worst (`peeled_scores`).
@@ -17,16 +17,6 @@ from torch import Tensor
 
 from certify.bounds.layers.peeled_scores import PeeledScores
 from certify.problem.windows import PADDING
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Dense:
-    """A dense layer: nothing but the weights, which units share."""
-
-    def below(self, above: PeeledScores) -> PeeledScores:
-        """The seminorm itself."""
-        return above
 
 
 @final
@@ -66,26 +56,16 @@ class FixedMap:
         return PeeledScores(columns, _mapped(above.diagonals, sizes.sum(1, keepdim=True) * sizes))
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class Averaged:
-    """A convolution of what a fixed map makes."""
-
-    convolution: Convolution
-    fixed: FixedMap
-
-    def below(self, above: PeeledScores) -> PeeledScores:
-        """The seminorm of the input."""
-        return self.fixed.below(self.convolution.below(above))
-
-
-Link = Dense | Convolution | FixedMap | Averaged
-
-
 def gathered(values: Tensor, windows: Tensor, places: int) -> Tensor:
     """Σ over the windows (O, K) that see a place of their values; (j, n O) to (j, n P)."""
-    count = len(windows)
-    spread = values.reshape(len(values), -1, count, 1) * (windows != PADDING)
+    return gathered_entries(values[:, :, None].expand(-1, -1, windows.shape[1]), windows, places)
+
+
+def gathered_entries(values: Tensor, windows: Tensor, places: int) -> Tensor:
+    """Σ over the windows (O, K) that see a place of their values there; (j, n O, K) to (j, n P)."""
+    spread = torch.where(
+        windows != PADDING, values.reshape(len(values), values.shape[1] // len(windows), *windows.shape), 0.0
+    )
     index = windows.clamp_min(0).expand(spread.shape).flatten(2)
     total = values.new_zeros(*spread.shape[:2], places)
     return total.scatter_add(2, index, spread.flatten(2)).flatten(1)
@@ -93,4 +73,5 @@ def gathered(values: Tensor, windows: Tensor, places: int) -> Tensor:
 
 def _mapped(values: Tensor, matrix: Tensor) -> Tensor:
     """Values (j, n O) times the matrix (O, P), sample by sample."""
-    return (values.reshape(len(values), -1, len(matrix)) @ matrix).flatten(1)
+    mapped: Tensor = values.reshape(len(values), values.shape[1] // len(matrix), len(matrix)) @ matrix
+    return mapped.flatten(1)

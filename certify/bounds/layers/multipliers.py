@@ -134,7 +134,7 @@ class _Descent:
             if progress * REFRESHES >= checks:
                 checks += 1
                 witnesses, upper = witnesses.refreshed(seminorms, generator)
-                reached = float(self.loss(coordinates, task.rows.new_tensor(upper)))
+                reached = float(self.loss(coordinates, task.rows.new_tensor(upper)).detach())
                 if best is None or reached < least:
                     least, best = reached, _outcome(peels, upper, witnesses, coordinates)
             if progress >= 1 or not math.isfinite(reached):

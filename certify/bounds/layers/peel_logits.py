@@ -1,8 +1,9 @@
 """Unconstrained coordinates of the multipliers of a chain.
 
 The slopes of −S are those of S times −1, so that lin₋ = −lin₊ and a peel keeps the number of columns. Curvatures are
-p = a/ρ, ρ > 0: for a mean y of h_i² over the h that matter, k Σ p_i y_i with k = Σ a_i²/(16 p_i) is least at ρ_i = √y_i
-(Cauchy-Schwarz), so that nothing is lost; p vanishes with a, and w = 4 k p does not change with the scale of ρ.
+p = a/ρ, ρ > 0, entry by entry: for a mean y of h_i² over the h that matter, k Σ p_i y_i with k = Σ a_i²/(16 p_i) is
+least at ρ_i = √y_i (Cauchy-Schwarz), so that nothing is lost; p vanishes with a, and w = 4 k p does not change with the
+scale of ρ.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ import torch
 from torch import Tensor
 
 from certify.bounds.layers.chain import Chain, Peels
-from certify.bounds.layers.peeled_scores import PeeledScores, unpeeled
-from certify.bounds.layers.peeling import Peel, convex_part
+from certify.bounds.layers.peeled_scores import PeeledScores
+from certify.bounds.layers.peeling import Majorized, Peel
 
 # Curvatures where a = 0, as a share of the largest, so that all are positive.
 LEAST_SHARE = 1e-12
@@ -29,8 +30,8 @@ class LayerLogits:
     """Coordinates of one peel.
 
     Attributes:
-        slopes: g in multiples of the unit, (N, m).
-        reaches: log ρ for S and −S, (2, N, m).
+        slopes: g less the middle, in multiples of the unit; of its shape.
+        reaches: log ρ for S and −S, (2, …).
         unit: typical size of the columns.
     """
 
@@ -53,17 +54,20 @@ class PeelLogits:
 
 
 def starting_logits(chain: Chain, scores: Tensor, reach: Tensor) -> PeelLogits:
-    """G = 0, and ρ from typical sizes (N,) of the first responses where every layer has as many rows."""
+    """The middle g, and ρ from typical sizes (N,) of the first responses where a layer has as many rows."""
     found = []
     for sign in chain.signs(scores):
-        form, layers = unpeeled(scores), []
-        for level, link in enumerate(chain.links):
-            shape = form.columns.shape
-            sizes = reach.log()[:, None] if len(reach) == shape[0] else scores.new_zeros(1, 1)
-            unit = float(form.columns.square().mean().sqrt()) or 1.0
-            own = LayerLogits(scores.new_zeros(shape), sizes.expand(2, *shape).clone(), unit)
-            form = link.below(chain.peeled_at(level, form, _peel(chain, form, own), sign))
-            layers.append(own)
+        layers: list[LayerLogits] = []
+
+        def begun(above: PeeledScores, responses: Majorized, layers: list[LayerLogits] = layers) -> Peel:
+            middle = responses.middle(above.columns)
+            fits = middle.ndim == 2 and len(reach) == len(middle)
+            sizes = reach.log()[:, None] if fits else middle.new_zeros(1)
+            unit = float(above.columns.square().mean().sqrt()) or 1.0
+            layers.append(LayerLogits(torch.zeros_like(middle), sizes.expand(2, *middle.shape).clone(), unit))
+            return _peel(above, responses, layers[-1])
+
+        chain.seminorm(scores, sign, begun)
         found.append(tuple(layers))
     return PeelLogits(tuple(found))
 
@@ -72,17 +76,24 @@ def peels_at(chain: Chain, scores: Tensor, logits: PeelLogits) -> tuple[tuple[Pe
     """The multipliers for scores (N, m), with the seminorms that they give; with gradients."""
     every, seminorms = [], []
     for sign, layers in zip(chain.signs(scores), logits.signs, strict=True):
-        form, peels = unpeeled(scores), []
-        for level, (link, own) in enumerate(zip(chain.links, layers, strict=True)):
-            peels.append(_peel(chain, form, own))
-            form = link.below(chain.peeled_at(level, form, peels[-1], sign))
+        peels: list[Peel] = []
+
+        def chosen(
+            above: PeeledScores,
+            responses: Majorized,
+            peels: list[Peel] = peels,
+            layers: tuple[LayerLogits, ...] = layers,
+        ) -> Peel:
+            peels.append(_peel(above, responses, layers[len(peels)]))
+            return peels[-1]
+
+        seminorms.append(chain.seminorm(scores, sign, chosen))
         every.append(tuple(peels))
-        seminorms.append(form)
     return tuple(every), seminorms
 
 
-def _peel(chain: Chain, above: PeeledScores, logits: LayerLogits) -> Peel:
-    slopes = logits.unit * torch.stack([logits.slopes, -logits.slopes])
-    rectified = chain.slopes.bend * torch.stack([above.columns, -above.columns])
-    curvatures = convex_part(rectified, slopes) / logits.reaches.exp()
-    return Peel(curvatures.clamp_min(max(LEAST, LEAST_SHARE * float(curvatures.detach().max()))), slopes)
+def _peel(above: PeeledScores, responses: Majorized, logits: LayerLogits) -> Peel:
+    slopes = responses.middle(above.columns) + logits.unit * logits.slopes
+    both = torch.stack([slopes, -slopes])
+    curvatures = responses.bent(above.columns, both) / logits.reaches.exp()
+    return Peel(curvatures.clamp_min(max(LEAST, LEAST_SHARE * float(curvatures.detach().max()))), both)

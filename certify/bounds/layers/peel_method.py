@@ -13,12 +13,17 @@ from typing import final
 import torch
 from torch import Tensor
 
+from certify.bounds.bilinear.moments import moments_of
+from certify.bounds.eigenvalue import largest_singular_value_upper
 from certify.bounds.layers.chain import Chain, Peels
-from certify.bounds.layers.links import Averaged, Convolution, Dense, FixedMap, Link
+from certify.bounds.layers.deep_search import deep_search
+from certify.bounds.layers.kink import Kink
+from certify.bounds.layers.links import Convolution, FixedMap
 from certify.bounds.layers.multipliers import DualProblem, PeelOutcome, PeelTask, best_multipliers, joint_multipliers
 from certify.bounds.layers.peeled_scores import PeeledScores
 from certify.bounds.polar import PolarBound, PolarTask
-from certify.bounds.proof import ConeCover, Peeled, PeeledEnd
+from certify.bounds.proof import ConeCover, Peeled, PeeledEnd, Recomputed
+from certify.bounds.rounding import product_error
 from certify.bounds.rows.cones.cone_method import LARGEST_DIMENSION
 from certify.bounds.rows.cones.cone_settings import ConeSettings
 from certify.bounds.rows.cones.cones import cone_maximum
@@ -26,7 +31,6 @@ from certify.bounds.rows.reduction import reduce_rows, reduced_dimension
 from certify.bounds.rows.relaxations.dual_chart import dual_chart
 from certify.problem import Layers, Rows
 from certify.problem.dual import InfeasibleDualError, feasible_dual
-from certify.problem.path import Hop
 
 # Share of the time that multipliers get; cones get the rest.
 SEARCH_SHARE = 0.4
@@ -37,11 +41,31 @@ TOLERANCE = 5e-4
 
 
 def peeling_applies(task: PolarTask) -> bool:
-    """Whether the first weight reads few enough dimensions, and all functions between weights have one kink alike."""
+    """Whether the first weight reads few enough dimensions, and there are kinks."""
     form = _form(task)
-    kinked = len(set(form.slopes)) == 1 and form.slopes[0].bend != 0
     size = len(task.scores) * task.scores.shape[1] * math.prod(hop.reach for hop in form.path.hops)
-    return kinked and size <= MOST_MULTIPLIERS and reduced_dimension(_base(form)) <= LARGEST_DIMENSION
+    fits = size <= MOST_MULTIPLIERS and reduced_dimension(_base(form)) <= LARGEST_DIMENSION
+    return fits and not _is_linear(form)
+
+
+def deep_spectral_applies(task: PolarTask) -> bool:
+    """Whether there are no kinks."""
+    return _is_linear(_form(task))
+
+
+def deep_spectral(task: PolarTask) -> PolarBound:
+    """The largest singular value of HᵀC, C the score columns that the layers between lead to; exact for dense ones."""
+    form, chain = _form(task), chain_of(_form(task))
+    (seminorm,) = chain.seminorms(task.scores, ((),))
+    moments = moments_of(form.path.view.rows, seminorm.columns)
+    error = product_error(form.path.view.rows.T, seminorm.columns)
+    upper = largest_singular_value_upper(moments, float(torch.linalg.vector_norm(error)))
+    found = deep_search(task)
+    return PolarBound(found.value, found.witness, upper, "spectral", Peeled((PeeledEnd((), Recomputed("spectral")),)))
+
+
+def _is_linear(form: Layers) -> bool:
+    return all(slopes.bend == 0 for slopes in form.slopes)
 
 
 def peeling(task: PolarTask) -> PolarBound:
@@ -67,15 +91,16 @@ def joint_peeling(task: PolarTask) -> list[tuple[Tensor, PolarBound]]:
 
 def chain_of(form: Layers) -> Chain:
     """The layers between the first responses and the scores."""
-    return Chain(form.slopes[0], tuple(_link(hop) for hop in reversed(form.path.hops)))
-
-
-def _link(hop: Hop) -> Link:
-    if hop.is_dense:
-        return Dense()
-    if hop.averages is None:
-        return Convolution(hop.windows, hop.positions)
-    return Averaged(Convolution(hop.windows, len(hop.averages)), FixedMap(hop.averages))
+    steps: list[Kink | Convolution | FixedMap] = []
+    for hop, slopes in zip(reversed(form.path.hops), reversed(form.slopes), strict=False):
+        steps += [] if slopes.bend == 0 else [Kink(slopes)]
+        if hop.is_dense and slopes.bend == 0:
+            # One end for both signs, as where anything else comes before a kink.
+            steps.append(FixedMap(torch.eye(1, dtype=torch.float64)))
+        if not hop.is_dense:
+            steps.append(Convolution(hop.windows, hop.positions if hop.averages is None else len(hop.averages)))
+        steps += [] if hop.averages is None else [FixedMap(hop.averages)]
+    return Chain(form.slopes[0], tuple(steps))
 
 
 def _form(task: PolarTask) -> Layers:

@@ -103,6 +103,7 @@ def _layout(graph: LayerGraph, form: ParallelForm, blank: frozenset[str]) -> Lay
     neurons, outside = [neuron_layers(sort.graph) for sort in form.sorts], outside_of(graph)
     found = tuple(neuron for neuron in neurons if neuron is not None)
     known = len(found) == len(neurons) and graph.layers and len(graph.inputs) == 1
+    known = known and len({sort.degree for sort in form.sorts}) <= 1
     if not known or outside is None or ranks_of(graph)[graph.layers[-1].name] > 2:
         return None
     if not found and not (outside.skips and not outside.identity and not outside.fixed):

@@ -24,7 +24,7 @@ from certify.verify.proofs.proof import Proof
 from certify.verify.reals import Array, Mask, Real, Reals
 from certify.verify.rejection import require
 from certify.verify.statement.activations import Kink
-from certify.verify.statement.ends import ENDS, SIGNS
+from certify.verify.statement.ends import SIGNS
 from certify.verify.statement.entries import EntryTerm
 from certify.verify.statement.neuron import Neuron
 from certify.verify.statement.penalties import ProductOfNorms
@@ -39,7 +39,7 @@ def peeled_forms(branch: Branch, inputs: Array, dual: Reals, proof: Proof, real:
     """
     neuron, _, rows = _read(branch, inputs, real)
     scores = neuron.readout.scores(dual, inputs)
-    for end in ENDS[scores.shape[1] == 1]:
+    for end in neuron.ends(scores.shape[1]):
         own = {name.removeprefix(f"{end}."): a for name, a in proof.arrays.items() if name.startswith(f"{end}.")}
         columns, diagonals = scores * -SIGNS.get(end, 1.0), list[Reals]()
         for place, hop in enumerate(reversed(neuron.hops)):

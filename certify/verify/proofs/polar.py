@@ -83,7 +83,7 @@ def polar_upper(form: Form, proof: Proof, arithmetic: Arithmetic) -> float:
         Rejection: the proof is malformed or of a kind that does not serve the form.
     """
     name, rules = _rules(form)
-    if proof.kind == "cone-tree" and rules in (ROWS, PEELED):
+    if proof.kind == "cone-tree" and (rules is ROWS or form.diagonals is not None):
         return arithmetic.cone_tree_upper(form, proof)
     require(proof.kind in rules, "proof-kind", f"'{proof.kind}' proves nothing of {name}")
     return proof.upper if proof.upper >= 0 and rules[proof.kind](form, proof, arithmetic) else math.inf

@@ -13,6 +13,7 @@ import numpy as np
 
 from certify.verify.reals import Array, Real, Reals
 from certify.verify.statement.activations import Activation
+from certify.verify.statement.ends import ENDS
 from certify.verify.statement.gate import Gate
 from certify.verify.statement.hop import Hop
 from certify.verify.statement.readout import Readout
@@ -57,6 +58,10 @@ class Neuron:
     def weights(self) -> int:
         """Number K of weights."""
         return len(self.hops) + 2
+
+    def ends(self, columns: int) -> tuple[str, ...]:
+        """The ends of a proof about several layers: one for each sign of one score column, if there is a kink."""
+        return ENDS[columns == 1 and bool(self.hops) and not self.hops[-1].kink.is_linear]
 
     @property
     def rows_per_sample(self) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 from certify.verify.reals import Arrays
 from certify.verify.rejection import refuse
 from certify.verify.statement.activations import IDENTITY
-from certify.verify.statement.ends import ENDS, SIGNS
+from certify.verify.statement.ends import SIGNS
 from certify.verify.statement.entries import EntryTerm
 from certify.verify.statement.neuron import Neuron
 from certify.verify.statement.penalties import FactorNorms
@@ -189,7 +189,7 @@ def _deep_proof(branch: Branch, kind: str, index: int, shape: tuple[int, int], a
         return {}
     neuron, top = _neuron(branch), _scores(branch, shape[1])
     found = Shapes()
-    for end in ENDS[top == 1]:
+    for end in neuron.ends(top):
         m = top
         for place, hop in enumerate(reversed(neuron.hops)):
             n, signs = shape[0] * len(hop.places), 1 if end in SIGNS and place == 0 else 2

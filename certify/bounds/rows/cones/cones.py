@@ -97,11 +97,11 @@ def cone_maximum(  # noqa: PLR0913
     *,
     aid: Aid = NO_AID,
 ) -> ConeOutcome:
-    """Bound from both sides the largest of max |C^T s(X u)| + sum_b |sqrt(D_b) o s(X u)|, or C^T s(X u) without D.
+    """Bound from both sides the largest of max |C^T s(X u)| + sum_b |sqrt(D_b) o s(X u)|, or C^T s(X u) for one column without D.
 
     Args:
         rows: X, finite, float64, shape (n, d), 1 <= d <= MAX_DIMENSION.
-        sides: One or two pairs of C, shape (n, c), and D >= 0, shape (b, n); one column each where b = 0.
+        sides: One or two pairs of C, shape (n, c), and D >= 0, shape (b, n), of the same shapes.
         settings: Goal and limits.
         start: A good direction if one is known, shape (d,).
         on_progress: Called with (lower, upper, nodes) after each stage.
@@ -113,6 +113,8 @@ def cone_maximum(  # noqa: PLR0913
     began = time.perf_counter()
     for columns, diagonals in sides:
         _require_fitting(rows, columns, diagonals)
+        if columns.shape != sides[0][0].shape or diagonals.shape != sides[0][1].shape:
+            raise ValueError("the two sides must have as many columns and diagonals")
     row_unit = _power_of_two(rows)
     weight_unit = max(_power_of_two(part) for columns, diagonals in sides for part in (columns, diagonals.sqrt()))
     unit = row_unit * weight_unit
