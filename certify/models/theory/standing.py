@@ -104,6 +104,9 @@ def _layout(graph: LayerGraph, form: ParallelForm, blank: frozenset[str]) -> Lay
     found = tuple(neuron for neuron in neurons if neuron is not None)
     known = len(found) == len(neurons) and graph.layers and len(graph.inputs) == 1
     known = known and len({sort.degree for sort in form.sorts}) <= 1
+    # Another number of subnetworks would be another number of groups, which is no weight.
+    grouped = (layer for layer in graph.layers if layer.groups > 1 and layer.inputs[0] not in graph.inputs)
+    known = known and all(degrees_of(graph).values[layer.inputs[0]] == 0 for layer in grouped)
     if not known or outside is None or ranks_of(graph)[graph.layers[-1].name] > 2:
         return None
     if not found and not (outside.skips and not outside.identity and not outside.fixed):
