@@ -1,8 +1,8 @@
 """From the scores of the last hidden layer down to seminorms of the responses σ(H u) of the first.
 
 K layers W_1, …, W_K with σ between them: the scores S of W_K's inputs are peeled K − 2 times, with the maps between the
-layers, and the polar is at most the largest over |u| ≤ 1 of the seminorms of σ(H u). One score column is peeled for S
-and for −S apart, so that there are two seminorms; several columns are peeled for both signs at once.
+layers, and the polar is at most the largest over |u| ≤ 1 of the seminorms of σ(H u). One or two score columns are
+peeled for several single columns apart, each of one sign (`fan`); more are peeled together, for both signs.
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ from typing import final
 
 from torch import Tensor
 
+from certify.bounds.layers.fan import fan_of
 from certify.bounds.layers.kink import Kink
 from certify.bounds.layers.links import Convolution, FixedMap
 from certify.bounds.layers.max_pooling import MaxPooling
 from certify.bounds.layers.peeled_scores import PeeledScores, unpeeled
-from certify.bounds.layers.peeling import Majorized, Peel, peeled, peeled_sign
+from certify.bounds.layers.peeling import Majorized, Peel, peeled, peeled_side
 from certify.problem import Slopes
 
 # The multipliers of all layers, the last hidden layer first.
 Peels = tuple[Peel, ...]
-# The multipliers of a layer, for what measures its responses.
-Choice = Callable[[PeeledScores, Majorized], Peel]
+# The multipliers of a layer, for what measures its responses, and for how many signs.
+Choice = Callable[[PeeledScores, Majorized, int], Peel]
 
 
 @final
@@ -39,31 +40,36 @@ class Chain:
     slopes: Slopes
     steps: tuple[Kink | MaxPooling | Convolution | FixedMap, ...]
 
-    def signs(self, scores: Tensor) -> tuple[int | None, ...]:
-        """Which signs of the scores (N, m) have a chain of peels of their own; None where one serves both."""
-        apart = scores.shape[1] == 1 and bool(self.steps) and isinstance(self.steps[0], Kink | MaxPooling)
-        return (0, 1) if apart else (None,)
+    def sides(self, scores: Tensor) -> list[Tensor]:
+        """Columns (N, 1) of one sign whose polars bound that of the scores (N, m), or the scores, for both signs."""
+        fan = fan_of(scores) if self._begins_with_responses else None
+        return [scores] if fan is None else list((scores @ fan).T[:, :, None])
 
     def seminorms(self, scores: Tensor, peels: tuple[Peels, ...]) -> list[PeeledScores]:
-        """The seminorms of the first responses for scores (N, m), one for each of `signs`."""
+        """The seminorms of the first responses for scores (N, m), one for each of `sides`."""
         found = []
-        for sign, own in zip(self.signs(scores), peels, strict=True):
+        for side, own in zip(self.sides(scores), peels, strict=True):
             given = iter(own)
 
-            def choice(above: PeeledScores, responses: Majorized, given: Iterator[Peel] = given) -> Peel:
+            def choice(above: PeeledScores, responses: Majorized, signs: int, given: Iterator[Peel] = given) -> Peel:
                 return next(given)
 
-            found.append(self.seminorm(scores, sign, choice))
+            found.append(self.seminorm(side, choice))
         return found
 
-    def seminorm(self, scores: Tensor, sign: int | None, choice: Choice) -> PeeledScores:
-        """The seminorm for one of `signs`, with multipliers as they are chosen on the way."""
-        form = unpeeled(scores)
+    def seminorm(self, side: Tensor, choice: Choice) -> PeeledScores:
+        """The seminorm for one of `sides`, with multipliers as they are chosen on the way."""
+        form = unpeeled(side)
+        alone = side.shape[1] == 1 and self._begins_with_responses
         for level, step in enumerate(self.steps):
             if isinstance(step, Convolution | FixedMap):
                 form = step.below(form)
-            elif level == 0 and sign is not None:
-                form = peeled_sign(scores, choice(form, step), step, sign)
+            elif level == 0 and alone:
+                form = peeled_side(side, choice(form, step, 1), step)
             else:
-                form = peeled(form, choice(form, step), step)
+                form = peeled(form, choice(form, step, 2), step)
         return form
+
+    @property
+    def _begins_with_responses(self) -> bool:
+        return bool(self.steps) and isinstance(self.steps[0], Kink | MaxPooling)

@@ -63,7 +63,9 @@ def gathered(values: Tensor, windows: Tensor, places: int) -> Tensor:
 
 def gathered_entries(values: Tensor, windows: Tensor, places: int) -> Tensor:
     """Σ over the windows (O, K) that see a place of their values there; (j, n O, K) to (j, n P)."""
-    spread = torch.where(windows != PADDING, values.reshape(len(values), values.shape[1] // len(windows), *windows.shape), 0.0)
+    spread = torch.where(
+        windows != PADDING, values.reshape(len(values), values.shape[1] // len(windows), *windows.shape), 0.0
+    )
     index = windows.clamp_min(0).expand(spread.shape).flatten(2)
     total = values.new_zeros(*spread.shape[:2], places)
     return total.scatter_add(2, index, spread.flatten(2)).flatten(1)

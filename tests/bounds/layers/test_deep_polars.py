@@ -40,7 +40,7 @@ def proven(chain, rows, scores, peels, tolerance=1e-3):
     return base_maximum(rows, chain.seminorms(scores, peels), settings)
 
 
-@pytest.mark.parametrize("m", [1, 2])
+@pytest.mark.parametrize("m", [1, 2, 3])
 @pytest.mark.parametrize("slopes", ALL_SLOPES)
 @pytest.mark.parametrize("layers", [3, 4])
 def test_the_peeled_bound_holds_and_is_useful(layers, slopes, m):
@@ -56,17 +56,17 @@ def test_the_peeled_bound_holds_and_is_useful(layers, slopes, m):
 @pytest.mark.parametrize("slopes", ALL_SLOPES)
 def test_no_subnetwork_of_five_layers_beats_seminorms_of_random_multipliers(slopes):
     """Peels of every level are in play here, whatever they are; the best of a grid stands for the base."""
-    for m in (1, 2):
+    for m in (1, 2, 3):
         rows, scores, generator = problem(20 + m, 6, 2, m)
         chain = chain_of(5, slopes)
         peels = []
-        for _ in chain.signs(scores):
-            columns, own = m, []
+        for side in chain.sides(scores):
+            columns, signs, own = side.shape[1], 1 if m < 3 else 2, []
             for _ in range(3):
-                shape = 2, len(rows), columns
+                shape = signs, len(rows), columns
                 p = torch.randn(*shape, generator=generator, dtype=torch.float64).exp()
                 own.append(Peel(p, 0.1 * torch.randn(*shape, generator=generator, dtype=torch.float64)))
-                columns = columns if own[1:] == [] and m == 1 else 2 * columns
+                columns, signs = signs * columns, 2
             peels.append(tuple(own))
         upper = proven(chain, rows, scores, tuple(peels), 1e-2).upper
         weights = starts(2000, 2, 5, 3, generator)

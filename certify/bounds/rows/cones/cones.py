@@ -101,7 +101,7 @@ def cone_maximum(  # noqa: PLR0913
 
     Args:
         rows: X, finite, float64, shape (n, d), 1 <= d <= MAX_DIMENSION.
-        sides: One or two pairs of C, shape (n, c), and D >= 0, shape (b, n), of the same shapes.
+        sides: Pairs of C, shape (n, c), and D >= 0, shape (b, n), of the same shapes.
         settings: Goal and limits.
         start: A good direction if one is known, shape (d,).
         on_progress: Called with (lower, upper, nodes) after each stage.
