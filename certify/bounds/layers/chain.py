@@ -13,7 +13,6 @@ from typing import final
 
 from torch import Tensor
 
-from certify.bounds.layers.fan import fan_of
 from certify.bounds.layers.kink import Kink
 from certify.bounds.layers.links import Convolution, FixedMap
 from certify.bounds.layers.max_pooling import MaxPooling
@@ -35,15 +34,16 @@ class Chain:
     Attributes:
         slopes: of σ of the first layer.
         steps: from the scores down, one of responses for each hidden layer but the first; dense layers have no step.
+        fan: corners v_k (m, K) of `fan_of`, if the first step is one of responses; None to peel all columns together.
     """
 
     slopes: Slopes
     steps: tuple[Kink | MaxPooling | Convolution | FixedMap, ...]
+    fan: Tensor | None
 
     def sides(self, scores: Tensor) -> list[Tensor]:
         """Columns (N, 1) of one sign whose polars bound that of the scores (N, m), or the scores, for both signs."""
-        fan = fan_of(scores) if self._begins_with_responses else None
-        return [scores] if fan is None else list((scores @ fan).T[:, :, None])
+        return [scores] if self.fan is None else list((scores @ self.fan).T[:, :, None])
 
     def seminorms(self, scores: Tensor, peels: tuple[Peels, ...]) -> list[PeeledScores]:
         """The seminorms of the first responses for scores (N, m), one for each of `sides`."""
@@ -60,16 +60,11 @@ class Chain:
     def seminorm(self, side: Tensor, choice: Choice) -> PeeledScores:
         """The seminorm for one of `sides`, with multipliers as they are chosen on the way."""
         form = unpeeled(side)
-        alone = side.shape[1] == 1 and self._begins_with_responses
         for level, step in enumerate(self.steps):
             if isinstance(step, Convolution | FixedMap):
                 form = step.below(form)
-            elif level == 0 and alone:
+            elif level == 0 and self.fan is not None:
                 form = peeled_side(side, choice(form, step, 1), step)
             else:
                 form = peeled(form, choice(form, step, 2), step)
         return form
-
-    @property
-    def _begins_with_responses(self) -> bool:
-        return bool(self.steps) and isinstance(self.steps[0], Kink | MaxPooling)
