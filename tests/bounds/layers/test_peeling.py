@@ -161,3 +161,12 @@ def test_average_pooling_is_linear_in_columns_and_never_below():
         assert bool((found <= below.norms(z.flatten(1)) * ROOM).all())
         columns = unpeeled(above.columns), unpeeled(below.columns)
         torch.testing.assert_close(columns[0].norms(pooled_z), columns[1].norms(z.flatten(1)))
+
+
+def test_slopes_below_all_mixtures_of_a_window_are_paid_for():
+    """−max(t_1, t_2) + t_3 at (1, 1, 5) is 4; slopes −1, −1 fall short of it by 1, and t_3 alone is exact."""
+    window = torch.tensor([[0, 1], [2, -1]])
+    column, t = torch.tensor([[-1.0], [1.0]]).double(), torch.tensor([[1.0, 1.0, 5.0]]).double()
+    slopes = torch.tensor([[[[-1.0], [-1.0]], [[0.5], [0.0]]]]).double()
+    below = peeled_side(column, Peel(torch.ones_like(slopes), slopes), MaxPooling(1.0, window, 3))
+    assert float(below.norms(t)) >= 4.0
