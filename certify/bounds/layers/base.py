@@ -7,8 +7,7 @@ By cones (`bounds.rows.cones`): on cone(v_1, …, v_k), u = Σ a_k v_k, a ≥ 0,
     |Cᵀσ(H u)| ≤ Σ_k a_k Y_k with Y_k = |above_k + below_k|/2 + |above_k − below_k|/2.
 A leaf has val_k = Y_k + Σ_b X_bk + ε and proves |w| for any w with w·v_k ≥ val_k. Rounding: with |v|₁ ≤ 1 the product
 h_i v_k errs by γ_k |h_i|_∞, so that X_bk errs by a small multiple of γ max(|s₊|, |s₋|) (Σ_i D_bi |h_i|_∞²)^(1/2),
-which ε includes. Two seminorms, those of S and of −S, have their own roots, as one score column has without peeling;
-|Cᵀσ| covers both signs of C.
+which ε includes. Every seminorm has its own roots, as S and −S have for one score column; |Cᵀσ| covers both signs of C.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from certify.bounds.rows.cones.cones import ConeOutcome, cone_maximum
 def base_maximum(
     rows: Tensor, seminorms: list[PeeledScores], settings: ConeSettings, start: Tensor | None = None
 ) -> ConeOutcome:
-    """Both ends of the largest of one or two seminorms over the ball, for rows H (N, k) in few coordinates.
+    """Both ends of the largest of seminorms over the ball, for rows H (N, k) in few coordinates.
 
     Raises:
         ValueError: there are too many coordinates, or numbers are not finite.

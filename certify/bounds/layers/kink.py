@@ -26,12 +26,11 @@ class Kink:
 
     slopes: Slopes
 
-    def majorants(self, columns: Tensor, peel: Peel) -> tuple[Tensor, Tensor]:
-        """Lin and w of S and −S for every column of S (N, m), (2, N, m) each."""
-        parts = kinked_scores(self.slopes, columns)
-        rectified = torch.stack([parts.rectified, -parts.rectified])
-        linear = (rectified - peel.slopes) / 2 + torch.stack([parts.linear, -parts.linear])
-        bent = self.bent(columns, peel.slopes)
+    def majorants(self, signed: Tensor, peel: Peel) -> tuple[Tensor, Tensor]:
+        """Lin and w of every column of S and −S, or of S alone, (2 or 1, N, m) each."""
+        parts = kinked_scores(self.slopes, signed)
+        linear = (parts.rectified - peel.slopes) / 2 + parts.linear
+        bent = self.bent(signed, peel.slopes)
         curvatures = torch.where(bent > 0, peel.curvatures, 1.0)
         constant = (bent**2 / (16 * curvatures)).sum(1, keepdim=True)
         return linear, 4 * constant * torch.where(bent > 0, curvatures, 0.0)
@@ -44,7 +43,7 @@ class Kink:
         """G = 0: half of the kink on either side."""
         return torch.zeros_like(columns)
 
-    def bent(self, columns: Tensor, slopes: Tensor) -> Tensor:
-        """A = r + max(−r, |g|), (2, N, m)."""
-        rectified = self.slopes.bend * torch.stack([columns, -columns])
+    def bent(self, signed: Tensor, slopes: Tensor) -> Tensor:
+        """A = r + max(−r, |g|), of the shape of g."""
+        rectified = self.slopes.bend * signed
         return rectified + torch.maximum(-rectified, slopes.abs())

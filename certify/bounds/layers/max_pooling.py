@@ -22,7 +22,7 @@ from certify.problem.windows import PADDING
 @final
 @dataclass(frozen=True, slots=True)
 class MaxPooling:
-    """Responses m; g of a window's entries are the multipliers (2, N', K, m).
+    """Responses m; g of a window's entries are the multipliers (2 or 1, N', K, m).
 
     Attributes:
         steepness: s > 0.
@@ -34,13 +34,13 @@ class MaxPooling:
     windows: Tensor
     places: int
 
-    def majorants(self, columns: Tensor, peel: Peel) -> tuple[Tensor, Tensor]:
-        """Lin and w of S and −S for every column of S (N', m), (2, N, m) each."""
-        inside = self._inside(columns)
+    def majorants(self, signed: Tensor, peel: Peel) -> tuple[Tensor, Tensor]:
+        """Lin and w of every column of S and −S, or of S alone, (2 or 1, N, m) each."""
+        inside = self._inside(signed.shape[1])
         slopes = torch.where(inside, peel.slopes, 0.0)
-        bent = self.bent(columns, slopes)
+        bent = self.bent(signed, slopes)
         curvatures = torch.where(bent > 0, peel.curvatures, 1.0)
-        scores = self.steepness * torch.stack([columns, -columns])[:, :, None]
+        scores = self.steepness * signed[:, :, None]
         rising = (scores**2 - 2 * scores * slopes) / (4 * curvatures)
         rising = torch.where(inside, rising, 0.0).clamp_min(0).amax(2) + (slopes**2 / (4 * curvatures)).sum(2)
         falling = (self._excess(scores, slopes) ** 2 / (4 * curvatures)).sum(2)
@@ -57,9 +57,9 @@ class MaxPooling:
         count = self.windows.shape[1]
         return (self.steepness * columns / max(2, count))[:, None].expand(-1, count, -1)
 
-    def bent(self, columns: Tensor, slopes: Tensor) -> Tensor:
-        """The distance of g to where nothing is needed, times two, (2, N', K, m)."""
-        scores = self.steepness * torch.stack([columns, -columns])[:, :, None]
+    def bent(self, signed: Tensor, slopes: Tensor) -> Tensor:
+        """The distance of g to where nothing is needed, times two, of the shape of g."""
+        scores = self.steepness * signed[:, :, None]
         rising = torch.maximum(slopes.abs(), (scores - slopes).abs())
         return 2 * torch.where(scores > 0, rising, self._excess(scores, slopes).abs())
 
@@ -68,12 +68,12 @@ class MaxPooling:
         share = torch.where(scores < 0, slopes / torch.where(scores < 0, scores, 1.0), 0.0).clamp(0, 1)
         return slopes - scores * share / share.sum(2, keepdim=True).clamp_min(1)
 
-    def _inside(self, columns: Tensor) -> Tensor:
+    def _inside(self, rows: int) -> Tensor:
         """Which entries of the windows are none of padding, (N', K, 1)."""
         inside = self.windows != PADDING
-        return inside.repeat(len(columns) // len(inside), 1)[:, :, None]
+        return inside.repeat(rows // len(inside), 1)[:, :, None]
 
     def _spread(self, values: Tensor) -> Tensor:
-        """Sums over the windows that see an entry; (2, N', K, m) to (2, N, m)."""
+        """Sums over the windows that see an entry; (s, N', K, m) to (s, N, m)."""
         total = gathered_entries(values.movedim(3, 1).flatten(0, 1), self.windows, self.places)
-        return total.reshape(2, values.shape[3], -1).movedim(1, 2)
+        return total.reshape(len(values), values.shape[3], -1).movedim(1, 2)

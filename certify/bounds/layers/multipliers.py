@@ -29,6 +29,8 @@ FINAL_SHARE = 0.02
 SMOOTHING = (2e-2, 3e-4)
 SMOOTHED = 64
 STEPS = 1500
+# Share of the work spent on multipliers alone, with the dual point at the start.
+WARMUP = 0.2
 REFRESHES = 20
 # The clock takes over the schedule once it is this share ahead of the steps.
 HURRY = 0.1
@@ -124,8 +126,8 @@ class _Descent:
         coordinates = task.rows.new_zeros(0) if start is None else start.detach().clone()
         with torch.no_grad():
             logits = starting_logits(task.chain, self.scores(coordinates), witnesses.reach())
-        variables = [tensor.requires_grad_() for tensor in (coordinates, *logits.tensors) if tensor.numel()]
-        optimizer = torch.optim.Adam(variables, lr=LEARNING_RATE)
+        groups = [[coordinates.requires_grad_()], [tensor.requires_grad_() for tensor in logits.tensors]]
+        optimizer = torch.optim.Adam([{"params": group} for group in groups], lr=LEARNING_RATE)
         begun, best, least, checks = time.perf_counter(), None, math.inf, 0
         for step in range(task.steps + 1):
             spent = (time.perf_counter() - begun) / max(task.deadline - begun, 1e-9)
@@ -140,7 +142,9 @@ class _Descent:
             if progress >= 1 or not math.isfinite(reached):
                 break
             share = (1 + math.cos(math.pi * progress)) / 2
-            optimizer.param_groups[0]["lr"] = LEARNING_RATE * (FINAL_SHARE + (1 - FINAL_SHARE) * share)
+            rate = LEARNING_RATE * (FINAL_SHARE + (1 - FINAL_SHARE) * share)
+            optimizer.param_groups[0]["lr"] = rate if progress >= WARMUP else 0.0
+            optimizer.param_groups[1]["lr"] = rate
             width = SMOOTHING[0] * (SMOOTHING[1] / SMOOTHING[0]) ** progress
             optimizer.zero_grad()
             self.loss(coordinates, _smoothed(witnesses.values(seminorms), width)).backward()  # type: ignore[no-untyped-call]

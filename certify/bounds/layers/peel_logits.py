@@ -31,7 +31,7 @@ class LayerLogits:
 
     Attributes:
         slopes: g less the middle, in multiples of the unit; of its shape.
-        reaches: log ρ for S and −S, (2, …).
+        reaches: log ρ for S and −S, or for S alone, (2 or 1, …).
         unit: typical size of the columns.
     """
 
@@ -43,31 +43,31 @@ class LayerLogits:
 @final
 @dataclass(frozen=True, slots=True)
 class PeelLogits:
-    """Coordinates of all peels of a chain, for every sign that has its own."""
+    """Coordinates of all peels of a chain, one chain a side."""
 
-    signs: tuple[tuple[LayerLogits, ...], ...]
+    sides: tuple[tuple[LayerLogits, ...], ...]
 
     @property
     def tensors(self) -> list[Tensor]:
         """What is searched over."""
-        return [tensor for layers in self.signs for own in layers for tensor in (own.slopes, own.reaches)]
+        return [tensor for layers in self.sides for own in layers for tensor in (own.slopes, own.reaches)]
 
 
 def starting_logits(chain: Chain, scores: Tensor, reach: Tensor) -> PeelLogits:
     """The middle g, and ρ from typical sizes (N,) of the first responses where a layer has as many rows."""
     found = []
-    for sign in chain.signs(scores):
+    for side in chain.sides(scores):
         layers: list[LayerLogits] = []
 
-        def begun(above: PeeledScores, responses: Majorized, layers: list[LayerLogits] = layers) -> Peel:
+        def begun(above: PeeledScores, responses: Majorized, signs: int, layers: list[LayerLogits] = layers) -> Peel:
             middle = responses.middle(above.columns)
             fits = middle.ndim == 2 and len(reach) == len(middle)
             sizes = reach.log()[:, None] if fits else middle.new_zeros(1)
             unit = float(above.columns.square().mean().sqrt()) or 1.0
-            layers.append(LayerLogits(torch.zeros_like(middle), sizes.expand(2, *middle.shape).clone(), unit))
+            layers.append(LayerLogits(torch.zeros_like(middle), sizes.expand(signs, *middle.shape).clone(), unit))
             return _peel(above, responses, layers[-1])
 
-        chain.seminorm(scores, sign, begun)
+        chain.seminorm(side, begun)
         found.append(tuple(layers))
     return PeelLogits(tuple(found))
 
@@ -75,25 +75,27 @@ def starting_logits(chain: Chain, scores: Tensor, reach: Tensor) -> PeelLogits:
 def peels_at(chain: Chain, scores: Tensor, logits: PeelLogits) -> tuple[tuple[Peels, ...], list[PeeledScores]]:
     """The multipliers for scores (N, m), with the seminorms that they give; with gradients."""
     every, seminorms = [], []
-    for sign, layers in zip(chain.signs(scores), logits.signs, strict=True):
+    for side, layers in zip(chain.sides(scores), logits.sides, strict=True):
         peels: list[Peel] = []
 
         def chosen(
             above: PeeledScores,
             responses: Majorized,
+            signs: int,
             peels: list[Peel] = peels,
             layers: tuple[LayerLogits, ...] = layers,
         ) -> Peel:
             peels.append(_peel(above, responses, layers[len(peels)]))
             return peels[-1]
 
-        seminorms.append(chain.seminorm(scores, sign, chosen))
+        seminorms.append(chain.seminorm(side, chosen))
         every.append(tuple(peels))
     return tuple(every), seminorms
 
 
 def _peel(above: PeeledScores, responses: Majorized, logits: LayerLogits) -> Peel:
     slopes = responses.middle(above.columns) + logits.unit * logits.slopes
-    both = torch.stack([slopes, -slopes])
-    curvatures = responses.bent(above.columns, both) / logits.reaches.exp()
-    return Peel(curvatures.clamp_min(max(LEAST, LEAST_SHARE * float(curvatures.detach().max()))), both)
+    signs = len(logits.reaches)
+    slopes, columns = (torch.stack([own, -own][:signs]) for own in (slopes, above.columns))
+    curvatures = responses.bent(columns, slopes) / logits.reaches.exp()
+    return Peel(curvatures.clamp_min(max(LEAST, LEAST_SHARE * float(curvatures.detach().max()))), slopes)

@@ -27,10 +27,10 @@ SMALLEST = 1e-300
 @final
 @dataclass(frozen=True, slots=True)
 class Peel:
-    """Multipliers of one layer for m columns; index 0 of the first axis serves S, index 1 serves −S.
+    """Multipliers of one layer for m columns; index 0 of the first axis serves S, index 1, if it is there, −S.
 
     Attributes:
-        curvatures: p > 0, (2, N, m), or (2, N, K, m) for windows of K.
+        curvatures: p > 0, (2 or 1, N, m), or (2 or 1, N, K, m) for windows of K.
         slopes: g, of the same shape.
     """
 
@@ -41,8 +41,8 @@ class Peel:
 class Majorized(Protocol):
     """Responses σ(h), N' of them to N entries of h, below linear and quadratic functions."""
 
-    def majorants(self, columns: Tensor, peel: Peel) -> tuple[Tensor, Tensor]:
-        """Lin and w of S and −S for every column of S (N', m), (2, N, m) each."""
+    def majorants(self, signed: Tensor, peel: Peel) -> tuple[Tensor, Tensor]:
+        """Lin and w, (2 or 1, N, m) each, for every column of S and −S (2, N', m), or of S alone (1, N', m)."""
         ...
 
     def kept(self, diagonals: Tensor) -> Tensor:
@@ -53,14 +53,14 @@ class Majorized(Protocol):
         """Multipliers g of S (N', m) to begin at; those of −S are their negatives."""
         ...
 
-    def bent(self, columns: Tensor, slopes: Tensor) -> Tensor:
-        """A ≥ 0 of the shape of g (2, …), such that p = a/ρ is the best for mean squares ρ² of h."""
+    def bent(self, signed: Tensor, slopes: Tensor) -> Tensor:
+        """A ≥ 0 of the shape of g, such that p = a/ρ is the best for mean squares ρ² of h."""
         ...
 
 
 def peeled(above: PeeledScores, peel: Peel, responses: Majorized) -> PeeledScores:
     """The seminorm of h that is at least that of σ(h), for both signs of every column."""
-    linear, weights = responses.majorants(above.columns, peel)
+    linear, weights = responses.majorants(torch.stack([above.columns, -above.columns]), peel)
     mean, rest = (linear[0] - linear[1]) / 2, (linear[0] + linear[1]) / 2
     columns = [_stretched(mean, rest)]
     if bool((rest != 0).any()):
@@ -69,10 +69,10 @@ def peeled(above: PeeledScores, peel: Peel, responses: Majorized) -> PeeledScore
     return PeeledScores(torch.cat(columns, 1), torch.cat([responses.kept(above.diagonals), diagonal[None]]))
 
 
-def peeled_sign(scores: Tensor, peel: Peel, responses: Majorized, index: int) -> PeeledScores:
-    """A seminorm of h that is at least qᵀσ(h), q = S for index 0 and −S for index 1, for one column S (N, 1)."""
-    linear, weights = responses.majorants(scores, peel)
-    return PeeledScores(linear[index], weights[index].T)
+def peeled_side(column: Tensor, peel: Peel, responses: Majorized) -> PeeledScores:
+    """A seminorm of h that is at least qᵀσ(h) for one column q (N, 1), of the one sign that it has."""
+    linear, weights = responses.majorants(column[None], peel)
+    return PeeledScores(linear[0], weights[0].T)
 
 
 def _stretched(own: Tensor, other: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 
 from certify.bounds.layers.base import base_maximum
 from certify.bounds.layers.chain import Chain
+from certify.bounds.layers.fan import fan_of
 from certify.bounds.layers.kink import Kink
 from certify.bounds.layers.links import Convolution, FixedMap
 from certify.bounds.layers.lipschitz import Flow, best_flow, lipschitz_bound, lipschitz_upper
@@ -26,8 +27,8 @@ from .deep_subnetworks import ABSOLUTE, ALL_SLOPES, LEAKY, RELU, best_found, pro
 USEFUL = 3.0
 
 
-def chain_of(layers, slopes):
-    return Chain(Slopes(*slopes), (Kink(Slopes(*slopes)),) * (layers - 2))
+def chain_of(layers, slopes, columns, **changes):
+    return Chain(Slopes(*slopes), (Kink(Slopes(*slopes)),) * (layers - 2), fan_of(columns, **changes))
 
 
 def fitted(chain, rows, scores, steps=150):
@@ -40,13 +41,13 @@ def proven(chain, rows, scores, peels, tolerance=1e-3):
     return base_maximum(rows, chain.seminorms(scores, peels), settings)
 
 
-@pytest.mark.parametrize("m", [1, 2])
+@pytest.mark.parametrize("m", [1, 2, 3])
 @pytest.mark.parametrize("slopes", ALL_SLOPES)
 @pytest.mark.parametrize("layers", [3, 4])
 def test_the_peeled_bound_holds_and_is_useful(layers, slopes, m):
     rows, scores, generator = problem(layers + m, 9, 2, m)
-    chain = chain_of(layers, slopes)
-    found = fitted(chain, rows, scores)
+    chain = chain_of(layers, slopes, m)
+    found = fitted(chain, rows, scores, 40 if m == 2 else 150)
     upper = proven(chain, rows, scores, found.peels).upper
     best = best_found(rows, scores, layers, slopes, generator)
     assert best <= upper <= USEFUL * best
@@ -56,22 +57,43 @@ def test_the_peeled_bound_holds_and_is_useful(layers, slopes, m):
 @pytest.mark.parametrize("slopes", ALL_SLOPES)
 def test_no_subnetwork_of_five_layers_beats_seminorms_of_random_multipliers(slopes):
     """Peels of every level are in play here, whatever they are; the best of a grid stands for the base."""
-    for m in (1, 2):
+    for m in (1, 2, 3):
         rows, scores, generator = problem(20 + m, 6, 2, m)
-        chain = chain_of(5, slopes)
+        chain = chain_of(5, slopes, m)
         peels = []
-        for _ in chain.signs(scores):
-            columns, own = m, []
+        for side in chain.sides(scores):
+            columns, signs, own = side.shape[1], 1 if m < 3 else 2, []
             for _ in range(3):
-                shape = 2, len(rows), columns
+                shape = signs, len(rows), columns
                 p = torch.randn(*shape, generator=generator, dtype=torch.float64).exp()
                 own.append(Peel(p, 0.1 * torch.randn(*shape, generator=generator, dtype=torch.float64)))
-                columns = columns if own[1:] == [] and m == 1 else 2 * columns
+                columns, signs = signs * columns, 2
             peels.append(tuple(own))
         upper = proven(chain, rows, scores, tuple(peels), 1e-2).upper
         weights = starts(2000, 2, 5, 3, generator)
         assert float(ratios(rows, scores, weights, slopes).max()) <= upper
         assert best_found(rows, scores, 5, slopes, generator, count=8, steps=120) <= upper
+
+
+def test_corners_of_a_fan_surround_the_unit_ball():
+    """Every v in the ball has v ≤ some edge: between neighbors the chord stays outside; ±1 for one column."""
+    assert fan_of(1).tolist() == [[1.0, -1.0]]
+    corners = fan_of(2)
+    ahead = corners.roll(-1, 1)
+    cross = corners[0] * ahead[1] - corners[1] * ahead[0]
+    assert bool((cross >= (ahead - corners).norm(dim=0)).all())
+    assert fan_of(4) is None
+    assert fan_of(3) is None
+
+
+def test_three_columns_of_zero_sums_are_peeled_as_two():
+    rows, scores, generator = problem(9, 9, 2, 3)
+    scores = scores - scores.mean(1, keepdim=True)
+    chain = chain_of(3, RELU, 3, zero_sums=True)
+    upper = proven(chain, rows, scores, fitted(chain, rows, scores, 60).peels).upper
+    together = chain_of(3, RELU, 3)
+    assert best_found(rows, scores, 3, RELU, generator) <= upper
+    assert upper < proven(together, rows, scores, fitted(together, rows, scores).peels).upper
 
 
 def test_more_layers_of_orthonormal_rows_change_nothing():
@@ -80,7 +102,7 @@ def test_more_layers_of_orthonormal_rows_change_nothing():
     scores = torch.tensor([[0.8], [-1.0], [0.3]], dtype=torch.float64)
     exact = max(float(scores.clamp_min(0).norm()), float((-scores).clamp_min(0).norm()))
     for layers in (3, 4):
-        chain = chain_of(layers, RELU)
+        chain = chain_of(layers, RELU, 1)
         upper = proven(chain, rows, scores, fitted(chain, rows, scores, 400).peels).upper
         assert exact <= upper <= exact * 1.01
 
@@ -107,7 +129,7 @@ def test_the_bound_holds_for_convolutions_and_pooling(pooling):
     relu = Slopes(*RELU)
     top = MaxPooling(1.0, halves, 4) if pooling else Kink(relu)
     matrix = average_matrix(average, 8, counts_padding=True)
-    chain = Chain(relu, (top, Convolution(kernel, 4), FixedMap(matrix)))
+    chain = Chain(relu, (top, Convolution(kernel, 4), FixedMap(matrix)), fan_of(1))
     scores = torch.randn(4 if pooling else 8, 1, generator=generator, dtype=torch.float64)
     upper = proven(chain, rows, scores, fitted(chain, rows, scores).peels).upper
     best = 0.0

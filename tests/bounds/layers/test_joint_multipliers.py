@@ -6,6 +6,7 @@ import torch
 
 from certify.bounds.layers.base import base_maximum
 from certify.bounds.layers.chain import Chain
+from certify.bounds.layers.fan import fan_of
 from certify.bounds.layers.kink import Kink
 from certify.bounds.layers.multipliers import DualProblem, PeelTask, best_multipliers, joint_multipliers
 from certify.bounds.rows.cones.cone_settings import ConeSettings
@@ -13,7 +14,7 @@ from certify.problem import Slopes
 
 from .deep_subnetworks import RELU, responses
 
-CHAIN = Chain(Slopes(*RELU), (Kink(Slopes(*RELU)),))
+CHAIN = Chain(Slopes(*RELU), (Kink(Slopes(*RELU)),), fan_of(1))
 
 
 def trained(rows, targets, strength, generator):
@@ -76,7 +77,7 @@ def test_the_search_ends_at_its_deadline_with_usable_multipliers():
 
 def test_the_same_search_finds_the_same():
     generator = torch.Generator().manual_seed(3)
-    rows, scores = (torch.randn(12, k, generator=generator, dtype=torch.float64) for k in (3, 2))
+    rows, scores = (torch.randn(12, k, generator=generator, dtype=torch.float64) for k in (3, 1))
     found = [best_multipliers(PeelTask(CHAIN, rows, rows, time.perf_counter() + 120, 40), scores) for _ in range(2)]
     assert found[0].upper == found[1].upper
     assert torch.equal(found[0].peels[0][0].curvatures, found[1].peels[0][0].curvatures)

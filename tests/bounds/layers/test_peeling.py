@@ -7,7 +7,7 @@ from certify.bounds.layers.kink import Kink
 from certify.bounds.layers.links import Convolution, FixedMap
 from certify.bounds.layers.max_pooling import MaxPooling
 from certify.bounds.layers.peeled_scores import PeeledScores, unpeeled
-from certify.bounds.layers.peeling import Peel, peeled, peeled_sign
+from certify.bounds.layers.peeling import Peel, peeled, peeled_side
 from certify.problem import Slopes
 from certify.problem.windows import average_matrix, windows
 
@@ -65,11 +65,9 @@ def test_a_sign_peeled_alone_is_never_below_its_functional(slopes):
     for _ in range(6):
         scores = drawn(generator, n, 1)
         peel = multipliers(generator, 1.0, (n, 1), tied=False)
-        for index, sign in enumerate((1.0, -1.0)):
-            below = peeled_sign(scores, peel, Kink(Slopes(*slopes)), index)
-            h = drawn(generator, 200, n)
-            found = worst_ratio(lambda h, q=sign * scores[:, 0]: kinked(h, slopes) @ q, below.norms, h)
-            assert found <= ROOM
+        below = peeled_side(scores, Peel(peel.curvatures[:1], peel.slopes[:1]), Kink(Slopes(*slopes)))
+        h = drawn(generator, 200, n)
+        assert worst_ratio(lambda h, q=scores[:, 0]: kinked(h, slopes) @ q, below.norms, h) <= ROOM
 
 
 def test_tied_slopes_keep_the_number_of_columns():
@@ -163,3 +161,12 @@ def test_average_pooling_is_linear_in_columns_and_never_below():
         assert bool((found <= below.norms(z.flatten(1)) * ROOM).all())
         columns = unpeeled(above.columns), unpeeled(below.columns)
         torch.testing.assert_close(columns[0].norms(pooled_z), columns[1].norms(z.flatten(1)))
+
+
+def test_slopes_below_all_mixtures_of_a_window_are_paid_for():
+    """−max(t_1, t_2) + t_3 at (1, 1, 5) is 4; slopes −1, −1 fall short of it by 1, and t_3 alone is exact."""
+    window = torch.tensor([[0, 1], [2, -1]])
+    column, t = torch.tensor([[-1.0], [1.0]]).double(), torch.tensor([[1.0, 1.0, 5.0]]).double()
+    slopes = torch.tensor([[[[-1.0], [-1.0]], [[0.5], [0.0]]]]).double()
+    below = peeled_side(column, Peel(torch.ones_like(slopes), slopes), MaxPooling(1.0, window, 3))
+    assert float(below.norms(t)) >= 4.0

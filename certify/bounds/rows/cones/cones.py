@@ -97,11 +97,13 @@ def cone_maximum(  # noqa: PLR0913
     *,
     aid: Aid = NO_AID,
 ) -> ConeOutcome:
-    """Bound from both sides the largest of max |C^T s(X u)| + sum_b |sqrt(D_b) o s(X u)|, or C^T s(X u) for one column without D.
+    """Bound from both sides the largest of max |C^T s(X u)| + sum_b |sqrt(D_b) o s(X u)|, one for each side.
+
+    A side of one column without D is C^T s(X u) itself, of one sign.
 
     Args:
         rows: X, finite, float64, shape (n, d), 1 <= d <= MAX_DIMENSION.
-        sides: One or two pairs of C, shape (n, c), and D >= 0, shape (b, n), of the same shapes.
+        sides: Pairs of C, shape (n, c), and D >= 0, shape (b, n), of the same shapes.
         settings: Goal and limits.
         start: A good direction if one is known, shape (d,).
         on_progress: Called with (lower, upper, nodes) after each stage.
