@@ -15,8 +15,9 @@ from torch import Tensor
 
 from certify.bounds.bilinear.moments import moments_of
 from certify.bounds.eigenvalue import largest_singular_value_upper
-from certify.bounds.layers.chain import Chain, Peels
+from certify.bounds.layers.chain import Chain
 from certify.bounds.layers.deep_search import deep_search
+from certify.bounds.layers.fan import fan_of
 from certify.bounds.layers.kink import Kink
 from certify.bounds.layers.links import Convolution, FixedMap
 from certify.bounds.layers.multipliers import DualProblem, PeelOutcome, PeelTask, best_multipliers, joint_multipliers
@@ -55,7 +56,7 @@ def deep_spectral_applies(task: PolarTask) -> bool:
 
 def deep_spectral(task: PolarTask) -> PolarBound:
     """The largest singular value of HᵀC, C the score columns that the layers between lead to; exact for dense ones."""
-    form, chain = _form(task), chain_of(_form(task))
+    form, chain = _form(task), chain_of(_form(task), task.scores.shape[1])
     (seminorm,) = chain.seminorms(task.scores, ((),))
     moments = moments_of(form.path.view.rows, seminorm.columns)
     error = product_error(form.path.view.rows.T, seminorm.columns)
@@ -89,8 +90,8 @@ def joint_peeling(task: PolarTask) -> list[tuple[Tensor, PolarBound]]:
     return [(dual, search.proven(dual, found))]
 
 
-def chain_of(form: Layers) -> Chain:
-    """The layers between the first responses and the scores."""
+def chain_of(form: Layers, columns: int) -> Chain:
+    """The layers between the first responses and so many score columns."""
     steps: list[Kink | Convolution | FixedMap] = []
     for hop, slopes in zip(reversed(form.path.hops), reversed(form.slopes), strict=False):
         steps += [] if slopes.bend == 0 else [Kink(slopes)]
@@ -100,7 +101,8 @@ def chain_of(form: Layers) -> Chain:
         if not hop.is_dense:
             steps.append(Convolution(hop.windows, hop.positions if hop.averages is None else len(hop.averages)))
         steps += [] if hop.averages is None else [FixedMap(hop.averages)]
-    return Chain(form.slopes[0], tuple(steps))
+    apart = columns == 1 and bool(steps) and isinstance(steps[0], Kink)
+    return Chain(form.slopes[0], tuple(steps), fan_of(1) if apart else None)
 
 
 def _form(task: PolarTask) -> Layers:
@@ -121,7 +123,8 @@ class _Search:
 
     def __init__(self, task: PolarTask) -> None:
         self.task, self.form, self.begun = task, _form(task), time.perf_counter()
-        self.chain, self.reduced = chain_of(self.form), reduce_rows(_base(self.form))
+        self.chain = chain_of(self.form, task.scores.shape[1])
+        self.reduced = reduce_rows(_base(self.form))
 
     def peel_task(self) -> PeelTask:
         task, starts = self.task, self.task.starts[0]
@@ -133,12 +136,11 @@ class _Search:
         """What cones prove with the multipliers at a dual point."""
         task = self.task
         scores = task.branch.scores(dual)
-        signs, ends, upper = self.chain.signs(scores), [], 0.0
-        seminorms = self.chain.seminorms(scores, found.peels)
-        for place, (sign, peels, seminorm) in enumerate(zip(signs, found.peels, seminorms, strict=True)):
-            seconds = task.seconds_left / (len(signs) - place)
+        ends, upper, seminorms = [], 0.0, self.chain.seminorms(scores, found.peels)
+        for place, (peels, seminorm) in enumerate(zip(found.peels, seminorms, strict=True)):
+            seconds = task.seconds_left / (len(seminorms) - place)
             cover, own = self._cones(seminorm, found.directions, seconds, upper)
-            ends.append(_end(sign, peels, cover))
+            ends.append(PeeledEnd(tuple((peel.curvatures, peel.slopes[0]) for peel in peels), cover))
             upper = max(upper, own)
         return PolarBound(0.0, task.nothing, upper, "peeling", Peeled(tuple(ends)))
 
@@ -156,12 +158,3 @@ class _Search:
         columns = torch.cat([seminorm.columns, seminorm.diagonals.sqrt().sum(0)[:, None]], 1)
         return cover, reduced.polar_upper(columns, outcome.upper)
 
-
-def _end(sign: int | None, peels: Peels, cover: ConeCover) -> PeeledEnd:
-    """One end of a proof, its layers from the last hidden one."""
-    kept = []
-    for level, peel in enumerate(peels):
-        index = sign if level == 0 and sign is not None else None
-        curvatures = peel.curvatures if index is None else peel.curvatures[index : index + 1]
-        kept.append((curvatures, peel.slopes[0 if index is None else index]))
-    return PeeledEnd(tuple(kept), cover)
