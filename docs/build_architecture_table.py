@@ -22,8 +22,8 @@ subnetworks with the module's own forward pass, to 1e-12 in float64, and read ea
 where it is made of torch's own classes alone, from a pickled module: the verdicts are the same. The exceptions are in
 ONNX, where torch writes Gelu, LayerNorm, slices, computed reshapes and a BatchNorm without weights otherwise.
 
-- **bound**: a bound on the polar is proven, so that `certify check` can certify the model. Quadratic subnetworks need a
-  penalty of degree 3, see [losses and penalties](losses-and-penalties.md).
+- **bound**: a bound on the polar is proven, so that `certify check` can certify the model. Subnetworks of degree p > 2
+  need a penalty of that degree, see [losses and penalties](losses-and-penalties.md).
 - **[no-bound-yet](reasons.md#no-bound-yet)**: the model qualifies for the theory, and no bound for its kind is proven
   in this version.
 - **[degree-mismatch](reasons.md#degree-mismatch)**: decomposes, but weight decay has degree 2 and the subnetworks p.
@@ -37,7 +37,7 @@ beside it:
 | architectures | wait for |
 |---|---|
 | max pooling, maxout | the form WindowRows: rows, of which the largest of a window counts |
-| three weight layers and more, also of convolutions; deep sets; ReLU on the outputs | the form Layers |
+| grouped convolutions, max pooling and sums over sets between three weight layers and more; ReLU on the outputs | a wider form Layers |
 | tensor factorization | the form Multilinear |
 | squared ReLU | the form Squares with one sign |
 | branches of unequal depth | a λ for each degree |

@@ -13,6 +13,14 @@ from certify.bounds.bilinear.joint import joint_forms, joint_forms_apply
 from certify.bounds.bilinear.semidefinite import semidefinite_applies, semidefinite_bound
 from certify.bounds.bilinear.spectral import bilinear_search, spectral_applies, spectral_bound
 from certify.bounds.bilinear.vertices import vertices_apply, vertices_bound
+from certify.bounds.layers.deep_search import deep_search
+from certify.bounds.layers.peel_method import (
+    deep_spectral,
+    deep_spectral_applies,
+    joint_peeling,
+    peeling,
+    peeling_applies,
+)
 from certify.bounds.multilinear.entry_form import is_matrix
 from certify.bounds.multilinear.sparse_spectral import sparse_search, sparse_spectral
 from certify.bounds.multilinear.symmetric_method import symmetric_applies, symmetric_unfolding
@@ -42,7 +50,7 @@ from certify.bounds.rows.sorted_program import sorted_program, sorted_program_ap
 from certify.bounds.rows.sorting import sorting_applies, sorting_bound
 from certify.bounds.score_rounding import with_score_rounding
 from certify.bounds.squares.quadratic_form import quadratic_form_bound, quadratic_form_search
-from certify.problem import Bilinear, Multilinear, PolarForm, Rows, Squares
+from certify.problem import Bilinear, Layers, Multilinear, PolarForm, Rows, Squares
 
 Bounds = list[tuple[Tensor, PolarBound]]
 
@@ -135,6 +143,11 @@ METHODS: dict[type[PolarForm], tuple[Method, ...]] = {
             at_best=True,
         ),
     ),
+    Layers: (
+        Method("spectral", _at_given_dual(deep_spectral), "spectral", deep_spectral_applies),
+        Method("joint peeling", joint_peeling, "cone-tree", peeling_applies, moves_dual=True, share=0.6),
+        Method("peeling", _at_given_dual(peeling), "cone-tree", peeling_applies),
+    ),
     Squares: (Method("quadratic-form", _at_given_dual(quadratic_form_bound), "quadratic-form"),),
     Rows: (
         Method("sorting", _at_given_dual(sorting_bound), "sorting", sorting_applies, _ONE_INPUT),
@@ -194,4 +207,5 @@ SEARCHES: dict[type[PolarForm], Callable[[PolarTask], PolarEstimate]] = {
     Multilinear: lambda task: (sparse_search if is_matrix(task) else tensor_search)(task),
     Squares: quadratic_form_search,
     Rows: rows_search,
+    Layers: deep_search,
 }

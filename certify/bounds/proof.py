@@ -233,8 +233,31 @@ class SymmetricUnfolding:
     multipliers: tuple[Tensor, ...]
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class PeeledEnd:
+    """Multipliers of the peeled layers, the last hidden one first, and a bound on what is left.
+
+    Attributes:
+        layers: p (signs, N, m) and g (N, m) of each.
+        base: of the rows of the first weight.
+    """
+
+    layers: tuple[tuple[Tensor, Tensor], ...]
+    base: ConeCover | Recomputed
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Peeled:
+    """Ends for S and for −S of one score column, or one for both signs of several."""
+
+    ends: tuple[PeeledEnd, ...]
+
+
 Proof = (
     Recomputed
+    | Peeled
     | PowerTest
     | FactorForms
     | ConeCover

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from certify.bounds.polar import PolarBound
 from certify.bounds.rounding import SLACK, gamma, sum_upper
-from certify.problem import Bilinear, Branch, Entries, Multilinear, Rows, Squares
+from certify.problem import Bilinear, Branch, Entries, Layers, Multilinear, Path, PolarForm, Rows, Squares
 
 
 def with_score_rounding(branch: Branch, dual: Tensor, bound: PolarBound) -> PolarBound:
@@ -36,7 +36,8 @@ def _rest(branch: Branch, dual: Tensor) -> float:
         return math.inf
     terms = weights.shape[-3] + 4
     errors = view.readout.absolute().scores(dual.abs()) * gamma(terms)
-    sizes = torch.linalg.vector_norm(errors, dim=1) * _reach(branch, view.rows, errors.shape[1])
+    reach = _deep_reach(branch.form) if isinstance(view, Path) else _reach(branch, view.rows, errors.shape[1])
+    sizes = torch.linalg.vector_norm(errors, dim=1) * reach
     return sum_upper(sizes) * (1 + gamma(errors.shape[1] + 8)) * SLACK
 
 
@@ -56,7 +57,25 @@ def _reach(branch: Branch, rows: Tensor, entries: int) -> Tensor:
             return lengths * slopes.steepest
         case Squares():
             return lengths**2
-        case Multilinear():
-            raise TypeError("entries have no rows")
+        case Multilinear() | Layers():
+            raise TypeError("there are no rows")
         case other:
             assert_never(other)
+
+
+def _deep_reach(form: PolarForm) -> Tensor:
+    """An upper bound on the norm of what the last weight reads at each position, (n P,), for weights of norm 1.
+
+    A weight read at Q positions takes a norm of values to at most √Q times it, averages A to |A|_F times it.
+    """
+    if not isinstance(form, Layers):
+        raise TypeError("not of several layers")
+    path = form.path
+    sizes = torch.linalg.vector_norm(path.view.rows.reshape(path.samples, -1), dim=1)
+    factor = math.prod(slopes.steepest for slopes in form.slopes)
+    for hop in path.hops:
+        averages = 1.0 if hop.averages is None else max(1.0, float(hop.averages.norm()))
+        factor *= math.sqrt(len(hop.windows)) * averages
+    positions = path.readout.positions
+    reach: Tensor = sizes * (factor * (1 + gamma(path.view.rows.numel() + 64)))
+    return reach.repeat_interleave(positions)

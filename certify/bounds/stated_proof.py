@@ -15,6 +15,8 @@ from certify.bounds.proof import (
     ConeCover,
     DoublyNonnegative,
     FactorForms,
+    Peeled,
+    PeeledEnd,
     PowerTest,
     Recomputed,
     ScalarMajorant,
@@ -28,7 +30,7 @@ from certify.bounds.rows.relaxations.doubly_nonnegative.stated_products import s
 from certify.bounds.rows.relaxations.stated_majorant import stated_scalar, stated_vector
 from certify.bounds.rows.rows_form import rows_form
 from certify.bounds.stated_arrays import Array, array_of
-from certify.problem import Branch, Rows
+from certify.problem import Branch, Deep, Rows
 
 # A polar of 0 is claimed to be at most this, so that the checker's allowance for underflow has room.
 SMALLEST_POLAR = 2.0**-200
@@ -90,6 +92,12 @@ def stated(branch: Branch, dual: Tensor, bound: PolarBound, margin: float) -> St
         case SymmetricUnfolding(sides, multipliers):
             found = zip(("row_multipliers", "column_multipliers"), map(array_of, multipliers), strict=False)
             return StatedProof("symmetric-unfolding", (), upper, {"sides": np.array(sides, np.uint8), **dict(found)})
+        case Peeled(ends):
+            base, arrays = ends[0].base, _stated_ends(branch, ends)
+            peels = ("peel",) * (len(branch.kind.degrees) - 2)
+            if isinstance(base, Recomputed):
+                return StatedProof(base.kind, peels, upper, arrays)
+            return StatedProof("cone-tree", (*peels, "project"), upper, arrays)
         case other:
             assert_never(other)
 
@@ -102,6 +110,21 @@ def _stated_cones(proof: ConeCover) -> dict[str, Array]:
         return {"frame": array_of(frame), "rows": array_of(rows)} | found
     free = {"center": array_of(proof.center[:-1]), "column": array_of(frame[-1:, -1])}
     return {"frame": array_of(frame[:-1, :-1]), "rows": array_of(rows[:, :-1])} | found | free
+
+
+def _stated_ends(branch: Branch, ends: tuple[PeeledEnd, ...]) -> dict[str, Array]:
+    """The arrays of peeled layers, by their places from the last one, and of the base of every end."""
+    if not isinstance(branch.kind, Deep):
+        raise TypeError("not of several layers")
+    kinked = [place for place, slopes in enumerate(reversed(branch.kind.slopes[1:])) if slopes.bend != 0]
+    found: dict[str, Array] = {}
+    for name, end in zip(("plus", "minus") if len(ends) == 2 else ("both",), ends, strict=True):
+        own: dict[str, Array] = {}
+        for place, (curvatures, slopes) in zip(kinked, end.layers, strict=True):
+            own |= {f"curvatures-{place}": array_of(curvatures), f"slopes-{place}": array_of(slopes)}
+        own |= _stated_cones(end.base) if isinstance(end.base, ConeCover) else {}
+        found |= {f"{name}.{key}": array for key, array in own.items()}
+    return found
 
 
 def _stated_signs(form: Rows, proof: SignTree) -> dict[str, Array]:

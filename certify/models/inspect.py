@@ -29,10 +29,6 @@ from certify.problem.penalties import matched_strength
 
 # Weight decay of all parameters, or by name or pattern; None where it is not known.
 Rule = float | Mapping[str, float] | None
-QUADRATIC_NOTE = (
-    "degree 3: weight decay has degree 2, so the certificate needs penalty: "
-    "{product_of_norms: {strength: LAMBDA, norms: [2, 2], powers: [2, 1]}}"
-)
 
 
 @final
@@ -168,7 +164,8 @@ def inspection_of(graph: LayerGraph, weight_decay: Rule = None) -> Inspection:
     layout, form = standing.layout, standing.form
     sorts = () if form is None else form.sorts
     rows = tuple(_subnetwork(sort, layout, place) for place, sort in enumerate(sorts))
-    cubic = (QUADRATIC_NOTE,) if layout is not None and any(x.kind.degree != 2 for x in layout.neurons) else ()
+    kinds = () if layout is None else tuple(neuron.kind for neuron in layout.neurons)
+    needed = tuple(dict.fromkeys(_needed_penalty(kind.degrees) for kind in kinds if kind.degree != 2))
     assumed = () if form is None else form.notes
     return Inspection(
         layers=tuple(_row(graph, layer, standing) for layer in graph.layers),
@@ -182,7 +179,7 @@ def inspection_of(graph: LayerGraph, weight_decay: Rule = None) -> Inspection:
         format=graph.format,
         path=graph.path,
         sha256=graph.sha256,
-        notes=(*standing.graph.departures, *standing.graph.notes, *assumed, *cubic),
+        notes=(*standing.graph.departures, *standing.graph.notes, *assumed, *needed),
         problems=standing.obstacles,
     )
 
@@ -193,11 +190,7 @@ def _of_factorization(graph: LayerGraph, weight_decay: Rule) -> Inspection:
     needed: tuple[str, ...] = ()
     charge: Charge = Decays(1.0 if weight_decay is None else weight_decay)
     if weight_decay is None and order > 2:
-        charge, powers = ProductOfNorms(1.0, (1,) * order), ", ".join(["1"] * order)
-        needed = (
-            f"degree {order}: weight decay has degree 2, so the certificate needs penalty: "
-            f"{{product_of_norms: {{strength: LAMBDA, norms: [{powers.replace('1', '2')}], powers: [{powers}]}}}}",
-        )
+        charge, needed = ProductOfNorms(1.0, (1,) * order), (_needed_penalty((1,) * order),)
     problem: tuple[Obstacle, ...] = ()
     model: FactorModel | None = None
     try:
@@ -220,6 +213,14 @@ def _of_factorization(graph: LayerGraph, weight_decay: Rule) -> Inspection:
         sha256=graph.sha256,
         notes=(*graph.notes, *needed),
         problems=problem,
+    )
+
+
+def _needed_penalty(degrees: tuple[int, ...]) -> str:
+    """The penalty of the degree that subnetworks have, in words."""
+    return (
+        f"degree {sum(degrees)}: weight decay has degree 2, so the certificate needs penalty: "
+        f"{{product_of_norms: {{strength: LAMBDA, norms: {[2] * len(degrees)}, powers: {list(degrees)}}}}}"
     )
 
 

@@ -1,9 +1,9 @@
-"""The layers of one subnetwork of two weights in a closed vocabulary, and the view of the data that they make.
+"""The layers of one subnetwork in a closed vocabulary, and the view of the data that they make.
 
-    sample → [gate] → [select] → first weight → σ → averages → second weight → averages → outputs
+    sample → [gate] → [select] → weight → σ → [averages → weight → σ]… → averages → weight → averages → outputs
 
-Everything but the weights and σ is a fixed linear map of positions: the first weight reads a window of the sample at
-each position (a dense layer has one, all of the sample), and the rest is the readout R. Windows are those of
+Everything but the weights and σ is a fixed linear map of positions: a weight reads a window at each position (a dense
+layer has one, of everything), and what comes after the last σ is the readout R. Windows are those of
 torch.nn.functional's convolutions and average pooling, zero padding included.
 """
 
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from certify.problem.gate import Gate
+from certify.problem.path import Hop, Path
 from certify.problem.readout import Readout
 from certify.problem.view import View
 from certify.problem.windows import PADDING, Extents, average_matrix, refuse, windows
@@ -80,29 +81,43 @@ Between = AveragePool | AverageTo | TimesInputs
 
 @final
 @dataclass(frozen=True, slots=True)
+class Middle:
+    """A weight between two σ, after averages."""
+
+    before: tuple[Pooling, ...]
+    weight: Weight
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Architecture:
     """What one subnetwork computes, but for σ.
 
     Attributes:
         first: how the first weight reads.
-        second: how the second weight reads.
+        last: how the last weight reads.
         select: what of the sample the first one sees, None for all.
-        between: after σ.
-        after: after the second weight.
+        between: after the last σ.
+        after: after the last weight.
         gate: by which each sample is multiplied, None for 1.
+        middle: the weights between the first and the last, if there are more than two.
     """
 
     first: Weight
-    second: Weight
+    last: Weight
     select: Select | None = None
     between: tuple[Between, ...] = ()
     after: tuple[Pooling, ...] = ()
     gate: Gate | None = None
+    middle: tuple[Middle, ...] = ()
 
-    def statement(self, activation: tuple[Mapping[str, object], ...]) -> list[Mapping[str, object]]:
-        """The layers as certificates list them, with those of σ in their place."""
+    def statement(self, activations: tuple[tuple[Mapping[str, object], ...], ...]) -> list[Mapping[str, object]]:
+        """The layers as certificates list them, with those of each σ in their place."""
         layers = [*(layer for layer in (self.gate, self.select) if layer is not None), self.first]
-        return [*map(_stated, layers), *activation, *map(_stated, (*self.between, self.second, *self.after))]
+        stated = [*map(_stated, layers), *activations[0]]
+        for middle, activation in zip(self.middle, activations[1:], strict=True):
+            stated += [*map(_stated, (*middle.before, middle.weight)), *activation]
+        return [*stated, *map(_stated, (*self.between, self.last, *self.after))]
 
     def on(self, shape: Extents) -> Geometry:
         """The architecture on samples of a shape.
@@ -111,7 +126,12 @@ class Architecture:
             UnsupportedError: windows that do not fit, or blocks that are not equal.
         """
         window, grid = _first_windows(self, shape)
-        maps, between = torch.eye(len(window), dtype=torch.float64), list[Between]()
+        middle, hops = list[Middle](), list[Hop]()
+        for layers in self.middle:
+            known_middle, hop, grid = _hop(layers, grid)
+            middle.append(known_middle)
+            hops.append(hop)
+        maps, between = torch.eye(math.prod(grid), dtype=torch.float64), list[Between]()
         for layer in self.between:
             if isinstance(layer, TimesInputs):
                 if grid != (1,):
@@ -121,14 +141,14 @@ class Architecture:
                 pool, matrix, grid = _averages(layer, grid)
                 between.append(pool)
                 maps = matrix @ maps
-        weights, grid = _second(self.second, grid, maps)
+        weights, grid = _last(self.last, grid, maps)
         after = []
         for pooling in self.after:
             pool, matrix, grid = _averages(pooling, grid)
             after.append(pool)
             weights = torch.einsum("qo,opk->qpk", matrix, weights)
-        known = replace(self, between=tuple(between), after=tuple(after))
-        return Geometry(shape, known, window, weights)
+        known = replace(self, between=tuple(between), after=tuple(after), middle=tuple(middle))
+        return Geometry(shape, known, window, weights, tuple(hops))
 
 
 @final
@@ -141,12 +161,14 @@ class Geometry:
         architecture: with all sizes known.
         window: entries of the flattened sample that the first weight reads at each position, (P, h); −1 for padding.
         weights: R without the factors of `TimesInputs`, (O, P, k).
+        hops: of the weights between the first and the last.
     """
 
     shape: Extents
     architecture: Architecture
     window: Tensor
     weights: Tensor
+    hops: tuple[Hop, ...] = ()
 
     @property
     def places(self) -> int:
@@ -155,10 +177,10 @@ class Geometry:
 
     @property
     def reach(self) -> int:
-        """Number k of second weights that make one output channel."""
+        """Number k of last weights that make one output channel."""
         return math.prod(self.shape) if self._multiplies else self.weights.shape[2]
 
-    def view(self, inputs: Tensor, bias: float | None, free: bool) -> View:
+    def view(self, inputs: Tensor, bias: float | None, free: bool) -> View | Path:
         """What the subnetworks read of flattened samples (n, d).
 
         The bias is the value of the constant input, None where there is no hidden bias; a free one is not penalized.
@@ -169,7 +191,8 @@ class Geometry:
             rows = torch.cat([rows, rows.new_full((len(rows), 1), bias)], 1)
         if self.architecture.gate is not None:
             rows = self.architecture.gate.opened(inputs) * rows
-        return View(rows, int(free and bias is not None), self._readout(inputs))
+        view = View(rows, int(free and bias is not None), self._readout(inputs))
+        return Path(view, tuple(hop.to(inputs) for hop in self.hops)) if self.hops else view
 
     @property
     def _reads_all(self) -> bool:
@@ -224,19 +247,35 @@ def _first_windows(architecture: Architecture, shape: Extents) -> tuple[Tensor, 
             assert_never(other)
 
 
-def _second(layer: Weight, grid: Extents, maps: Tensor) -> tuple[Tensor, Extents]:
+def _last(layer: Weight, grid: Extents, maps: Tensor) -> tuple[Tensor, Extents]:
     """R (O, P, k) and the grid of places, for averages `maps` (positions now, P)."""
+    window, found = _windows_on(layer, grid)
+    padded = torch.cat([maps, maps.new_zeros(1, maps.shape[1])])
+    return padded[window].transpose(1, 2), found
+
+
+def _windows_on(layer: Weight, grid: Extents) -> tuple[Tensor, Extents]:
+    """What a weight reads of a grid at each of its own positions, (Q, k), and their grid."""
     match layer:
         case Dense():
-            return maps.T[None], (1,)
+            return torch.arange(math.prod(grid))[None], (1,)
         case Convolution():
             if len(grid) != len(layer.kernel):
                 refuse(f"a convolution over {len(layer.kernel)} axes cannot read a grid of {len(grid)}")
-            window, found = windows(grid, layer.kernel, layer.stride, layer.padding, layer.dilation)
-            padded = torch.cat([maps, maps.new_zeros(1, maps.shape[1])])
-            return padded[window].transpose(1, 2), found
+            return windows(grid, layer.kernel, layer.stride, layer.padding, layer.dilation)
         case other:
             assert_never(other)
+
+
+def _hop(layers: Middle, grid: Extents) -> tuple[Middle, Hop, Extents]:
+    """A weight between two σ with its sizes known, how it reads, and the grid of its positions."""
+    positions, maps, before = math.prod(grid), None, []
+    for pooling in layers.before:
+        pool, matrix, grid = _averages(pooling, grid)
+        before.append(pool)
+        maps = matrix if maps is None else matrix @ maps
+    window, grid = _windows_on(layers.weight, grid)
+    return Middle(tuple(before), layers.weight), Hop(positions, maps, window), grid
 
 
 def _averages(pool: Pooling, grid: Extents) -> tuple[AveragePool, Tensor, Extents]:

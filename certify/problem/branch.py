@@ -10,6 +10,7 @@ from torch import Tensor
 from certify.problem.entries import Entries
 from certify.problem.forms import Bilinear, PolarForm
 from certify.problem.kinds import Factors, Kind
+from certify.problem.path import Path
 from certify.problem.penalties import FactorNorms, Penalty, matched_product, matched_strength
 from certify.problem.rounding import rounded_sum
 from certify.problem.view import View
@@ -21,7 +22,7 @@ class Branch:
     """Subnetworks φ that differ in their weights alone, what they read, and the penalty θ with its strength."""
 
     kind: Kind
-    view: View | Entries
+    view: View | Entries | Path
     penalty: Penalty
 
     @property
@@ -46,10 +47,10 @@ class Branch:
         """What its subnetworks read, where that is rows of inputs.
 
         Raises:
-            TypeError: they are terms of a factorization.
+            TypeError: they are terms of a factorization, or deep.
         """
-        if isinstance(self.view, Entries):
-            raise TypeError(f"'{self.kind.name}' subnetworks read entries, not rows")
+        if not isinstance(self.view, View):
+            raise TypeError(f"'{self.kind.name}' subnetworks are not told by rows and a readout")
         return self.view
 
     def scores(self, dual: Tensor) -> Tensor:

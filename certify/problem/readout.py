@@ -34,6 +34,11 @@ class Readout:
         """Number P of hidden positions of a sample."""
         return 1 if self.weights is None else self.weights.shape[-2]
 
+    @property
+    def reach(self) -> int:
+        """Number k of weights for each pair of a hidden and an output channel."""
+        return 1 if self.weights is None else self.weights.shape[-1]
+
     def weights_of(self, outputs: int) -> int:
         """Number m of weights that make c outputs."""
         return outputs if self.weights is None else outputs // self.weights.shape[-3] * self.weights.shape[-1]

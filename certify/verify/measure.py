@@ -10,10 +10,8 @@ import numpy as np
 
 from certify.verify.floating_point import FLOATING_POINT
 from certify.verify.forms.entry_form import entry_form
-from certify.verify.forms.form import form_of
 from certify.verify.proofs.entries import entry_polar_upper
-from certify.verify.proofs.norm_products import total_length
-from certify.verify.proofs.polar import polar_upper
+from certify.verify.proofs.polar import branch_length, branch_polar_upper
 from certify.verify.reals import Arithmetic, Arrays
 from certify.verify.statement.certificate import Certificate, read_certificate
 from certify.verify.statement.dual_point import DualPoint, dual_point
@@ -102,7 +100,7 @@ def shown_polars(certificate: Certificate, arithmetic: Arithmetic) -> list[float
             form = entry_form(branch, branch.neuron, inputs, dual, arithmetic.real, added)
             found.append(entry_polar_upper(form, proof, arithmetic))
         else:
-            found.append(polar_upper(form_of(branch, inputs, dual, arithmetic.real), proof, arithmetic))
+            found.append(branch_polar_upper(branch, inputs, dual, proof, arithmetic))
     return found
 
 
@@ -112,7 +110,7 @@ def changed_polars(certificate: Certificate, point: DualPoint, arithmetic: Arith
     for branch, proof in zip(certificate.problem.branches, certificate.proofs, strict=True):
         total = arithmetic.real(proof.upper)
         if not unchanged:
-            total = total + total_length(form_of(branch, certificate.arrays["X"], point.change, arithmetic.real))
+            total = total + branch_length(branch, certificate.arrays["X"], point.change, arithmetic.real)
         scaled = 0.0 if bool(total.is_zero) else float((total * certificate.dual_scale).high)
         found.append((float(total.high), scaled))
     return found

@@ -18,7 +18,7 @@ from certify.models.readers.exact_weights import digest_of
 from certify.models.theory.branches import ModelBranch
 from certify.models.theory.decompose import Decomposition
 from certify.models.theory.parts import Index, Part
-from certify.problem import FactorNorms, LossSpec, SideNorm, WeightDecay
+from certify.problem import Deep, FactorNorms, Kind, LossSpec, SideNorm, WeightDecay
 from certify.workflows.factor_statement import factor_arrays, factor_recipes, factor_sections
 
 Section = dict[str, Any]
@@ -124,11 +124,15 @@ def parameter_recipes(problem: Problem) -> Section | None:
 def _branch(branch: ModelBranch, problem: Problem) -> Section:
     architecture = branch.geometry(tuple(problem.inputs.shape[1:])).architecture
     return {
-        "layers": architecture.statement(branch.neuron.kind.statement),
+        "layers": architecture.statement(_activations(branch.neuron.kind)),
         "bias": branch.bias,
         "penalty": _penalty(branch),
         "function": "identity",
     }
+
+
+def _activations(kind: Kind) -> tuple[tuple[Mapping[str, object], ...], ...]:
+    return tuple(neuron.statement for neuron in kind.hidden) if isinstance(kind, Deep) else (kind.statement,)
 
 
 def _penalty(branch: ModelBranch) -> Section:
@@ -157,8 +161,10 @@ def _outside(decomposition: Decomposition) -> list[Mapping[str, Any]]:
 
 def _roles(branch: ModelBranch) -> dict[str, Tensor]:
     """A branch's weights by role, in the order of the model's layers."""
-    first, bias, second = branch.weights
-    return {"0": first} | ({} if bias is None else {"bias": bias}) | {"1": second}
+    first, *others = branch.weights
+    biases = branch.biases if branch.biases is None or isinstance(branch.neuron.kind, Deep) else branch.biases[:, 0]
+    bias = {} if biases is None else {"bias": biases}
+    return {"0": first} | bias | {str(place): weight for place, weight in enumerate(others, 1)}
 
 
 def _recipe(graph: LayerGraph, part: Part) -> Section | None:

@@ -206,7 +206,7 @@ def linear_convolutional():
     return nn.Sequential(nn.Conv2d(2, 5, 3, bias=False), nn.Flatten(), nn.Linear(80, 3))
 
 
-@architecture("degree-mismatch", ("conv-relu-conv-relu", 3, 1), inputs=_images)
+@architecture("bound", ("conv-relu-conv-relu", 3, 1), inputs=_images)
 def two_convolutions():
     return nn.Sequential(
         *(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Conv2d(4, 4, 3, bias=False), nn.ReLU()),
@@ -243,17 +243,17 @@ def deep_sets():
     return DeepSets()
 
 
-@architecture("degree-mismatch", ("deep relu", 3, 1))
+@architecture("bound", ("deep relu", 3, 1))
 def three_layer_relu():
     return mlp(6, 5, 4, 2, bias=False)
 
 
-@architecture("degree-mismatch", ("deep linear", 4, 1))
+@architecture("bound", ("deep linear", 4, 1))
 def deep_linear():
     return mlp(6, 5, 4, 3, 2, activation=nn.Identity, bias=False)
 
 
-@architecture("degree-mismatch", ("deep relu", 3, 4))
+@architecture("bound", ("deep relu", 3, 4))
 def parallel_three_layer_branches():
     return Branches(*(mlp(6, 5, 4, 2, bias=False) for _ in range(4)))
 
@@ -304,7 +304,7 @@ def neural_additive():
     return Additive()
 
 
-@architecture("degree-mismatch", ("deep relu", 3, 2))
+@architecture("bound", ("deep relu", 3, 2))
 def block_diagonal_weights():
     module = mlp(6, 6, 4, 2, bias=False)
     with torch.no_grad():

@@ -7,7 +7,7 @@ import numpy as np
 
 from .container import Shapes
 from .exact import Matrix, norms_above, product, rational, root_above, square_norms, total, zeros
-from .layers import Geometry, geometry_of
+from .layers import Geometry
 from .rejection import afford, require
 from .schema import number
 from .sides import Side, side_of
@@ -52,6 +52,7 @@ class Branch(NamedTuple):
     first: Matrix
     second: Matrix
     factors: Matrix | None
+    diagonals: tuple[Matrix, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -115,9 +116,8 @@ class Branch(NamedTuple):
         return by_position.reshape(samples * positions, -1)
 
 
-def branch_of(stated: Stated, name: str, inputs: Matrix, shape: list[int], outputs: int, shapes: Shapes) -> Branch:
-    geometry, bias = geometry_of(stated["layers"], shape), stated["bias"]
-    penalty = penalty_of(stated["penalty"], geometry.kind)
+def branch_of(stated: Stated, geometry: Geometry, name: str, inputs: Matrix, outputs: int, shapes: Shapes) -> Branch:
+    bias, penalty = stated["bias"], penalty_of(stated["penalty"], geometry.kind)
     produced, _, entries = geometry.readout.shape
     if bias == "free":
         fits = geometry.kind == "none" or (geometry.kind == "kink" and geometry.readout.size == 1)

@@ -17,8 +17,16 @@ Layer = dict[str, Any]
 Reads = list[np.ndarray[Any, Any]]
 
 
+class Hop(NamedTuple):
+    """For each entry of a window, how its positions (Q) weigh those before (P); and the activation after it."""
+
+    entries: list[Matrix]
+    sums: list[Matrix]
+    slope: Fraction
+
+
 class Geometry(NamedTuple):
-    """A gate, the inputs that rows read, how they are averaged before `times_inputs`, the activation and R."""
+    """A gate, the inputs that rows read, how they are averaged before `times_inputs`, the activation, R and hops."""
 
     gate: Layer | None
     reads: Reads
@@ -26,6 +34,7 @@ class Geometry(NamedTuple):
     kind: str
     slope: Fraction
     readout: Matrix
+    hops: list[Hop]
 
     @property
     def spread(self) -> Matrix:
@@ -81,23 +90,48 @@ def geometry_of(layers: list[Layer], inputs: list[int]) -> Geometry:
     else:
         require(gate is None and select is None, "layers")
         grid, reads = first_convolution(take(left, "convolution"), inputs)
-    activation = take(left, "leaky_relu", *SLOPES)
-    name = activation["op"] if activation else ""
-    slope = number(activation["slope"]) if activation and name == "leaky_relu" else SLOPES[name]
-    averages, means = None, identity(len(reads))
+    activation, name, slope = activation_of(left)
+    hops = list[Hop]()
+    while sum(layer["op"] in ("linear", "convolution") for layer in left) > 1:
+        grid, hop, bent = hop_of(left, grid, 1 if not grid else math.prod(grid))
+        require(gate is None and "square" not in (name, bent), "layers")
+        hops.append(hop)
+    averages, means = None, identity(math.prod(grid))
     while layer := take(left, "average_pool", "times_inputs"):
         if layer["op"] == "average_pool":
             grid, weights = pooling(layer, grid)
             means = product(weights, means)
         else:
-            require(averages is None and activation is None and math.prod(grid) == 1, "layers")
+            require(averages is None and activation is None and math.prod(grid) == 1 and not hops, "layers")
             averages, grid, means = means, [size], identity(size)
     readout = second_weight(left, grid, means)
     require(not left, "layers")
     both = np.append(readout, averages if averages is not None else [])
     require(integers(both)[1] <= 2**50, "size-limit")
     kind = "square" if name == "square" else "none" if slope == 1 else "kink"
-    return Geometry(gate, reads, averages, kind, slope, readout)
+    return Geometry(gate, reads, averages, kind, slope, readout, hops)
+
+
+def activation_of(left: list[Layer]) -> tuple[Layer | None, str, Fraction]:
+    activation = take(left, "leaky_relu", *SLOPES)
+    name = activation["op"] if activation else ""
+    return activation, name, number(activation["slope"]) if activation and name == "leaky_relu" else SLOPES[name]
+
+
+def hop_of(left: list[Layer], grid: list[int], positions: int) -> tuple[list[int], Hop, str]:
+    means = identity(positions)
+    while layer := take(left, "average_pool"):
+        grid, weights = pooling(layer, grid)
+        means = product(weights, means)
+    if take(left, "linear"):
+        grid, places = list[int](), [np.arange(len(means))]
+    else:
+        grid, places = windows(take(left, "convolution"), grid)
+    afford(len(places) * len(places[0]) * positions)
+    padded = np.vstack([means, zeros(1, positions)])
+    entries = [padded[[window[entry] for window in places]] for entry in range(len(places[0]))]
+    _, name, slope = activation_of(left)
+    return grid, Hop(entries, [own.sum(1) for own in entries], slope), name
 
 
 def first_convolution(layer: Layer | None, inputs: list[int]) -> tuple[list[int], Reads]:

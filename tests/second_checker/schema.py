@@ -60,7 +60,7 @@ LAYER = either(
     entries(op=one_of("average_pool"), counts_padding=BOOL, **WINDOWS),
 )
 DECAY = entries(name=one_of("weight-decay"), strengths=list_of(is_number, 2, 2), bias=OPTIONAL)
-PRODUCT = entries(name=one_of("product-of-norms"), strength=is_number, powers=list_of(is_integer, 2, 2))
+PRODUCT = entries(name=one_of("product-of-norms"), strength=is_number, powers=list_of(is_integer, 2))
 SIDE = entries(l1=is_number, l2=is_number, linf=is_number, nonnegative=BOOL)
 FACTORS = entries(name=one_of("factor-norms"), strength=is_number, left=SIDE, right=SIDE)
 ENTRIES = entries(op=one_of("entries"), shape=list_of(lambda value: is_integer(value, 1), 1), scale=is_number)
@@ -112,7 +112,9 @@ def check_schema(header: dict[str, Any], kinds: Iterable[str]) -> None:
     proofs, branches = header["proofs"], header["statement"]["branches"]
     require(len(proofs) == len(branches) and {proof["kind"] for proof in proofs} <= {*kinds}, "schema")
     for proof, branch in zip(proofs, branches, strict=True):
-        require(proof["steps"] == (["project"] if proof["kind"] == "cone-tree" else []), "schema")
+        weights = sum(layer["op"] in ("linear", "convolution") for layer in branch["layers"])
+        peels = ["peel"] * (weights - 2) if proof["kind"] != "zero" else []
+        require(proof["steps"] == peels + (["project"] if proof["kind"] == "cone-tree" else []), "schema")
         is_decayed = branch["bias"] == "penalized" and branch["penalty"]["name"] == "weight-decay"
         require((branch["penalty"].get("bias") is not None) == is_decayed, "schema")
     statement = header["statement"]

@@ -8,8 +8,10 @@ import numpy as np
 
 from .branch import Branch, Stated, branch_of
 from .container import Floats, Shapes
+from .deep import DeepBranch, deep_branch
 from .entries import EntryBranch, entry_branch
 from .exact import Matrix, product, rational, zeros
+from .layers import geometry_of
 from .rejection import afford, require
 from .schema import is_of_entries, number
 
@@ -29,7 +31,7 @@ class Statement(NamedTuple):
     inputs: Matrix
     targets: Matrix
     weights: Matrix
-    branches: list[Branch | EntryBranch]
+    branches: list[Branch | DeepBranch | EntryBranch]
     outside: list[Part]
     offset: Matrix
     free: set[str]
@@ -57,14 +59,16 @@ def statement_of(stated: Stated, shapes: Shapes) -> Statement:
     offset = inputs if stated["offset"] == "inputs" else rational(given)
     require(offset.shape == targets.shape, "shape")
     free = {"ones" for branch in stated["branches"] if branch["bias"] == "free"}
-    branches, outside = list[Branch | EntryBranch](), []
+    branches, outside = list[Branch | DeepBranch | EntryBranch](), []
     places = is_of_entries(stated)
     for at, branch in enumerate(stated["branches"]):
         if places:
             require(stated["inputs"] == [len(branch["layers"][0]["shape"])], "layers")
             branches.append(entry_branch(branch, f"F{at}", inputs, outputs, shapes))
         else:
-            branches.append(branch_of(branch, f"F{at}", inputs, stated["inputs"], outputs, shapes))
+            geometry = geometry_of(branch["layers"], stated["inputs"])
+            made = deep_branch if geometry.hops else branch_of
+            branches.append(made(branch, geometry, f"F{at}", inputs, outputs, shapes))
     for at, part in enumerate(stated["outside"]):
         features, shares = features_of(part["features"], inputs, branches[0] if places else None)
         decay = number(part["decay"])
@@ -76,7 +80,9 @@ def statement_of(stated: Stated, shapes: Shapes) -> Statement:
     return Statement(inputs, targets, weights, branches, outside, offset, free)
 
 
-def features_of(name: str, inputs: Matrix, branch: Branch | EntryBranch | None) -> tuple[Matrix, list[int]]:
+def features_of(
+    name: str, inputs: Matrix, branch: Branch | DeepBranch | EntryBranch | None
+) -> tuple[Matrix, list[int]]:
     """E, and how often its columns count in the penalty."""
     ones = 1 + zeros(len(inputs), 1)
     if name in ("ones", "inputs"):

@@ -5,6 +5,7 @@ import hashlib
 from flint import ctx
 
 from .container import Shapes, canonical, read
+from .deep import DeepBranch, ends_of
 from .dual import dual_point, dual_value, objective_of
 from .exact import inner, norms_above, rational
 from .losses import LOSSES, ball, items
@@ -18,15 +19,15 @@ from .unobserved import unobserved_of, whole
 BITS = 1000
 # For each kind: the activations that it serves, and the proof.
 PROOFS = {
-    "zero": ("none other kink square entries", norms.zero),
-    "spectral": ("none entries", norms.spectral),
+    "zero": ("none other kink square entries deep line", norms.zero),
+    "spectral": ("none entries line", norms.spectral),
     "randomized": ("none entries", norms.randomized),
     "vertices": ("none other", factors.vertices),
     "semidefinite": ("none other", factors.semidefinite),
     "quadratic-form": ("square", norms.quadratic_form),
-    "norm-products": ("kink", norms.norm_products),
+    "norm-products": ("kink deep line", norms.norm_products),
     "sorting": ("kink", norms.sorting),
-    "cone-tree": ("kink", cones.cone_tree),
+    "cone-tree": ("kink deep", cones.cone_tree),
     "sign-tree": ("kink", signs.sign_tree),
     "scalar-majorant": ("kink", majorants.scalar_majorant),
     "vector-majorant": ("kink", majorants.vector_majorant),
@@ -73,7 +74,9 @@ def require_all(content: bytes) -> None:
         require(branch.kind in served.split(), "proof-kind")
         require(bound >= 0, "polar")
         served_branch, scores = whole(branch, given, rest.point) if rest else (branch, branch.scores(given))
-        prove(Task(served_branch, scores, bound, f"P{at}", shapes))
+        task = Task(served_branch, scores, bound, f"P{at}", shapes)
+        for own in ends_of(task) if isinstance(branch, DeepBranch) and proof["kind"] != "zero" else [task]:
+            prove(own)
         above = bound + inner(norms_above(branch.scores(point - given)), branch.reach)
         require((scale * above) ** 2 <= branch.square_strength, "polar-scale")
     require(not shapes.left, "shape")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from certify.bounds.ladder import scaled, trivial_bound
 from certify.bounds.polar import PolarTask
@@ -25,6 +26,7 @@ from certify.workflows.certificate_of import settled_certificate
 from ..verify.packing import unpacked
 from .ceilings import parameters_of
 from .closed_forms import quadratics_with_two_outputs
+from .deep_networks import Absolute, Sketch, convolutional, dense, fitted
 from .enumerated import enumerated_instance
 from .factored import scattered, solved
 from .factorizations import rank_one_instance, vertex_instance
@@ -146,6 +148,12 @@ def tensor_entries(family: str, seed: int, kind: str) -> Base:
     made = FAMILIES[family](np.random.default_rng([49, seed]))
     with tempfile.TemporaryDirectory() as folder:
         return Base(*certified(made.problem(Path(folder)), kind))
+
+
+def deep_base(kind: str, seed: int, sketch: Sketch, outputs: int = 1) -> Base:
+    """A perceptron of several layers."""
+    module = dense(replace(sketch, sizes=(2, *sketch.sizes, outputs)))
+    return Base(*certified(fitted(seed, module, (4, 2), outputs, 0.3), kind))
 
 
 FREE = {"weight_decay": {"left": 0.3, "right": 0.4, "*_bias": 0.0}}
@@ -275,6 +283,18 @@ BASES: dict[str, Callable[[int], Base]] = {
     "linear convolution": lambda seed: sum_base("linear convolution", seed, "spectral"),
     "bilinear form": lambda seed: sum_base("bilinear form", seed, "spectral"),
     "bilinear form, randomized": lambda seed: sum_base("bilinear form", seed, "randomized"),
+    "three layers": lambda seed: deep_base("peeling", seed, Sketch((2, 2))),
+    "three layers, joint": lambda seed: deep_base("joint peeling", seed, Sketch((2, 3))),
+    "three layers, zero": lambda seed: deep_base("zero", seed, Sketch((2, 2))),
+    "three layers, penalized biases": lambda seed: deep_base("peeling", seed, Sketch((2, 2), bias=True)),
+    "three layers, two outputs": lambda seed: deep_base("peeling", seed, Sketch((2, 2)), 2),
+    "three layers, absolute value": lambda seed: deep_base("peeling", seed, Sketch((1, 2), Absolute)),
+    "three layers, leaky relu": lambda seed: deep_base("peeling", seed, Sketch((2, 1), lambda: nn.LeakyReLU(0.3))),
+    "four layers": lambda seed: deep_base("peeling", seed, Sketch((2, 2, 2))),
+    "three linear layers": lambda seed: deep_base("deep spectral", seed, Sketch((2, 2), nn.Identity), 2),
+    "three layers of convolutions": lambda seed: Base(
+        *certified(fitted(seed, convolutional(), (3, 1, 4), 1, 0.3), "peeling")
+    ),
     "identity skip": lambda seed: sum_base("identity skip", seed, "cone-tree"),
     "linear skip": lambda seed: sum_base("linear skip", seed, "cone-tree"),
     "identity skip beside two branches": lambda seed: sum_base(

@@ -10,6 +10,7 @@ import torch
 from certify.bounds.bilinear.semidefinite import semidefinite_bound
 from certify.bounds.bilinear.spectral import spectral_bound, tested_at_random
 from certify.bounds.bilinear.vertices import vertices_bound
+from certify.bounds.layers.peel_method import deep_spectral, joint_peeling, peeling
 from certify.bounds.multilinear.sparse_spectral import sparse_spectral
 from certify.bounds.multilinear.symmetric_bound import symmetric_upper
 from certify.bounds.multilinear.symmetric_method import symmetric_unfolding
@@ -136,6 +137,8 @@ def _random_multipliers(task):
 
 
 PROVERS = {
+    "deep spectral": deep_spectral,
+    "peeling": peeling,
     "unfolding": unfolding_bound,
     "symmetric program": symmetric_program,
     "random multipliers": _random_multipliers,
@@ -156,6 +159,7 @@ PROVERS = {
     "random hubs": random_hubs,
 }
 MOVING = {
+    "joint peeling": joint_peeling,
     "joint": joint,
     "first-order": first_order,
     "products": products,

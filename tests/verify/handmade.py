@@ -70,7 +70,7 @@ def _outside(settings):
 
 
 def _order(arrays):
-    order = ("X", "Y", "sample_weights", "mask", "offset", "F0.0", "F0.bias", "F0.1", "C0", "C1", "A")
+    order = ("X", "Y", "sample_weights", "mask", "offset", "F0.0", "F0.bias", "F0.1", "F0.2", "C0", "C1", "A")
     return [name for name in order if name in arrays]
 
 

@@ -218,6 +218,7 @@ NO_TERMS = {
     "enclosure.py: SQUARES_UNDERFLOW": "a definition",
     "enclosure.py: GROW": "a definition",
     "forms/projection.py: project: 2.0**-60": "keeps φ positive",
+    "forms/peeling.py: _weights": "p where none is given; any p > 0 will do",
     "proofs/majorants.py: _majorant": "p where none is given; any p > 0 will do",
     "proofs/cone_tree.py: THRESHOLD_MARGIN": "where a search may end",
     "proofs/cone_tree.py: threshold_of": "where a search may end",

@@ -24,6 +24,7 @@ LEFT_OUT = (
 # Functions that compute with floats, and why that is sound.
 KNOWN = {
     "proofs/cone_tree.py: interpolated": "error ε of the docstring",
+    "proofs/cone_tree.py: _interpolated": "error ε of the docstring",
     "proofs/cone_tree.py: tangents": "error ε of the docstring; tangents may be any 0 or 1",
     "proofs/cone_tree.py: _values": "error ε of the docstring, added",
     "proofs/cone_tree.py: _normalized_sum": "error ε of the docstring; slopes are floats by definition",
@@ -32,6 +33,8 @@ KNOWN = {
     "proofs/cone_tree.py: threshold_of": "where a search may end",
     "proofs/cone_walk.py: _orthants": "signs",
     "proofs/majorants.py: _majorant": "p where none is given; any p > 0 will do",
+    "forms/peeling.py: _weights": "p where none is given; any p > 0 will do",
+    "statement/hop.py: _averaged_back": "counts of taps, small integers",
     "proofs/products.py: _products": "zeros are added",
     "proofs/factorizations.py: _symmetric": "zeros are added",
     "proofs/products.py: _diagonal": "zeros and ones",

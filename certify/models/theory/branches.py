@@ -18,7 +18,7 @@ from certify.models.theory.parallel import Sort
 from certify.models.theory.parts import Part
 from certify.models.theory.standing import Layout
 from certify.models.theory.subnetwork_graph import Cut
-from certify.problem import Branch, FactorNorms, Factors, Penalty, ProductOfNorms, WeightDecay
+from certify.problem import Branch, Deep, FactorNorms, Factors, Penalty, ProductOfNorms, WeightDecay
 from certify.problem.architecture import Dense, Geometry
 from certify.problem.windows import Extents
 
@@ -34,8 +34,9 @@ class ModelBranch:
         bias: policy of their hidden bias.
         penalty: of a subnetwork, hidden bias aside.
         bias_decay: weight decay of a penalized hidden bias, None where there is none or the penalty is not a decay.
-        weights: first weights (r, h), hidden biases (r,) or None, and second weights (r, m) with the factor on them.
-        channels: number of output channels of the second weight.
+        weights: flat, (r, ·) each, the last one with the factor on it.
+        biases: of the first hidden layer, (r, m_1), or None.
+        channels: number of output channels of the last weight.
         folds_bias: whether the hidden bias acts like one of the outputs and is no part of the subnetworks.
     """
 
@@ -44,7 +45,8 @@ class ModelBranch:
     bias: Policy
     penalty: Penalty
     bias_decay: float | None
-    weights: tuple[Tensor, Tensor | None, Tensor]
+    weights: Factors
+    biases: Tensor | None
     channels: int
     folds_bias: bool
 
@@ -61,19 +63,26 @@ class ModelBranch:
     @property
     def stack(self) -> Factors:
         """Factors (r, ·)."""
-        first, bias, second = self.weights
-        column = self.column
-        if column is None or bias is None:
-            return first, second
-        return torch.cat([first, bias[:, None] / column], 1), second
+        column, first = self.column, self.weights[0]
+        if column is None or self.biases is None:
+            return self.weights
+        rows = first.reshape(*self.biases.shape, -1) if len(first) else first[:, None]
+        return torch.cat([rows, self.biases[..., None] / column], 2).flatten(1), *self.weights[1:]
 
-    def unstacked(self, stack: Factors) -> tuple[Tensor, Tensor | None, Tensor]:
-        """First weights, hidden biases and second weights of factors of any width."""
-        column = self.column
+    def unstacked(self, stack: Factors) -> tuple[Factors, Tensor | None]:
+        """Weights and hidden biases of factors of any width."""
+        column, (first, *others, last) = self.column, stack
+        weights = (*others, last / self.neuron.gain)
         if column is None:
-            blank = stack[0].new_zeros(len(stack[0])) if self.neuron.bias is not None else None
-            return stack[0], blank, stack[1] / self.neuron.gain
-        return stack[0][:, :-1], stack[0][:, -1] * column, stack[1] / self.neuron.gain
+            blank = first.new_zeros(len(first), self.units) if self.neuron.bias is not None else None
+            return (first, *weights), blank
+        rows = first.reshape(len(first), self.units, first.shape[1] // self.units)
+        return (rows[..., :-1].flatten(1), *weights), rows[..., -1] * column
+
+    @property
+    def units(self) -> int:
+        """Number m_1 of channels in the first hidden layer."""
+        return self.neuron.kind.channels[0] if isinstance(self.neuron.kind, Deep) else 1
 
     def geometry(self, shape: Extents) -> Geometry:
         """The architecture on samples of a shape."""
@@ -84,11 +93,13 @@ class ModelBranch:
         return self.channels * self.geometry(shape).places
 
     def on(self, shape: Extents) -> ModelBranch:
-        """With the right number of second weights where there are no units that show it."""
-        first, bias, second = self.weights
-        if len(first):
+        """With the right number of last weights where there are no units that show it."""
+        *others, last = self.weights
+        if len(last):
             return self
-        return replace(self, weights=(first, bias, second.new_zeros(0, self.channels * self.geometry(shape).reach)))
+        reach, kind = self.channels * self.geometry(shape).reach, self.neuron.kind
+        size = reach * kind.channels[-1] if isinstance(kind, Deep) else reach
+        return replace(self, weights=(*others, last.new_zeros(0, size)))
 
     def branch(self, inputs: Tensor, shape: Extents) -> Branch:
         """On flattened samples (n, d) of a shape."""
@@ -131,20 +142,23 @@ def _branch(
         bias = "free"
     linear = neuron.kind.operations == ()
     made = neuron.architecture
-    plain = made.first == made.second == Dense() and not made.between
+    plain = made.first == made.last == Dense() and not made.between and not made.middle
     if bias == "free" and not (plain and made.gate is None):
+        what = "gated" if made.gate else "followed by two more weights" if made.middle else "a convolution"
         raise UnsupportedError(
-            f"{layout.graph.label}: '{neuron.first}' is {'gated' if made.gate else 'a convolution'} with a hidden bias "
-            "that is not penalized; no bound serves it. Give the bias a weight decay, or train without it",
+            f"{layout.graph.label}: '{neuron.weights[0]}' is {what} with a hidden bias that is not penalized; no bound "
+            "serves it. Give the bias a weight decay, or train without it",
             code="no-bound-yet",
         )
+    weights, biases = _weights(layout, neuron, cuts)
     found = ModelBranch(
         neuron=neuron,
         cuts=cuts,
         bias=bias,
         penalty=penalty,
         bias_decay=bias_decay if bias == "penalized" else None,
-        weights=_weights(layout, neuron, cuts),
+        weights=weights,
+        biases=biases,
         channels=cuts[0].graph.parameters[list(cuts[0].parts)[-1]].shape[1],
         folds_bias=linear and bias == "free",
     )
@@ -165,17 +179,18 @@ def _penalty(layout: Layout, neuron: NeuronLayers, cut: Cut, charge: Charge) -> 
             )
         return replace(charge, strength=charge.strength / abs(neuron.gain) ** charge.powers[-1]), None
     decays = dict(zip(_roles(neuron), _decays(layout, cut, charge), strict=True))
-    for role in ("first", "second"):
-        if not decays[role] > 0:
+    shares = tuple(decays[role] for role in neuron.weights)
+    for role, share in zip(neuron.weights, shares, strict=True):
+        if not share > 0:
             name = list(cut.parts)[list(decays).index(role)]
             raise UnsupportedError(
                 f"{layout.graph.label}: '{name}' has weight decay 0; the other weights of its subnetworks can then be "
                 "made as small as one likes at no cost, and no certificate exists. Give it a weight decay",
                 code="unpenalized-weight",
             )
-    penalty = WeightDecay((decays["first"], decays["second"] / neuron.gain**2))
+    penalty = WeightDecay((*shares[:-1], shares[-1] / neuron.gain**2))
     penalty.gauge(neuron.kind)
-    return penalty, decays.get("bias")
+    return penalty, None if neuron.bias is None else decays[neuron.bias]
 
 
 def _require_inside(label: str, branch: ModelBranch) -> None:
@@ -204,15 +219,17 @@ def _require_inside(label: str, branch: ModelBranch) -> None:
 
 
 def _roles(neuron: NeuronLayers) -> tuple[str, ...]:
-    """Roles of a subnetwork's parameters, in the order of its layers."""
-    return ("first", "second") if neuron.bias is None else ("first", "bias", "second")
+    """Names of a subnetwork's parameters, in the order of its layers."""
+    first, *others = neuron.weights
+    return (first, *others) if neuron.bias is None else (first, neuron.bias, *others)
 
 
-def _weights(layout: Layout, neuron: NeuronLayers, cuts: tuple[Cut, ...]) -> tuple[Tensor, Tensor | None, Tensor]:
+def _weights(layout: Layout, neuron: NeuronLayers, cuts: tuple[Cut, ...]) -> tuple[Factors, Tensor | None]:
+    """Flat weights, the factor on the last of them, and hidden biases."""
     stacks = zip(*(_live(layout, cut) for cut in cuts), strict=True)
     found = dict(zip(_roles(neuron), (torch.cat([t.flatten(1) for t in stack]) for stack in stacks), strict=True))
-    bias = found.get("bias")
-    return found["first"], None if bias is None else bias[:, 0], found["second"] * neuron.gain
+    *weights, last = (found[name] for name in neuron.weights)
+    return (*weights, last * neuron.gain), None if neuron.bias is None else found[neuron.bias]
 
 
 def _live(layout: Layout, cut: Cut) -> list[Tensor]:
@@ -238,11 +255,11 @@ def shared_out(
         branch: the branch.
         widths: of its cuts.
         stack: factors.
-        biases: hidden biases (r,) where the factors do not hold them; None for zeros.
+        biases: hidden biases (r, m_1) where the factors do not hold them; None for zeros.
     """
-    first, held, second = branch.unstacked(stack)
+    (first, *others), held = branch.unstacked(stack)
     bias = held if biases is None else biases
-    raw = [tensor for tensor in (first, bias, second) if tensor is not None]
+    raw = [first, *([] if bias is None else [bias]), *others]
     start = 0
     for place, cut in enumerate(branch.cuts):
         end = len(stack[0]) if place == len(branch.cuts) - 1 else min(start + widths[place], len(stack[0]))

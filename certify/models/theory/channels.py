@@ -133,9 +133,11 @@ def _join_weight(
     for group in range(groups):
         outs, ins = own[group * rows : (group + 1) * rows], inputs[group * columns : (group + 1) * columns]
         read = _read(weight[group * rows : (group + 1) * rows]) if zeros and not weight.is_meta else None
-        if read is None or read.all():
+        if read is None or read.all() or not read.any():
             atoms.merged(outs, ins)
         else:
+            # A channel that reads nothing goes with the input in its place.
+            read[np.arange(rows), np.arange(rows) * columns // rows] |= ~read.any(1)
             row, column = np.nonzero(read)
             atoms.join(outs[row], ins[column])
 

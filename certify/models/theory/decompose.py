@@ -227,9 +227,9 @@ def _convex(
         else:
             free.append(name)
     constants = [
-        branch.weights[1] @ branch.weights[2]
+        branch.biases[:, 0] @ branch.weights[1]
         for branch in branches
-        if branch.folds_bias and branch.weights[1] is not None
+        if branch.folds_bias and branch.biases is not None
     ]
     if free or constants:
         total = torch.stack([*(graph.parameters[name] for name in free), *constants]).sum(0)

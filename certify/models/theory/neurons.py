@@ -1,12 +1,14 @@
-"""The layers of one subnetwork as an architecture of two weights, where they are one.
+"""The layers of one subnetwork as an architecture of weights with functions σ between them, where they are one.
 
-[slice] → weight → σ → averages → weight → averages,   or the product of two weights of the inputs, summed
+[slice] → weight → σ → [averages → weight → σ]… → averages → weight → averages,
+or the product of two weights of the inputs, summed
 
 A gate of the inputs may multiply any value of it.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 from dataclasses import dataclass, replace
@@ -23,11 +25,12 @@ from certify.problem.architecture import (
     Between,
     Convolution,
     Dense,
+    Middle,
     Select,
     TimesInputs,
     Weight,
 )
-from certify.problem.kinds import Kind, Linear, kind_of
+from certify.problem.kinds import Deep, Kind, Linear, Rectifier, kind_of
 
 # What may be part of σ, entry by entry.
 POINTWISE = (*(op for op in HOMOGENEOUS if "max" not in op), "square", "squared_relu", "scale", "add", "mul")
@@ -39,22 +42,20 @@ _SILENT = ("flatten", "squeeze", "unsqueeze")
 @final
 @dataclass(frozen=True, slots=True)
 class NeuronLayers:
-    """A subnetwork of two factors.
+    """A subnetwork.
 
     Attributes:
         kind: what σ makes it.
         architecture: everything else.
-        first: name of the first weight.
+        weights: names of the weights, the first one first.
         bias: of the first bias, or None.
-        second: of the second weight.
-        gain: factor on the subnetwork, other than 0; it counts in the second factor, and its penalty is less for it.
+        gain: factor on the subnetwork, other than 0; it counts in the last factor, and its penalty is less for it.
     """
 
     kind: Kind
     architecture: Architecture
-    first: str
+    weights: tuple[str, ...]
     bias: str | None
-    second: str
     gain: float = 1.0
 
 
@@ -70,7 +71,8 @@ def neuron_layers(graph: LayerGraph) -> NeuronLayers | None:
     found = _bilinear(plain) or _chain(plain)
     if found is None or gate is None:
         return found
-    served = found.architecture.first == Dense() and not found.architecture.between
+    made = found.architecture
+    served = made.first == Dense() and not made.between and not made.middle
     return replace(found, architecture=replace(found.architecture, gate=gate)) if served else None
 
 
@@ -84,44 +86,67 @@ def _bilinear(graph: LayerGraph) -> NeuronLayers | None:
     if not fits or any(set(found) != {"weight"} for found in names) or total.axes != (1,):
         return None
     architecture = Architecture(Dense(), Dense(), between=(TimesInputs(),))
-    return NeuronLayers(Linear(), architecture, names[0]["weight"], None, names[1]["weight"])
+    return NeuronLayers(Linear(), architecture, (names[0]["weight"], names[1]["weight"]), None)
 
 
 def _chain(graph: LayerGraph) -> NeuronLayers | None:
     layers = list(graph.layers)
     places = [place for place, layer in enumerate(layers) if layer.op in _WEIGHTS]
-    if len(places) != 2:
+    if len(places) < 2:
         return None
-    before, middle, after = layers[: places[0]], layers[places[0] + 1 : places[1]], layers[places[1] + 1 :]
+    weights = [layers[place] for place in places]
+    before, after = layers[: places[0]], layers[places[-1] + 1 :]
     gain = math.prod(float(str(layer.attributes["factor"])) for layer in after if layer.op == "scale")
-    one, other = layers[places[0]], layers[places[1]]
-    count = next((i for i, layer in enumerate(middle) if layer.op not in POINTWISE), len(middle))
-    pointwise, rest = middle[:count], middle[count:]
-    sigma_end = pointwise[-1].name if pointwise else one.name
+    steps = [_step(layers[start : end + 1]) for start, end in itertools.pairwise(places)]
     if not (
-        _is_chain([*before, one], graph.inputs[0])
-        and all(set(layer.inputs) <= {one.name, *(x.name for x in pointwise)} for layer in pointwise)
-        and _is_chain([*rest, other, *after], sigma_end)
-        and other.bias is None
-        and graph.weight(one).shape[1] == 1
+        _is_chain([*before, weights[0]], graph.inputs[0])
+        and all(step is not None for step in steps)
+        and _is_chain(after, weights[-1].name)
+        and all(weight.bias is None for weight in weights[1:])
+        and 0 < abs(gain) < math.inf
     ):
         return None
-    kind = kind_of(tuple((layer.op, layer.attributes) for layer in pointwise))
-    select, first, second = _selected(before, graph.weight(one).shape[-1]), _weight(graph, one), _weight(graph, other)
-    axes = len(first.kernel) if isinstance(first, Convolution) else 0
-    moving = [layer for layer in _without_sum(graph, other, after) if layer.op != "scale"]
-    between, last = _averages(rest, axes), _averages(moving, axes)
-    if kind is None or select is None or first is None or second is None or between is None or last is None:
+    kind = _kind(graph, weights, [step[0] for step in steps if step is not None])
+    select = _selected(before, graph.weight(weights[0]).shape[-1])
+    readers, rests = [_weight(graph, weight) for weight in weights], [step[1] for step in steps if step is not None]
+    moving = [layer for layer in _without_sum(graph, weights[-1], after) if layer.op != "scale"]
+    # Each pooling is over the axes of the convolution before it; a dense layer leaves none.
+    axes = [len(reader.kernel) if isinstance(reader, Convolution) else 0 for reader in readers]
+    averages = [_averages(layers, count) for layers, count in zip([*rests, moving], axes, strict=True)]
+    if kind is None or select is None or None in readers or None in averages:
         return None
-    if (isinstance(first, Convolution) and select != ()) or not 0 < abs(gain) < math.inf:
+    if isinstance(readers[0], Convolution) and select != ():
         return None
-    architecture = Architecture(first, second, select[0] if select else None, between, last)
-    return NeuronLayers(kind, architecture, one.parameters["weight"], one.bias, other.parameters["weight"], gain)
+    first, *others, last = (reader for reader in readers if reader is not None)
+    *inner, between, ends = (found for found in averages if found is not None)
+    middle = tuple(Middle(pools, reader) for pools, reader in zip(inner, others, strict=True))
+    architecture = Architecture(first, last, select[0] if select else None, between, ends, middle=middle)
+    return NeuronLayers(kind, architecture, tuple(w.parameters["weight"] for w in weights), weights[0].bias, gain)
+
+
+def _step(layers: list[Layer]) -> tuple[list[Layer], list[Layer]] | None:
+    """What makes σ after a weight, and what comes then, before the next one; None if they are no chain."""
+    one, *middle, other = layers
+    count = next((i for i, layer in enumerate(middle) if layer.op not in POINTWISE), len(middle))
+    pointwise, rest = middle[:count], middle[count:]
+    inside = {one.name, *(layer.name for layer in pointwise)}
+    chained = _is_chain([*rest, other], pointwise[-1].name if pointwise else one.name)
+    return (pointwise, rest) if chained and all(set(layer.inputs) <= inside for layer in pointwise) else None
+
+
+def _kind(graph: LayerGraph, weights: list[Layer], steps: list[list[Layer]]) -> Kind | None:
+    """The kind that functions between the weights make, for one hidden channel where there are two weights."""
+    found = [kind_of(tuple((layer.op, layer.attributes) for layer in step)) for step in steps]
+    if len(found) == 1:
+        return found[0] if graph.weight(weights[0]).shape[1] == 1 else None
+    neurons = tuple(kind for kind in found if isinstance(kind, Rectifier | Linear))
+    channels = tuple(graph.weight(weight).shape[1] for weight in weights[:-1])
+    return Deep(neurons, channels) if len(neurons) == len(found) else None
 
 
 def _is_chain(layers: list[Layer], start: str) -> bool:
     read = (start, *(layer.name for layer in layers[:-1]))
-    return all(layer.inputs == (name,) for layer, name in zip(layers, read, strict=True))
+    return all(layer.inputs == (name,) for layer, name in zip(layers, read, strict=False))
 
 
 def _selected(layers: list[Layer], features: int) -> tuple[Select, ...] | None:

@@ -73,7 +73,7 @@ def parallel_form(graph: LayerGraph) -> ParallelForm:
     """
     dense = _form(graph, zeros=False)
     sparse = dense if any(tensor.is_meta for tensor in graph.parameters.values()) else _form(graph, zeros=True)
-    if len(sparse.sorts) == 1 and len(dense.sorts) == 1 and sparse.width > dense.width:
+    if len(sparse.sorts) == 1 and sparse.width > dense.width:
         note = f"zeros in the weights split the network into {sparse.width} subnetworks that share no weight"
         return replace(sparse, notes=(note,))
     return dense

@@ -103,13 +103,17 @@ def _layout(graph: LayerGraph, form: ParallelForm, blank: frozenset[str]) -> Lay
     neurons, outside = [neuron_layers(sort.graph) for sort in form.sorts], outside_of(graph)
     found = tuple(neuron for neuron in neurons if neuron is not None)
     known = len(found) == len(neurons) and graph.layers and len(graph.inputs) == 1
+    known = known and len({sort.degree for sort in form.sorts}) <= 1
+    # Another number of subnetworks would be another number of groups, which is no weight.
+    grouped = (layer for layer in graph.layers if layer.groups > 1 and layer.inputs[0] not in graph.inputs)
+    known = known and all(degrees_of(graph).values[layer.inputs[0]] == 0 for layer in grouped)
     if not known or outside is None or ranks_of(graph)[graph.layers[-1].name] > 2:
         return None
     if not found and not (outside.skips and not outside.identity and not outside.fixed):
         return None
     gains = tuple(
-        f"the factor {neuron.gain:g} counts in '{neuron.second}': what is certified holds its multiple, and weight "
-        f"decay over {neuron.gain**2:g}"
+        f"the factor {neuron.gain:g} counts in '{neuron.weights[-1]}': what is certified holds its multiple, and "
+        f"weight decay over {neuron.gain**2:g}"
         for neuron in dict.fromkeys(found)
         if neuron.gain != 1
     )

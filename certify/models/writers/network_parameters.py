@@ -19,6 +19,9 @@ from certify.problem.architecture import Convolution
 # v of the subnetwork that carries a free constant which no output bias can hold: its penalty is about wd 2^-81 |c|².
 CARRIER = 2.0**-40
 
+# Share of the largest weight of a block that zeros in it become.
+UNSEEN = 2.0**-100
+
 Piece = tuple[Part, Tensor]
 
 
@@ -34,7 +37,7 @@ def network_parameters(
         widths = tuple(live_width(decomposition.layout, cut) for cut in branch.cuts)
         carrying, biases = _with_carrier(decomposition, branch, network, stack)
         for name, part, units in shared_out(branch, widths, carrying, biases):
-            pieces.setdefault(name, []).append((part, _runnable(branch, units)))
+            pieces.setdefault(name, []).append((part, _filled(part, _runnable(branch, units))))
     found |= {name: _joined(parts) for name, parts in pieces.items()}
     return {
         name: found.get(name, tensor).detach().cpu().double().clone(memory_format=torch.contiguous_format)
@@ -45,11 +48,23 @@ def network_parameters(
 def _runnable(branch: ModelBranch, units: Tensor) -> Tensor:
     """The units of one part, (r, …); one of zeros for none where a unit must stay.
 
-    Nothing runs a convolution without channels, and a gate without units would be no part of the model any more.
+    Nothing runs a convolution without channels, and a gate or a deep branch without units would be no part of the model
+    any more.
     """
-    architecture = branch.neuron.architecture
-    stays = isinstance(architecture.first, Convolution) or architecture.gate is not None
+    made = branch.neuron.architecture
+    stays = isinstance(made.first, Convolution) or made.gate is not None or bool(made.middle)
     return units.new_zeros(1, *units.shape[1:]) if stays and not len(units) else units
+
+
+def _filled(part: Part, units: Tensor) -> Tensor:
+    """The blocks of a weight between hidden layers, (r, …), without zeros where there are several.
+
+    Subnetworks are told apart by the zeros around their blocks; zeros in one would take it apart. What takes their
+    place is too small to be seen in any output.
+    """
+    if part.rows is None or part.columns is None or len(units) < 2:
+        return units
+    return torch.where(units == 0, UNSEEN * units.flatten(1).abs().amax(1).reshape(-1, *[1] * (units.ndim - 1)), units)
 
 
 def _outside(decomposition: Decomposition, network: ParallelNetwork) -> dict[str, Tensor]:
@@ -71,12 +86,12 @@ def _with_carrier(
     if block is None or not branch.folds_bias:
         return stack, None
     constant, (first, second) = decomposition.rows(network, block), stack
-    bias = first.new_zeros(len(first))
+    bias = first.new_zeros(len(first), 1)
     if not bool(constant.any()):
         return stack, bias
     # A unit without inputs, whose free bias makes the constant exactly: (1/ε)(ε c).
     first = torch.cat([first, first.new_zeros(1, first.shape[1])])
-    return (first, torch.cat([second, CARRIER * constant])), torch.cat([bias, bias.new_tensor([1 / CARRIER])])
+    return (first, torch.cat([second, CARRIER * constant])), torch.cat([bias, bias.new_tensor([[1 / CARRIER]])])
 
 
 def _joined(pieces: list[Piece]) -> Tensor:

@@ -5,10 +5,11 @@ Bounds serve a form, and never ask which kind it came from.
 """
 
 from certify.problem.forms.bilinear import Bilinear
+from certify.problem.forms.layers import Layers
 from certify.problem.forms.multilinear import Multilinear
 from certify.problem.forms.rows import Rows, Slopes
 from certify.problem.forms.squares import Squares
 
-PolarForm = Bilinear | Rows | Squares | Multilinear
+PolarForm = Bilinear | Rows | Squares | Multilinear | Layers
 
-__all__ = ["Bilinear", "Multilinear", "PolarForm", "Rows", "Slopes", "Squares"]
+__all__ = ["Bilinear", "Layers", "Multilinear", "PolarForm", "Rows", "Slopes", "Squares"]

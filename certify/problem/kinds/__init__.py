@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from certify.problem.kinds.absolute import Absolute
 from certify.problem.kinds.cp_factorization import CpFactorization, QuarticCpFactorization
+from certify.problem.kinds.deep import Deep
 from certify.problem.kinds.entry_product import EntryProduct
 from certify.problem.kinds.factorization import Factorization
 from certify.problem.kinds.kind import Factors, Kind, Operation
@@ -32,6 +33,7 @@ __all__ = [
     "FACTORIZATIONS",
     "KINDS",
     "Absolute",
+    "Deep",
     "EntryProduct",
     "Factors",
     "Kind",

@@ -15,7 +15,7 @@ from torch import Tensor
 from certify.problem.forms import PolarForm
 
 Factors = tuple[Tensor, ...]
-# What subnetworks read of the data: a `View` or `Entries`, as the kind has it.
+# What subnetworks read of the data: a `View`, `Entries` or `Path`, as the kind has it.
 Seen = Any
 # An operation as graphs name it, with its attributes.
 Operation = tuple[str, Mapping[str, object]]
@@ -27,7 +27,6 @@ class Kind(ABC):
 
     Attributes:
         name: the kind's name in files and reports.
-        degrees: degree of homogeneity d_k in each factor; their sum is the degree of φ.
         polar: the form of its polar.
         bounded_with_free_bias: whether the polar is finite for some A where the hidden bias is not penalized.
         steps: what stands between the weight layers, by the names that graphs and certificates share; kinds whose
@@ -35,7 +34,6 @@ class Kind(ABC):
     """
 
     name: ClassVar[str]
-    degrees: ClassVar[tuple[int, ...]]
     polar: ClassVar[type[PolarForm]]
     bounded_with_free_bias: ClassVar[bool] = True
     steps: ClassVar[tuple[str, ...]]
@@ -44,6 +42,11 @@ class Kind(ABC):
     def from_operations(cls, operations: tuple[Operation, ...]) -> Self | None:
         """The kind whose weight layers have these operations between them, None if they are another's."""
         return cls() if tuple(name for name, _ in operations) == cls.steps else None
+
+    @property
+    @abstractmethod
+    def degrees(self) -> tuple[int, ...]:
+        """Degree of homogeneity d_k in each factor; their sum is the degree of φ."""
 
     @property
     def operations(self) -> tuple[Operation, ...]:

@@ -22,6 +22,7 @@ from certify.verify.proofs.least_norms import least_norms
 from certify.verify.proofs.proof import Proof
 from certify.verify.reals import Array
 from certify.verify.rejection import refuse
+from certify.verify.statement.activations import Kink
 
 # Samples times nodes; some 10⁶ a second.
 LARGEST_TREE = 2**28
@@ -31,19 +32,32 @@ BLOCK = 2**18
 @final
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """The sum of `proofs.cone_tree` in units of its own: G (N, k), W⁺ and W⁻ (N, 2m), and below GᵀQ (k, m) in balls."""
+    """The sum of `proofs.cone_tree` in its own units: G (N, k); W⁺, W⁻ (N, 2m), below GᵀQ (k, m), √D (b, N) in balls."""
 
     rows: Array
     weights: Balls
     linear: Balls
     free: bool
+    sizes: Balls
+    activation: Kink
+
+    @property
+    def signs(self) -> int:
+        """Number of signs of the output that have trees of their own."""
+        return 2 if self.weights.shape[1] == 2 and not self.sizes.shape[0] else 1
 
     def interpolated(self, points: Array) -> Objects:
-        """Σ_i weights_i relu(g_i·v) at points v (P, k), (P, 2m)."""
+        """Σ_i weights_i relu(g_i·v) at points v (P, k), (P, 2m), then the norms in the diagonals."""
         rows = Balls.of(self.rows.T)
         step = max(1, BLOCK // len(self.rows))
         parts = [Balls.of(points[at : at + step]) for at in range(0, len(points), step)]
-        return np.concatenate([((part @ rows).maximum(0.0) @ self.weights).values for part in parts])
+        return np.concatenate([self._interpolated(part @ rows).values for part in parts])
+
+    def _interpolated(self, products: Balls) -> Balls:
+        sums = products.maximum(0.0) @ self.weights
+        values = self.activation(products)
+        norms = [(values * sizes).row_norms()[:, None] for sizes in (self.sizes[b] for b in range(self.sizes.shape[0]))]
+        return Balls.joined([sums, *norms], 1)
 
     def tangents(self, directions: Array, column: slice) -> Balls:
         """Σ_i b_i weights_i g_i of some columns, with b_i = 1 where g_i·direction > 0; (P, columns, k)."""
@@ -67,10 +81,10 @@ def cone_tree_upper(form: Form, proof: Proof) -> float:
     if len(splits) * len(projection.rows) > LARGEST_TREE:
         sizes = f"{len(splits)} cones times {len(projection.rows)} rows"
         refuse("too-large-for-exact", f"{sizes}, at most {LARGEST_TREE}; check without --exact")
-    own, unit = _sum(projection), normalized(projection)[2]
+    own, unit = _sum(projection), normalized(projection)[3]
     threshold = threshold_of(proof, projection, unit)
     largest = ZERO
-    for sign, cones in leaves(splits, own.rows.shape[1], own.interpolated, 2 if own.linear.shape[1] == 1 else 1):
+    for sign, cones in leaves(splits, own.rows.shape[1], own.interpolated, own.signs):
         values = _values(own, cones, sign, tangents[ranks[cones.nodes]].astype(np.float64))
         guesses = least_norms(within(cones.vertices, own.free), (values / unit * projection.gain).high, threshold)[1]
         bound = _proven_norm(within(cones.vertices, own.free), values, guesses)
@@ -84,23 +98,27 @@ def _sum(projection: Projection) -> Sum:
     scores, activation = Balls.of(-projection.scores), projection.activation
     bent = activation.gap(scores)
     weights = Balls.joined([bent.maximum(0.0), (-bent).maximum(0.0)], 1)
-    return Sum(projection.rows, weights, Balls.of(projection.rows.T) @ scores * activation.below, projection.free)
+    linear = Balls.of(projection.rows.T) @ scores * activation.below
+    sizes = Balls.of(projection.sizes)
+    return Sum(projection.rows, weights, linear, projection.free, sizes, activation)
 
 
 def _values(own: Sum, cones: Cones, sign: int, weights: Array) -> Balls:
     """Values val (B, k)."""
     directions = directions_of(cones, weights, own.free)
     c = own.weights.shape[1] // 2
-    columns = slice(1 - sign, 2 - sign) if c == 1 else slice(0, 2 * c)
+    columns = slice(1 - sign, 2 - sign) if own.signs == 2 else slice(0, 2 * c)
     vertices, sums = Balls.of(cones.vertices), Balls(cones.sums)
     slopes = own.tangents(directions, columns)
     linear = (vertices[:, :, None] * slopes[:, None]).sum(3)
     exact = (vertices.reshape(-1, vertices.shape[2]) @ own.linear).reshape(*vertices.shape[:2], c)
-    if c == 1:
+    if own.signs == 2:
         values = balls(sums[:, :, sign] - linear[:, :, 0] + exact[:, :, 0] * (1.0 - 2 * sign))
     else:
-        above, below = sums[:, :, :c] - linear[:, :, c:] + exact, linear[:, :, :c] - sums[:, :, c:] + exact
-        values = balls(((above + below).row_norms() + (above - below).row_norms()) * 0.5)
+        above = sums[:, :, :c] - linear[:, :, c:] + exact
+        below = linear[:, :, :c] - sums[:, :, c : 2 * c] + exact
+        halves = (above + below).row_norms() + (above - below).row_norms()
+        values = balls(halves * 0.5 + sums[:, :, 2 * c :].sum(2))
     return values.only(~on_axis(cones.vertices)) if own.free else values
 
 

@@ -25,7 +25,10 @@ from certify.verify.statement.side_norms import EUCLIDEAN, SideNorm
 @final
 @dataclass(frozen=True, slots=True)
 class Form:
-    """Rows H (N, h), scores S (N, m), σ, whether a constant 1 outside the norm stands beside the rows, and norms."""
+    """Rows H (N, h), scores S (N, m), σ, whether a constant 1 outside the norm stands beside the rows, and norms.
+
+    With diagonals D_b ≥ 0, (N,) each, what is maximized is |Sᵀσ(Hu)| + Σ_b |√D_b ∘ σ(Hu)|.
+    """
 
     rows: Reals
     scores: Reals
@@ -33,6 +36,7 @@ class Form:
     free: bool
     left: SideNorm = EUCLIDEAN
     right: SideNorm = EUCLIDEAN
+    diagonals: tuple[Reals, ...] | None = None
 
 
 def form_of(branch: Branch, inputs: Array, dual: Reals, real: Real) -> Form:

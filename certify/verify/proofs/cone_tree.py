@@ -6,10 +6,11 @@ outside the norm, and multiplies a constant κ > 0.
 Leaf: for a = Σ a_k v_k, a_k ≥ 0, relu(g·a) lies below Σ a_k relu(g·v_k) and above b g·a, for any b ∈ {0, 1}.
 So output j of Wᵀrelu(G a), W = (above − below) Q, lies between Σ a_k below_kj and Σ a_k above_kj; both gain what is
 exact, the linear part below (GᵀQ)_j·v_k. So |·| ≤ Σ a_k val_k ≤ |w| for any w with w·v_k ≥ val_k, where val_k = above_k
-for one output and sign, |above_k + below_k|/2 + |above_k − below_k|/2 for several.
+for one output and sign, |above_k + below_k|/2 + |above_k − below_k|/2 for several. A diagonal D adds
+|√D ∘ σ(G v_k)|, since |σ(t)| is convex and homogeneous, and with it |√D ∘ σ(G a)|.
 
 Rounding: after scaling by powers of two, |v|₁ = 1, so that every val_k errs by at most
-ε = 8 γ_{2(N+k+m)+40} L Σ |Q_i|₂ |g_i|_∞ + 2⁻⁵⁰⁰, L = max(1, |above − below| + 2 |below|).
+ε = 8 γ_{2(N+k+m+b)+40} L Σ (|Q_i|₂ + Σ_b √D_bi) |g_i|_∞ + 2⁻⁵⁰⁰, L = max(1, |above − below| + 2 |below|).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from certify.verify.proofs.least_norms import least_norms
 from certify.verify.proofs.proof import Proof
 from certify.verify.reals import Array, Mask, Reals
 from certify.verify.rejection import require
+from certify.verify.statement.activations import Kink
 
 # Entries of the largest array that is evaluated at once.
 LARGEST_BLOCK = 1 << 19
@@ -46,6 +48,7 @@ class Sum:
         linear: below GᵀQ, (k, m).
         error: ε.
         free: whether the last coordinate is outside the norm.
+        sizes: √D of every diagonal, (b, N); above and below are the slopes of σ.
     """
 
     rows: Array
@@ -53,12 +56,27 @@ class Sum:
     linear: Array
     error: float
     free: bool
+    sizes: Array
+    activation: Kink
+
+    @property
+    def signs(self) -> int:
+        """Number of signs of the output that have trees of their own."""
+        return 2 if self.weights.shape[1] == 2 and not len(self.sizes) else 1
 
     def interpolated(self, points: Array) -> Array:
-        """Σ_i weights_i relu(g_i·v) at points v (P, k), (P, 2c)."""
+        """Σ_i weights_i relu(g_i·v) at points v (P, k), (P, 2c), then the norms in the diagonals."""
         step = max(1, LARGEST_BLOCK // len(self.rows))
         parts = [points[at : at + step] for at in range(0, len(points), step)]
-        return np.concatenate([np.maximum(part @ self.rows.T, 0.0) @ self.weights for part in parts])
+        return np.concatenate([self._interpolated(part @ self.rows.T) for part in parts])
+
+    def _interpolated(self, products: Array) -> Array:
+        sums = np.maximum(products, 0.0) @ self.weights
+        if not len(self.sizes):
+            return sums
+        values = self.activation.above * np.maximum(products, 0.0) + self.activation.below * np.minimum(products, 0.0)
+        norms = [np.linalg.norm(values * sizes, axis=1) for sizes in self.sizes]
+        return np.column_stack([sums, *norms])
 
     def tangents(self, directions: Array, column: slice) -> Array:
         """Σ_i b_i weights_i g_i of some columns, with b_i = 1 where g_i·direction > 0; (P, columns, k)."""
@@ -84,7 +102,7 @@ def cone_tree_upper(form: Form, proof: Proof) -> float:
     own, unit = _normalized_sum(projection)
     threshold = threshold_of(proof, projection, unit)
     largest = 0.0
-    for sign, cones in leaves(splits, own.rows.shape[1], own.interpolated, 2 if form.scores.shape[1] == 1 else 1):
+    for sign, cones in leaves(splits, own.rows.shape[1], own.interpolated, own.signs):
         weights = tangents[ranks[cones.nodes]].astype(np.float64)
         bounds, _ = least_norms(within(cones.vertices, own.free), _values(own, cones, sign, weights), threshold)
         largest = max(largest, float(bounds.max())) if bool((bounds < np.inf).all()) else math.inf
@@ -123,33 +141,36 @@ def require_leaves(proof: Proof) -> Integers:
     return ranks
 
 
-def normalized(projection: Projection) -> tuple[Array, Array, Reals]:
-    """Rows and Q = −S~ divided by powers of two so that no entry exceeds 1, and φ times the unit of their products.
+def normalized(projection: Projection) -> tuple[Array, Array, Array, Reals]:
+    """Rows, Q = −S~ and √D~ over powers of two so that no entry exceeds 1, and φ times the unit of their products.
 
     Raises:
         Rejection: the free column is not positive.
     """
-    units = [_power_of_two(projection.rows), _power_of_two(projection.scores)]
+    sizes = projection.sizes
+    units = [_power_of_two(projection.rows), _power_of_two(np.concatenate([projection.scores, sizes.T], 1))]
     rows, scores = projection.rows / units[0], -projection.scores / units[1]
     if projection.free:
         # Were it to vanish in these units, no sample would count as active on the positive free axis.
         positive, found = bool((rows[:, -1] > 0).all()), float(projection.rows[0, -1])
         require(positive, "cone-tree-column", f"the free column is {found!r}, needs to be positive beside the rows")
-    return rows, scores, projection.gain * units[0] * units[1]
+    return rows, scores, sizes / units[1], projection.gain * units[0] * units[1]
 
 
 def _normalized_sum(projection: Projection) -> tuple[Sum, Reals]:
     """The sum that the tree bounds, and the unit in which it does, times φ."""
-    rows, scores, unit = normalized(projection)
+    rows, scores, sizes, unit = normalized(projection)
     activation = projection.activation
-    terms = 2 * (sum(rows.shape) + scores.shape[1]) + 40
-    magnitude = (Enclosure(scores).row_norms() * np.abs(rows).max(1)).sum()
+    terms = 2 * (sum(rows.shape) + scores.shape[1] + len(sizes)) + 40
+    # A diagonal errs by no more than as many score columns, one for each row.
+    magnitude = ((Enclosure(scores).row_norms() + Enclosure(sizes).sum(0)) * np.abs(rows).max(1)).sum()
     gap = activation.above - activation.below
     slopes = (Enclosure(gap).absolute() + Enclosure(activation.below).absolute() * 2.0).maximum(1.0)
     error = float((slopes * magnitude * (8 * gamma(terms)) + SQUARES_UNDERFLOW).high)
     bent = scores * gap
     weights = np.concatenate([np.maximum(bent, 0.0), np.maximum(-bent, 0.0)], 1)
-    return Sum(rows, weights, activation.below * (rows.T @ scores), error, projection.free), unit
+    linear = activation.below * (rows.T @ scores)
+    return Sum(rows, weights, linear, error, projection.free, sizes, activation), unit
 
 
 def _power_of_two(values: Array) -> float:
@@ -162,14 +183,16 @@ def _values(own: Sum, cones: Cones, sign: int, weights: Array) -> Array:
     vertices, sums = cones.vertices, cones.sums
     directions = directions_of(cones, weights, own.free)
     c = own.weights.shape[1] // 2
-    columns = slice(1 - sign, 2 - sign) if c == 1 else slice(0, 2 * c)
+    columns = slice(1 - sign, 2 - sign) if own.signs == 2 else slice(0, 2 * c)
     linear = vertices @ own.tangents(directions, columns).transpose(0, 2, 1)
     exact = vertices @ own.linear
-    if c == 1:
+    if own.signs == 2:
         values = sums[:, :, sign] - linear[:, :, 0] + (1 - 2 * sign) * exact[:, :, 0]
     else:
-        above, below = sums[:, :, :c] - linear[:, :, c:] + exact, linear[:, :, :c] - sums[:, :, c:] + exact
+        above = sums[:, :, :c] - linear[:, :, c:] + exact
+        below = linear[:, :, :c] - sums[:, :, c : 2 * c] + exact
         values = (np.linalg.norm(above + below, axis=2) + np.linalg.norm(above - below, axis=2)) / 2
+        values = values + sums[:, :, 2 * c :].sum(2)
     values = values + own.error
     return np.where(on_axis(vertices), 0.0, values) if own.free else values
 

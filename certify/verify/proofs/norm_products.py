@@ -15,16 +15,22 @@ def norm_products_hold(form: Form, proof: Proof, arithmetic: Arithmetic) -> bool
     if bool(total_length(form).high <= proof.upper):
         return True
     frobenius = (form.scores * form.scores).sum().square_root() * (form.rows * form.rows).sum().square_root()
-    return not form.free and bool(_steepened(form, frobenius).high <= proof.upper)
+    return not (form.free or form.diagonals) and bool(_steepened(form, frobenius).high <= proof.upper)
 
 
 def total_length(form: Form) -> Reals:
-    """L Σ |S_i| |h_i|, with a free column L Σ |S_i| (|h_i| + max |h|); for squares Σ |S_i| |h_i|²."""
+    """L Σ |S_i| |h_i|, with a free column L Σ |S_i| (|h_i| + max |h|); for squares Σ |S_i| |h_i|².
+
+    A diagonal D adds L √(Σ D_i |h_i|²).
+    """
     lengths = form.rows.row_norms()
     if form.free:
         lengths = lengths + float(lengths.high.max())
     powers = lengths * lengths if isinstance(form.activation, Square) else lengths
-    return _steepened(form, (form.scores.row_norms() * powers).sum())
+    total: Reals = (form.scores.row_norms() * powers).sum()
+    for weights in form.diagonals or ():
+        total = total + (weights * lengths * lengths).sum().square_root()
+    return _steepened(form, total)
 
 
 def _steepened(form: Form, total: Reals) -> Reals:

@@ -23,4 +23,4 @@ def _is_identity(rows: Reals) -> bool:
 def spectral_holds(form: Form, proof: Proof, arithmetic: Arithmetic) -> bool:
     """U² I − GᵀG ⪰ 0 for G = HᵀS, or with G Gᵀ if that is smaller."""
     moments, upper = moments_of(form), arithmetic.real(proof.upper)
-    return arithmetic.dominates(upper * upper, moments.T @ moments)
+    return not form.diagonals and arithmetic.dominates(upper * upper, moments.T @ moments)

@@ -28,6 +28,11 @@ class Kink:
         """Lipschitz constant, and the largest |σ(t)| / |t|."""
         return max(abs(self.above), abs(self.below))
 
+    @property
+    def is_linear(self) -> bool:
+        """Whether there is no kink."""
+        return self.above == self.below
+
     def gap(self, values: Reals) -> Reals:
         """(above − below) times the values; σ(t) = (above − below) max(t, 0) + below t."""
         if self.above == 1.0 and self.below == 0.0:

@@ -107,9 +107,10 @@ def read_certificate(header: Mapping[str, Any], arrays: Arrays) -> Certificate:
     choice(claim["widths"], "claim.widths", ("all",))
     sources = section(header["sources"], "sources", ("model", "statement", "parameters"))
     problem = read_problem(header["statement"])
-    entries = [_proof_entry(entry) for entry in listed(header["proofs"], "proofs")]
-    if len(entries) != len(problem.branches):
-        refuse("schema", f"proofs: {len(entries)} for {len(problem.branches)} branches")
+    stated = listed(header["proofs"], "proofs")
+    if len(stated) != len(problem.branches):
+        refuse("schema", f"proofs: {len(stated)} for {len(problem.branches)} branches")
+    entries = [_proof_entry(entry, branch.peels) for entry, branch in zip(stated, problem.branches, strict=True)]
     kinds = [kind for kind, _ in entries]
     chance = _failure_probability(claim["failure_probability"], kinds)
     require_shapes(problem, kinds, arrays)
@@ -128,12 +129,13 @@ def read_certificate(header: Mapping[str, Any], arrays: Arrays) -> Certificate:
     return certificate
 
 
-def _proof_entry(value: object) -> tuple[str, float]:
-    """Kind and claimed bound."""
+def _proof_entry(value: object, peels: int) -> tuple[str, float]:
+    """Kind and claimed bound of a branch of which so many weights are to be peeled off."""
     entry = section(value, "proofs", ("steps", "kind", "upper"))
     kind = choice(entry["kind"], "proofs.kind", tuple(KINDS))
-    if entry["steps"] != KINDS[kind]:
-        refuse("schema", f"proofs.steps: '{kind}' comes after the steps {KINDS[kind]}")
+    steps = ["peel"] * (peels if kind != "zero" else 0) + KINDS[kind]
+    if entry["steps"] != steps:
+        refuse("schema", f"proofs.steps: '{kind}' comes after the steps {steps}")
     return kind, number(entry["upper"], "proofs.upper")
 
 

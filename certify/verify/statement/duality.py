@@ -35,7 +35,8 @@ def require_supported(certificate: Certificate) -> None:
         if isinstance(branch.penalty, EntryPenalty):
             branch.penalty.require_fitting(len(branch.neuron.shape) if isinstance(branch.neuron, EntryTerm) else 0)
             continue
-        branch.penalty.require_fitting(branch.neuron.activation)
+        weights = 0 if isinstance(branch.neuron, EntryTerm) else branch.neuron.weights
+        branch.penalty.require_fitting(branch.neuron.activation, weights)
         if isinstance(branch.penalty, FactorNorms):
             first, second = arrays[f"F{place}.0"], arrays[f"F{place}.1"]
             branch.penalty.require_inside(first, arrays.get(f"F{place}.bias"), second)
@@ -48,7 +49,7 @@ def require_supported(certificate: Certificate) -> None:
 def _bounds_free_bias(branch: Branch) -> bool:
     """Whether 1ᵀA = 0 leaves nothing of a constant in the hidden values, that this version can bound."""
     neuron = branch.neuron
-    if isinstance(neuron, EntryTerm) or neuron.gate is not None:
+    if isinstance(neuron, EntryTerm) or neuron.gate is not None or neuron.hops:
         return False
     if neuron.activation == IDENTITY:
         return not neuron.readout.times_inputs

@@ -1,6 +1,9 @@
 """The vocabulary of layers, closed, and the order in which the layers of a subnetwork come.
 
-[gate] [select]  linear | convolution  [activation]  (average_pool | times_inputs)…  linear | convolution  average_pool…
+[gate] [select]  weight  [activation]  (average_pool…  weight  [activation])…
+                                       (average_pool | times_inputs)…  weight  average_pool…
+
+A weight is linear or a convolution.
 """
 
 from __future__ import annotations
@@ -14,9 +17,10 @@ import numpy as np
 
 from certify.verify.reals import Array
 from certify.verify.rejection import refuse
-from certify.verify.statement.activations import ACTIVATIONS, IDENTITY, read_activation
+from certify.verify.statement.activations import ACTIVATIONS, IDENTITY, Square, read_activation
 from certify.verify.statement.fields import flag, integers, listed, number, section
 from certify.verify.statement.gate import Gate
+from certify.verify.statement.hop import Hop
 from certify.verify.statement.neuron import Neuron
 from certify.verify.statement.readout import Readout
 from certify.verify.statement.windows import (
@@ -39,6 +43,7 @@ _KEYS = {
     "average_pool": (*_WINDOW, "counts_padding"),
     "times_inputs": (),
 }
+WEIGHTS = ("linear", "convolution")
 Layer = Mapping[str, Any]
 
 
@@ -62,18 +67,25 @@ def read_neuron(value: object, inputs: Grid, place: str) -> Neuron:
     positions = math.prod(grid)
     active = _next(layers) in ACTIVATIONS
     activation = read_activation(layers.pop(0)) if active else IDENTITY
+    hops = []
+    for _ in range(sum(layer["op"] in WEIGHTS for layer in layers) - 1):
+        hop, grid = _hop(layers, grid, place)
+        hops.append(hop)
+    if hops and (gate is not None or any(isinstance(x, Square) for x in (activation, *(h.activation for h in hops)))):
+        refuse("layers", f"{place}: a gate or a square among three weights or more")
     averaged, before, times = None, None, False
     while (op := _next(layers)) in ("average_pool", "times_inputs"):
         if op == "average_pool":
             before, grid = _pooled(layers.pop(0), before, grid)
             continue
         layers.pop(0)
-        _require_one_value(times, grid, active, place)
+        _require_one_value(times, grid, active or bool(hops), place)
         averaged, before, grid, times = before, None, (math.prod(inputs),), True
-    counts, unit = _read_by_second(layers, before, grid, place)
+    counts, unit = _read_by_last(layers, before, grid, place)
     wording = ", ".join(_worded(layer) for layer in stated)
     fan_in = math.prod(inputs) if taps is None else taps.shape[1]
-    return Neuron(taps, positions, fan_in, activation, averaged, Readout(counts, unit, times), wording, gate)
+    readout = Readout(counts, unit, times)
+    return Neuron(taps, positions, fan_in, activation, averaged, readout, wording, gate, tuple(hops))
 
 
 def _layer(value: object, place: str) -> Layer:
@@ -142,24 +154,39 @@ def _pooled(layer: Layer, before: Pooling | None, grid: Grid) -> tuple[Pooling, 
     return pooling if before is None else pooling.after(before), window.over(grid)
 
 
+def _hop(layers: list[Layer], grid: Grid, place: str) -> tuple[Hop, Grid]:
+    """Averages, a weight and an activation after another."""
+    positions, averaged = math.prod(grid), None
+    while _next(layers) == "average_pool":
+        averaged, grid = _pooled(layers.pop(0), averaged, grid)
+    places, grid = _read_by(layers, grid, place)
+    activation = read_activation(layers.pop(0)) if _next(layers) in ACTIVATIONS else IDENTITY
+    return Hop(positions, averaged, places, activation), grid
+
+
+def _read_by(layers: list[Layer], grid: Grid, place: str) -> tuple[Integers, Grid]:
+    """What each entry of the next weight reads of a grid at each of its positions, (Q, k), and their grid."""
+    area = math.prod(grid)
+    if _next(layers) == "linear":
+        layers.pop(0)
+        require_table(area)
+        return np.arange(area)[None], ()
+    if _next(layers) != "convolution":
+        refuse("layers", f"{place}: a weight is linear or a convolution; found {_next(layers)}")
+    window = _window(layers.pop(0), place)
+    return window.places(grid), window.over(grid)
+
+
 def _require_one_value(times: bool, grid: Grid, active: bool, place: str) -> None:
     if times or math.prod(grid) != 1 or active:
         found = f"{math.prod(grid)} positions, {'an' if active else 'no'} activation"
         refuse("layers", f"{place}: times_inputs, once, needs one position and no activation; found {found}")
 
 
-def _read_by_second(layers: list[Layer], before: Pooling | None, grid: Grid, place: str) -> tuple[Array, int]:
+def _read_by_last(layers: list[Layer], before: Pooling | None, grid: Grid, place: str) -> tuple[Array, int]:
     """Counts (O, P, K) and their unit."""
     area = math.prod(grid)
-    if _next(layers) == "linear":
-        layers.pop(0)
-        require_table(area)
-        places, grid = np.arange(area)[None], ()
-    elif _next(layers) == "convolution":
-        window = _window(layers.pop(0), place)
-        places, grid = window.places(grid), window.over(grid)
-    else:
-        refuse("layers", f"{place}: the second weight is linear or a convolution; found {_next(layers)}")
+    places, grid = _read_by(layers, grid, place)
     pooling = no_pooling(area) if before is None else before
     o, k, p = *places.shape, pooling.counts.shape[1]
     require_table(o * k * p)
@@ -170,7 +197,7 @@ def _read_by_second(layers: list[Layer], before: Pooling | None, grid: Grid, pla
     while _next(layers) == "average_pool":
         after, grid = _pooled(layers.pop(0), after, grid)
     if layers:
-        refuse("layers", f"{place}: {_next(layers)} after the second weight")
+        refuse("layers", f"{place}: {_next(layers)} after the last weight")
     if after is not None:
         # The counts are those of another pooling: of outputs, over pairs of a position and an entry of the weight.
         both = after.after(Pooling(counts, unit))

@@ -13,7 +13,9 @@ import numpy as np
 
 from certify.verify.reals import Array, Real, Reals
 from certify.verify.statement.activations import Activation
+from certify.verify.statement.ends import ENDS
 from certify.verify.statement.gate import Gate
+from certify.verify.statement.hop import Hop
 from certify.verify.statement.readout import Readout
 from certify.verify.statement.windows import Integers, Pooling
 
@@ -33,6 +35,7 @@ class Neuron:
         readout: R.
         wording: the layers in words.
         gate: of the samples, or None; then there is one position.
+        hops: the weights between the first and the last, with the activations after them.
     """
 
     taps: Integers | None
@@ -43,11 +46,22 @@ class Neuron:
     readout: Readout
     wording: str
     gate: Gate | None
+    hops: tuple[Hop, ...] = ()
 
     @property
     def entries(self) -> int:
         """Entries of its tables."""
-        return self.readout.counts.size + (0 if self.taps is None else self.taps.size)
+        hops = sum(hop.entries for hop in self.hops)
+        return self.readout.counts.size + (0 if self.taps is None else self.taps.size) + hops
+
+    @property
+    def weights(self) -> int:
+        """Number K of weights."""
+        return len(self.hops) + 2
+
+    def ends(self, columns: int) -> tuple[str, ...]:
+        """The ends of a proof about several layers: one for each sign of one score column, if there is a kink."""
+        return ENDS[columns == 1 and bool(self.hops) and not self.hops[-1].kink.is_linear]
 
     @property
     def rows_per_sample(self) -> int:
@@ -69,6 +83,30 @@ class Neuron:
             Rejection: for too many samples it is not clear whether they do.
         """
         return rows if self.gate is None else rows.only(self.gate.opened(inputs, real)[:, None])
+
+    def hidden(self, inputs: Array, factors: list[Array], bias: Array | None, real: Real) -> Reals:
+        """What the last weight reads of r subnetworks with m channels before it, (n P, r m)."""
+        first, width = factors[0], len(factors[0])
+        values = real(self.rows(inputs)) @ first.reshape(-1, self.fan_in).T
+        values = values if bias is None else values + bias.reshape(-1)
+        values = self.averages(self.activation(self.gated(values, inputs, real)))
+        for hop, weights in zip(self.hops, factors[1:], strict=False):
+            before = values.shape[1] // max(width, 1)
+            parts = [
+                hop.through(values[:, i * before : (i + 1) * before], own.reshape(-1, before * hop.places.shape[1]))
+                for i, own in enumerate(weights)
+            ]
+            blank = real(np.zeros((len(inputs) * len(hop.places), 0)))
+            values = hop.activation(values.joined(parts, 1)) if parts else blank
+        return values
+
+    def outgoing(self, last: Array, channels: int) -> Array:
+        """The last weight (r, ·) by channel of the last hidden layer, (r m, ·)."""
+        if not self.hops:
+            return last
+        k, width = self.readout.counts.shape[2], len(last)
+        moved = last.reshape(width, -1, channels, k).transpose(0, 2, 1, 3) if width else last
+        return moved.reshape(width * channels, last.shape[1] // channels)
 
     def averages(self, values: Reals) -> Reals:
         """Averages over positions, (n, q), of values (n P, q); the values themselves where there is no averaging."""

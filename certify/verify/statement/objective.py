@@ -39,16 +39,16 @@ def _branch_outputs(certificate: Certificate, index: int, real: Real) -> Reals:
     neuron, inputs = branch.neuron, arrays["X"]
     if isinstance(neuron, EntryTerm):
         return neuron.outputs(_factors(certificate, index), inputs, real)
-    hidden = real(neuron.rows(inputs)) @ arrays[f"F{index}.0"].T
-    hidden = hidden if branch.bias == "absent" else hidden + arrays[f"F{index}.bias"]
-    hidden = neuron.gated(hidden, inputs, real)
-    return neuron.readout.outputs(neuron.averages(neuron.activation(hidden)), arrays[f"F{index}.1"], inputs)
+    *others, last = _factors(certificate, index)
+    hidden = neuron.hidden(inputs, others, arrays.get(f"F{index}.bias"), real)
+    channels = hidden.shape[1] // max(len(last), 1)
+    return neuron.readout.outputs(hidden, neuron.outgoing(last, channels), inputs)
 
 
 def _factors(certificate: Certificate, index: int) -> list[Array]:
-    branch = certificate.problem.branches[index]
-    axes = range(len(branch.neuron.shape) if isinstance(branch.neuron, EntryTerm) else 2)
-    return [certificate.arrays[f"F{index}.{axis}"] for axis in axes]
+    neuron = certificate.problem.branches[index].neuron
+    count = len(neuron.shape) if isinstance(neuron, EntryTerm) else neuron.weights
+    return [certificate.arrays[f"F{index}.{place}"] for place in range(count)]
 
 
 def _counts(certificate: Certificate) -> list[Array]:
@@ -66,8 +66,7 @@ def _penalty(certificate: Certificate, real: Real) -> Reals:
         if isinstance(branch.penalty, EntryPenalty):
             total = total + branch.penalty.value(_factors(certificate, index), counts, real)
             continue
-        first, second = arrays[f"F{index}.0"], arrays[f"F{index}.1"]
-        total = total + branch.penalty.value(first, arrays.get(f"F{index}.bias"), second, real)
+        total = total + branch.penalty.value(_factors(certificate, index), arrays.get(f"F{index}.bias"), real)
     for index, block in enumerate(certificate.problem.outside):
         if block.decay:
             weights = real(arrays[f"C{index}"])

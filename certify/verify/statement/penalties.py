@@ -36,20 +36,22 @@ class WeightDecay:
         same = self.bias is None or self.bias == self.strengths[0]
         return real(1.0) if same else (real(self.strengths[0]) / real(self.bias or 1.0)).square_root()
 
-    def value(self, first: Array, bias: Array | None, second: Array, real: Real) -> Reals:
-        """The penalty of weights (r, h), (r,) and (r, m)."""
+    def value(self, factors: list[Array], bias: Array | None, real: Real) -> Reals:
+        """The penalty of weights (r, h) and (r, m), and a bias (r,)."""
+        first, second = factors
         total = _squares(first, real).sum() * self.strengths[0] + _squares(second, real).sum() * self.strengths[1]
         if self.bias is not None and bias is not None:
             total = total + _squares(bias, real).sum() * self.bias
         return total * 0.5
 
-    def require_fitting(self, activation: Activation) -> None:
+    def require_fitting(self, activation: Activation, weights: int) -> None:
         """Strengths are positive, and the subnetwork is of degree 1 in each factor.
 
         Raises:
             Rejection: not so.
         """
-        require(not isinstance(activation, Square), "degree", "weight decay does not have the degree of a square")
+        fits = weights == 2 and not isinstance(activation, Square)
+        require(fits, "degree", "weight decay has another degree than the subnetwork")
         strengths = (*self.strengths, *(() if self.bias is None else (self.bias,)))
         require(min(strengths) > 0, "strength", f"weight decay {strengths} must be positive")
 
@@ -76,20 +78,24 @@ class ProductOfNorms:
         """What a penalized bias reads: 1."""
         return real(1.0)
 
-    def value(self, first: Array, bias: Array | None, second: Array, real: Real) -> Reals:
-        """The penalty of weights (r, h), (r,) and (r, m)."""
+    def value(self, factors: list[Array], bias: Array | None, real: Real) -> Reals:
+        """The penalty of weights (r, ·) each, and a bias (r, ·)."""
+        first, *others = factors
         squares = _squares(first, real).sum(1)
-        squares = squares + _squares(bias, real) if self.with_bias and bias is not None else squares
-        sizes = squares if self.powers[0] == 2 else squares.square_root()
-        return (sizes * real(second).row_norms()).sum() * self.level
+        if self.with_bias and bias is not None:
+            squares = squares + _squares(bias.reshape(len(first), -1), real).sum(1)
+        product = squares if self.powers[0] == 2 else squares.square_root()
+        for factor in others:
+            product = product * real(factor).row_norms()
+        return product.sum() * self.level
 
-    def require_fitting(self, activation: Activation) -> None:
+    def require_fitting(self, activation: Activation, weights: int) -> None:
         """The strength is positive, and the powers are the degrees of the subnetwork.
 
         Raises:
             Rejection: not so.
         """
-        degrees = (2, 1) if isinstance(activation, Square) else (1, 1)
+        degrees = (2, 1) if isinstance(activation, Square) else (1,) * weights
         require(self.powers == degrees, "degree", f"product-of-norms with powers {degrees} is needed")
         require(self.level > 0, "strength", f"product-of-norms {self.level!r} must be positive")
 
@@ -115,18 +121,20 @@ class FactorNorms:
         """What a penalized bias reads: 1."""
         return real(1.0)
 
-    def value(self, first: Array, bias: Array | None, second: Array, real: Real) -> Reals:
-        """The penalty of weights (r, h), (r,) and (r, m)."""
+    def value(self, factors: list[Array], bias: Array | None, real: Real) -> Reals:
+        """The penalty of weights (r, h) and (r, m), and a bias (r,)."""
+        first, second = factors
         whole = np.column_stack([first, bias]) if self.with_bias and bias is not None else first
         return (self.left.value(real(whole)) * self.right.value(real(second))).sum() * self.level
 
-    def require_fitting(self, activation: Activation) -> None:
+    def require_fitting(self, activation: Activation, weights: int) -> None:
         """The strength is positive, the norms are norms, and the subnetwork has no activation.
 
         Raises:
             Rejection: not so.
         """
-        require(activation == IDENTITY, "degree", "factor-norms need subnetworks without an activation")
+        fits = weights == 2 and activation == IDENTITY
+        require(fits, "degree", "factor-norms need subnetworks of two weights without an activation")
         require(self.level > 0, "strength", f"factor-norms {self.level!r} must be positive")
         for side in (self.left, self.right):
             side.require_norm()

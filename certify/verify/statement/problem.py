@@ -38,6 +38,11 @@ class Branch:
     penalty: Penalty | EntryPenalty
 
     @property
+    def peels(self) -> int:
+        """Number of weights between the first and the last."""
+        return 0 if isinstance(self.neuron, EntryTerm) else len(self.neuron.hops)
+
+    @property
     def free_column(self) -> bool:
         """Whether a constant outside the norm stands beside the rows; under the identity it adds 1ᵀS = 0."""
         return self.bias == "free" and self.neuron.activation != IDENTITY
@@ -142,7 +147,8 @@ class Problem:
             if isinstance(branch.neuron, EntryTerm):
                 found += [f"F{index}.{axis}" for axis in range(len(branch.neuron.shape))]
                 continue
-            found += [f"F{index}.0", *([f"F{index}.bias"] if branch.bias != "absent" else []), f"F{index}.1"]
+            others = (f"F{index}.{place}" for place in range(1, branch.neuron.weights))
+            found += [f"F{index}.0", *([f"F{index}.bias"] if branch.bias != "absent" else []), *others]
         return (*found, *(f"C{index}" for index in range(len(self.outside))))
 
     def describe(self, samples: int, outputs: int) -> str:

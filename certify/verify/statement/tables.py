@@ -10,6 +10,7 @@ import numpy as np
 from certify.verify.reals import Arrays
 from certify.verify.rejection import refuse
 from certify.verify.statement.activations import IDENTITY
+from certify.verify.statement.ends import SIGNS
 from certify.verify.statement.entries import EntryTerm
 from certify.verify.statement.neuron import Neuron
 from certify.verify.statement.penalties import FactorNorms
@@ -58,7 +59,11 @@ def require_shapes(problem: Problem, kinds: Sequence[str], arrays: Arrays) -> No
             _require_room_of_entries(branch.neuron, kind, n, c, shapes[f"F{index}.0"][0])
             shapes |= _entry_proof(branch.neuron, kind, index, arrays)
             continue
-        _require_room(branch, n, d, shapes[f"F{index}.1"])
+        _require_room(branch, n, d, shapes[f"F{index}.{_neuron(branch).weights - 1}"])
+        if _neuron(branch).hops:
+            _require_deep_room(branch, index, n, c, shapes)
+            shapes |= _deep_proof(branch, kind, index, (n, c), arrays)
+            continue
         shapes |= _proof(branch, kind, index, (n, c), arrays)
     if list(arrays) != list(shapes):
         refuse("shape", f"needs exactly the arrays {', '.join(shapes)}, in this order; found {', '.join(arrays)}")
@@ -92,8 +97,25 @@ def _parameters(branch: Branch, index: int, c: int, arrays: Arrays) -> Shapes:
     width = _extent(arrays, f"F{index}.0", 0)
     if isinstance(branch.neuron, EntryTerm):
         return {f"F{index}.{axis}": (width, extent) for axis, extent in enumerate(branch.neuron.shape)}
+    if _neuron(branch).hops:
+        return _deep_parameters(branch, index, width, c, arrays)
     bias: Shapes = {f"F{index}.bias": (width,)} if branch.bias != "absent" else {}
     return {f"F{index}.0": (width, _neuron(branch).fan_in)} | bias | {f"F{index}.1": (width, _scores(branch, c))}
+
+
+def _deep_parameters(branch: Branch, index: int, width: int, c: int, arrays: Arrays) -> Shapes:
+    """Weights of three layers or more; each tells the number of channels that it makes."""
+    neuron, found, before = _neuron(branch), Shapes(), 1
+    reaches = (neuron.fan_in, *(hop.places.shape[1] for hop in neuron.hops))
+    for place, reach in enumerate(reaches):
+        name = f"F{index}.{place}"
+        size = _extent(arrays, name, 1)
+        if size < 1 or size % (before * reach):
+            refuse("shape", f"array '{name}' holds {size} weights a subnetwork, not a multiple of {before * reach}")
+        found[name], before = (width, size), size // (before * reach)
+        if place == 0 and branch.bias != "absent":
+            found[f"F{index}.bias"] = (width, before)
+    return found | {f"F{index}.{len(reaches)}": (width, before * _scores(branch, c))}
 
 
 def _columns(branch: Branch) -> int:
@@ -110,6 +132,23 @@ def _require_room(branch: Branch, n: int, d: int, second: tuple[int, ...]) -> No
     largest = max(rows * max(columns, width, m, outputs), moments, width * positions * max(m, outputs))
     if largest > LARGEST_DERIVED:
         refuse("size-limit", f"n = {n}, d = {d}, a branch of {width} subnetworks with {columns} and {m} entries")
+
+
+def _require_deep_room(branch: Branch, index: int, n: int, c: int, shapes: Shapes) -> None:
+    neuron, m = _neuron(branch), _scores(branch, c)
+    width, size = shapes[f"F{index}.0"]
+    channels, largest = size // neuron.fan_in, [n * neuron.positions * width * (size // neuron.fan_in)]
+    for place, hop in enumerate(neuron.hops, 1):
+        q, k = hop.places.shape
+        size = shapes[f"F{index}.{place}"][1]
+        largest += [n * q * k * channels, n * q * width * (size // (channels * k))]
+        channels = size // (channels * k)
+    for hop in reversed(neuron.hops):
+        m *= hop.places.shape[1]
+        averaged = 0 if hop.averaged is None else len(hop.averaged.counts)
+        largest.append(n * max(hop.positions, len(hop.places), averaged) * m)
+    if max(largest) > LARGEST_DERIVED:
+        refuse("size-limit", f"n = {n}, a branch of {width} subnetworks of {neuron.weights} weights")
 
 
 def _require_room_of_entries(term: EntryTerm, kind: str, n: int, c: int, width: int) -> None:
@@ -154,14 +193,38 @@ def _entry_proof(term: EntryTerm, kind: str, index: int, arrays: Arrays) -> Shap
     return found | {f"P{index}.{name}": shape for name, shape in multiplied.items()}
 
 
+def _deep_proof(branch: Branch, kind: str, index: int, shape: tuple[int, int], arrays: Arrays) -> Shapes:
+    """Arrays of one proof after the step `peel`: multipliers of every peeled layer, and the base proof of each end."""
+    if kind == "zero":
+        return {}
+    neuron, top = _neuron(branch), _scores(branch, shape[1])
+    found = Shapes()
+    for end in neuron.ends(top):
+        m = top
+        for place, hop in enumerate(reversed(neuron.hops)):
+            n, signs = shape[0] * len(hop.places), 1 if end in SIGNS and place == 0 else 2
+            sizes = {"curvatures": (signs, n, m), "slopes": (n, m)}
+            if not hop.kink.is_linear:
+                found |= {f"P{index}.{end}.{name}-{place}": extents for name, extents in sizes.items()}
+            m *= hop.places.shape[1]
+        found |= _base_proof(branch, kind, f"P{index}.{end}", (shape[0] * neuron.positions, m), arrays)
+    return found
+
+
 def _proof(branch: Branch, kind: str, index: int, shape: tuple[int, int], arrays: Arrays) -> Shapes:
     """Arrays of one proof."""
-    n, m = shape[0] * _neuron(branch).rows_per_sample, _scores(branch, shape[1])
+    sizes = shape[0] * _neuron(branch).rows_per_sample, _scores(branch, shape[1])
+    return _base_proof(branch, kind, f"P{index}", sizes, arrays)
+
+
+def _base_proof(branch: Branch, kind: str, prefix: str, sizes: tuple[int, int], arrays: Arrays) -> Shapes:
+    """Arrays of one proof about (N, m) scores."""
+    n, m = sizes
     columns, free = _columns(branch), branch.free_column
     found: Shapes = {}
     match kind:
         case "cone-tree":
-            frame, tangents, splits = (arrays.get(f"P{index}.{name}") for name in ("frame", "tangents", "splits"))
+            frame, tangents, splits = (arrays.get(f"{prefix}.{name}") for name in ("frame", "tangents", "splits"))
             rank = frame.shape[-1] if frame is not None and frame.ndim == 2 else 0
             leaves = len(tangents) if tangents is not None and tangents.ndim == 2 else 0
             if rank + free not in CONE_DIMENSIONS:
@@ -170,7 +233,7 @@ def _proof(branch: Branch, kind: str, index: int, shape: tuple[int, int], arrays
             found = {"frame": (columns, rank), "rows": (n, rank), "splits": (nodes,), "tangents": (leaves, rank + free)}
             found |= {"center": (columns,), "column": (1,)} if free else {}
         case "sign-tree":
-            splits, multipliers = (arrays.get(f"P{index}.{name}") for name in ("splits", "multipliers"))
+            splits, multipliers = (arrays.get(f"{prefix}.{name}") for name in ("splits", "multipliers"))
             ends = 0 if multipliers is None or multipliers.ndim != 2 else len(multipliers)
             if n > MOST_SIGNS or ends * n > LARGEST_DERIVED:
                 refuse("size-limit", f"signs of {n} rows, {ends} leaves")
@@ -186,12 +249,12 @@ def _proof(branch: Branch, kind: str, index: int, shape: tuple[int, int], arrays
             found = {"left": (columns, columns), "right": (m, m), "levels": (2,)}
             found |= {"cross": (columns, m)} if cones else {}
         case "scalar-majorant":
-            tilts = arrays.get(f"P{index}.tilts")
+            tilts = arrays.get(f"{prefix}.tilts")
             rank = tilts.shape[-1] if tilts is not None and tilts.ndim == 3 else 0
             found = {"curvatures": (2, n), "slopes": (2, n), "tilts": (2, n, rank), "axes": (2, rank, columns)}
             found |= {"levels": (2, 1 + free)}
             found |= {"center": (columns,), "column": (2,)} if free else {}
-            hubs = arrays.get(f"P{index}.hubs")
+            hubs = arrays.get(f"{prefix}.hubs")
             if hubs is not None:
                 count = hubs.shape[1] if hubs.ndim == 3 else 0
                 found |= {"hubs": (2, count, columns + free), "links": (8, n, count), "lifts": (2, n, rank)}
@@ -204,7 +267,7 @@ def _proof(branch: Branch, kind: str, index: int, shape: tuple[int, int], arrays
             side = m + columns + free + n
             if n > MOST_ROWS or side > MOST_SIDE:
                 refuse("size-limit", f"products of {n} rows, in a matrix of side {side}")
-            both = arrays.get(f"P{index}.both")
+            both = arrays.get(f"{prefix}.both")
             split = len(both).bit_length() - 1 if both is not None and both.ndim else 0
             split = max(min(split, m), int(m == 1))
             signs = 2**split
@@ -212,4 +275,4 @@ def _proof(branch: Branch, kind: str, index: int, shape: tuple[int, int], arrays
             found |= {"heights": (2 * signs, n, split)} | ({"tilts": (4, n, columns)} if m == 1 else {})
             found |= {"levels": (signs, 2)}
             found |= {"center": (columns,), "column": (signs,)} if free else {}
-    return {f"P{index}.{name}": extents for name, extents in found.items()}
+    return {f"{prefix}.{name}": extents for name, extents in found.items()}

@@ -14,7 +14,7 @@ from certify.models.theory.decompose import decompose
 from certify.models.theory.standing import standing_of
 from certify.models.writers import network_parameters, output_format, write_network
 from certify.problem import ParallelNetwork
-from tests.models.theory.test_architectures import BOUND, close, found_kinds, keeps_a_unit, objective_of
+from tests.models.theory.test_architectures import BOUND, close, found_kinds, kept_units, objective_of
 from tests.models.traced_graph import traced_graph
 from tests.models.zoo import ZOO
 
@@ -55,7 +55,7 @@ def written(entry, path, change):
     changed = change(network, objective)
     write_network(path, found.layout.graph, found, changed, inputs.shape[1:])
     again = decompose(graph_of_file(path, None), found.conventions, found.charge).on(inputs)
-    widths = [max(w, int(keeps_a_unit(b))) for w, b in zip(changed.widths, found.branches, strict=True)]
+    widths = [max(w, kept_units(b)) for w, b in zip(changed.widths, found.branches, strict=True)]
     assert again.network.widths == tuple(widths)
     return found, objective.forward(changed), again
 

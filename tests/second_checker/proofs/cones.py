@@ -16,13 +16,15 @@ DEEPEST, ROUNDS = 200, 3
 
 
 class Cone(NamedTuple):
-    """W and b Q (N, m) of one sign, rows with a free column, coordinates at the end outside the norm, and T."""
+    """W and b Q (N, m) of one sign, rows with a free column, coordinates at the end outside the norm, T, b and D."""
 
     bent: Matrix
     linear: Matrix
     rows: Matrix
     free: int
     limit: Fraction
+    slope: Fraction
+    diagonals: list[Matrix]
 
     def prove(self, directions: Matrix, tangents: Matrix) -> None:
         """Rule 33 for one leaf with generators (K, K)."""
@@ -35,9 +37,12 @@ class Cone(NamedTuple):
         positive, negative = np.maximum(self.bent, 0), np.maximum(-self.bent, 0)
         above = product(bent, positive) - product(reached, active * negative) + linear
         values = above[:, 0]
-        if above.shape[1] > 1:
+        if above.shape[1] > 1 or self.diagonals:
             below = product(reached, active * positive) - product(bent, negative) + linear
             values = np.sum([norms_above(above + below), norms_above(above - below)], axis=0) / Fraction(2)
+        squares = (bent + self.slope * np.minimum(reached, 0)) ** 2
+        for weights in self.diagonals:
+            values = values + np.array([root_above(inner(weights, row)) for row in squares], object)
         require(reaches_within(inside[bounded], values, self.limit), "polar")
 
 
@@ -59,7 +64,8 @@ def visit(cone: Cone, node: Node, directions: Matrix) -> None:
 def cone_tree(task: Task) -> None:
     """Rule 30, and the trees below it."""
     columns, scores, free = task.branch.columns, task.scores, int(task.branch.is_free)
-    slope, outputs = task.branch.geometry.slope, scores.shape[1]
+    slope, outputs, diagonals = task.branch.geometry.slope, scores.shape[1], list(task.branch.diagonals)
+    signs = 1 + (outputs == 1 and not diagonals)
     frame = task.array("frame", columns.shape[1], None)
     rows = task.array("rows", len(columns), frame.shape[1])
     size = frame.shape[1] + free
@@ -73,13 +79,16 @@ def cone_tree(task: Task) -> None:
         top = float(max(abs(entry) for entry in [*rows.ravel(), column]))
         require(column > 0 and math.ldexp(float(column), -math.frexp(top)[1]) > 0, "cone-tree-column")
         rows = np.hstack([rows, np.full((len(rows), 1), column, object)])
-    left = task.upper - task.branch.geometry.lipschitz * inner(norms_above(scores), rest)
+    lost = inner(norms_above(scores), rest)
+    lost += sum(root_above(inner(weights, np.array(rest, object) ** 2)) for weights in diagonals)
+    left = task.upper - task.branch.geometry.lipschitz * lost
     require(left >= 0, "polar")
     stretch = root_above(max((total(map(abs, row)) for row in product(frame.T, frame)), default=Fraction(0)))
     limit = left / stretch if stretch else Fraction(2) ** 1000
-    roots = iter(trees(splits, tangents, (0,), (1 + (outputs == 1)) << size, DEEPEST, "cone-tree-shape"))
-    for sign in (-1, 1) if outputs == 1 else (-1,):
-        cone = Cone(sign * (1 - slope) * scores, sign * slope * scores, rows, free, limit)
+    roots = iter(trees(splits, tangents, (0,), signs << size, DEEPEST, "cone-tree-shape"))
+    for sign in (-1, 1)[:signs]:
+        own = sign * scores
+        cone = Cone((1 - slope) * own, slope * own, rows, free, limit, slope, diagonals)
         for axes in itertools.product((1, -1), repeat=size):
             visit(cone, next(roots), np.diag(axes[::-1]).astype(object))
 

@@ -3,7 +3,18 @@
 import numpy as np
 
 from ..entries import EntryBranch
-from ..exact import Matrix, identity, inner, is_semidefinite, norms_above, product, square_norms, total, zeros
+from ..exact import (
+    Matrix,
+    identity,
+    inner,
+    is_semidefinite,
+    norms_above,
+    product,
+    root_above,
+    square_norms,
+    total,
+    zeros,
+)
 from ..rejection import afford, require
 from .task import Task
 
@@ -45,10 +56,12 @@ def quadratic_form(task: Task) -> None:
 
 
 def norm_products(task: Task) -> None:
-    if inner(norms_above(task.scores), task.branch.reach) > task.upper:
+    sizes, lipschitz = np.array(norms_above(task.branch.columns), object), task.branch.geometry.lipschitz
+    more = sum(lipschitz * root_above(inner(weights, sizes**2)) for weights in task.branch.diagonals)
+    if inner(norms_above(task.scores), task.branch.reach) + more > task.upper:
         squares = total(square_norms(task.scores)) * total(square_norms(task.branch.columns))
         fits = task.branch.geometry.lipschitz**2 * squares <= task.upper**2
-        require(fits and not task.branch.is_free, "polar")
+        require(fits and not task.branch.is_free and not task.branch.diagonals, "polar")
 
 
 def sorting(task: Task) -> None:

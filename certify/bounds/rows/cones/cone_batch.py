@@ -29,7 +29,7 @@ class Cones:
     Attributes:
         vertices: Generators (k, coordinate, cone), shape (d, d, B).
         gram: v_k . v_l over all coordinates, shape (d, d, B).
-        sums: Interpolation sums at the generators, shape (2c, d, B).
+        sums: Interpolation sums at the generators, shape (2c + b, d, B).
         coefficients: Where the bound is attained, sum_k a_k v_k, a >= 0, shape (d, B).
         tangents: Whole-number tangent weights of the bound, shape (d, B).
         bounds: Proven bound, shape (B,).

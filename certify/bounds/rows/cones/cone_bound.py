@@ -6,6 +6,9 @@ above its tangent b_i x_i u for any b_i in [0, 1]. Interpolating where R_i > 0 a
 the linear part, which is exact, gives numbers val_k with |Q^T s(X u)| <= sum_k a_k val_k, and any w with
 w . v_k >= val_k for all k proves the bound |w|. The w used here is the approximate dual solution of that
 least-norm problem, scaled up to feasibility, so a poor solution costs tightness and never truth.
+Diagonals D_b >= 0 (b, n) ask for |Q^T s(X u)| + sum_b |sqrt(D_b) o s(X u)| instead. Each |s(x_i u)| is convex, so the
+norms are interpolated as they stand: val_k grows by sum_b (sum_i D_bi s(x_i v_k)^2)^(1/2), the error of which is
+relative but for that of x_i v_k.
 Rounding: sums of n terms have forward error gamma_n (Higham 2002, chapters 3-4).
 """
 
@@ -42,6 +45,8 @@ class Majorant:
         error: Absolute bound on the rounding of every val_k at a generator of |v|_1 <= 1.
         trivial: Bound on the polar valid on any cone.
         free_axis: Coordinate outside the norm, or None.
+        slopes: Of s.
+        diagonals: D, shape (b, n).
     """
 
     rows: Tensor
@@ -52,40 +57,64 @@ class Majorant:
     error: float
     trivial: float
     free_axis: int | None
+    slopes: Slopes
+    diagonals: Tensor
 
     @property
     def scalar(self) -> bool:
         """Whether this is the signed scalar polar max q^T s(X u)."""
-        return self.weights.shape[0] == 2
+        return self.weights.shape[0] == 2 and not len(self.diagonals)
 
 
-def build_majorant(rows: Tensor, Q: Tensor, free_axis: int | None, slopes: Slopes) -> Majorant:
-    """Prepare the bound for one X (n, d) and Q (n, c), both scaled so that their entries are at most 1.
+def build_majorant(
+    rows: Tensor, Q: Tensor, free_axis: int | None, slopes: Slopes, diagonals: Tensor | None = None
+) -> Majorant:
+    """Prepare the bound for one X (n, d), Q (n, c) and D (b, n), all scaled so that their entries are at most 1.
 
-    With c = 1 the bound is on max q^T s(X u), one sign only.
+    With c = 1 and no diagonals the bound is on max q^T s(X u), one sign only.
     """
     n, d = rows.shape
     c = Q.shape[1]
+    diagonals = rows.new_zeros(0, n) if diagonals is None else diagonals
+    signed = c == 1 and not len(diagonals)
     bent = slopes.bend * Q
     weights = torch.cat([bent.clamp(min=0), (-bent).clamp(min=0)], dim=1).T.contiguous()
     slants = slopes.negative * torch.cat([Q * (bent > 0), -Q * (bent <= 0)], dim=1).T @ rows
-    used = weights[1] > 0 if c == 1 else torch.ones(n, dtype=torch.bool, device=rows.device)
+    used = weights[1] > 0 if signed else torch.ones(n, dtype=torch.bool, device=rows.device)
     tangent_rows = rows[used].contiguous()
-    sides = weights[1:, used] if c == 1 else weights
+    sides = weights[1:, used] if signed else weights
     maps = (sides[:, None, :] * tangent_rows.T[None]).reshape(sides.shape[0] * d, tangent_rows.shape[0])
     magnitude = float(Q.norm(dim=1) @ rows.abs().amax(dim=1)) if n else 0.0
     magnitude *= abs(slopes.bend) + abs(slopes.negative)
-    terms = 4 * (n + d + c) + 40
-    error = 8 * terms * UNIT_ROUNDOFF * magnitude * (1 + 1e-9) + (2.0**-900 if magnitude > 0 else 0.0)
+    magnitude += slopes.steepest * _length(diagonals, rows.abs().amax(dim=1)) if n else 0.0
+    terms = 4 * (n + d + c + len(diagonals)) + 40
+    # Squares of the norms may underflow.
+    least = 2.0**-500 if len(diagonals) else 2.0**-900
+    error = 8 * terms * UNIT_ROUNDOFF * magnitude * (1 + 1e-9) + (least if magnitude > 0 else 0.0)
     lengths = penalized(rows.T, free_axis).norm(dim=0)
-    trivial = slopes.steepest * float(Q.norm(dim=1) @ lengths) * (1 + terms * UNIT_ROUNDOFF) + error
-    return Majorant(rows, weights, slants, tangent_rows, maps.contiguous(), error, trivial, free_axis)
+    size = float(Q.norm(dim=1) @ lengths) + _length(diagonals, lengths)
+    trivial = slopes.steepest * size * (1 + terms * UNIT_ROUNDOFF) + error
+    maps = maps.contiguous()
+    return Majorant(rows, weights, slants, tangent_rows, maps, error, trivial, free_axis, slopes, diagonals)
+
+
+def _length(diagonals: Tensor, sizes: Tensor) -> float:
+    """Sum of the norms of sizes (n,) in the diagonals (b, n)."""
+    return float((diagonals @ sizes**2).sqrt().sum())
 
 
 def interpolation_sums(majorant: Majorant, points: Tensor) -> Tensor:
-    """Return sum_i weights_i relu(x_i . point) + slants . point, shape (2c, B), at points of shape (d, B)."""
-    parts = [majorant.weights @ products.relu_() for products in _products(majorant.rows, points)]
-    return torch.cat(parts, dim=1).addmm_(majorant.slants, points)
+    """Return sum_i weights_i relu(x_i . point) + slants . point, at points of shape (d, B).
+
+    Shape (2c + b, B); the last rows are the norms in the diagonals.
+    """
+    parts, norms = [], []
+    for products in _products(majorant.rows, points):
+        if len(majorant.diagonals):
+            norms.append((majorant.diagonals @ majorant.slopes.of(products).square_()).sqrt_())
+        parts.append(majorant.weights @ products.relu_())
+    sums = torch.cat(parts, dim=1).addmm_(majorant.slants, points)
+    return torch.cat([sums, torch.cat(norms, dim=1)]) if norms else sums
 
 
 def _products(rows: Tensor, points: Tensor) -> Iterator[Tensor]:
@@ -94,10 +123,10 @@ def _products(rows: Tensor, points: Tensor) -> Iterator[Tensor]:
     return (rows @ part for part in torch.split(points, step, dim=1))
 
 
-def values_at(sums: Tensor) -> Tensor:
-    """Return |Q^T s(X u)|, shape (B,), from the interpolation sums at u, shape (2c, B)."""
-    c = sums.shape[0] // 2
-    values: Tensor = (sums[:c] - sums[c:]).norm(dim=0)
+def values_at(majorant: Majorant, sums: Tensor) -> Tensor:
+    """Return |Q^T s(X u)| with the norms in the diagonals, shape (B,), from the interpolation sums at u."""
+    c = majorant.weights.shape[0] // 2
+    values: Tensor = (sums[:c] - sums[c : 2 * c]).norm(dim=0) + sums[2 * c :].sum(0)
     return values
 
 
@@ -133,7 +162,7 @@ def majorant_values(majorant: Majorant, vertices: Tensor, sums: Tensor, tangents
     Args:
         majorant: The bound.
         vertices: Generators (k, coordinate, cone), |v|_1 <= 1, shape (d, d, B).
-        sums: Interpolation sums at the generators, shape (2c, d, B).
+        sums: Interpolation sums at the generators, shape (2c + b, d, B).
         tangents: Tangent weights, shape (d, B).
     """
     direction = (vertices * tangents[:, None]).sum(0)
@@ -142,9 +171,9 @@ def majorant_values(majorant: Majorant, vertices: Tensor, sums: Tensor, tangents
     if majorant.scalar:
         values = sums[0] - linear[0]
     else:
-        c = sums.shape[0] // 2
-        above, below = sums[:c] - linear[c:], linear[:c] - sums[c:]
-        values = (0.5 * (above + below)).norm(dim=0) + (0.5 * (above - below)).norm(dim=0)
+        c = majorant.weights.shape[0] // 2
+        above, below = sums[:c] - linear[c:], linear[:c] - sums[c : 2 * c]
+        values = (0.5 * (above + below)).norm(dim=0) + (0.5 * (above - below)).norm(dim=0) + sums[2 * c :].sum(0)
     values = values + majorant.error
     if majorant.free_axis is None:
         return values

@@ -33,12 +33,12 @@ class Incumbent:
         return self.or_better(majorant, points, interpolation_sums(majorant, points))
 
     def or_better(self, majorant: Majorant, points: Tensor, sums: Tensor) -> Incumbent:
-        """The best of this one and directions (d, B) with interpolation sums (2c, B)."""
+        """The best of this one and directions (d, B) with their interpolation sums."""
         if points.shape[1] == 0:
             return self
         norms = penalized(points, majorant.free_axis).norm(dim=0)
         usable = norms > SMALLEST_NORM * points.norm(dim=0)
-        values = torch.where(usable, values_at(sums) / norms.clamp(min=1e-300), 0.0)
+        values = torch.where(usable, values_at(majorant, sums) / norms.clamp(min=1e-300), 0.0)
         best = values.argmax()
         value = float(values[best])
         return Incumbent(value, points[:, best] / norms[best]) if value > self.value else self

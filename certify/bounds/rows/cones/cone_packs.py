@@ -28,8 +28,9 @@ def packed(  # noqa: PLR0913
     slopes = settings.slopes
     numbers = [threshold, settings.target, settings.relative_tolerance, settings.seconds, incumbent.value]
     numbers += [slopes.positive, slopes.negative, axis, room]
-    named = {"rows": front.majorant.rows, "scores": front.scores, "direction": incumbent.direction}
-    return _saved(named | tensors_of("cones", cones) | {"numbers": torch.tensor(numbers, dtype=torch.float64)})
+    named = {"rows": front.majorant.rows, "scores": front.scores, "diagonals": front.majorant.diagonals}
+    named |= tensors_of("cones", cones) | {"direction": incumbent.direction}
+    return _saved(named | {"numbers": torch.tensor(numbers, dtype=torch.float64)})
 
 
 def refined(pack: bytes) -> bytes:
@@ -38,7 +39,7 @@ def refined(pack: bytes) -> bytes:
     threshold, target, tolerance, seconds, value, positive, negative, axis, room = found["numbers"].tolist()
     free_axis, slopes = None if axis < 0 else int(axis), Slopes(positive, negative)
     settings = ConeSettings(target, tolerance, seconds, free_axis=free_axis, slopes=slopes)
-    majorant = build_majorant(found["rows"], found["scores"], free_axis, slopes)
+    majorant = build_majorant(found["rows"], found["scores"], free_axis, slopes, found["diagonals"])
     roots, log = cones_in(found, "cones"), TreeLog()
     roots = replace(roots, ids=torch.arange(len(roots)))
     log.add_nodes(*recorded(roots))

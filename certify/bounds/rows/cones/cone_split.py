@@ -33,7 +33,7 @@ class Split:
         edges: Number of the split edge, shape (P,).
         children: The 2P children, not yet bounded; child 2p and 2p + 1 belong to parent p.
         midpoints: New generators, shape (d, P).
-        sums: Interpolation sums at the midpoints, shape (2c, P).
+        sums: Interpolation sums at the midpoints, shape (2c + b, P).
         stuck_upper: Largest bound of the cones that could not be split, 0 if there are none.
     """
 

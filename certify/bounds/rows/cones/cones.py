@@ -83,18 +83,53 @@ def cone_polar(  # noqa: PLR0913
     Raises:
         ValueError: The shapes do not fit, an entry is not finite, or d is out of range.
     """
+    nothing = Q.new_zeros(0, len(Q))
+    sides = [(sign * Q, nothing) for sign in ((1, -1) if Q.shape[1] == 1 else (1,))]
+    return cone_maximum(rows, sides, settings, start, on_progress, aid=aid)
+
+
+def cone_maximum(  # noqa: PLR0913
+    rows: Tensor,
+    sides: list[tuple[Tensor, Tensor]],
+    settings: ConeSettings,
+    start: Tensor | None = None,
+    on_progress: Report = lambda lower, upper, nodes: None,
+    *,
+    aid: Aid = NO_AID,
+) -> ConeOutcome:
+    """Bound from both sides the largest of max |C^T s(X u)| + sum_b |sqrt(D_b) o s(X u)|, one for each side.
+
+    A side of one column without D is C^T s(X u) itself, of one sign.
+
+    Args:
+        rows: X, finite, float64, shape (n, d), 1 <= d <= MAX_DIMENSION.
+        sides: Pairs of C, shape (n, c), and D >= 0, shape (b, n), of the same shapes.
+        settings: Goal and limits.
+        start: A good direction if one is known, shape (d,).
+        on_progress: Called with (lower, upper, nodes) after each stage.
+        aid: Others who help, and a state of a search with the same rows and sides to go on from.
+
+    Raises:
+        ValueError: The shapes do not fit, an entry is not finite, or d is out of range.
+    """
     began = time.perf_counter()
-    _require_fitting(rows, Q)
-    row_unit, weight_unit = _power_of_two(rows), _power_of_two(Q)
+    for columns, diagonals in sides:
+        _require_fitting(rows, columns, diagonals)
+        if columns.shape != sides[0][0].shape or diagonals.shape != sides[0][1].shape:
+            raise ValueError("the two sides must have as many columns and diagonals")
+    row_unit = _power_of_two(rows)
+    weight_unit = max(_power_of_two(part) for columns, diagonals in sides for part in (columns, diagonals.sqrt()))
     unit = row_unit * weight_unit
-    rows, Q = rows / row_unit, Q / weight_unit
-    sides = [sign * Q for sign in ((1, -1) if Q.shape[1] == 1 else (1,))]
-    majorants = [build_majorant(rows, side, settings.free_axis, settings.slopes) for side in sides]
+    rows, scores = rows / row_unit, [columns / weight_unit for columns, _ in sides]
+    majorants = [
+        build_majorant(rows, own, settings.free_axis, settings.slopes, diagonals / weight_unit**2)
+        for own, (_, diagonals) in zip(scores, sides, strict=True)
+    ]
     scaled = replace(settings, target=settings.target / unit)
     if aid.state is None:
-        search = begun(majorants, sides, scaled, began, _started(majorants[0], start))
+        search = begun(majorants, scores, scaled, began, _started(majorants, start))
     else:
-        search = gone_on(majorants, sides, scaled, began, aid.state)
+        search = gone_on(majorants, scores, scaled, began, aid.state)
     search.run(
         lambda lower, upper, nodes: on_progress(lower * unit, upper * unit, nodes),
         lambda: aid.keep(state_of(search)) if aid.due() else None,
@@ -104,7 +139,7 @@ def cone_polar(  # noqa: PLR0913
     return _outcome(search, majorants, settings, unit, began)
 
 
-def _require_fitting(rows: Tensor, Q: Tensor) -> None:
+def _require_fitting(rows: Tensor, Q: Tensor, diagonals: Tensor) -> None:
     """Raise ValueError unless the arguments can be bounded."""
     if rows.ndim != 2 or Q.ndim != 2 or rows.shape[0] != Q.shape[0]:
         raise ValueError(f"rows {tuple(rows.shape)} and Q {tuple(Q.shape)} must be (n, d) and (n, c)")
@@ -112,8 +147,10 @@ def _require_fitting(rows: Tensor, Q: Tensor) -> None:
         raise ValueError(f"cones need 1 <= d <= {MAX_DIMENSION} coordinates, rows have {rows.shape[1]}")
     if rows.dtype != torch.float64 or Q.dtype != torch.float64:
         raise ValueError(f"rows and Q must be float64, not {rows.dtype} and {Q.dtype}")
-    if not (bool(rows.isfinite().all()) and bool(Q.isfinite().all())):
-        raise ValueError("rows and Q must be finite")
+    if not all(bool(values.isfinite().all()) for values in (rows, Q, diagonals)):
+        raise ValueError("rows, Q and diagonals must be finite")
+    if diagonals.shape[1:] != rows.shape[:1] or bool((diagonals < 0).any()):
+        raise ValueError(f"diagonals {tuple(diagonals.shape)} must be (b, {rows.shape[0]}) and nonnegative")
 
 
 def _power_of_two(values: Tensor) -> float:
@@ -122,14 +159,14 @@ def _power_of_two(values: Tensor) -> float:
     return math.ldexp(1.0, math.frexp(largest)[1]) if largest > 0 else 1.0
 
 
-def _started(majorant: Majorant, start: Tensor | None) -> Incumbent:
+def _started(majorants: list[Majorant], start: Tensor | None) -> Incumbent:
     """Incumbent at a given direction, or at zero."""
-    zero = torch.zeros_like(majorant.slants[0])
-    norm = 0.0 if start is None else _norm(start, majorant.free_axis)
+    zero = torch.zeros_like(majorants[0].slants[0])
+    norm = 0.0 if start is None else _norm(start, majorants[0].free_axis)
     if start is None or not 0 < norm < math.inf:
         return Incumbent(0.0, zero)
     unit = start.to(zero) / norm
-    return Incumbent(_value(majorant, unit), unit)
+    return Incumbent(max(_value(majorant, unit) for majorant in majorants), unit)
 
 
 def _norm(direction: Tensor, free_axis: int | None) -> float:
@@ -138,24 +175,24 @@ def _norm(direction: Tensor, free_axis: int | None) -> float:
 
 
 def _value(majorant: Majorant, direction: Tensor) -> float:
-    """|Q^T s(X u)| at a direction, shape (d,)."""
-    return float(values_at(interpolation_sums(majorant, direction[:, None])))
+    """What is maximized at a direction, shape (d,)."""
+    return float(values_at(majorant, interpolation_sums(majorant, direction[:, None])))
 
 
-def _lower(majorant: Majorant, incumbent: Incumbent) -> tuple[float, Tensor]:
+def _lower(majorants: list[Majorant], incumbent: Incumbent) -> tuple[float, Tensor]:
     """Value proven at the incumbent's direction, shrunk to norm at most 1, and that direction."""
-    terms = majorant.rows.shape[1] + 20
-    norm = _norm(incumbent.direction, majorant.free_axis) * (1 + terms * UNIT_ROUNDOFF)
+    terms = majorants[0].rows.shape[1] + 20
+    norm = _norm(incumbent.direction, majorants[0].free_axis) * (1 + terms * UNIT_ROUNDOFF)
     witness = incumbent.direction / max(norm, 1.0)
-    value = _value(majorant, witness)
-    return max(0.0, value - majorant.error * float(witness.abs().sum())), witness
+    size = float(witness.abs().sum())
+    return max(0.0, *(_value(majorant, witness) - majorant.error * size for majorant in majorants)), witness
 
 
 def _outcome(
     search: ConeSearch, majorants: list[Majorant], settings: ConeSettings, unit: float, began: float
 ) -> ConeOutcome:
     """Assemble the proven interval and the proof, in the caller's units."""
-    lower, witness = _lower(majorants[0], search.incumbent)
+    lower, witness = _lower(majorants, search.incumbent)
     trees = [prune_to_preorder(front.log) for front in search.fronts]
     upper = max(tree.upper for tree in trees) * (1 + CLAIM_MARGIN) * unit
     lower *= unit
