@@ -19,9 +19,11 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from certify.growth.balance import balanced, rescaled
-from certify.growth.descent import descend
+from certify.growth.corrective import corrected
+from certify.growth.descent import descend, is_smooth
 from certify.growth.directions import joined, subnetworks_of
-from certify.problem import Entries, Factors, Objective, ParallelNetwork
+from certify.growth.merge import without_dead
+from certify.problem import EUCLIDEAN, Entries, Factors, Objective, ParallelNetwork
 from certify.problem.losses.mean_squared_error import MeanSquaredError
 
 # Sweeps end when one gains less than this share of what is hoped for, or else of the objective.
@@ -53,6 +55,8 @@ def factors_descended(
 ) -> ParallelNetwork:
     """A network with these terms added and all of them moved, whose objective is not higher.
 
+    Where norms are not smooth, the terms are first combined in the best way.
+
     Args:
         objective: of a factorization.
         network: to start from.
@@ -62,12 +66,19 @@ def factors_descended(
         hoped: how much might be gained in all, absolute; 0 if nobody knows.
     """
     moved = wide = _with_terms(objective, network, directions[0]) if len(directions[0][0]) else network
-    squares = isinstance(objective.loss, MeanSquaredError) and len(objective.branches[0].kind.degrees) == 2
+    plain = objective.branches[0].sides == (EUCLIDEAN,) * 2
+    squares = isinstance(objective.loss, MeanSquaredError) and plain
+    if not is_smooth(objective) and _is_small(objective, wide) and not objective.convex.groups:
+        moved = without_dead(objective, corrected(objective, network, directions, deadline))
     if squares:
         moved = _alternated(objective, wide, deadline, steps, LEAST_SHARE * hoped)
-    if not squares or objective.samples * max(moved.width, 1) <= FINISHED:
+    if not squares or _is_small(objective, moved):
         moved = descend(objective, moved, deadline, steps)
     return min((network, wide, moved), key=lambda candidate: objective.evaluate(candidate).objective)
+
+
+def _is_small(objective: Objective, network: ParallelNetwork) -> bool:
+    return objective.samples * max(network.width, 1) <= FINISHED
 
 
 def _with_terms(objective: Objective, network: ParallelNetwork, directions: Factors) -> ParallelNetwork:

@@ -9,7 +9,7 @@ from typing import Self, final
 import torch
 from torch import Tensor
 
-from certify.problem import Multilinear
+from certify.problem import Entries
 
 
 @final
@@ -26,12 +26,12 @@ class SparseMatrix:
     by_columns: Tensor
 
     @classmethod
-    def of(cls, form: Multilinear, scores: Tensor) -> Self:
-        """The matrix that holds the scores (N, 1) of a form of two axes on its entries."""
-        values, places = form.values(scores), form.entries.indices.T
+    def of(cls, entries: Entries, values: Tensor) -> Self:
+        """The matrix that holds values (N,) on entries along two axes."""
+        places = entries.indices.T
         return cls(
-            _compressed(places, values, form.entries.shape),
-            _compressed(places.flip(0), values, form.entries.shape[::-1]),
+            _compressed(places, values, entries.shape),
+            _compressed(places.flip(0), values, entries.shape[::-1]),
         )
 
     @property

@@ -47,4 +47,5 @@ def _smallest(task: PolarTask) -> list[Sides]:
 
 
 def _matrix(task: PolarTask, sides: Sides) -> SparseMatrix:
-    return SparseMatrix.of(without_empty(unfolded(entry_form(task), sides)), task.scores)
+    form = entry_form(task)
+    return SparseMatrix.of(without_empty(unfolded(form.entries, sides)), form.rounded(form.values(task.scores)))

@@ -1,4 +1,7 @@
-"""The form that the polar of a factorization takes: max Σ_e S_e Π_k u_k[i_ek] over |u_k| ≤ 1, e over the samples."""
+"""The form that the polar of a factorization takes: max Σ_e S_e Π_k u_k[i_ek] over N_k(u_k) ≤ 1 and cones.
+
+e runs over the samples.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,9 @@ import numpy as np
 from certify.verify.forms.sparse_floats import SparseFloats
 from certify.verify.reals import Array, Mask, Real, Reals
 from certify.verify.statement.entries import EntryTerm, Places
+from certify.verify.statement.entry_penalties import EntryFactorNorms
 from certify.verify.statement.problem import Branch
+from certify.verify.statement.side_norms import EUCLIDEAN, SideNorm
 
 # Entries of a block of rows that is made dense.
 BLOCK = 2**24
@@ -20,11 +25,20 @@ BLOCK = 2**24
 @final
 @dataclass(frozen=True, slots=True)
 class EntryForm:
-    """Places (N, K), each of them once, the values S (N,) of a tensor there, and its shape; elsewhere it is 0."""
+    """Places (N, K), each of them once, the values S (N,) of a tensor there, 0 elsewhere, its shape, and norms N_k.
+
+    No norms stand for Euclidean ones.
+    """
 
     places: Places
     values: Reals
     shape: tuple[int, ...]
+    norms: tuple[SideNorm, ...] = ()
+
+    @property
+    def sides(self) -> tuple[SideNorm, ...]:
+        """N_k."""
+        return self.norms or (EUCLIDEAN,) * len(self.shape)
 
 
 def entry_form(branch: Branch, term: EntryTerm, inputs: Array, dual: Reals, real: Real) -> EntryForm:
@@ -34,7 +48,29 @@ def entry_form(branch: Branch, term: EntryTerm, inputs: Array, dual: Reals, real
     values = -dual[:, 0]
     # What is exactly zero stays so.
     scaled = values if coefficients is None else (values * coefficients).only(~values.is_zero)
-    return EntryForm(term.places(inputs), scaled, term.shape)
+    norms = branch.penalty.sides if isinstance(branch.penalty, EntryFactorNorms) else ()
+    return EntryForm(term.places(inputs), scaled, term.shape, norms)
+
+
+def rounded(form: EntryForm) -> EntryForm:
+    """A form of Euclidean norms whose polar is no smaller, the same if they are so already.
+
+    N_k(u_k) ≤ 1 leaves |u_k|₂ ≤ ρ_k: the tensor times Π ρ_k; where all factors are nonnegative, of it T₊ alone counts.
+    """
+    if all(side == EUCLIDEAN for side in form.sides):
+        return form
+    values = form.values.maximum(0.0) if all(side.nonnegative for side in form.sides) else form.values
+    for side, extent in zip(form.sides, form.shape, strict=True):
+        values = values * side.radius(extent, values.of)
+    return EntryForm(form.places, values, form.shape)
+
+
+def matrix_of(form: EntryForm) -> Reals:
+    """All entries of the matrix of a form of two axes."""
+    table = np.full(form.shape, len(form.places))
+    table[tuple(form.places.T)] = np.arange(len(form.places))
+    found: Reals = form.values.joined([form.values, form.values.of(np.zeros(1))], 0)[table]
+    return found
 
 
 def unfolded(form: EntryForm, rows: Mask) -> EntryForm:
