@@ -1,4 +1,4 @@
-"""Polars of entries under norms and cones: against dense fibres and slices, random vectors, and what the checker says."""
+"""Polars of entries under norms and cones: against dense fibres and slices, random vectors, and the checker."""
 
 import itertools
 import time
@@ -95,7 +95,9 @@ def test_bounds_of_matrices_hold_and_witnesses_attain(left, right):
         pairings = task.branch.pairing(task.dual, polar.witness)
         assert polar.lower == pytest.approx(float(pairings[0]), rel=1e-9) if len(pairings) else polar.lower == 0
         assert torch.allclose(task.branch.products(polar.witness), torch.ones(len(pairings)).double())
-        assert all(bool((f >= 0).all()) for f, side in zip(polar.witness, (left, right), strict=True) if side.nonnegative)
+        assert all(
+            bool((f >= 0).all()) for f, side in zip(polar.witness, (left, right), strict=True) if side.nonnegative
+        )
         require_checked(tensor, task, polar, exact=exact)
 
 
@@ -156,7 +158,9 @@ def test_bounds_of_tensors_hold_and_witnesses_attain(sides):
         require_checked(tensor, task, polar, exact=False)
 
 
-@pytest.mark.parametrize("sides", [(L1, L2), (L2_CONE, L2_CONE), (L2, LINF), (L1, L2, L2), (L1, L1_CONE, LINF)], ids=str)
+@pytest.mark.parametrize(
+    "sides", [(L1, L2), (L2_CONE, L2_CONE), (L2, LINF), (L1, L2, L2), (L1, L1_CONE, LINF)], ids=str
+)
 def test_coefficients_of_entries_count(sides):
     rng = np.random.default_rng(84)
     tensor = some(rng, *(4, 3, 2)[: len(sides)])

@@ -25,12 +25,12 @@ def matrix_of(branch: EntryBranch, scores: Matrix, rows: list[int], columns: lis
     sizes = [math.prod(branch.shape[axis] for axis in axes) for axes in (rows, columns)]
     afford(math.prod(sizes))
     result = zeros(*sizes)
-    for places, value in zip(branch.places.tolist(), scores[:, 0], strict=True):
+    for places, value in zip(branch.places.tolist(), branch.values(scores), strict=True):
         at = [0, 0]
         for side, axes in enumerate((rows, columns)):
             for axis in axes:
                 at[side] = at[side] * branch.shape[axis] + int(places[axis])
-        result[at[0], at[1]] = branch.scale * value
+        result[at[0], at[1]] = value
     return result
 
 
