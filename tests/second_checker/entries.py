@@ -42,7 +42,9 @@ class EntryBranch(NamedTuple):
     def cost(self) -> Fraction:
         """At least Σ θ."""
         if not self.is_round:
-            norms = zip(*(side.above(factor) for side, factor in zip(self.sides, self.factors, strict=True)), strict=True)
+            norms = zip(
+                *(side.above(factor) for side, factor in zip(self.sides, self.factors, strict=True)), strict=True
+            )
             return root_above(self.square_strength) * total(map(math.prod, norms))
         if self.decays is None:
             squares = zip(*map(square_norms, self.factors), strict=True)
