@@ -20,6 +20,7 @@ from certify.bounds.multilinear.sparse_spectral import matrix_applies, sparse_sp
 from certify.bounds.multilinear.symmetric_method import symmetric_applies, symmetric_unfolding
 from certify.bounds.multilinear.symmetric_program import program_applies, symmetric_program
 from certify.bounds.multilinear.unfolding_bound import unfolding_applies, unfolding_bound
+from certify.bounds.multilinear.without_cones import without_cones, without_cones_apply
 from certify.bounds.polar import DIVERGED, PolarBound, PolarEstimate, PolarTask
 from certify.bounds.rows.ascent import rows_search
 from certify.bounds.rows.cones.cone_method import LARGEST_DIMENSION, cones, cones_apply
@@ -133,6 +134,7 @@ METHODS: dict[type[PolarForm], tuple[Method, ...]] = {
         Method(
             "vertices", _at_given_dual(entry_vertices_bound), "vertices", entry_vertices_apply, for_factor_norms=True
         ),
+        Method("without cones", without_cones, "spectral", without_cones_apply, moves_dual=True, for_factor_norms=True),
         *FORMS,
         Method("unfolding", _at_given_dual(unfolding_bound), "unfolding", unfolding_applies),
         Method("symmetric program", _at_given_dual(symmetric_program), "symmetric-unfolding", program_applies),

@@ -5,7 +5,8 @@ For the squared error every factor is the solution of one ridge regression for e
     minimize over u   Σ_e ω_e (f_e·u + rest_e − y_e)² + (λ/2)|u|²,   f_e = a_e Π_{l ≠ k} u_l[i_l],
 
 with the balanced penalty λ |u||v| = (λ/2)(|u|² + |v|²) at equal norms (Hastie, Mazumder, Lee and Zadeh 2015); biases
-likewise. It needs two factors: with more the balanced penalty is no square.
+likewise. It needs two factors: with more the balanced penalty is no square. Nonnegative factors are improved one entry
+of each place at a time (hierarchical alternating least squares; Cichocki and Phan 2009).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from certify.growth.corrective import corrected
 from certify.growth.descent import descend, is_smooth
 from certify.growth.directions import joined, subnetworks_of
 from certify.growth.merge import without_dead
-from certify.problem import EUCLIDEAN, Entries, Factors, Objective, ParallelNetwork
+from certify.problem import Entries, Factors, Objective, ParallelNetwork
 from certify.problem.losses.mean_squared_error import MeanSquaredError
 
 # Sweeps end when one gains less than this share of what is hoped for, or else of the objective.
@@ -66,8 +67,8 @@ def factors_descended(
         hoped: how much might be gained in all, absolute; 0 if nobody knows.
     """
     moved = wide = _with_terms(objective, network, directions[0]) if len(directions[0][0]) else network
-    plain = objective.branches[0].sides == (EUCLIDEAN,) * 2
-    squares = isinstance(objective.loss, MeanSquaredError) and plain
+    sides = objective.branches[0].sides
+    squares = isinstance(objective.loss, MeanSquaredError) and len(sides) == 2 and all(side.is_l2 for side in sides)
     if not is_smooth(objective) and _is_small(objective, wide) and not objective.convex.groups:
         moved = without_dead(objective, corrected(objective, network, directions, deadline))
     if squares:
@@ -119,9 +120,8 @@ def _alternated(
         outside = objective.convex.outputs(coefficients)
         outside = outside if objective.offset is None else outside + objective.offset
         for axis, plan in enumerate(plans):
-            other = factors[1 - axis]
             wanted = (objective.loss.targets - outside)[:, 0]
-            factors[axis] = _ridge(objective, view, plan, 1 - axis, other, wanted)
+            factors[axis] = _ridge(objective, view, plan, axis, factors, wanted)
         if not len(coefficients) and sweep % LOOK:
             continue
         product = view.sums(tuple(factors))[:, None]
@@ -163,8 +163,11 @@ class _Buckets:
             at += len(places)
 
 
-def _ridge(objective: Objective, view: Entries, plan: _Buckets, other: int, factor: Tensor, wanted: Tensor) -> Tensor:
-    """The best factor (r, n) for targets (N,), given that along the other axis (r, m)."""
+def _ridge(
+    objective: Objective, view: Entries, plan: _Buckets, axis: int, factors: list[Tensor], wanted: Tensor
+) -> Tensor:
+    """The best factor (r, n) along an axis for targets (N,), given the other one (r, m); a better one in a cone."""
+    other, factor, cone = 1 - axis, factors[1 - axis], objective.branches[0].sides[axis].nonnegative
     width, weights = len(factor), 2 * objective.loss.weights[:, 0]
     weights = weights if view.coefficients is None else weights * view.coefficients**2
     wanted = wanted if view.coefficients is None else wanted / view.coefficients
@@ -180,8 +183,21 @@ def _ridge(objective: Objective, view: Entries, plan: _Buckets, other: int, fact
         bend = weights[0] if alike else 1.0
         system = bend * (features.transpose(1, 2) @ pulled) + identity
         right = features.transpose(1, 2) @ pulls[entries, None]
-        found[places] = torch.linalg.solve(system, right)[:, :, 0]
+        if cone:
+            found[places] = _inside(system, right[:, :, 0], factors[axis].T[places])
+        else:
+            found[places] = torch.linalg.solve(system, right)[:, :, 0]
     return found.T.contiguous()
+
+
+def _inside(systems: Tensor, right: Tensor, start: Tensor) -> Tensor:
+    """Better x ≥ 0 (b, r) of xᵀS x/2 − c·x than the start, one entry after the other."""
+    found = start.clone()
+    for entry in range(found.shape[1]):
+        bend = systems[:, entry, entry]
+        slope = (systems[:, entry] * found).sum(1) - right[:, entry]
+        found[:, entry] = (found[:, entry] - slope / bend).clamp_min(0)
+    return found
 
 
 def _with_biases(objective: Objective, coefficients: Tensor, product: Tensor) -> Tensor:

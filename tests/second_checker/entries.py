@@ -42,10 +42,8 @@ class EntryBranch(NamedTuple):
     def cost(self) -> Fraction:
         """At least Σ θ."""
         if not self.is_round:
-            norms = zip(
-                *(side.above(factor) for side, factor in zip(self.sides, self.factors, strict=True)), strict=True
-            )
-            return root_above(self.square_strength) * total(map(math.prod, norms))
+            norms = [side.above(factor) for side, factor in zip(self.sides, self.factors, strict=True)]
+            return root_above(self.square_strength) * total(map(math.prod, zip(*norms, strict=True)))
         if self.decays is None:
             squares = zip(*map(square_norms, self.factors), strict=True)
             return root_above(self.square_strength) * total(root_above(math.prod(term)) for term in squares)
@@ -70,17 +68,17 @@ class EntryBranch(NamedTuple):
 
     @property
     def is_round(self) -> bool:
-        return all(side.is_round and not side.cone for side in self.sides)
+        return all(side.is_round for side in self.sides)
 
     def scores(self, dual: Matrix) -> Matrix:
         return dual
 
     def values(self, dual: Matrix) -> Matrix:
-        """γ A, or T₋ alone for cones, times radii: −T but for the roots of counts."""
-        return -rounded(-self.scale * dual[:, 0], self.sides, self.shape)
+        """γ A times radii: −R but for the roots of counts."""
+        return wide(self.scale * dual[:, 0], self.sides, self.shape)
 
     def matrix(self, dual: Matrix) -> Matrix:
-        """What `values` is, all entries."""
+        """−R but for the roots of counts."""
         return self.dense(self.values(dual))
 
     def dense(self, values: Matrix) -> Matrix:
@@ -91,14 +89,11 @@ class EntryBranch(NamedTuple):
         return result
 
 
-def rounded(tensor: Matrix, sides: list[Side], shape: list[int]) -> Matrix:
-    """Entries of what the rule calls R."""
-    if all(side.is_round and not side.cone for side in sides):
-        return tensor
-    kept: Matrix = np.maximum(tensor, 0) if all(side.cone for side in sides) else tensor
+def wide(tensor: Matrix, sides: list[Side], shape: list[int]) -> Matrix:
+    """Times ρ of every axis."""
     for side, extent in zip(sides, shape, strict=True):
-        kept = kept * side.radius_above(extent)
-    return kept
+        tensor = tensor * side.radius_above(extent)
+    return tensor
 
 
 def entry_branch(stated: Stated, name: str, inputs: Matrix, outputs: int, shapes: Shapes) -> EntryBranch:

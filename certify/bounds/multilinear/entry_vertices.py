@@ -16,7 +16,7 @@ from torch import Tensor
 
 from certify.bounds.multilinear.entry_form import entry_form
 from certify.bounds.multilinear.sparse_matrix import SparseMatrix
-from certify.bounds.multilinear.sparse_spectral import matrix_norm_upper, matrix_pairs
+from certify.bounds.multilinear.sparse_spectral import least_norm, matrix_norm_upper
 from certify.bounds.multilinear.tensor_search import tensor_search
 from certify.bounds.polar import PolarBound, PolarEstimate, PolarTask
 from certify.bounds.proof import Recomputed
@@ -129,15 +129,15 @@ def _slices(task: PolarTask, vertices: _Vertices) -> tuple[float, PolarEstimate]
     order, stops = vertices.group.argsort(stable=True), torch.bincount(vertices.group).cumsum(0).tolist()
     for vertex in lengths.argsort(descending=True).tolist():
         held = order[stops[vertex - 1] if vertex else 0 : stops[vertex]]
-        most = norm_upper(left.rounded(values[held].abs())) * (1 + gamma(16))
+        most = norm_upper(left.rounded(values[held])[0]) * (1 + gamma(16))
         if most <= upper or task.seconds_left == 0:
             upper = max(upper, most)
             break
         seen = [torch.unique(index, return_inverse=True) for index in left.entries.indices[held].T]
         slice_ = Entries(torch.stack([index for _, index in seen], 1), tuple(len(places) for places, _ in seen))
         for sign in vertices.signs:
-            matrix = SparseMatrix.of(slice_, left.rounded(sign * values[held]))
-            found = matrix_pairs(matrix, task.seed)
+            rounded = left.rounded(sign * values[held])
+            matrix, found = least_norm([SparseMatrix.of(slice_, each) for each in rounded], task.seed)
             upper = max(upper, matrix_norm_upper(matrix, found.value))
             ends = tuple((places, f[0]) for (places, _), f in zip(seen, found.witness, strict=True))
             pairs.append(_Pair(found.value, vertex, sign, ends))

@@ -41,16 +41,15 @@ class Multilinear:
         """What the tensor T holds on the entries, (N,), for scores S (N, 1)."""
         return self.entries.weighted(scores[:, 0])
 
-    def rounded(self, values: Tensor) -> Tensor:
-        """For T (N,) a tensor whose polar over Euclidean norms is no smaller; of T₊ if all factors are nonnegative.
+    def rounded(self, values: Tensor) -> list[Tensor]:
+        """Tensors whose polars over Euclidean norms are no smaller than T's (N,); of T₊ too if all factors are nonnegative.
 
-        It is times the largest |u_k|₂ with N_k(u_k) ≤ 1 of every factor.
+        They are times the largest |u_k|₂ with N_k(u_k) ≤ 1 of every factor.
         """
-        if self.is_round:
-            return values
-        values = values.clamp_min(0) if all(side.nonnegative for side in self.sides) else values
         radii = (side.radius(extent) for side, extent in zip(self.sides, self.entries.shape, strict=True))
-        return values * math.prod(radii)
+        wide = values * math.prod(radii)
+        cones = all(side.nonnegative for side in self.sides)
+        return [wide, wide.clamp_min(0)] if cones and bool((wide < 0).any()) else [wide]
 
     @property
     def is_round(self) -> bool:

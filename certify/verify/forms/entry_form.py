@@ -53,15 +53,10 @@ def entry_form(branch: Branch, term: EntryTerm, inputs: Array, dual: Reals, real
 
 
 def rounded(form: EntryForm) -> EntryForm:
-    """A form of Euclidean norms whose polar is no smaller, the same if they are so already.
-
-    N_k(u_k) ≤ 1 leaves |u_k|₂ ≤ ρ_k: the tensor times Π ρ_k; where all factors are nonnegative, of it T₊ alone counts.
-    """
-    if all(side == EUCLIDEAN for side in form.sides):
-        return form
-    values = form.values.maximum(0.0) if all(side.nonnegative for side in form.sides) else form.values
+    """A form of Euclidean norms whose polar is no smaller: |u_k|₂ ≤ ρ_k where N_k(u_k) ≤ 1, the tensor times Π ρ_k."""
+    values = form.values
     for side, extent in zip(form.sides, form.shape, strict=True):
-        values = values * side.radius(extent, values.of)
+        values = values if side.is_l2 else values * side.radius(extent, values.of)
     return EntryForm(form.places, values, form.shape)
 
 

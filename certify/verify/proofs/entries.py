@@ -33,6 +33,7 @@ def entry_polar_upper(form: EntryForm, proof: Proof, arithmetic: Arithmetic) -> 
         proof.kind in served, "proof-kind", f"'{proof.kind}' proves nothing of entries along {len(form.shape)} axes"
     )
     given, form = form, rounded(form)
+    cones = all(side.nonnegative for side in given.sides)
     match proof.kind:
         case "zero":
             holds = bool(given.values.is_zero.all())
@@ -46,14 +47,17 @@ def entry_polar_upper(form: EntryForm, proof: Proof, arithmetic: Arithmetic) -> 
             holds = arithmetic.proves_semidefinite(_bordered(form, proof, arithmetic))
         case _:
             matrix = form if proof.kind == "spectral" else unfolded(form, proof.arrays["sides"] == 1)
-            holds = norm_within(matrix, proof.upper, arithmetic)
+            holds = norm_within(matrix, proof.upper, arithmetic, cones=cones)
     return proof.upper if proof.upper >= 0 and holds else math.inf
 
 
-def norm_within(form: EntryForm, upper: float, arithmetic: Arithmetic) -> bool:
-    """U² I − GᵀG ⪰ 0 for the matrix G of a form of two axes."""
+def norm_within(form: EntryForm, upper: float, arithmetic: Arithmetic, *, cones: bool) -> bool:
+    """U² I − GᵀG ⪰ 0 for the matrix G of a form of two axes, or for G₊ where all factors are nonnegative."""
     level = arithmetic.real(upper)
-    return arithmetic.dominates(level * level, gram(form, arithmetic.real))
+    if arithmetic.dominates(level * level, gram(form, arithmetic.real)):
+        return True
+    positive = EntryForm(form.places, form.values.maximum(0.0), form.shape)
+    return cones and arithmetic.dominates(level * level, gram(positive, arithmetic.real))
 
 
 def vertices_hold(form: EntryForm, upper: float, arithmetic: Arithmetic) -> bool:
@@ -72,12 +76,13 @@ def vertices_hold(form: EntryForm, upper: float, arithmetic: Arithmetic) -> bool
     if len(left) == 1:
         return all(form.sides[left[0]].dual_within_groups(values, group, level) for values in both)
     sides, shape = tuple(form.sides[axis] for axis in left), tuple(form.shape[axis] for axis in left)
+    cones = all(side.nonnegative for side in sides)
     order, starts = np.argsort(group, kind="stable"), np.flatnonzero(np.diff(np.sort(group))) + 1
     for held in np.split(order, starts):
         for values in both:
             slice_ = rounded(EntryForm(form.places[held][:, left], values[held], shape, sides))
             short = (level * level - (slice_.values * slice_.values).sum()).low >= 0
-            if not short and not norm_within(slice_, upper, arithmetic):
+            if not short and not norm_within(slice_, upper, arithmetic, cones=cones):
                 return False
     return True
 

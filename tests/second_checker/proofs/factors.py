@@ -4,11 +4,12 @@ from collections import defaultdict
 
 import numpy as np
 
-from ..entries import EntryBranch, rounded
-from ..exact import Matrix, identity, is_semidefinite, product, zeros
+from ..entries import EntryBranch, wide
+from ..exact import Matrix, is_semidefinite, product, zeros
 from ..rejection import require
 from .majorants import require_nonnegative, symmetric
 from .task import Task
+from .unfoldings import is_within
 
 
 def vertices(task: Task) -> None:
@@ -38,12 +39,10 @@ def vertices_of_entries(task: Task, branch: EntryBranch) -> None:
             if len(left) == 1:
                 require(sides[left[0]].reaches(sign * values[None], task.upper), "polar")
                 continue
-            shape = [branch.shape[axis] for axis in left]
+            ends, shape = [sides[axis] for axis in left], [branch.shape[axis] for axis in left]
             matrix = zeros(*shape)
-            matrix[index[0].astype(int), index[1].astype(int)] = rounded(
-                sign * values, [sides[axis] for axis in left], shape
-            )
-            require(is_semidefinite(task.upper**2 * identity(shape[1]) - product(matrix.T, matrix)), "polar")
+            matrix[index[0].astype(int), index[1].astype(int)] = wide(sign * values, ends, shape)
+            require(is_within(matrix, task.upper, cones=all(side.cone for side in ends)), "polar")
 
 
 def coupling(task: Task) -> Matrix:

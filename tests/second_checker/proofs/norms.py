@@ -25,8 +25,11 @@ def spectral_of_entries(task: Task, branch: EntryBranch) -> None:
     matrix, (first, second) = branch.matrix(task.scores), map(np.array, branch.weights)
     if len(first) < len(second):
         matrix, first, second = matrix.T, second, first
-    form = product((matrix / first[:, None]).T, matrix)
-    require(is_semidefinite(task.upper**2 * identity(len(second)) * second - form), "polar")
+    # Matrices of −R; counts come without cones.
+    kept = [matrix, np.minimum(matrix, 0)] if all(side.cone for side in branch.sides) else [matrix]
+    forms = (product((own / first[:, None]).T, own) for own in kept)
+    level = task.upper**2 * identity(len(second)) * second
+    require(any(is_semidefinite(level - form) for form in forms), "polar")
 
 
 def randomized(task: Task) -> None:
