@@ -212,21 +212,21 @@ class FactorNormsSpec(Section):
 
     Attributes:
         strength: λ.
-        left: N.
-        right: N'.
+        left: N, by default l2.
+        right: N', likewise.
         norms: N_k of three or four factors, in place of `left` and `right`.
         nonnegative: which of `left` and `right` are kept nonnegative; of `norms`, by number from 0.
     """
 
     strength: Strength
-    left: Norm = "l2"
-    right: Norm = "l2"
+    left: Norm | None = None
+    right: Norm | None = None
     norms: Annotated[tuple[Norm, ...] | None, Field(strict=False, min_length=2, max_length=4)] = None
     nonnegative: Annotated[tuple[Literal["left", "right", 0, 1, 2, 3], ...], Field(strict=False)] = ()
 
     @model_validator(mode="after")
     def _alike(self) -> FactorNormsSpec:
-        if self.norms is not None and self.model_fields_set & {"left", "right"}:
+        if self.norms is not None and not self.left is self.right is None:
             raise ValueError("give either 'norms' or 'left' and 'right'")
         if wrong := set(self.nonnegative) - set(self._sides):
             raise ValueError(f"'nonnegative' names {sorted(wrong, key=str)[0]!r}, which is none of {list(self._sides)}")
@@ -235,7 +235,7 @@ class FactorNormsSpec(Section):
     @property
     def of_factors(self) -> tuple[str | dict[str, float], ...]:
         """The norm of every factor."""
-        return (self.left, self.right) if self.norms is None else self.norms
+        return (self.left or "l2", self.right or "l2") if self.norms is None else self.norms
 
     @property
     def cones(self) -> tuple[bool, ...]:

@@ -42,7 +42,7 @@ class Multilinear:
         return self.entries.weighted(scores[:, 0])
 
     def rounded(self, values: Tensor) -> list[Tensor]:
-        """Tensors whose polars over Euclidean norms are no smaller than T's (N,); of T₊ too if all factors are nonnegative.
+        """Tensors whose polars over Euclidean norms are no smaller than T's (N,): of T₊ too if factors are nonnegative.
 
         They are times the largest |u_k|₂ with N_k(u_k) ≤ 1 of every factor.
         """
