@@ -3,11 +3,14 @@
 import itertools
 import time
 
+import cvxpy
 import numpy as np
 import pytest
 import torch
 
+from certify.bounds.ladder import scaled
 from certify.bounds.methods import METHODS, SEARCHES
+from certify.bounds.multilinear.without_cones import without_cones, without_cones_apply
 from certify.bounds.polar import PolarTask
 from certify.bounds.stated_proof import stated
 from certify.problem import Branch, ConvexPart, Entries, FactorNorms, LossSpec, Multilinear, Objective, SideNorm
@@ -182,3 +185,26 @@ def test_nothing_is_made_dense(sides):
     # Every fibre and slice has one entry.
     assert SEARCHES[Multilinear](task).value == pytest.approx(float(targets.max()), rel=1e-12)
     assert bounds_of(task).upper == pytest.approx(float(targets.max()), rel=1e-9)
+
+
+@pytest.mark.parametrize("loss", ["mse", "huber"])
+@pytest.mark.parametrize("share", [1.0, 0.6])
+def test_without_cones_the_dual_point_proves_the_optimum_of_a_convex_solver(loss, share):
+    rng = np.random.default_rng(86)
+    target = rng.random((6, 2)) @ rng.random((2, 5)) + 0.3 * rng.standard_normal((6, 5))
+    places = np.argwhere(rng.random((6, 5)) <= share)
+    goals = target[tuple(places.T)]
+    matrix = cvxpy.Variable((6, 5))
+    outputs = cvxpy.vec(matrix, order="C")[places[:, 0] * 5 + places[:, 1]]
+    costs = cvxpy.sum_squares(outputs - goals) if loss == "mse" else cvxpy.sum(cvxpy.huber(outputs - goals)) / 2
+    optimum = cvxpy.Problem(cvxpy.Minimize(costs + 0.4 * cvxpy.normNuc(matrix))).solve(cvxpy.CLARABEL)
+    convex = ConvexPart(torch.zeros(len(goals), 0).double(), torch.zeros(0).double())
+    branch = Branch(FACTORIZATIONS[2], Entries(torch.from_numpy(places), (6, 5)), FactorNorms(0.4, (L2_CONE, L2_CONE)))
+    bound = LossSpec(loss, reduction="sum").bind(torch.from_numpy(goals)[:, None], 1)
+    objective = Objective((branch,), convex, bound)
+    own = objective.loss.gradient(torch.zeros(len(goals), 1).double())
+    task = PolarTask(objective, 0, own, 0.0, time.perf_counter() + 60, objective.empty_stacks()[0])
+    assert without_cones_apply(task)
+    ((dual, polar),) = without_cones(task)
+    found = scaled(objective, dual, (polar,)).value
+    assert optimum * (1 - 1e-4) <= found <= optimum * (1 + 1e-6)
