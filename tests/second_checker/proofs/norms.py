@@ -1,5 +1,7 @@
 """Rules 26 to 29 and 42: nothing, matrices without an activation, quadratic forms, and sums of norms."""
 
+from fractions import Fraction
+
 import numpy as np
 
 from ..entries import EntryBranch
@@ -26,7 +28,7 @@ def spectral_of_entries(task: Task, branch: EntryBranch) -> None:
     if len(first) < len(second):
         matrix, first, second = matrix.T, second, first
     # Matrices of −R; counts come without cones.
-    kept = [matrix, np.minimum(matrix, 0)] if all(side.cone for side in branch.sides) else [matrix]
+    kept = [matrix, np.minimum(matrix, Fraction(0))] if all(side.cone for side in branch.sides) else [matrix]
     forms = (product((own / first[:, None]).T, own) for own in kept)
     level = task.upper**2 * identity(len(second)) * second
     require(any(is_semidefinite(level - form) for form in forms), "polar")
