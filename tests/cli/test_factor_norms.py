@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from click.testing import CliRunner
 
@@ -141,3 +142,27 @@ def test_a_flag_says_it_when_growing_too():
 def test_a_flag_that_does_not_fit_is_an_error(line, words):
     np.savez("start.npz", U=RNG.random((8, 2)), V=RNG.random((6, 2)))
     assert words in run("check", "start.npz", "--layers", line, *FLAGS, code=2).output
+
+
+@pytest.mark.usefixtures("folder")
+def test_features_of_items_are_the_inputs_of_the_transposed_problem():
+    """Z = U (F V)ᵀ at observed ratings: Zᵀ = F V Uᵀ is two linear layers on F."""
+    features, first, second = RNG.random((6, 3)), RNG.random((2, 3)), RNG.random((8, 2))
+    weights = {"V.weight": first, "U.weight": second}
+    torch.save({name: torch.from_numpy(values) for name, values in weights.items()}, "model.pt")
+    np.savez("items.npz", F=features, Y=TRUE.T, M=SEEN.T)
+    content = {
+        "schema": "certify.problem/1",
+        "model": {"path": "model.pt", "layers": [{"linear": "V"}, {"linear": "U"}]},
+        "data": {"path": "items.npz", "inputs": "F", "targets": "Y", "mask": "M"},
+        "loss": {"name": "mse", "reduction": "sum"},
+        "penalty": {"weight_decay": 0.1},
+    }
+    with open("model.problem.yaml", "w") as file:
+        yaml.safe_dump(content, file)
+    found = json.loads(run("check", "model.pt", "--format", "json", code=1).stdout)
+    outputs = second @ (features @ first.T).T
+    expected = ((outputs - TRUE)[SEEN] ** 2).sum() + 0.05 * ((first**2).sum() + (second**2).sum())
+    assert found["objective"] == pytest.approx(expected, rel=1e-12)
+    run("grow", "model.pt", "-o", "grown.pt", "--certificate", "grown.cert")
+    assert "valid" in run("verify", "grown.cert", "--model", "grown.pt", "--data", "items.npz").output
