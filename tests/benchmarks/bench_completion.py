@@ -22,7 +22,7 @@ from scipy.sparse.linalg import svds
 from certify.bounds.multilinear.sparse_matrix import SparseMatrix
 from certify.bounds.multilinear.sparse_spectral import ACCURACY
 from certify.bounds.singular_pairs import krylov_pairs
-from certify.problem import Entries, Multilinear
+from certify.problem import Entries
 
 RANK, NOISE, TOLERANCE = 10, 0.5, 1e-3
 PROBLEM = """schema: certify.problem/1
