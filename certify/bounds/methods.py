@@ -21,12 +21,14 @@ from certify.bounds.layers.peel_method import (
     peeling,
     peeling_applies,
 )
-from certify.bounds.multilinear.entry_form import is_matrix
-from certify.bounds.multilinear.sparse_spectral import sparse_search, sparse_spectral
+from certify.bounds.multilinear.entry_search import entry_search
+from certify.bounds.multilinear.entry_vertices import vertices_apply as entry_vertices_apply
+from certify.bounds.multilinear.entry_vertices import vertices_bound as entry_vertices_bound
+from certify.bounds.multilinear.sparse_spectral import matrix_applies, sparse_spectral
 from certify.bounds.multilinear.symmetric_method import symmetric_applies, symmetric_unfolding
 from certify.bounds.multilinear.symmetric_program import program_applies, symmetric_program
-from certify.bounds.multilinear.tensor_search import tensor_search
 from certify.bounds.multilinear.unfolding_bound import unfolding_applies, unfolding_bound
+from certify.bounds.multilinear.without_cones import without_cones, without_cones_apply
 from certify.bounds.polar import DIVERGED, PolarBound, PolarEstimate, PolarTask
 from certify.bounds.rows.ascent import rows_search
 from certify.bounds.rows.cones.cone_method import LARGEST_DIMENSION, cones, cones_apply
@@ -109,29 +111,39 @@ def _unless_sorted(applies: Callable[[PolarTask], bool]) -> Callable[[PolarTask]
 
 _ONE_INPUT, _ONE_SCORE, _FEW_COLUMNS = (2, math.inf), (math.inf, 1), (LARGEST_DIMENSION, math.inf)
 
+# Of two factors under any norms.
+FORMS = (
+    Method(
+        "joint factors",
+        joint_forms,
+        "semidefinite",
+        joint_forms_apply,
+        moves_dual=True,
+        share=0.5,
+        for_factor_norms=True,
+    ),
+    Method(
+        "semidefinite",
+        _at_given_dual(semidefinite_bound),
+        "semidefinite",
+        semidefinite_applies,
+        for_factor_norms=True,
+    ),
+)
+
 METHODS: dict[type[PolarForm], tuple[Method, ...]] = {
     Bilinear: (
         Method("spectral", _at_given_dual(spectral_bound), "spectral", spectral_applies),
         Method("vertices", _at_given_dual(vertices_bound), "vertices", vertices_apply, for_factor_norms=True),
-        Method(
-            "joint factors",
-            joint_forms,
-            "semidefinite",
-            joint_forms_apply,
-            moves_dual=True,
-            share=0.5,
-            for_factor_norms=True,
-        ),
-        Method(
-            "semidefinite",
-            _at_given_dual(semidefinite_bound),
-            "semidefinite",
-            semidefinite_applies,
-            for_factor_norms=True,
-        ),
+        *FORMS,
     ),
     Multilinear: (
-        Method("spectral", _at_given_dual(sparse_spectral), "spectral", is_matrix),
+        Method("spectral", _at_given_dual(sparse_spectral), "spectral", matrix_applies),
+        Method(
+            "vertices", _at_given_dual(entry_vertices_bound), "vertices", entry_vertices_apply, for_factor_norms=True
+        ),
+        Method("without cones", without_cones, "spectral", without_cones_apply, moves_dual=True, for_factor_norms=True),
+        *FORMS,
         Method("unfolding", _at_given_dual(unfolding_bound), "unfolding", unfolding_applies),
         Method("symmetric program", _at_given_dual(symmetric_program), "symmetric-unfolding", program_applies),
         Method("symmetric unfolding", symmetric_unfolding, "symmetric-unfolding", symmetric_applies, moves_dual=True),
@@ -204,7 +216,7 @@ METHODS: dict[type[PolarForm], tuple[Method, ...]] = {
 # Who finds violating subnetworks: lower ends of the polar with witnesses.
 SEARCHES: dict[type[PolarForm], Callable[[PolarTask], PolarEstimate]] = {
     Bilinear: bilinear_search,
-    Multilinear: lambda task: (sparse_search if is_matrix(task) else tensor_search)(task),
+    Multilinear: entry_search,
     Squares: quadratic_form_search,
     Rows: rows_search,
     Layers: deep_search,

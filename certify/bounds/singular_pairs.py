@@ -58,9 +58,9 @@ def krylov_pairs(
         newest = basis
         for _ in range(BLOCK_STEPS - 1):
             newest = moments.T @ (moments @ newest)
+            # Twice, since what is left of a matrix of low rank is rounding.
             for _ in range(2):
-                newest = newest - basis @ (basis.T @ newest)
-            newest = torch.linalg.qr(newest).Q
+                newest = torch.linalg.qr(newest - basis @ (basis.T @ newest)).Q
             basis = torch.cat([basis, newest], 1)
         left, values, right = torch.linalg.svd(moments @ basis, full_matrices=False)
         start = basis @ right[:BLOCK].T

@@ -8,7 +8,7 @@ from typing import assert_never, final
 import numpy as np
 from torch import Tensor
 
-from certify.bounds.bilinear.bilinear_form import bilinear_form
+from certify.bounds.bilinear.coupling import norms_of
 from certify.bounds.bilinear.stated_forms import stated_forms
 from certify.bounds.polar import PolarBound
 from certify.bounds.proof import (
@@ -72,7 +72,7 @@ def stated(branch: Branch, dual: Tensor, bound: PolarBound, margin: float) -> St
         case PowerTest(edge):
             return StatedProof("randomized", (), upper, {"edge": np.array([edge])})
         case FactorForms() as proof:
-            own, arrays = stated_forms(bilinear_form(branch), proof, margin)
+            own, arrays = stated_forms(norms_of(branch), proof, margin)
             return StatedProof("semidefinite", (), max(own, SMALLEST_POLAR), arrays)
         case ConeCover() as proof:
             return StatedProof("cone-tree", ("project",), upper, _stated_cones(proof))

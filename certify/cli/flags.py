@@ -94,7 +94,6 @@ class GrowFlags:
     report: ReportFlags
     output_model: str | None
     from_scratch: bool
-    layers: str | None
     no_prune: bool
     state: str | None
     resume: str | None

@@ -15,7 +15,6 @@ from certify.cli.termination import terminations_as_interrupts
 @click.argument("model", required=False, metavar="[MODEL]", type=click.Path())
 @option("--output-model", "-o", metavar="OUT", type=click.Path(), help="Write the grown model here; needed.")
 @option("--from-scratch", is_flag=True, help="Start from width zero instead of MODEL's weights.")
-@option("--layers", metavar="LIST", help="With --from-scratch and no MODEL, for example linear:fc1,relu,linear:fc2.")
 @option("--no-prune", is_flag=True, help="Keep every subnetwork that growth added.")
 @option("--state", metavar="PATH", type=click.Path(), help="Write the state here after every round.")
 @option("--resume", metavar="PATH", type=click.Path(), help="Go on from this state; MODEL and OUT are in it.")

@@ -29,8 +29,6 @@ def growth_plan(model: str | None, flags: GrowFlags) -> SavedGrowth:
         return _resumed(model, flags.resume, flags)
     if not flags.output_model:
         raise UsageError("give -o OUT, the file to write the grown model to")
-    if model is not None and flags.layers:
-        raise UsageError("--layers is for growing without a MODEL, whose layers these would be")
     spec = _spec_of_layers(flags.output_model, flags) if model is None else problem_spec(model, flags.problem)
     nothing = GrowthState(ParallelNetwork((), torch.zeros(0)), (), flags.run.seed)
     output = str(Path(flags.output_model).absolute())
@@ -39,7 +37,7 @@ def growth_plan(model: str | None, flags: GrowFlags) -> SavedGrowth:
 
 def _resumed(model: str | None, state: str, flags: GrowFlags) -> SavedGrowth:
     problem = flags.problem
-    if model or flags.from_scratch or flags.layers or problem.problem_file:
+    if model or flags.from_scratch or problem.problem_file:
         raise UsageError("--resume has the model and the problem in its state; give neither")
     fixed = [name for name, value in asdict(problem.overrides).items() if value is not None and name not in CHOSEN_ANEW]
     if fixed:
@@ -51,25 +49,9 @@ def _resumed(model: str | None, state: str, flags: GrowFlags) -> SavedGrowth:
 
 def _spec_of_layers(output: str, flags: GrowFlags) -> ProblemSpec:
     """The problem of layers listed on the command line, or in the problem file, without a model file."""
-    from certify.models.spec.layer_list import parse_layers
-
     problem = flags.problem
     if not flags.from_scratch:
         raise UsageError("give a MODEL to grow, or --from-scratch with --layers")
     if problem.problem_file:
-        spec = load_problem_file(problem.problem_file).with_overrides(replace(problem.overrides, model=output))
-    else:
-        spec = spec_from_flags(output, problem.overrides)
-    if not flags.layers:
-        return spec
-    entries = [_layer(entry) for entry in flags.layers.split(",")]
-    try:
-        parse_layers(entries)
-    except ValueError as error:
-        raise UsageError(f"--layers: {error}", code="layers-needed") from error
-    return spec.model_copy(update={"model": spec.model.model_copy(update={"layers": tuple(entries)})})
-
-
-def _layer(text: str) -> str | dict[str, str]:
-    op, separator, name = (part.strip() for part in text.partition(":"))
-    return {op: name} if separator else op
+        return load_problem_file(problem.problem_file).with_overrides(replace(problem.overrides, model=output))
+    return spec_from_flags(output, problem.overrides)

@@ -13,6 +13,10 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 UNITS = {"": 1.0, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 BIASES = ["penalized", "free", "absent"]
+LAYERS_HELP = (
+    "What a file of weights alone computes: linear:fc1,relu,linear:fc2, or factorization:U,V "
+    "(with row_bias=, column_bias=, global_bias=, scale=), or cp:A,B,C."
+)
 OUTPUT_HELP = (
     "Also write a report; repeatable. FORMAT: json, jsonl, markdown, junit, sarif, github, html, prometheus, csv. "
     "PATH - is stdout, in place of the text."
@@ -30,6 +34,21 @@ class Duration(click.ParamType[float]):
         if match is None or float(match[1]) <= 0:
             self.fail(f"{value!r} is not a duration such as 30s or 10m", param, ctx)
         return float(match[1]) * UNITS[match[2]]
+
+
+class Layers(click.ParamType[tuple[Any, ...]]):
+    """Layers of a file that holds weights alone, such as `linear:fc1,relu,linear:fc2`."""
+
+    name = "layers"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[Any, ...]:  # noqa: ANN401
+        """Entries as problem files have them."""
+        from certify.models.spec.layer_list import layers_of_text
+
+        try:
+            return value if isinstance(value, tuple) else layers_of_text(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 def option(*names: str, **settings: Any) -> Callable[[Command], Command]:  # noqa: ANN401
@@ -56,6 +75,7 @@ problem_flags = combined(
         type=click.Path(),
         help="Problem file; otherwise MODEL's own .problem.yaml beside it.",
     ),
+    option("--layers", type=Layers(), metavar="LIST", help=LAYERS_HELP),
     option("--data", type=click.Path(), help="Data file: .npz, .npy, .safetensors or .csv."),
     option("--inputs", help="Name of the inputs in the data file."),
     option("--targets", help="Name of the targets in the data file."),

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from certify.growth.balance import balanced, rescaled
 from certify.growth.proximal import descend_by_factors
-from certify.problem import Bilinear, Branch, Factors, Objective, ParallelNetwork
+from certify.problem import Branch, Factors, Objective, ParallelNetwork
 
 MEMORY = 30
 
@@ -51,17 +51,14 @@ def descend(objective: Objective, network: ParallelNetwork, deadline: float, ite
 
 def is_smooth(objective: Objective) -> bool:
     """Whether all norms are Euclidean; factors may be kept in cones."""
-    forms = (branch.form for branch in objective.branches)
-    return all(form.left.is_l2 and form.right.is_l2 for form in forms if isinstance(form, Bilinear))
+    return all(side.is_l2 for branch in objective.branches for side in branch.sides)
 
 
 def _least(objective: Objective, network: ParallelNetwork) -> ParallelNetwork:
     """The least that every weight may be: 0 in a cone, else −∞."""
     stacks = []
     for branch, stack in zip(objective.branches, network.stacks, strict=True):
-        form = branch.form
-        cones = (form.left.nonnegative, form.right.nonnegative) if isinstance(form, Bilinear) else (False,) * len(stack)
-        lows = (0.0 if cone else -torch.inf for cone in cones)
+        lows = (0.0 if side.nonnegative else -torch.inf for side in branch.sides)
         stacks.append(tuple(torch.full_like(factor, low) for factor, low in zip(stack, lows, strict=True)))
     return ParallelNetwork(tuple(stacks), torch.full_like(network.coefficients, -torch.inf))
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from certify.growth.balance import norms_at
-from certify.problem import Bilinear, Branch, Factors
+from certify.problem import Branch, Factors
 
 
 def directions_of(branch: Branch, stack: Factors) -> tuple[Factors, Tensor]:
@@ -25,8 +25,7 @@ def subnetworks_of(branch: Branch, directions: Factors, scales: Tensor) -> Facto
 
 def inside(branch: Branch, stack: Factors) -> Factors:
     """The nearest subnetworks in the cones of the branch."""
-    form = branch.form
-    return (form.left.felt(stack[0]), form.right.felt(stack[1])) if isinstance(form, Bilinear) else stack
+    return tuple(side.felt(factor) for side, factor in zip(branch.sides, stack, strict=True))
 
 
 def joined(first: Factors, second: Factors) -> Factors:

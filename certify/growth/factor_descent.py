@@ -8,7 +8,8 @@ plus κ Σ_j (f_j·u)² over the places j that are not observed: over all of the
 less that over the observed ones (Hu, Koren and Volinsky 2008),
 
 with the balanced penalty λ |u||v| = (λ/2)(|u|² + |v|²) at equal norms (Hastie, Mazumder, Lee and Zadeh 2015); biases
-likewise. It needs two factors: with more the balanced penalty is no square.
+likewise. It needs two factors: with more the balanced penalty is no square. Nonnegative factors are improved one entry
+of each place at a time (hierarchical alternating least squares; Cichocki and Phan 2009).
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from certify.growth.balance import balanced, rescaled
-from certify.growth.descent import descend
+from certify.growth.corrective import corrected
+from certify.growth.descent import descend, is_smooth
 from certify.growth.directions import joined, subnetworks_of
+from certify.growth.merge import without_dead
 from certify.problem import Entries, Factors, Objective, ParallelNetwork
 from certify.problem.entries import products_with
 from certify.problem.losses.mean_squared_error import MeanSquaredError
@@ -59,6 +62,8 @@ def factors_descended(
 ) -> ParallelNetwork:
     """A network with these terms added and all of them moved, whose objective is not higher.
 
+    Where norms are not smooth, the terms are first combined in the best way.
+
     Args:
         objective: of a factorization.
         network: to start from.
@@ -68,12 +73,19 @@ def factors_descended(
         hoped: how much might be gained in all, absolute; 0 if nobody knows.
     """
     moved = wide = _with_terms(objective, network, directions[0]) if len(directions[0][0]) else network
-    squares = isinstance(objective.loss, MeanSquaredError) and len(objective.branches[0].kind.degrees) == 2
+    sides = objective.branches[0].sides
+    squares = isinstance(objective.loss, MeanSquaredError) and len(sides) == 2 and all(side.is_l2 for side in sides)
+    if not is_smooth(objective) and _is_small(objective, wide) and not objective.convex.groups:
+        moved = without_dead(objective, corrected(objective, network, directions, deadline))
     if squares:
         moved = _alternated(objective, wide, deadline, steps, LEAST_SHARE * hoped)
-    if not squares or objective.samples * max(moved.width, 1) <= FINISHED:
+    if not squares or _is_small(objective, moved):
         moved = descend(objective, moved, deadline, steps)
     return min((network, wide, moved), key=lambda candidate: objective.evaluate(candidate).objective)
+
+
+def _is_small(objective: Objective, network: ParallelNetwork) -> bool:
+    return objective.samples * max(network.width, 1) <= FINISHED
 
 
 def _with_terms(objective: Objective, network: ParallelNetwork, directions: Factors) -> ParallelNetwork:
@@ -120,9 +132,8 @@ def _alternated(
         outside = objective.convex.outputs(coefficients)
         outside = outside if objective.offset is None else outside + objective.offset
         for axis, plan in enumerate(plans):
-            other = factors[1 - axis]
             wanted = (objective.loss.targets - outside)[:, 0]
-            factors[axis] = _ridge(objective, view, plan, 1 - axis, other, wanted)
+            factors[axis] = _ridge(objective, view, plan, axis, factors, wanted)
         if not len(coefficients) and sweep % LOOK:
             continue
         product = view.sums(tuple(factors))[:, None]
@@ -166,8 +177,11 @@ class _Buckets:
             at += len(places)
 
 
-def _ridge(objective: Objective, view: Entries, plan: _Buckets, other: int, factor: Tensor, wanted: Tensor) -> Tensor:
-    """The best factor (r, n) for targets (N,), given that along the other axis (r, m)."""
+def _ridge(
+    objective: Objective, view: Entries, plan: _Buckets, axis: int, factors: list[Tensor], wanted: Tensor
+) -> Tensor:
+    """The best factor (r, n) along an axis for targets (N,), given the other one (r, m); a better one in a cone."""
+    other, factor, cone = 1 - axis, factors[1 - axis], objective.branches[0].sides[axis].nonnegative
     width, weights = len(factor), 2 * objective.loss.weights[:, 0]
     weights = weights if view.coefficients is None else weights * view.coefficients**2
     everywhere = 2 * objective.unobserved
@@ -186,8 +200,21 @@ def _ridge(objective: Objective, view: Entries, plan: _Buckets, other: int, fact
         bend = weights[0] if alike else 1.0
         system = bend * (features.transpose(1, 2) @ pulled) + start
         right = features.transpose(1, 2) @ pulls[entries, None]
-        found[places] = torch.linalg.solve(system, right)[:, :, 0]
+        if cone:
+            found[places] = _inside(system, right[:, :, 0], factors[axis].T[places])
+        else:
+            found[places] = torch.linalg.solve(system, right)[:, :, 0]
     return found.T.contiguous()
+
+
+def _inside(systems: Tensor, right: Tensor, start: Tensor) -> Tensor:
+    """Better x ≥ 0 (b, r) of xᵀS x/2 − c·x than the start, one entry after the other."""
+    found = start.clone()
+    for entry in range(found.shape[1]):
+        bend = systems[:, entry, entry]
+        slope = (systems[:, entry] * found).sum(1) - right[:, entry]
+        found[:, entry] = (found[:, entry] - slope / bend).clamp_min(0)
+    return found
 
 
 def _with_biases(objective: Objective, coefficients: Tensor, product: Tensor) -> Tensor:

@@ -1,19 +1,19 @@
 """Local descent where norms of factors are not smooth: proximal gradient steps on one factor at a time.
 
-With one factor of every subnetwork fixed at norm 1, l(Z) + λ Σ N(x_i) is convex in the other ones x_i: accelerated
-steps with backtracking (Beck and Teboulle 2009), restarted where they rise (O'Donoghue and Candes 2015).
+With all factors but one of every subnetwork fixed at norm 1, l(Z) + λ Σ N(x_i) is convex in what is left, x_i:
+accelerated steps with backtracking (Beck and Teboulle 2009), restarted where they rise (O'Donoghue and Candes 2015).
 """
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import cast, final
+from typing import final
 
 import torch
 from torch import Tensor
 
-from certify.problem import Bilinear, Branch, Factors, Objective, ParallelNetwork, SideNorm
+from certify.problem import Factors, Objective, ParallelNetwork
 
 # Steps on one factor before it is the other one's turn, and halvings of a step.
 STEPS_EACH, BACKTRACKS = 20, 60
@@ -28,9 +28,10 @@ def descend_by_factors(
 ) -> ParallelNetwork:
     """A network of the same width whose objective is not higher, after at most so many proximal steps."""
     best, value = network, objective.evaluate(network).objective
+    order = max((len(stack) for stack in network.stacks), default=0)
     for _ in range(max(1, iterations // (2 * STEPS_EACH))):
         before = value
-        for moving in (1, 0):
+        for moving in reversed(range(order)):
             found = _Block(objective, best, moving).minimized(deadline)
             reached = objective.evaluate(found).objective
             if reached < value:
@@ -61,15 +62,16 @@ class _Point:
 
 
 class _Block:
-    """The convex problem in one factor of every subnetwork, the other one fixed, and in C."""
+    """The convex problem in one factor of every subnetwork, the others fixed, and in C."""
 
     def __init__(self, objective: Objective, network: ParallelNetwork, moving: int) -> None:
         self.objective, self.moving = objective, moving
         self.fixed, starts = [], []
         for branch, stack in zip(objective.branches, network.stacks, strict=True):
-            sizes = branch.norms(stack)[1 - moving][:, None]
-            self.fixed.append(torch.where(sizes > 0, stack[1 - moving] / sizes, 0.0))
-            starts.append(stack[moving] * sizes)
+            sizes = torch.stack(branch.norms(stack))[:, :, None]
+            units = [torch.where(size > 0, f / size, 0.0) for f, size in zip(stack, sizes, strict=True)]
+            self.fixed.append(units)
+            starts.append(units[moving] * sizes.prod(0))
         self.start = _Point(tuple(starts), network.coefficients)
 
     def minimized(self, deadline: float) -> ParallelNetwork:
@@ -91,9 +93,10 @@ class _Block:
 
     def network(self, point: _Point) -> ParallelNetwork:
         """The network at a point."""
-        pairs = zip(point.factors, self.fixed, strict=True)
-        stacks = tuple((one, other) if self.moving == 0 else (other, one) for one, other in pairs)
-        return ParallelNetwork(stacks, point.coefficients)
+        stacks = []
+        for factor, units in zip(point.factors, self.fixed, strict=True):
+            stacks.append((*units[: self.moving], factor, *units[self.moving + 1 :]))
+        return ParallelNetwork(tuple(stacks), point.coefficients)
 
     def value(self, point: _Point) -> float:
         """The objective at a point."""
@@ -130,12 +133,6 @@ class _Block:
     def _proximal(self, point: _Point, gradient: _Point, step: float) -> _Point:
         factors = []
         for branch, x, slope in zip(self.objective.branches, point.factors, gradient.factors, strict=True):
-            sides = _sides(branch)
             steps = x.new_full((len(x),), step * branch.strength)
-            factors.append(sides[self.moving].shrunk(x - step * slope, steps))
+            factors.append(branch.sides[self.moving].shrunk(x - step * slope, steps))
         return _Point(tuple(factors), point.coefficients - step * gradient.coefficients)
-
-
-def _sides(branch: Branch) -> tuple[SideNorm, SideNorm]:
-    form = cast("Bilinear", branch.form)
-    return form.left, form.right

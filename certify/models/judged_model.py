@@ -136,8 +136,8 @@ def _charge(spec: PenaltySpec) -> Charge:
     if spec.weight_decay is not None:
         return Decays(spec.weight_decay)
     if (factors := spec.factor_norms) is not None:
-        left, right = (_side(getattr(factors, side), side in factors.nonnegative) for side in ("left", "right"))
-        return FactorNorms(factors.strength, left, right)
+        sides = (_side(norm, cone) for norm, cone in zip(factors.of_factors, factors.cones, strict=True))
+        return FactorNorms(factors.strength, tuple(sides))
     # The schema demands exactly one of the three.
     product = cast("ProductOfNormsSpec", spec.product_of_norms)
     return ProductOfNorms(product.strength, product.powers)

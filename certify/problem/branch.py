@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import final
 
 from torch import Tensor
 
 from certify.problem.entries import Entries
-from certify.problem.forms import Bilinear, PolarForm
+from certify.problem.forms import Bilinear, Multilinear, PolarForm
 from certify.problem.kinds import Factors, Kind
 from certify.problem.path import Path
 from certify.problem.penalties import FactorNorms, Penalty, matched_product, matched_strength
 from certify.problem.rounding import rounded_sum
+from certify.problem.side_norm import EUCLIDEAN, SideNorm
 from certify.problem.view import View
 
 
@@ -38,9 +39,15 @@ class Branch:
     def form(self) -> PolarForm:
         """The shape of its polar."""
         form = self.kind.form(self.view)
-        if isinstance(form, Bilinear) and isinstance(self.penalty, FactorNorms):
-            return replace(form, left=self.penalty.left, right=self.penalty.right)
+        if isinstance(form, Bilinear | Multilinear) and isinstance(self.penalty, FactorNorms):
+            return form.under(self.penalty.sides)
         return form
+
+    @property
+    def sides(self) -> tuple[SideNorm, ...]:
+        """Norms and cones of the factors."""
+        form = self.form
+        return form.sides if isinstance(form, Bilinear | Multilinear) else (EUCLIDEAN,) * len(self.kind.degrees)
 
     @property
     def table(self) -> View:

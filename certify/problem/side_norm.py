@@ -8,6 +8,7 @@ Zou and Hastie 2005; Jenatton, Audibert and Bach 2011).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
@@ -62,7 +63,21 @@ class SideNorm:
         if self.is_l2:
             lengths: Tensor = torch.linalg.vector_norm(sizes, dim=1) / self.l2
             return lengths
-        return self._mixed(sizes)
+        rest = lambda t: torch.linalg.vector_norm((sizes - self.l1 * t[:, None]).clamp_min(0), dim=1)  # noqa: E731
+        return self._mixed(rest, sizes.new_zeros(len(sizes)))
+
+    def grouped_dual_norm(self, values: Tensor, group: Tensor, count: int) -> Tensor:
+        """The same of so many vectors, of which values (N,) with the group of each are all that is not zero."""
+        sizes, blank = self.felt(values).abs(), values.new_zeros(count)
+        if self.linf:
+            return blank.index_add(0, group, sizes) / self.linf
+        if self.is_l1:
+            return blank.scatter_reduce(0, group, sizes, "amax") / self.l1
+
+        def lengths(levels: Tensor) -> Tensor:
+            return blank.index_add(0, group, (sizes - self.l1 * levels[group]).clamp_min(0) ** 2).sqrt()
+
+        return lengths(blank) / self.l2 if self.is_l2 else self._mixed(lengths, blank)
 
     def maximizer(self, stack: Tensor) -> Tensor:
         """Where these maxima are attained, (k, n), N = 1; 0 where they are 0."""
@@ -115,13 +130,12 @@ class SideNorm:
         ends = ((1.0, self.l1 + self.l2), (float(size), self.l1 * math.sqrt(size) + self.l2))
         return max((level + count * most) / scale**2 for count, scale in ends)
 
-    def _mixed(self, sizes: Tensor) -> Tensor:
-        high: Tensor = torch.linalg.vector_norm(sizes, dim=1) / (self.l1 + self.l2)
-        low = torch.zeros_like(high)
+    def _mixed(self, lengths: Callable[[Tensor], Tensor], low: Tensor) -> Tensor:
+        """The least t with |(|y| − a t)₊|₂ ≤ b t, given these lengths for any t, from zeros."""
+        high = lengths(low) / (self.l1 + self.l2)
         for _ in range(HALVINGS):
             middle = (low + high) / 2
-            rest = torch.linalg.vector_norm((sizes - self.l1 * middle[:, None]).clamp_min(0), dim=1)
-            fits = rest <= self.l2 * middle
+            fits = lengths(middle) <= self.l2 * middle
             low, high = torch.where(fits, low, middle), torch.where(fits, middle, high)
         return high
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from certify.bounds.stated_arrays import Array, array_of
 from certify.models.factors.factor_model import FactorModel, Table
-from certify.problem import WeightDecay
+from certify.problem import FactorNorms, SideNorm, WeightDecay
 
 Section = dict[str, Any]
 
@@ -52,5 +52,13 @@ def _penalty(model: FactorModel) -> Section:
     if isinstance(penalty, WeightDecay):
         name = "counted-weight-decay" if model.counted else "weight-decay"
         return {"name": name, "strengths": list(penalty.strengths), "bias": None}
+    if isinstance(penalty, FactorNorms):
+        norms = [side_section(side) for side in penalty.sides]
+        return {"name": "factor-norms", "strength": penalty.strength, "norms": norms}
     powers = list(getattr(penalty, "powers", ()))
     return {"name": "product-of-norms", "strength": penalty.gauge(model.kind).coefficient, "powers": powers}
+
+
+def side_section(norm: SideNorm) -> Section:
+    """The norm of one factor."""
+    return {"l1": norm.l1, "l2": norm.l2, "linf": norm.linf, "nonnegative": norm.nonnegative}

@@ -18,8 +18,8 @@ from certify.models.readers.exact_weights import digest_of
 from certify.models.theory.branches import ModelBranch
 from certify.models.theory.decompose import Decomposition
 from certify.models.theory.parts import Index, Part
-from certify.problem import Deep, FactorNorms, Kind, LossSpec, SideNorm, WeightDecay
-from certify.workflows.factor_statement import factor_arrays, factor_recipes, factor_sections
+from certify.problem import Deep, FactorNorms, Kind, LossSpec, WeightDecay
+from certify.workflows.factor_statement import factor_arrays, factor_recipes, factor_sections, side_section
 
 Section = dict[str, Any]
 
@@ -140,14 +140,10 @@ def _penalty(branch: ModelBranch) -> Section:
     if isinstance(penalty, WeightDecay):
         return {"name": "weight-decay", "strengths": list(penalty.strengths), "bias": branch.bias_decay}
     if isinstance(penalty, FactorNorms):
-        sides = {"left": _side(penalty.left), "right": _side(penalty.right)}
-        return {"name": "factor-norms", "strength": penalty.strength} | sides
+        sides = zip(("left", "right"), map(side_section, penalty.sides), strict=True)
+        return {"name": "factor-norms", "strength": penalty.strength, **dict(sides)}
     powers = list(getattr(penalty, "powers", ()))
     return {"name": "product-of-norms", "strength": penalty.gauge(branch.neuron.kind).coefficient, "powers": powers}
-
-
-def _side(norm: SideNorm) -> Section:
-    return {"l1": norm.l1, "l2": norm.l2, "linf": norm.linf, "nonnegative": norm.nonnegative}
 
 
 def _outside(decomposition: Decomposition) -> list[Mapping[str, Any]]:

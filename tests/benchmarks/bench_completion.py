@@ -23,7 +23,7 @@ from scipy.sparse.linalg import svds
 from certify.bounds.multilinear.sparse_matrix import SparseMatrix
 from certify.bounds.multilinear.sparse_spectral import ACCURACY
 from certify.bounds.singular_pairs import krylov_pairs
-from certify.problem import Entries, Multilinear
+from certify.problem import Entries
 
 RANK, NOISE, TOLERANCE = 10, 0.5, 1e-3
 PROBLEM = """schema: certify.problem/1
@@ -108,9 +108,9 @@ def compare_singular_values(folder: Path, m: int, n: int, factors) -> None:
     data = np.load(folder / "train.npz")
     rows, cols = data["rows"].astype(np.int64), data["cols"].astype(np.int64)
     residual = 2 * ((factors[0][rows] * factors[1][cols]).sum(1) - data["values"])
-    form = Multilinear(Entries(torch.from_numpy(np.stack([rows, cols], 1)), (m, n)))
+    entries = Entries(torch.from_numpy(np.stack([rows, cols], 1)), (m, n))
     started = time.perf_counter()
-    ours = krylov_pairs(SparseMatrix.of(form, torch.from_numpy(residual)[:, None]), 0, None, ACCURACY).value
+    ours = krylov_pairs(SparseMatrix.of(entries, torch.from_numpy(residual)), 0, None, ACCURACY).value
     seconds = time.perf_counter() - started
     started = time.perf_counter()
     theirs = float(svds(csr_matrix((residual, (rows, cols)), (m, n)), k=1, tol=1e-10, return_singular_vectors=False)[0])

@@ -37,7 +37,7 @@ def task_of(moments, left, right, seconds=0.3):
     scores = torch.linalg.pinv(rows).T @ moments
     convex = ConvexPart(torch.zeros(len(rows), 0).double(), torch.zeros(0).double())
     loss = LossSpec("mse").bind(torch.zeros_like(scores), scores.shape[1])
-    objective = Objective((Branch(Linear(), View(rows), FactorNorms(1.0, left, right)),), convex, loss)
+    objective = Objective((Branch(Linear(), View(rows), FactorNorms(1.0, (left, right))),), convex, loss)
     return PolarTask(objective, 0, -scores, 0.0, time.perf_counter() + seconds, objective.empty_stacks()[0])
 
 
@@ -179,7 +179,7 @@ def test_the_joint_dual_point_proves_less_than_networks_cost_and_more_than_their
         rows, targets = drawn(7, 5, seed=seed), drawn(7, 4, seed=10 + seed)
         features = torch.ones(7, int(bias)).double()
         convex, loss = ConvexPart(features, torch.zeros(int(bias)).double()), LossSpec("mse").bind(targets, 4)
-        objective = Objective((Branch(Linear(), View(rows), FactorNorms(0.05, *sides)),), convex, loss)
+        objective = Objective((Branch(Linear(), View(rows), FactorNorms(0.05, sides)),), convex, loss)
         empty = objective.empty_network()
         network = improve(objective, empty, SearchSettings(1.0, 1e-9)).best.network
         value = objective.evaluate(network)

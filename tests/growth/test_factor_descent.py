@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import nnls
 
 from certify.growth import factor_descent
 from certify.growth.factor_descent import factors_descended
@@ -65,9 +66,29 @@ def test_a_step_of_alternating_least_squares_is_a_ridge_regression(name):
         for axis in range(2):
             plan = factor_descent._Buckets(view.indices[:, axis], view.shape[axis])
             other = torch.from_numpy(rng.standard_normal((3, view.shape[1 - axis])))
-            found = factor_descent._ridge(objective, view, plan, 1 - axis, other, wanted).numpy()
+            factors = [other, other] if axis else [other[:, :0], other]
+            found = factor_descent._ridge(objective, view, plan, axis, factors, wanted).numpy()
             expected = ridge_by_place(objective, axis, other.numpy(), wanted.numpy())
             np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("size", [1, 4])
+def test_sweeps_in_a_cone_lead_to_nonnegative_least_squares(size):
+    rng = np.random.default_rng(85)
+    for _ in range(5):
+        matrices, goals = rng.standard_normal((6, 7, size)), rng.standard_normal((6, 7))
+        systems = torch.from_numpy(matrices.transpose(0, 2, 1) @ matrices)
+        right = torch.from_numpy(np.einsum("bnr,bn->br", matrices, goals))
+        found = torch.from_numpy(rng.random((6, size)))
+
+        def costs(x, systems=systems, right=right):
+            return ((systems @ x[:, :, None])[:, :, 0] * x).sum(1) / 2 - (right * x).sum(1)
+
+        for _ in range(2000):
+            before, found = costs(found), factor_descent._inside(systems, right, found)
+            assert bool((costs(found) <= before + 1e-12).all())
+        expected = np.stack([nnls(*pair)[0] for pair in zip(matrices, goals, strict=True)])
+        np.testing.assert_allclose(found.numpy(), expected, atol=1e-8)
 
 
 def ridge_by_place(objective, axis, other, wanted):

@@ -68,10 +68,14 @@ DECAYS = entries(name=one_of("weight-decay counted-weight-decay"), strengths=lis
 POWERS = entries(
     name=one_of("product-of-norms"), strength=is_number, powers=list_of(lambda value: is_integer(value, 1), 1)
 )
+NORMS = entries(name=one_of("factor-norms"), strength=is_number, norms=list_of(SIDE))
 PENALTY, BIASES = either(DECAY, PRODUCT, FACTORS), one_of("absent free penalized")
 ROWS = entries(layers=list_of(LAYER), bias=BIASES, penalty=PENALTY, function=one_of("identity"))
 PLACES = entries(
-    layers=list_of(ENTRIES, 1, 1), bias=one_of("absent"), penalty=either(DECAYS, POWERS), function=one_of("identity")
+    layers=list_of(ENTRIES, 1, 1),
+    bias=one_of("absent"),
+    penalty=either(DECAYS, POWERS, NORMS),
+    function=one_of("identity"),
 )
 LOSS = {"name": one_of(LOSSES), "reduction": one_of("mean sum"), "scale": is_number}
 COLUMNS = either(NULL, TEXT, list_of(TEXT, 1))

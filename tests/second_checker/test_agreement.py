@@ -19,7 +19,7 @@ from certify.verify.exact import verify_bytes_exactly
 from ..soundness.bases import BASES, base_of
 from ..soundness.mutants import mutant, strongest, tightened
 from ..test_fixtures import fixtures_of, model_in
-from ..verify import handmade_entries, handmade_unfoldings
+from ..verify import handmade_entries, handmade_entry_norms, handmade_unfoldings
 from ..verify.packing import packed, unpacked
 from .proofs.cones import reaches_within
 from .rejection import TooLarge
@@ -105,12 +105,15 @@ def test_checkers_agree_on_many_mutants(name):
     print(f"{name}: {MANY} mutants and {MANY_FLIPS} flips, {accepted} and {flips} accepted")  # noqa: T201
 
 
-@pytest.mark.parametrize("make", handmade_entries.BASES + handmade_unfoldings.BASES)
+HANDMADE = handmade_entries, handmade_unfoldings, handmade_entry_norms
+
+
+@pytest.mark.parametrize("make", [make for module in HANDMADE for make in module.BASES])
 def test_checkers_accept_factorizations_written_by_hand(make):
     assert require_agreement(packed(*make()))
 
 
-RULES = [rule for rule in handmade_entries.RULES + handmade_unfoldings.RULES if rule[1] != "size-limit"]
+RULES = [rule for module in HANDMADE for rule in module.RULES if rule[1] != "size-limit"]
 
 
 @pytest.mark.parametrize(("number", "rule", "base", "forge"), RULES, ids=[f"{n}-{rule}" for n, rule, *_ in RULES])

@@ -143,6 +143,16 @@ def scattered_entries(seed: int, loss: str = "mse", kind: str = "entries", **set
     return Base(*certified(problem.with_network(fitted), kind))
 
 
+def normed_entries(kind: str, seed: int, norms: tuple[str, str], *cones: str) -> Base:
+    """The same under norms of the factors."""
+    rng = np.random.default_rng([50, seed])
+    penalty = {"strength": 0.4, "left": norms[0], "right": norms[1], "nonnegative": list(cones)}
+    given = scattered(rng, (int(rng.integers(3, 6)), int(rng.integers(2, 5))), 0.7, penalty={"factor_norms": penalty})
+    problem = given.problem({name: abs(table) for name, table in given.random_tables(rng, 2, 0.5).items()})
+    fitted = descend(problem.objective, problem.network, math.inf, STEPS)
+    return Base(*certified(problem.with_network(fitted), kind))
+
+
 def tensor_entries(family: str, seed: int, kind: str) -> Base:
     """A tensor with its optimum."""
     made = FAMILIES[family](np.random.default_rng([49, seed]))
@@ -238,6 +248,11 @@ BASES: dict[str, Callable[[int], Base]] = {
     "entries, counted, randomized": lambda seed: scattered_entries(
         seed, "huber", "entries at random", penalty=COUNTED_FREE, biases=("row_bias",)
     ),
+    "entries, vertices": lambda seed: normed_entries("entry vertices", seed, ("l1", ("l1", "l2", "linf")[seed % 3])),
+    "entries, vertices, cones": lambda seed: normed_entries("entry vertices", seed, ("l2", "l1"), "left", "right"),
+    "entries, semidefinite": lambda seed: normed_entries("semidefinite", seed, ("l2", "linf")),
+    "entries, semidefinite, cones": lambda seed: normed_entries("semidefinite", seed, ("l2", "l2"), "left", "right"),
+    "entries, spectral, cones": lambda seed: normed_entries("entries", seed, ("linf", "l2"), "left", "right"),
     "entries, poisson": lambda seed: scattered_entries(seed, "poisson", penalty=FREE, biases=("column_bias",)),
     "entries, binary-cross-entropy": lambda seed: scattered_entries(
         seed, "binary-cross-entropy", penalty=DECAYED, biases=(*BOTH, "global_bias")

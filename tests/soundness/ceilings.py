@@ -10,7 +10,7 @@ import itertools
 
 import numpy as np
 
-from .entry_ceilings import EntryBranch, fitted_value
+from .entry_ceilings import EntryBranch, fitted_value, norm_of
 from .layers import Layers, number
 from .two_layers import loss_terms
 
@@ -68,14 +68,6 @@ class Branch:
         size = np.sqrt(np.linalg.norm(second) * np.sqrt(self.strengths[1] / self.strengths[0]))
         size = 1.0 if self.product or size == 0 else size
         return unit[0] * size, unit[1] * size, second / size
-
-
-def norm_of(side, factor):
-    """The norm of every row as stated; +inf outside the cone."""
-    one, two, most = (factor.dtype.type(number(side[name])) for name in ("l1", "l2", "linf"))
-    sizes = np.abs(factor)
-    found = one * sizes.sum(1) + two * np.sqrt((sizes**2).sum(1)) + most * sizes.max(1, initial=0)
-    return np.where((factor < 0).any(1) & side["nonnegative"], np.inf, found)
 
 
 class Stated:

@@ -12,6 +12,14 @@ STEPS = 200
 RANK = 4
 
 
+def norm_of(side, factor):
+    """The norm of every row as stated; +inf outside the cone."""
+    one, two, most = (factor.dtype.type(number(side[name])) for name in ("l1", "l2", "linf"))
+    sizes = np.abs(factor)
+    found = one * sizes.sum(1) + two * np.sqrt((sizes**2).sum(1)) + most * sizes.max(1, initial=0)
+    return np.where((factor < 0).any(1) & side["nonnegative"], np.inf, found)
+
+
 class EntryBranch:
     """Terms γ Π_k u_k[x_k] as stated, for places X (n, K)."""
 
@@ -21,13 +29,14 @@ class EntryBranch:
         self.places = inputs.astype(int)
         self.counts = [np.bincount(p, minlength=n).astype(kind) for p, n in zip(self.places.T, self.shape, strict=True)]
         self.product, self.counted = penalty["name"] == "product-of-norms", penalty["name"].startswith("counted")
-        strengths = [penalty["strength"]] if self.product else penalty["strengths"]
+        self.sides = penalty.get("norms")
+        strengths = penalty.get("strengths") or [penalty["strength"]]
         self.strengths = [kind(number(strength)) for strength in strengths]
 
     @property
     def strength(self):
         """λ of the product of norms."""
-        return self.strengths[0] if self.product else np.sqrt(np.prod(self.strengths))
+        return self.strengths[0] if self.product or self.sides else np.sqrt(np.prod(self.strengths))
 
     def outputs(self, _, factors):
         """Z of this branch, (n, 1)."""
@@ -36,6 +45,9 @@ class EntryBranch:
 
     def penalty(self, factors):
         """The penalty."""
+        if self.sides is not None:
+            pairs = zip(self.sides, factors, strict=True)
+            return self.strength * np.prod([norm_of(side, factor) for side, factor in pairs], 0).sum()
         if self.product:
             return self.strength * np.prod([np.sqrt((factor**2).sum(1)) for factor in factors], 0).sum()
         weights = self.counts if self.counted else [np.ones(n, self.kind) for n in self.shape]
@@ -61,9 +73,12 @@ class EntryBranch:
 def fitted_value(stated):
     """The objective at a matrix W and biases found by accelerated proximal descent, for the squared error.
 
-    The sum of singular values is the least penalty of factors of W (Srebro, Rennie and Jaakkola 2004).
+    The sum of singular values is the least penalty of factors of W (Srebro, Rennie and Jaakkola 2004). Of other norms
+    nothing is known.
     """
     branch, omega = stated.branches[0], stated.omega[:, 0]
+    if branch.sides is not None:
+        return np.inf
     if len(branch.shape) > 2:
         return _fitted_tensor(stated)
     rows, columns = branch.places.T

@@ -11,6 +11,7 @@ from certify.bounds.bilinear.semidefinite import semidefinite_bound
 from certify.bounds.bilinear.spectral import spectral_bound, tested_at_random
 from certify.bounds.bilinear.vertices import vertices_bound
 from certify.bounds.layers.peel_method import deep_spectral, joint_peeling, peeling
+from certify.bounds.multilinear.entry_vertices import vertices_bound as entry_vertices_bound
 from certify.bounds.multilinear.sparse_spectral import sparse_spectral
 from certify.bounds.multilinear.symmetric_bound import symmetric_upper
 from certify.bounds.multilinear.symmetric_method import symmetric_unfolding
@@ -144,6 +145,7 @@ PROVERS = {
     "random multipliers": _random_multipliers,
     "entries": sparse_spectral,
     "entries at random": _entries_at_random,
+    "entry vertices": entry_vertices_bound,
     "randomized": _randomized,
     "spectral": spectral_bound,
     "vertices": vertices_bound,

@@ -96,6 +96,11 @@ def change_entries(rng, header, arrays):
         case 2 if "strengths" in penalty:
             names = ["weight-decay", "counted-weight-decay"]
             penalty["name"] = names[penalty["name"] == names[0]]
+        case 2 if "norms" in penalty:
+            side, names = penalty["norms"][rng.integers(len(penalty["norms"]))], ["l1", "l2", "linf"]
+            side["nonnegative"] ^= bool(rng.integers(2))
+            order = rng.permutation(3)
+            side |= dict(zip(names, [side[names[at]] for at in order], strict=True))
         case 3 if outside:
             block = outside[rng.integers(len(outside))]
             block["features"] = str(rng.choice(["axis-0", "axis-1", "counted-axis-0", "counted-axis-1", "ones"]))
@@ -104,13 +109,15 @@ def change_entries(rng, header, arrays):
 
 
 def change_kind(penalty):
-    """Weight decay in place of a product of norms, or that in its place."""
+    """Weight decay in place of a product of norms, or that in its place, or in that of other norms."""
     if "strengths" in penalty:
         return {
             "name": "product-of-norms",
             "strength": penalty["strengths"][0],
             "powers": [1] * len(penalty["strengths"]),
         }
+    if "norms" in penalty:
+        return {"name": "product-of-norms", "strength": penalty["strength"], "powers": [1] * len(penalty["norms"])}
     return {"name": "weight-decay", "strengths": [penalty["strength"]] * len(penalty["powers"]), "bias": None}
 
 

@@ -72,11 +72,17 @@ CAUGHT = [
         ("rest.row_norms()).low", "rest.row_norms()).near", factor_claims.lengths),
     ),
     *rows(
+        "statement/side_norms.py: SideNorm.dual_within_groups",
+        ("sizes.grouped(group, count)).low", "sizes.grouped(group, count)).near", factor_claims.grouped_sums),
+        ("square_root()).low", "square_root()).near", factor_claims.grouped_lengths),
+    ),
+    *rows("proofs/entries.py: vertices_hold", (".sum()).low", ".sum()).near", factor_claims.slices)),
+    *rows(
         "statement/side_norms.py: SideNorm.form_upper",
         (".high.max()", ".near.max()", factor_claims.entries),
     ),
     *rows(
-        "proofs/factorizations.py: semidefinite_holds",
+        "proofs/factorizations.py: forms_hold",
         ("(most[0] + most[1]).high", "(most[0] + most[1]).near", factor_claims.levels),
     ),
     *rows(

@@ -12,7 +12,15 @@ import pytest
 from certify.verify import verify_bytes
 from certify.verify.exact import verify_bytes_exactly
 
-from . import handmade_deep, handmade_entries, handmade_factors, handmade_products, handmade_signs, handmade_unfoldings
+from . import (
+    handmade_deep,
+    handmade_entries,
+    handmade_entry_norms,
+    handmade_factors,
+    handmade_products,
+    handmade_signs,
+    handmade_unfoldings,
+)
 from .forging import (
     array,
     bound_without_its_constant,
@@ -338,6 +346,7 @@ RULES = [
     *handmade_entries.RULES,
     *handmade_unfoldings.RULES,
     *handmade_deep.RULES,
+    *handmade_entry_norms.RULES,
 ]
 
 

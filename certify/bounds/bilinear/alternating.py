@@ -8,10 +8,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from certify.bounds.bilinear.bilinear_form import bilinear_form
-from certify.bounds.bilinear.moments import moments_of
+from certify.bounds.bilinear.coupling import Norms, coupling_of, norms_of
 from certify.bounds.polar import PolarEstimate, PolarTask
-from certify.problem import Bilinear, Factors
+from certify.bounds.singular_pairs import Matrix
+from certify.problem import Factors
 
 # Most witnesses returned; growth may add several at once.
 WITNESSES = 24
@@ -23,50 +23,53 @@ SAME = 1e-9
 
 def alternating_search(task: PolarTask) -> PolarEstimate:
     """The best witnesses found; with a norm l1 of one factor the best of each of its vertices."""
-    form = bilinear_form(task)
-    moments = moments_of(form.view.rows, task.scores)
-    if form.left.is_l1:
-        first, second = at_vertices(form, moments)
-    elif form.right.is_l1:
-        flipped = Bilinear(form.view, form.right, form.left)
-        second, first = at_vertices(flipped, moments.T)
+    norms, moments = norms_of(task), coupling_of(task.branch, task.scores)
+    if norms.left.is_l1:
+        first, second = at_vertices(norms, moments)
+    elif norms.right.is_l1:
+        second, first = at_vertices(Norms(norms.right, norms.left), moments.T)
     else:
-        first, second = _turned(form, moments, _starts(task, form, moments))
-    alike = 0.0 if form.left.is_l1 or form.right.is_l1 else SAME
-    return _best(moments, (first, second), alike, task.nothing)
+        return alternated(task, moments, torch.linalg.svd(moments, full_matrices=False).Vh[:PAIRS])
+    return _best(moments, (first, second), 0.0, task.nothing)
 
 
-def at_vertices(form: Bilinear, moments: Tensor) -> Factors:
+def alternated(task: PolarTask, moments: Matrix | Tensor, right: Tensor) -> PolarEstimate:
+    """The best witnesses found from right singular vectors of G (k, m), and from others."""
+    norms = norms_of(task)
+    found = _turned(norms, moments, _starts(task, norms, right))
+    return _best(moments, found, SAME, task.nothing)
+
+
+def at_vertices(norms: Norms, moments: Tensor) -> Factors:
     """For each vertex ±e_i of the left ball, + alone in the cone, the best v."""
-    units = torch.eye(len(moments), dtype=moments.dtype, device=moments.device) / form.left.l1
-    if not form.left.nonnegative:
+    units = torch.eye(len(moments), dtype=moments.dtype, device=moments.device) / norms.left.l1
+    if not norms.left.nonnegative:
         units = torch.cat([units, -units])
-    return units, form.right.maximizer(units @ moments)
+    return units, norms.right.maximizer(units @ moments)
 
 
-def _starts(task: PolarTask, form: Bilinear, moments: Tensor) -> Tensor:
+def _starts(task: PolarTask, norms: Norms, right: Tensor) -> Tensor:
     """Right factors to start from, (k, m)."""
     generator = torch.Generator().manual_seed(task.seed)
-    m = moments.shape[1]
-    drawn = torch.randn(RANDOM_STARTS, m, generator=generator, dtype=torch.float64).to(moments)
-    right = torch.linalg.svd(moments, full_matrices=False).Vh[:PAIRS]
+    m = right.shape[1]
+    drawn = torch.randn(RANDOM_STARTS, m, generator=generator, dtype=torch.float64).to(right)
     starts = torch.cat([right, -right, drawn, task.starts[1].reshape(-1, m)])
-    return torch.cat([starts, starts.abs()]) if form.right.nonnegative else starts
+    return torch.cat([starts, starts.abs()]) if norms.right.nonnegative else starts
 
 
-def _turned(form: Bilinear, moments: Tensor, second: Tensor) -> Factors:
+def _turned(norms: Norms, moments: Matrix | Tensor, second: Tensor) -> Factors:
     for _ in range(TURNS):
-        first = form.left.maximizer(second @ moments.T)
-        before, second = second, form.right.maximizer(first @ moments)
+        first = norms.left.maximizer((moments @ second.T).T)
+        before, second = second, norms.right.maximizer((moments.T @ first.T).T)
         if torch.equal(before, second):
             break
     return first, second
 
 
-def _best(moments: Tensor, found: Factors, alike: float, nothing: Factors) -> PolarEstimate:
+def _best(moments: Matrix | Tensor, found: Factors, alike: float, nothing: Factors) -> PolarEstimate:
     """The largest values first, each once up to a share by which they count as alike."""
     first, second = found
-    values = ((first @ moments) * second).sum(1)
+    values = ((moments.T @ first.T).T * second).sum(1)
     order = values.argsort(descending=True)
     order = order[values[order] > 0]
     if not len(order):

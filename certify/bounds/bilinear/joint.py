@@ -15,8 +15,7 @@ from typing import cast, final
 import torch
 from torch import Tensor
 
-from certify.bounds.bilinear.bilinear_form import bilinear_form
-from certify.bounds.bilinear.moments import moments_of
+from certify.bounds.bilinear.coupling import coupling_of, extents_of, norms_of, outputs_of
 from certify.bounds.bilinear.semidefinite import MOST_RELAXED, bound_from_multiplier, semidefinite_applies
 from certify.bounds.bilinear.splitting import CHANGE, IMBALANCE, STEPS, positive_part
 from certify.bounds.polar import PolarBound, PolarTask
@@ -36,8 +35,10 @@ KEPT = "joint factors"
 
 def joint_forms_apply(task: PolarTask) -> bool:
     """Whether the semidefinite bound is in use, and within reach again and again."""
-    sizes = task.branch.table.rows.shape[1] + task.scores.shape[1]
-    return semidefinite_applies(task) and sizes <= MOST_RELAXED and task.objective.convex.features.shape[1] <= 1
+    convex = task.objective.convex
+    if not semidefinite_applies(task) or convex.features.shape[1] > 1 or convex.groups:
+        return False
+    return sum(extents_of(task)) <= MOST_RELAXED
 
 
 def joint_forms(task: PolarTask) -> list[tuple[Tensor, PolarBound]]:
@@ -76,7 +77,7 @@ class _State:
 
 def _start(task: PolarTask) -> _State:
     """From the network at hand, balanced, and multipliers that fit small weights."""
-    branch, (h, m) = task.branch, (task.branch.table.rows.shape[1], task.scores.shape[1])
+    branch, (h, m) = task.branch, extents_of(task)
     stack = task.network if len(task.network) else task.nothing
     sizes = branch.norms(stack)
     both = torch.cat([f * (branch.products(stack).sqrt() / n)[:, None] for f, n in zip(stack, sizes, strict=True)], 1)
@@ -92,14 +93,13 @@ class _Problem:
     """The relaxation."""
 
     def __init__(self, task: PolarTask) -> None:
-        self.objective, self.branch, self.form = task.objective, task.branch, bilinear_form(task)
-        self.rows = task.branch.table.rows.shape[1]
-        self.units = torch.eye(self.rows).to(task.dual)
+        self.objective, self.branch, self.form = task.objective, task.branch, norms_of(task)
+        self.rows = extents_of(task)[0]
         self.cones = self.form.left.nonnegative and self.form.right.nonnegative
 
     def outputs(self, weights: Tensor, coefficients: Tensor) -> Tensor:
         """Z."""
-        found = self.branch.forward((self.units, weights)) + self.objective.convex.features @ coefficients
+        found = outputs_of(self.branch, weights) + self.objective.convex.features @ coefficients
         return found if self.objective.offset is None else found + self.objective.offset
 
     def advanced(self, state: _State) -> _State:
@@ -141,7 +141,7 @@ class _Problem:
         outputs, convex = self.outputs(weights, coefficients), self.objective.convex
         slope = self.objective.loss.gradient(outputs)
         value = self._smooth(outputs, coefficients)
-        pull = -moments_of(self.branch.table.rows, self.branch.scores(slope))
+        pull = -coupling_of(self.branch, self.branch.scores(slope))
         lean = convex.features.T @ slope + convex.ridge[:, None] * coefficients
         for _ in range(DOUBLINGS):
             moved = (2 * rho * target + bend * weights - pull) / (2 * rho + bend)

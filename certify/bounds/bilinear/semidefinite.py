@@ -1,4 +1,4 @@
-"""Upper bounds of a bilinear form over any two balls and cones by quadratic forms, uᵀG v ≤ uᵀA u + vᵀB v ≤ U.
+"""Upper bounds of uᵀG v over any two balls and cones by quadratic forms, uᵀG v ≤ uᵀA u + vᵀB v ≤ U.
 
 A and B are multiples of I at first (norms compared with Euclidean ones; G₊ in place of G where both factors are
 nonnegative), and then what the semidefinite relaxation leaves, repaired: its own bound is within √(π/2) of the polar
@@ -14,14 +14,13 @@ import torch
 from torch import Tensor
 
 from certify.bounds.bilinear.alternating import alternating_search
-from certify.bounds.bilinear.bilinear_form import bilinear_form
-from certify.bounds.bilinear.moments import moments_error, moments_of
+from certify.bounds.bilinear.coupling import Norms, coupling_error, coupling_of, extents_of, norms_of
 from certify.bounds.bilinear.splitting import Relaxation
 from certify.bounds.eigenvalue import is_positive_semidefinite
 from certify.bounds.polar import PolarBound, PolarEstimate, PolarTask
 from certify.bounds.proof import FactorForms
 from certify.bounds.rounding import norm_upper
-from certify.problem import Bilinear, SideNorm
+from certify.problem import EUCLIDEAN, SideNorm
 
 # Largest side of the matrix that the relaxation decomposes again and again, and of the one that is proven.
 MOST_RELAXED, MOST_PROVEN = 700, 6000
@@ -42,11 +41,10 @@ SUM_SHARE = 2.0**-38
 
 def semidefinite_applies(task: PolarTask) -> bool:
     """Whether the matrix fits, and nothing cheaper is exact."""
-    form = bilinear_form(task)
-    if form.left.is_l1 or form.right.is_l1:
+    sides = task.branch.sides
+    if len(sides) > 2 or any(side.is_l1 for side in sides):
         return False
-    exact = all(side.is_l2 and not side.nonnegative for side in (form.left, form.right))
-    return not exact and form.view.rows.shape[1] + task.scores.shape[1] <= MOST_PROVEN
+    return set(sides) != {EUCLIDEAN} and sum(extents_of(task)) <= MOST_PROVEN
 
 
 def semidefinite_bound(task: PolarTask) -> PolarBound:
@@ -68,20 +66,19 @@ def bound_from_multiplier(task: PolarTask, multiplier: Tensor) -> PolarBound:
     return _bound(form, moments, error, best, alternating_search(task))
 
 
-def _data(task: PolarTask) -> tuple[Bilinear, Tensor, float, float]:
+def _data(task: PolarTask) -> tuple[Norms, Tensor, float, float]:
     """The form, G, a bound on its rounding errors, and about its norm."""
-    form, rows, scores = bilinear_form(task), task.branch.table.rows, task.scores
-    moments, error = moments_of(rows, scores), norm_upper(moments_error(rows, scores))
-    return form, moments, error, max(float(torch.linalg.matrix_norm(moments, 2)), 2 * error, SMALLEST)
+    moments, error = coupling_of(task.branch, task.scores), norm_upper(coupling_error(task.branch, task.scores))
+    return norms_of(task), moments, error, max(float(torch.linalg.matrix_norm(moments, 2)), 2 * error, SMALLEST)
 
 
-def _bound(form: Bilinear, moments: Tensor, error: float, forms: FactorForms, found: PolarEstimate) -> PolarBound:
+def _bound(form: Norms, moments: Tensor, error: float, forms: FactorForms, found: PolarEstimate) -> PolarBound:
     size = max(float(torch.linalg.matrix_norm(moments, 2)), 2 * error, SMALLEST)
     upper, proof = _proven(form, moments, error, forms, plain_forms(form, moments, size))
     return PolarBound(found.value, found.witness, upper, "semidefinite", proof)
 
 
-def plain_forms(form: Bilinear, moments: Tensor, size: float) -> FactorForms:
+def plain_forms(form: Norms, moments: Tensor, size: float) -> FactorForms:
     """Multiples of I, from the largest singular value of G, or of G₊."""
     h, m = moments.shape
     cross = (-moments).clamp_min(0) if form.left.nonnegative and form.right.nonnegative else None
@@ -94,12 +91,12 @@ def plain_forms(form: Bilinear, moments: Tensor, size: float) -> FactorForms:
     return FactorForms(left, right, _levels(form, levels), cross)
 
 
-def forms_value(form: Bilinear, forms: FactorForms) -> float:
+def forms_value(form: Norms, forms: FactorForms) -> float:
     """What the forms are at most, as far as floats go."""
     return form.left.form_upper(forms.left, forms.levels[0]) + form.right.form_upper(forms.right, forms.levels[1])
 
 
-def raised(form: Bilinear, forms: FactorForms, by: tuple[float, float]) -> FactorForms:
+def raised(form: Norms, forms: FactorForms, by: tuple[float, float]) -> FactorForms:
     """The forms A and B with so many I added to each."""
     left = forms.left + by[0] * torch.eye(len(forms.left)).to(forms.left)
     right = forms.right + by[1] * torch.eye(len(forms.right)).to(forms.right)
@@ -107,7 +104,7 @@ def raised(form: Bilinear, forms: FactorForms, by: tuple[float, float]) -> Facto
 
 
 def _proven(
-    form: Bilinear, moments: Tensor, error: float, forms: FactorForms, plain: FactorForms
+    form: Norms, moments: Tensor, error: float, forms: FactorForms, plain: FactorForms
 ) -> tuple[float, FactorForms]:
     """U, and the forms with as much more on their diagonals as it takes to prove it; +inf where nothing does."""
     units, share = (float(plain.left[0, 0]), float(plain.right[0, 0])), FIRST_SHARE
@@ -120,7 +117,7 @@ def _proven(
     return math.inf, forms
 
 
-def _levels(form: Bilinear, levels: tuple[float, float]) -> tuple[float, float]:
+def _levels(form: Norms, levels: tuple[float, float]) -> tuple[float, float]:
     return (0.0 if form.left.linf else levels[0]), (0.0 if form.right.linf else levels[1])
 
 
@@ -130,12 +127,12 @@ def _whole(forms: FactorForms, moments: Tensor) -> Tensor:
     return torch.cat([torch.cat([forms.left, coupling], 1), torch.cat([coupling.T, forms.right], 1)])
 
 
-def _relaxed(task: PolarTask, form: Bilinear, moments: Tensor, lower: float, size: float) -> FactorForms:
+def _relaxed(task: PolarTask, form: Norms, moments: Tensor, lower: float, size: float) -> FactorForms:
     """The best forms that the relaxation of G of norm 1 leads to by the deadline, times the size."""
     best = plain_forms(form, size * moments, size)
     value, idle = forms_value(form, best) / size, 0
     radii = form.left.radius(moments.shape[0]), form.right.radius(moments.shape[1])
-    scale, unit = radii[0] * radii[1], Bilinear(form.view, _scaled(form.left, radii[0]), _scaled(form.right, radii[1]))
+    scale, unit = radii[0] * radii[1], Norms(_scaled(form.left, radii[0]), _scaled(form.right, radii[1]))
     core = _compressed(unit, moments)
     for looks, y in enumerate(Relaxation(core, unit.left, unit.right).multipliers()):
         forms = _repaired(unit, core, y)
@@ -154,7 +151,7 @@ def _scaled(side: SideNorm, radius: float) -> SideNorm:
     return SideNorm(side.l1 * radius, side.l2 * radius, side.linf * radius, side.nonnegative)
 
 
-def _compressed(form: Bilinear, moments: Tensor) -> Tensor:
+def _compressed(form: Norms, moments: Tensor) -> Tensor:
     """A smaller G: a round ball may be turned, and what G does not reach left out."""
     h, m = moments.shape
     core = moments
@@ -165,7 +162,7 @@ def _compressed(form: Bilinear, moments: Tensor) -> Tensor:
     return core
 
 
-def _repaired(form: Bilinear, moments: Tensor, y: Tensor) -> FactorForms:
+def _repaired(form: Norms, moments: Tensor, y: Tensor) -> FactorForms:
     """Forms from a multiplier of the relaxation, of equal bounds."""
     k, m = moments.shape
     cross = None

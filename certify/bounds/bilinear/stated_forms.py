@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from certify.bounds.bilinear.coupling import Norms
 from certify.bounds.bilinear.semidefinite import forms_value, raised
 from certify.bounds.proof import FactorForms
 from certify.bounds.stated_arrays import Array, array_of
-from certify.problem import Bilinear
 
 
-def stated_forms(form: Bilinear, forms: FactorForms, margin: float) -> tuple[float, dict[str, Array]]:
+def stated_forms(form: Norms, forms: FactorForms, margin: float) -> tuple[float, dict[str, Array]]:
     """U and arrays, with relative room `margin`."""
     by = margin * float(forms.left.diagonal().mean()), margin * float(forms.right.diagonal().mean())
     given = raised(form, forms, by)

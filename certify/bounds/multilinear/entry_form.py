@@ -25,3 +25,8 @@ def is_matrix(task: PolarTask) -> bool:
 def is_tensor(task: PolarTask) -> bool:
     """Whether the entries are those of a tensor of three or more axes."""
     return isinstance(task.form, Multilinear) and task.form.entries.order > 2
+
+
+def is_round_tensor(task: PolarTask) -> bool:
+    """Whether they are, and all norms are Euclidean, without cones."""
+    return is_tensor(task) and entry_form(task).is_round

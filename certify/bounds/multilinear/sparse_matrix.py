@@ -9,7 +9,7 @@ from typing import Self, final
 import torch
 from torch import Tensor
 
-from certify.problem import Multilinear
+from certify.problem import Entries
 
 
 @final
@@ -28,13 +28,13 @@ class SparseMatrix:
     added: tuple[Tensor, ...] | None = None
 
     @classmethod
-    def of(cls, form: Multilinear, scores: Tensor) -> Self:
-        """The matrix that holds the scores (N, 1) of a form of two axes on its entries."""
-        values, places = form.values(scores), form.entries.indices.T
+    def of(cls, entries: Entries, values: Tensor, added: tuple[Tensor, ...] | None = None) -> Self:
+        """The matrix that holds values (N,) on entries along two axes, and to which a product of factors is added."""
+        places = entries.indices.T
         return cls(
-            _compressed(places, values, form.entries.shape),
-            _compressed(places.flip(0), values, form.entries.shape[::-1]),
-            form.added(scores),
+            _compressed(places, values, entries.shape),
+            _compressed(places.flip(0), values, entries.shape[::-1]),
+            added,
         )
 
     @property

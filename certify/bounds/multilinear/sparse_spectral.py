@@ -1,20 +1,23 @@
 """The polar of a factorization: Ω°(Q) = σ_max(G), G the sparse matrix of Q on the observed entries, exact.
 
-Where the other entries count, Q is of low rank there, and G = S + LᵀR.
-
-The largest singular value is guessed from products with G alone and proven by Cholesky of t² I − GᵀG, whose side is the
-smaller extent of G; where that does not fit, it goes to a randomized test (`certify.verify.power_test`).
+Where the other entries count, Q is of low rank there, and G = S + LᵀR. Under other norms an upper bound is that of G
+times what the balls reach further than round ones, or that of G₊ where both factors are nonnegative. The largest
+singular value is guessed from products with G alone and proven by Cholesky of t² I − GᵀG, whose side is the smaller
+extent of G; where that does not fit, it goes to a randomized test (`certify.verify.power_test`).
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
+from certify.bounds.bilinear.alternating import alternated
 from certify.bounds.bilinear.spectral import RIGOROUS_SHARE, cholesky_fits, tested_at_random
 from certify.bounds.eigenvalue import FIRST_MARGIN, is_positive_semidefinite, largest_singular_value_upper
-from certify.bounds.multilinear.entry_form import entry_form
+from certify.bounds.multilinear.entry_form import entry_form, is_matrix
 from certify.bounds.multilinear.sparse_matrix import SparseMatrix
 from certify.bounds.polar import PolarBound, PolarEstimate, PolarTask
 from certify.bounds.proof import Recomputed
@@ -29,20 +32,41 @@ LARGEST_SIDE = 2**14
 ACCURACY, FIRST_ROOM = 1e-8, 1e-6
 
 
+def matrix_applies(task: PolarTask) -> bool:
+    """Whether the entries are those of a matrix, and no norm l1 makes the polar exact."""
+    return is_matrix(task) and not any(side.is_l1 for side in task.branch.sides)
+
+
 def sparse_search(task: PolarTask) -> PolarEstimate:
-    """Leading singular pairs."""
-    return matrix_pairs(SparseMatrix.of(entry_form(task), task.scores), task.seed, task.starts[1])
+    """Leading singular pairs, from which other norms go on in turns."""
+    form = entry_form(task)
+    matrix = SparseMatrix.of(form.entries, form.values(task.scores), form.added(task.scores))
+    pairs = matrix_pairs(matrix, task.seed, task.starts[1])
+    return pairs if form.is_round else alternated(task, matrix, pairs.witness[1])
 
 
 def sparse_spectral(task: PolarTask) -> PolarBound:
     """Both ends of the polar, the upper one proven by Cholesky, or to be tested at random where that is too dear."""
-    matrix = SparseMatrix.of(entry_form(task), task.scores)
-    found = matrix_pairs(matrix, task.seed, task.starts[1])
-    if not (_is_small(matrix) or task.failure_probability == 0 or _is_timely(matrix, task)):
-        return tested_at_random(found, task.target, _value_error(matrix))
-    room = min(task.target / max(found.value, 1e-300) - 1, FIRST_ROOM)
-    upper = matrix_norm_upper(matrix, found.value, room)
+    form = entry_form(task)
+    added = form.added(task.scores)
+    matrices = [SparseMatrix.of(form.entries, values, added) for values in form.rounded(form.values(task.scores))]
+    tested = not (_is_small(matrices[0]) or task.failure_probability == 0 or _is_timely(matrices[0], task))
+    matrix, pairs = least_norm(matrices[:1] if tested else matrices, task.seed, task.starts[1])
+    found = pairs if form.is_round else sparse_search(task)
+    if tested:
+        bound = tested_at_random(pairs, task.target, _value_error(matrix))
+        return replace(bound, lower=found.value, witness=found.witness)
+    room = min(task.target / max(pairs.value, 1e-300) - 1, FIRST_ROOM)
+    upper = matrix_norm_upper(matrix, pairs.value, room)
     return PolarBound(found.value, found.witness, upper, "spectral", Recomputed("spectral"))
+
+
+def least_norm(
+    matrices: list[SparseMatrix], seed: int, known: Tensor | None = None
+) -> tuple[SparseMatrix, PolarEstimate]:
+    """Of some matrices the one with the least norm, and its leading singular pairs."""
+    found = [(matrix, matrix_pairs(matrix, seed, known)) for matrix in matrices]
+    return min(found, key=lambda pair: pair[1].value)
 
 
 def matrix_norm_upper(matrix: SparseMatrix, guess: float, room: float = FIRST_ROOM) -> float:
@@ -86,9 +110,9 @@ def _size(matrix: SparseMatrix) -> float:
 
 
 def _value_error(matrix: SparseMatrix) -> float:
-    """Bound on the Frobenius norm of the rounding error of the values; coefficients of entries round thrice."""
+    """Bound on the Frobenius norm of the rounding error of the values, by coefficients of entries and radii."""
     terms = 0 if matrix.added is None else len(matrix.added[0])
-    return _size(matrix) * gamma(8 + 4 * terms)
+    return _size(matrix) * gamma(16 + 4 * terms)
 
 
 def _gram_upper(matrix: SparseMatrix, guess: float, error: float, margin: float) -> float:

@@ -32,7 +32,7 @@ def across(task: PolarTask, dual: Tensor, sides: Sides) -> Tensor:
     """[[0, G], [Gᵀ, 0]]."""
     form = entry_form(task)
     high, wide = sides_shape(form.entries.shape, sides)
-    places = unfolded(form, sides).entries.indices
+    places = unfolded(form.entries, sides).indices
     matrix = dual.new_zeros(high + wide, high + wide)
     values = form.values(task.branch.scores(dual))
     matrix[places[:, 0], places[:, 1] + high] = matrix[places[:, 1] + high, places[:, 0]] = values

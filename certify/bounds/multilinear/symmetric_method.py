@@ -9,7 +9,7 @@ from typing import final
 from torch import Tensor
 
 from certify.bounds.kept_search import Found, gone_on
-from certify.bounds.multilinear.entry_form import entry_form, is_tensor
+from certify.bounds.multilinear.entry_form import entry_form, is_round_tensor
 from certify.bounds.multilinear.symmetric_bound import symmetric_upper
 from certify.bounds.multilinear.symmetric_splitting import SymmetricSplitting
 from certify.bounds.multilinear.unfoldings import pairings, side_of
@@ -30,7 +30,7 @@ KEPT = "symmetric unfolding"
 
 def symmetric_applies(task: PolarTask) -> bool:
     """Whether time and memory suffice for some steps."""
-    if not is_tensor(task):
+    if not is_round_tensor(task):
         return False
     entries = entry_form(task).entries
     side = min(side_of(entries, sides) for sides in pairings(entries))

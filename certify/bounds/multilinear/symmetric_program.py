@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from certify.bounds.multilinear.entry_form import entry_form, is_tensor
+from certify.bounds.multilinear.entry_form import entry_form, is_round_tensor
 from certify.bounds.multilinear.pair_multipliers import vanishing
 from certify.bounds.multilinear.symmetric_bound import across, symmetric_upper
 from certify.bounds.multilinear.unfoldings import Sides, blocks, pairings, side_of
@@ -29,7 +29,7 @@ LEAST_STEP = 1e-6
 
 def program_applies(task: PolarTask) -> bool:
     """Whether multipliers are few for some unfolding."""
-    return is_tensor(task) and bool(_few(task))
+    return is_round_tensor(task) and bool(_few(task))
 
 
 def symmetric_program(task: PolarTask) -> PolarBound:

@@ -47,7 +47,7 @@ class SymmetricSplitting:
         entries = form.entries
         self.sides, self._blocks = sides, blocks(entries.shape, sides)
         self._rows, columns = sides_shape(entries.shape, sides)
-        places = unfolded(form, sides).entries.indices
+        places = unfolded(form.entries, sides).indices
         self._places = places[:, 0], places[:, 1] + self._rows
         self._strength = objective.branches[0].strength
         self._loss_step = LossStep(objective)

@@ -1,7 +1,8 @@
-"""Search of max T(u_1, …, u_K) over |u_k| ≤ 1, for tensors of three or four axes on given entries.
+"""Search of max T(u_1, …, u_K) over N_k(u_k) ≤ 1 and cones, for tensors of three or four axes on given entries.
 
 With all other factors fixed, the best two are the top singular pair of a matrix, which pairs of axes take by turns from
-many starts at once; where that matrix is large, one factor moves at a time (De Lathauwer, De Moor and Vandewalle 2000).
+many starts at once; where that matrix is large, or a norm is not Euclidean, one factor moves at a time (De Lathauwer,
+De Moor and Vandewalle 2000).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from torch.nn.functional import normalize
 from certify.bounds.multilinear.entry_form import entry_form
 from certify.bounds.polar import PolarEstimate, PolarTask
 from certify.bounds.singular_pairs import WITNESSES
-from certify.problem import Entries, Factors
+from certify.problem import EUCLIDEAN, Entries, Factors, Multilinear, SideNorm
 
 # Random starts beside the given ones, of which so many of the best go on.
 RANDOM_STARTS, KEPT_STARTS = 24, 8
@@ -32,10 +33,10 @@ LARGEST_PAIRS = 2**21
 def tensor_search(task: PolarTask) -> PolarEstimate:
     """The largest value found, with the terms that attain it and other local maxima."""
     form = entry_form(task)
-    tensor = _Tensor(form.entries, form.values(task.scores))
+    tensor = _Tensor(form.entries, form.values(task.scores), form.sides)
     if not bool(tensor.values.any()):
         return PolarEstimate(0.0, task.nothing)
-    factors = _starts(task, form.entries)
+    factors = _starts(task, form)
     factors = _best(tensor, _swept(tensor, factors, FIRST_SWEEPS, task), KEPT_STARTS)
     factors = _best(tensor, _swept(tensor, factors, MOST_SWEEPS, task), WITNESSES)
     return PolarEstimate(float(tensor.at(factors)[0]), factors)
@@ -44,10 +45,11 @@ def tensor_search(task: PolarTask) -> PolarEstimate:
 @final
 @dataclass(frozen=True, slots=True)
 class _Tensor:
-    """Values (N,) on entries."""
+    """Values (N,) on entries, and the norm of every factor."""
 
     entries: Entries
     values: Tensor
+    sides: tuple[SideNorm, ...]
 
     def at(self, factors: Factors) -> Tensor:
         """T(u_1, …, u_K) for each of (s, n_k), (s,)."""
@@ -69,16 +71,17 @@ class _Tensor:
         return found.T.reshape(count, *extents)
 
 
-def _starts(task: PolarTask, entries: Entries) -> Factors:
+def _starts(task: PolarTask, form: Multilinear) -> Factors:
     generator = torch.Generator().manual_seed(task.seed)
     like = task.scores
     found = []
-    for place, extent in enumerate(entries.shape):
+    for place, (extent, side) in enumerate(zip(form.entries.shape, form.sides, strict=True)):
         drawn = torch.randn(RANDOM_STARTS, extent, generator=generator, dtype=torch.float64).to(like)
         given = [stack[place] for stack in (task.starts, task.network) if stack]
-        found.append(torch.cat([*given, drawn]))
+        found.append(torch.cat([*given, drawn.abs() if side.nonnegative else drawn]))
     alive = torch.stack([factor.abs().amax(1) > 0 for factor in found]).all(0)
-    return tuple(normalize(factor[alive], dim=1) for factor in found)
+    pairs = zip(found, form.sides, strict=True)
+    return tuple(factor[alive] / side.norm(factor[alive])[:, None] for factor, side in pairs)
 
 
 def _swept(tensor: _Tensor, factors: Factors, sweeps: int, task: PolarTask) -> Factors:
@@ -98,13 +101,15 @@ def _moved(tensor: _Tensor, factors: Factors, axes: tuple[int, int]) -> Factors:
     """The factors with the best ones along two axes."""
     shape = tensor.entries.shape
     found = list(factors)
-    if shape[axes[0]] * shape[axes[1]] * len(factors[0]) <= LARGEST_PAIRS:
+    round_ = all(tensor.sides[axis] == EUCLIDEAN for axis in axes)
+    if round_ and shape[axes[0]] * shape[axes[1]] * len(factors[0]) <= LARGEST_PAIRS:
         left, _, right = torch.linalg.svd(tensor.along(axes, factors), full_matrices=False)
         found[axes[0]], found[axes[1]] = left[:, :, 0], right[:, 0]
         return tuple(found)
     for axis in axes:
         moved = tensor.along((axis,), tuple(found))[:, :, 0]
-        found[axis] = torch.where(moved.abs().amax(1, keepdim=True) > 0, normalize(moved, dim=1), found[axis])
+        best = tensor.sides[axis].maximizer(moved)
+        found[axis] = torch.where(best.abs().amax(1, keepdim=True) > 0, best, found[axis])
     return tuple(found)
 
 
@@ -114,7 +119,8 @@ def _best(tensor: _Tensor, factors: Factors, count: int) -> Factors:
     factors = tuple(factor[order].contiguous() for factor in factors)
     cosines = torch.ones(len(order), len(order)).to(factors[0])
     for factor in factors:
-        cosines = cosines * (factor @ factor.T)
+        units = normalize(factor, dim=1)
+        cosines = cosines * (units @ units.T)
     chosen: list[int] = []
     for start in range(len(order)):
         if not any(float(cosines[start, other]) >= SAME for other in chosen):

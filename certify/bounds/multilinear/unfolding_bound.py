@@ -23,11 +23,12 @@ def unfolding_applies(task: PolarTask) -> bool:
 
 def unfolding_bound(task: PolarTask) -> PolarBound:
     """Both ends of the polar; the upper one by the unfolding with the smallest norm."""
-    matrices = [(sides, _matrix(task, sides)) for sides in _timely(task) or _smallest(task)]
+    found = ((sides, _matrices(task, sides)) for sides in _timely(task) or _smallest(task))
+    matrices = [(sides, matrix) for sides, alike in found for matrix in alike]
     guesses = [(matrix_pairs(matrix, task.seed).value, sides, matrix) for sides, matrix in matrices]
     guess, sides, matrix = min(guesses, key=lambda found: found[0])
-    found = tensor_search(task)
-    return PolarBound(found.value, found.witness, matrix_norm_upper(matrix, guess), "unfolding", Unfolding(sides))
+    best = tensor_search(task)
+    return PolarBound(best.value, best.witness, matrix_norm_upper(matrix, guess), "unfolding", Unfolding(sides))
 
 
 def _timely(task: PolarTask) -> list[Sides]:
@@ -46,5 +47,7 @@ def _smallest(task: PolarTask) -> list[Sides]:
     return [min(unfoldings(len(shape)), key=lambda sides: min(sides_shape(shape, sides)))]
 
 
-def _matrix(task: PolarTask, sides: Sides) -> SparseMatrix:
-    return SparseMatrix.of(without_empty(unfolded(entry_form(task), sides)), task.scores)
+def _matrices(task: PolarTask, sides: Sides) -> list[SparseMatrix]:
+    form = entry_form(task)
+    places = without_empty(unfolded(form.entries, sides))
+    return [SparseMatrix.of(places, values) for values in form.rounded(form.values(task.scores))]

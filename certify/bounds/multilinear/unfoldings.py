@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from certify.problem import Entries, Multilinear
+from certify.problem import Entries
 
 Sides = tuple[bool, ...]
 Pair = tuple[int, int]
@@ -49,19 +49,17 @@ def side_of(entries: Entries, sides: Sides) -> int:
     return sum(sides_shape(entries.shape, sides))
 
 
-def unfolded(form: Multilinear, sides: Sides) -> Multilinear:
-    """The same scores on the entries of a matrix."""
-    entries = form.entries
+def unfolded(entries: Entries, sides: Sides) -> Entries:
+    """The same entries, of a matrix."""
     places = [_flat(entries, tuple(axis for axis, row in enumerate(sides) if row is side)) for side in (True, False)]
-    return Multilinear(Entries(torch.stack(places, 1), sides_shape(entries.shape, sides), entries.coefficients))
+    return Entries(torch.stack(places, 1), sides_shape(entries.shape, sides), entries.coefficients)
 
 
-def without_empty(form: Multilinear) -> Multilinear:
-    """The form of a matrix without its empty rows and columns: the same singular values."""
-    entries = form.entries
+def without_empty(entries: Entries) -> Entries:
+    """A matrix without its empty rows and columns: the same singular values."""
     held = [torch.unique(places, return_inverse=True) for places in entries.indices.T]
     shape = tuple(len(places) for places, _ in held)
-    return Multilinear(Entries(torch.stack([index for _, index in held], 1), shape, entries.coefficients))
+    return Entries(torch.stack([index for _, index in held], 1), shape, entries.coefficients)
 
 
 def _flat(entries: Entries, axes: tuple[int, ...]) -> Tensor:

@@ -20,7 +20,7 @@ from certify.models.graph.operations import OPERATIONS, Operands
 from certify.models.spec.factor_entry import TRANSPOSED
 from certify.models.theory.bias_policy import BiasPolicy, Conventions, Policy
 from certify.models.theory.decays import Charge, Decays
-from certify.problem import Branch, ConvexPart, Entries, ParallelNetwork, Penalty, WeightDecay
+from certify.problem import Branch, ConvexPart, Entries, FactorNorms, ParallelNetwork, Penalty, WeightDecay
 from certify.problem.groups import Groups
 from certify.problem.kinds import FACTORIZATIONS, EntryProduct
 
@@ -197,6 +197,7 @@ class FactorModel:
             *(("biases",) if self.biases or self.constant else fixed),
             *(("scale",) if self.scale != 1 else ()),
             *(("entry_counts",) if self.counted else ()),
+            *(("factor_norms",) if isinstance(self.penalty, FactorNorms) else ()),
         ]
         if extra:
             raise UnsupportedError(
@@ -295,7 +296,10 @@ def factor_model(graph: LayerGraph, conventions: Conventions, charge: Charge, *,
         blank,
     )
     _require_tables(model)
-    return model.with_values(graph.parameters)
+    found = model.with_values(graph.parameters)
+    if isinstance(penalty, FactorNorms):
+        penalty.require_inside(graph.label, [factor.name for factor in factors], found.network.stacks[0])
+    return found
 
 
 def _stated(graph: LayerGraph, layer: Layer, by_axis: dict[str, int], charge: Charge) -> Table:

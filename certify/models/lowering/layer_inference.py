@@ -48,7 +48,8 @@ def layers_needed(where: str, parameters: Mapping[str, Tensor], reason: str) -> 
     if (factorization := suggested_factorization(parameters)) is not None:
         return UsageError(
             f"{where}: cannot tell the layers: {reason}; write them in the problem file, such as "
-            f"`model: {{path: {where}, layers: [{factorization}]}}`, with scale or offset where the model has them",
+            f"`model: {{path: {where}, layers: [{factorization}]}}`, with scale or offset where the model has them, "
+            "or give --layers",
             code="layers-needed",
         )
     found = list(dict.fromkeys(name.rpartition(".")[0] for name in parameters if name.endswith(".weight")))
@@ -56,7 +57,8 @@ def layers_needed(where: str, parameters: Mapping[str, Tensor], reason: str) -> 
     lines = "[" + ", relu, ".join(f"{{linear: {name}}}" for name in names) + "]"
     return UsageError(
         f"{where}: cannot tell the layers: {reason}; write them in the problem file, such as "
-        f"`model: {{path: {where}, layers: {lines}}}` (relu, leaky_relu: SLOPE, abs, square, or nothing between)",
+        f"`model: {{path: {where}, layers: {lines}}}` (relu, leaky_relu: SLOPE, abs, square, or nothing between), "
+        "or give --layers",
         code="layers-needed",
     )
 

@@ -83,6 +83,39 @@ def parse_layers(entries: Sequence[Any]) -> Listed:
     return whole[0] if whole else tuple(entry for entry in found if isinstance(entry, LayerEntry))
 
 
+def layers_of_text(text: str) -> tuple[Any, ...]:
+    """The list as one line: `linear:fc1,relu,linear:fc2`, `factorization:U,V,row_bias=b,scale=2` or `cp:A,B,C`.
+
+    Raises:
+        ValueError: an entry that is not known.
+    """
+    op, _, rest = text.partition(":")
+    if op.strip() in WHOLE:
+        parts = [part.strip() for part in rest.split(",")]
+        entries: tuple[Any, ...] = ({op.strip(): parts if op.strip() == "cp" else _named(parts)},)
+    else:
+        entries = tuple(_one(part) for part in text.split(","))
+    parse_layers(entries)
+    return entries
+
+
+def _named(parts: list[str]) -> dict[str, str | float]:
+    """Left and right factor by their places, and everything else by its key."""
+    found: dict[str, str | float] = {}
+    for place, part in zip(("left", "right", *parts[2:]), parts, strict=False):
+        key, separator, value = part.partition("=")
+        found[key if separator else place] = value if separator else part
+    try:
+        return found | ({"scale": float(found["scale"])} if "scale" in found else {})
+    except ValueError:
+        raise ValueError(f"'factorization': scale must be a number other than 0, found {found['scale']!r}") from None
+
+
+def _one(text: str) -> str | dict[str, str]:
+    op, separator, name = (part.strip() for part in text.partition(":"))
+    return {op: name} if separator else op
+
+
 def scale_factor(value: object) -> float:
     """A factor on what comes before.
 

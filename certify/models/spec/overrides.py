@@ -19,6 +19,7 @@ class Overrides:
 
     Attributes:
         model: path of the model.
+        layers: entries of the list of layers.
         data: path of the data, relative to the working folder.
         inputs: name of the inputs, or names of columns.
         targets: name of the targets, or names of columns.
@@ -36,6 +37,7 @@ class Overrides:
     """
 
     model: str | None = _flag("model", "model", "path")
+    layers: tuple[Any, ...] | None = _flag("--layers", "model", "layers")
     data: str | None = _flag("--data", "data", "path")
     inputs: str | tuple[str, ...] | None = _flag("--inputs", "data", "inputs")
     targets: str | tuple[str, ...] | None = _flag("--targets", "data", "targets")

@@ -220,19 +220,43 @@ Norm = Annotated[
 
 @final
 class FactorNormsSpec(Section):
-    """`factor_norms:` — λ Σ N(u) N'(v) over u vᵀ, u of the first weight, v of the second.
+    """`factor_norms:` — λ Σ N(u) N'(v) over u vᵀ, u of the first weight, v of the second; or λ Σ Π_k N_k(u_k).
 
     Attributes:
         strength: λ.
-        left: N.
-        right: N'.
-        nonnegative: which of `left` and `right` are kept nonnegative.
+        left: N, by default l2.
+        right: N', likewise.
+        norms: N_k of three or four factors, in place of `left` and `right`.
+        nonnegative: which of `left` and `right` are kept nonnegative; of `norms`, by number from 0.
     """
 
     strength: Strength
-    left: Norm = "l2"
-    right: Norm = "l2"
-    nonnegative: Annotated[tuple[Literal["left", "right"], ...], Field(strict=False)] = ()
+    left: Norm | None = None
+    right: Norm | None = None
+    norms: Annotated[tuple[Norm, ...] | None, Field(strict=False, min_length=2, max_length=4)] = None
+    nonnegative: Annotated[tuple[Literal["left", "right", 0, 1, 2, 3], ...], Field(strict=False)] = ()
+
+    @model_validator(mode="after")
+    def _alike(self) -> FactorNormsSpec:
+        if self.norms is not None and not self.left is self.right is None:
+            raise ValueError("give either 'norms' or 'left' and 'right'")
+        if wrong := set(self.nonnegative) - set(self._sides):
+            raise ValueError(f"'nonnegative' names {sorted(wrong, key=str)[0]!r}, which is none of {list(self._sides)}")
+        return self
+
+    @property
+    def of_factors(self) -> tuple[str | dict[str, float], ...]:
+        """The norm of every factor."""
+        return (self.left or "l2", self.right or "l2") if self.norms is None else self.norms
+
+    @property
+    def cones(self) -> tuple[bool, ...]:
+        """Whether each factor is kept nonnegative."""
+        return tuple(side in self.nonnegative for side in self._sides)
+
+    @property
+    def _sides(self) -> tuple[str | int, ...]:
+        return ("left", "right") if self.norms is None else tuple(range(len(self.norms)))
 
 
 _PENALTIES = ("weight_decay", "product_of_norms", "factor_norms")

@@ -10,7 +10,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from certify.errors import UnsupportedError, UsageError
+from certify.errors import UnsupportedError
 from certify.models.theory.bias_policy import BiasPolicy, Policy
 from certify.models.theory.decays import Charge, Decays
 from certify.models.theory.neurons import NeuronLayers
@@ -197,25 +197,14 @@ def _require_inside(label: str, branch: ModelBranch) -> None:
     """Factors lie in the cones of their norms: no descent leads back there."""
     if not isinstance(branch.penalty, FactorNorms):
         return
-    if branch.folds_bias and branch.penalty.right.nonnegative:
+    if branch.folds_bias and branch.penalty.sides[1].nonnegative:
         raise UnsupportedError(
             f"{label}: a hidden bias that is not penalized makes any constant, but nonnegative second weights do "
             "not; leave it out, and give the outputs a bias",
             code="unsupported-penalty",
         )
     names = list(branch.cuts[0].parts)
-    for name, side, factor in (
-        (names[0], "left", branch.stack[0]),
-        (names[-1], "right", branch.stack[1]),
-    ):
-        outside = (factor < 0).nonzero().tolist() if getattr(branch.penalty, side).nonnegative else []
-        if outside:
-            unit, entry = outside[0]
-            raise UsageError(
-                f"{label}: penalty.factor_norms.nonnegative names '{side}', but in '{name}' entry {entry} of "
-                f"subnetwork {unit} is {float(factor[unit, entry]):g}; give nonnegative weights, or leave '{side}' out",
-                code="outside-cone",
-            )
+    branch.penalty.require_inside(label, (names[0], names[-1]), branch.stack)
 
 
 def _roles(neuron: NeuronLayers) -> tuple[str, ...]:

@@ -20,3 +20,12 @@ class Bilinear:
     view: View
     left: SideNorm = EUCLIDEAN
     right: SideNorm = EUCLIDEAN
+
+    @property
+    def sides(self) -> tuple[SideNorm, ...]:
+        """N and N'."""
+        return self.left, self.right
+
+    def under(self, sides: tuple[SideNorm, ...]) -> Bilinear:
+        """The form under other norms."""
+        return Bilinear(self.view, *sides)

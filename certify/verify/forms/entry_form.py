@@ -1,6 +1,6 @@
-"""The form that the polar of a factorization takes: max Σ_e S_e Π_k u_k[i_ek] over |u_k| ≤ 1, e over the samples.
+"""The form that the polar of a factorization takes: max Σ_e S_e Π_k u_k[i_ek] over N_k(u_k) ≤ 1 and cones.
 
-Where unobserved entries of a matrix count, Σ_k l_k r_kᵀ is added to S at all places.
+e runs over the samples. Where unobserved entries of a matrix count, Σ_k l_k r_kᵀ is added to S at all places.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import numpy as np
 from certify.verify.forms.sparse_floats import SparseFloats
 from certify.verify.reals import Array, Mask, Real, Reals
 from certify.verify.statement.entries import EntryTerm, Places
+from certify.verify.statement.entry_penalties import EntryFactorNorms
 from certify.verify.statement.problem import Branch
+from certify.verify.statement.side_norms import EUCLIDEAN, SideNorm
 
 # Entries of a block of rows that is made dense.
 BLOCK = 2**24
@@ -23,15 +25,22 @@ BLOCK = 2**24
 @final
 @dataclass(frozen=True, slots=True)
 class EntryForm:
-    """Places (N, K), each of them once, the values S (N,) of a tensor there, and its shape; elsewhere it is 0.
+    """Places (N, K), each of them once, the values S (N,) of a tensor there, 0 elsewhere, its shape, and norms N_k.
 
-    Where there are factors `added`, (k, m) and (k, n), their product is added to all of that.
+    No norms stand for Euclidean ones. Where there are factors `added`, (k, m) and (k, n), their product is added to all
+    of that.
     """
 
     places: Places
     values: Reals
     shape: tuple[int, ...]
+    norms: tuple[SideNorm, ...] = ()
     added: tuple[Array, Array] | None = None
+
+    @property
+    def sides(self) -> tuple[SideNorm, ...]:
+        """N_k."""
+        return self.norms or (EUCLIDEAN,) * len(self.shape)
 
 
 def entry_form(  # noqa: PLR0913
@@ -46,12 +55,28 @@ def entry_form(  # noqa: PLR0913
     values = -dual[:, 0]
     if unobserved is not None:
         left, right = unobserved
-        return EntryForm(
-            term.places(inputs), values + term.outputs(unobserved, inputs, real)[:, 0], term.shape, (-left, right)
-        )
+        own = values + term.outputs(unobserved, inputs, real)[:, 0]
+        return EntryForm(term.places(inputs), own, term.shape, added=(-left, right))
     # What is exactly zero stays so.
     scaled = values if coefficients is None else (values * coefficients).only(~values.is_zero)
-    return EntryForm(term.places(inputs), scaled, term.shape)
+    norms = branch.penalty.sides if isinstance(branch.penalty, EntryFactorNorms) else ()
+    return EntryForm(term.places(inputs), scaled, term.shape, norms)
+
+
+def rounded(form: EntryForm) -> EntryForm:
+    """A form of Euclidean norms whose polar is no smaller: |u_k|₂ ≤ ρ_k where N_k(u_k) ≤ 1, the tensor times Π ρ_k."""
+    values = form.values
+    for side, extent in zip(form.sides, form.shape, strict=True):
+        values = values if side.is_l2 else values * side.radius(extent, values.of)
+    return EntryForm(form.places, values, form.shape, added=form.added)
+
+
+def matrix_of(form: EntryForm) -> Reals:
+    """All entries of the matrix of a form of two axes."""
+    table = np.full(form.shape, len(form.places))
+    table[tuple(form.places.T)] = np.arange(len(form.places))
+    found: Reals = form.values.joined([form.values, form.values.of(np.zeros(1))], 0)[table]
+    return found
 
 
 def unfolded(form: EntryForm, rows: Mask) -> EntryForm:
@@ -102,4 +127,4 @@ def _tall(form: EntryForm) -> EntryForm:
     if form.shape[1] <= form.shape[0]:
         return form
     added = None if form.added is None else form.added[::-1]
-    return EntryForm(form.places[:, ::-1], form.values, form.shape[::-1], added)
+    return EntryForm(form.places[:, ::-1], form.values, form.shape[::-1], added=added)

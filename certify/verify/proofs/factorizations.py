@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from certify.verify.forms.form import Form
@@ -9,6 +11,7 @@ from certify.verify.proofs.majorants import bordered
 from certify.verify.proofs.proof import Proof
 from certify.verify.reals import Arithmetic, Array, Reals
 from certify.verify.rejection import require
+from certify.verify.statement.side_norms import SideNorm
 
 
 def vertices_hold(form: Form, proof: Proof, arithmetic: Arithmetic) -> bool:
@@ -22,19 +25,23 @@ def vertices_hold(form: Form, proof: Proof, arithmetic: Arithmetic) -> bool:
 
 
 def semidefinite_holds(form: Form, proof: Proof, arithmetic: Arithmetic) -> bool:
+    """What follows, of G."""
+    return forms_hold(_moments(form), (form.left, form.right), proof, arithmetic)
+
+
+def forms_hold(moments: Reals, sides: Sequence[SideNorm], proof: Proof, arithmetic: Arithmetic) -> bool:
     """K = [[A, −(G + E)/2], [−(G + E)ᵀ/2, B]] ⪰ 0, and uᵀA u + vᵀB v ≤ U on the balls and cones.
 
     E ≥ 0 where both factors are nonnegative, so that uᵀE v ≥ 0; otherwise 0.
     """
     arrays, real = proof.arrays, arithmetic.real
     require(bool((arrays["levels"] >= 0).all()), "semidefinite-levels", "τ must be nonnegative")
-    moments = _moments(form)
     if "cross" in arrays:
         require(bool((arrays["cross"] >= 0).all()), "semidefinite-cross", "'cross' must be nonnegative")
         moments = moments + arrays["cross"]
     forms = [real(_symmetric(arrays[name])) for name in ("left", "right")]
-    sides = zip((form.left, form.right), forms, arrays["levels"], strict=True)
-    most = [side.form_upper(matrix, real(level)) for side, matrix, level in sides]
+    given = zip(sides, forms, arrays["levels"], strict=True)
+    most = [side.form_upper(matrix, real(level)) for side, matrix, level in given]
     whole = bordered(forms[0], moments.T * -0.5, forms[1])
     return bool((most[0] + most[1]).high <= proof.upper) and arithmetic.proves_semidefinite(whole)
 

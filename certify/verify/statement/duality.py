@@ -16,7 +16,7 @@ from certify.verify.statement.activations import IDENTITY, Square
 from certify.verify.statement.certificate import Certificate
 from certify.verify.statement.dual_point import DualPoint
 from certify.verify.statement.entries import EntryTerm, Places, counts_of
-from certify.verify.statement.entry_penalties import EntryPenalty
+from certify.verify.statement.entry_penalties import EntryFactorNorms, EntryPenalty
 from certify.verify.statement.losses import BoundLoss
 from certify.verify.statement.penalties import FactorNorms
 from certify.verify.statement.problem import Branch, Outside
@@ -33,7 +33,10 @@ def require_supported(certificate: Certificate) -> None:
     require_plain(certificate.problem)
     for place, branch in enumerate(certificate.problem.branches):
         if isinstance(branch.penalty, EntryPenalty):
-            branch.penalty.require_fitting(len(branch.neuron.shape) if isinstance(branch.neuron, EntryTerm) else 0)
+            order = len(branch.neuron.shape) if isinstance(branch.neuron, EntryTerm) else 0
+            branch.penalty.require_fitting(order)
+            if isinstance(branch.penalty, EntryFactorNorms):
+                branch.penalty.require_inside([arrays[f"F{place}.{axis}"] for axis in range(order)])
             continue
         weights = 0 if isinstance(branch.neuron, EntryTerm) else branch.neuron.weights
         branch.penalty.require_fitting(branch.neuron.activation, weights)

@@ -1,18 +1,21 @@
 """Penalties of the factors of one term of a factorization.
 
 Σ_k (s_k/2) |u_k|² ≥ √(s_0 s_1) |u_0||u_1| for two factors, as in `penalties`; counted, |u_k|² is Σ_i count_i u_ki².
-With more factors weight decay does not have the degree of the term.
+With more factors weight decay does not have the degree of the term. Factor norms are λ Π_k N_k(u_k), with cones.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, final
+from typing import Any, ClassVar, TypeAlias, final
+
+import numpy as np
 
 from certify.verify.reals import Array, Real, Reals
 from certify.verify.rejection import refuse, require
 from certify.verify.statement.fields import choice, integers, listed, number, section
+from certify.verify.statement.side_norms import SideNorm, read_side
 
 
 @final
@@ -58,7 +61,7 @@ class EntryProductOfNorms:
     level: float
     powers: tuple[int, ...]
 
-    counted = False
+    counted: ClassVar[bool] = False
 
     def strength(self, real: Real) -> float:  # noqa: ARG002
         """λ."""
@@ -85,7 +88,52 @@ class EntryProductOfNorms:
         return f"product-of-norms {self.level:g} with powers {list(self.powers)}"
 
 
-EntryPenalty: TypeAlias = EntryDecay | EntryProductOfNorms
+@final
+@dataclass(frozen=True, slots=True)
+class EntryFactorNorms:
+    """λ Π_k N_k(u_k): level λ and the norms N_k with their cones."""
+
+    level: float
+    sides: tuple[SideNorm, ...]
+
+    counted: ClassVar[bool] = False
+
+    def strength(self, real: Real) -> float:  # noqa: ARG002
+        """λ."""
+        return self.level
+
+    def value(self, factors: Sequence[Array], counts: Sequence[Array], real: Real) -> Reals:  # noqa: ARG002
+        """The penalty of factors (r, n_k)."""
+        product = real(np.ones(len(factors[0])))
+        for side, factor in zip(self.sides, factors, strict=True):
+            product = product * side.value(real(factor))
+        return product.sum() * self.level
+
+    def require_fitting(self, factors: int) -> None:
+        """One norm a factor, each of them one, and a positive strength.
+
+        Raises:
+            Rejection: not so.
+        """
+        require(len(self.sides) == factors, "degree", f"factor-norms of {factors} factors have {len(self.sides)} norms")
+        require(self.level > 0, "strength", f"factor-norms {self.level!r} must be positive")
+        for side in self.sides:
+            side.require_norm()
+
+    def require_inside(self, factors: Sequence[Array]) -> None:
+        """The factors lie in the cones.
+
+        Raises:
+            Rejection: not so.
+        """
+        for side, factor in zip(self.sides, factors, strict=True):
+            side.require_inside(factor)
+
+    def __str__(self) -> str:
+        return f"factor-norms {self.level:g} of {' and '.join(map(str, self.sides))}"
+
+
+EntryPenalty: TypeAlias = EntryDecay | EntryProductOfNorms | EntryFactorNorms
 
 
 def read_entry_penalty(value: object, place: str, factors: int) -> EntryPenalty:
@@ -95,7 +143,11 @@ def read_entry_penalty(value: object, place: str, factors: int) -> EntryPenalty:
         Rejection: refused.
     """
     name: Any = value.get("name") if isinstance(value, dict) else None
-    choice(name, f"{place}.name", ("weight-decay", "counted-weight-decay", "product-of-norms"))
+    choice(name, f"{place}.name", ("weight-decay", "counted-weight-decay", "product-of-norms", "factor-norms"))
+    if name == "factor-norms":
+        entry = section(value, place, ("name", "strength", "norms"))
+        sides = tuple(read_side(side, f"{place}.norms") for side in listed(entry["norms"], f"{place}.norms"))
+        return EntryFactorNorms(number(entry["strength"], f"{place}.strength"), sides)
     if name == "product-of-norms":
         entry = section(value, place, ("name", "strength", "powers"))
         powers = integers(entry["powers"], f"{place}.powers", 1)

@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
+import numpy.typing as npt
 
 from certify.verify.reals import Array, Real, Reals
 from certify.verify.rejection import require
 from certify.verify.statement.fields import flag, number, section
+
+Index = npt.NDArray[np.int64]
 
 
 @final
@@ -73,6 +76,15 @@ class SideNorm:
         rest = (sizes - level * self.l1).maximum(0.0)
         fits = (level * self.l2 - rest.row_norms()).low >= 0
         return bool((fits | rest.is_zero.all(1)).all())
+
+    def dual_within_groups(self, values: Reals, group: Index, level: Reals) -> bool:
+        """N°(y) ≤ t for every vector y, of which values (N,), with the group of each, are all that is not zero."""
+        sizes, count = self._felt(values), int(group.max()) + 1
+        if self.linf:
+            return bool(((level - sizes.grouped(group, count)).low >= 0).all())
+        rest = (sizes - level * self.l1).maximum(0.0)
+        fits = (level * self.l2 - (rest * rest).grouped(group, count).square_root()).low >= 0
+        return bool((fits | (np.bincount(group[~rest.is_zero], minlength=count) == 0)).all())
 
     def form_upper(self, matrix: Reals, level: Reals) -> Reals:
         """At least uᵀMu for N(u) ≤ 1, u in the cone, from τ ≥ 0 and the largest entry of M − τ I in magnitude."""

@@ -12,6 +12,7 @@ from certify.verify.rejection import refuse
 from certify.verify.statement.activations import IDENTITY
 from certify.verify.statement.ends import SIGNS
 from certify.verify.statement.entries import EntryTerm
+from certify.verify.statement.entry_penalties import EntryFactorNorms
 from certify.verify.statement.neuron import Neuron
 from certify.verify.statement.penalties import FactorNorms
 from certify.verify.statement.problem import Branch, Problem
@@ -57,7 +58,7 @@ def require_shapes(problem: Problem, kinds: Sequence[str], arrays: Arrays) -> No
     for index, (branch, kind) in enumerate(zip(problem.branches, kinds, strict=True)):
         if isinstance(branch.neuron, EntryTerm):
             _require_room_of_entries(branch.neuron, kind, n, c, shapes[f"F{index}.0"][0])
-            shapes |= _entry_proof(branch.neuron, kind, index, arrays)
+            shapes |= _entry_proof(branch, kind, index, arrays)
             continue
         _require_room(branch, n, d, shapes[f"F{index}.{_neuron(branch).weights - 1}"])
         if _neuron(branch).hops:
@@ -155,7 +156,7 @@ def _require_room_of_entries(term: EntryTerm, kind: str, n: int, c: int, width: 
     """One output, and a Gram matrix that fits memory where the proof needs it."""
     if c != 1:
         refuse("shape", f"entries have one output, found {c}")
-    side = min(term.shape) if kind == "spectral" else 1
+    side = sorted(term.shape)[-2] if kind == "spectral" or (kind == "vertices" and len(term.shape) > 2) else 1
     if max(n, side**2, max(width, 1) * max(term.shape)) > LARGEST_DERIVED:
         refuse("size-limit", f"{n} entries of {term.shape}, {width} terms")
 
@@ -168,9 +169,13 @@ def _unobserved(term: EntryTerm, width: int, arrays: Arrays) -> Shapes:
     return {f"A.{axis}": (rank, extent) for axis, extent in enumerate(term.shape[:2])}
 
 
-def _entry_proof(term: EntryTerm, kind: str, index: int, arrays: Arrays) -> Shapes:
+def _entry_proof(branch: Branch, kind: str, index: int, arrays: Arrays) -> Shapes:
     """Arrays of one proof: the axes that make the rows of an unfolding, and multipliers of pairs along its axes."""
-    if kind not in ("unfolding", "symmetric-unfolding"):
+    term = branch.neuron
+    if kind == "semidefinite" and isinstance(term, EntryTerm) and len(term.shape) == 2:
+        cones = isinstance(branch.penalty, EntryFactorNorms) and all(side.nonnegative for side in branch.penalty.sides)
+        return _named(index, _forms(term.shape[0], term.shape[1], cones=cones))
+    if kind not in ("unfolding", "symmetric-unfolding") or not isinstance(term, EntryTerm):
         return {f"P{index}.edge": (1,)} if kind == "randomized" else {}
     order, sides = len(term.shape), arrays.get(f"P{index}.sides")
     if sides is None or sides.shape != (order,) or set(sides.tolist()) != {0, 1}:
@@ -242,12 +247,9 @@ def _base_proof(branch: Branch, kind: str, prefix: str, sizes: tuple[int, int], 
         case "randomized":
             found = {"edge": (1,)}
         case "semidefinite":
-            if columns + m > MOST_SIDE:
-                refuse("size-limit", f"a matrix of side {columns + m}")
             penalty = branch.penalty
             cones = isinstance(penalty, FactorNorms) and penalty.left.nonnegative and penalty.right.nonnegative
-            found = {"left": (columns, columns), "right": (m, m), "levels": (2,)}
-            found |= {"cross": (columns, m)} if cones else {}
+            found = _forms(columns, m, cones=cones)
         case "scalar-majorant":
             tilts = arrays.get(f"{prefix}.tilts")
             rank = tilts.shape[-1] if tilts is not None and tilts.ndim == 3 else 0
@@ -276,3 +278,14 @@ def _base_proof(branch: Branch, kind: str, prefix: str, sizes: tuple[int, int], 
             found |= {"levels": (signs, 2)}
             found |= {"center": (columns,), "column": (signs,)} if free else {}
     return {f"{prefix}.{name}": extents for name, extents in found.items()}
+
+
+def _forms(columns: int, m: int, *, cones: bool) -> Shapes:
+    """Of a semidefinite proof."""
+    if columns + m > MOST_SIDE:
+        refuse("size-limit", f"a matrix of side {columns + m}")
+    return {"left": (columns, columns), "right": (m, m), "levels": (2,)} | ({"cross": (columns, m)} if cones else {})
+
+
+def _named(index: int, found: Shapes) -> Shapes:
+    return {f"P{index}.{name}": extents for name, extents in found.items()}

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from certify.verify.reals import Array, Real, Reals
 from certify.verify.rejection import require
 from certify.verify.statement.certificate import Certificate
-from certify.verify.statement.entry_penalties import EntryPenalty
+from certify.verify.statement.entry_penalties import EntryFactorNorms, EntryPenalty
 from certify.verify.statement.problem import Problem
 
 
@@ -29,7 +29,8 @@ def require_plain(problem: Problem) -> None:
     require(squares, "unobserved", f"unobserved entries beside {loss.name} ({loss.reduction})")
     plain = term is not None and len(term.shape) == 2 and term.scale == 1 and not problem.outside
     counted = any(isinstance(branch.penalty, EntryPenalty) and branch.penalty.counted for branch in problem.branches)
-    fits = plain and not counted and problem.offset is None
+    round_ = not any(isinstance(branch.penalty, EntryFactorNorms) for branch in problem.branches)
+    fits = plain and round_ and not counted and problem.offset is None
     require(fits, "unobserved", "unobserved entries of something else than two factors alone")
 
 

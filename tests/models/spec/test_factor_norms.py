@@ -26,8 +26,8 @@ def penalty_of(found):
 
 def test_norms_have_names_weights_and_cones():
     found = penalty_of(problem(left={"l1": 0.5, "l2": 2.0}, right="linf", nonnegative=["left"]))
-    assert found == FactorNorms(0.5, SideNorm(l1=0.5, l2=2.0, nonnegative=True), SideNorm(linf=1.0))
-    assert penalty_of(problem()) == FactorNorms(0.5, SideNorm(l2=1.0), SideNorm(l2=1.0))
+    assert found == FactorNorms(0.5, (SideNorm(l1=0.5, l2=2.0, nonnegative=True), SideNorm(linf=1.0)))
+    assert penalty_of(problem()) == FactorNorms(0.5, (SideNorm(l2=1.0), SideNorm(l2=1.0)))
 
 
 def test_the_penalty_is_the_product_of_norms():

@@ -1,5 +1,7 @@
 """Rules 26 to 29 and 42: nothing, matrices without an activation, quadratic forms, and sums of norms."""
 
+from fractions import Fraction
+
 import numpy as np
 
 from ..entries import EntryBranch
@@ -36,8 +38,11 @@ def spectral_of_entries(task: Task, branch: EntryBranch) -> None:
     matrix, (first, second) = branch.matrix(task.scores), map(np.array, branch.weights)
     if len(first) < len(second):
         matrix, first, second = matrix.T, second, first
-    form = product((matrix / first[:, None]).T, matrix)
-    require(is_semidefinite(task.upper**2 * identity(len(second)) * second - form), "polar")
+    # Matrices of −R; counts come without cones.
+    kept = [matrix, np.minimum(matrix, Fraction(0))] if all(side.cone for side in branch.sides) else [matrix]
+    forms = (product((own / first[:, None]).T, own) for own in kept)
+    level = task.upper**2 * identity(len(second)) * second
+    require(any(is_semidefinite(level - form) for form in forms), "polar")
 
 
 def randomized(task: Task) -> None:

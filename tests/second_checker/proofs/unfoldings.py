@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from fractions import Fraction
 
 import numpy as np
 
@@ -25,12 +26,12 @@ def matrix_of(branch: EntryBranch, scores: Matrix, rows: list[int], columns: lis
     sizes = [math.prod(branch.shape[axis] for axis in axes) for axes in (rows, columns)]
     afford(math.prod(sizes))
     result = zeros(*sizes)
-    for places, value in zip(branch.places.tolist(), scores[:, 0], strict=True):
+    for places, value in zip(branch.places.tolist(), branch.values(scores), strict=True):
         at = [0, 0]
         for side, axes in enumerate((rows, columns)):
             for axis in axes:
                 at[side] = at[side] * branch.shape[axis] + int(places[axis])
-        result[at[0], at[1]] = branch.scale * value
+        result[at[0], at[1]] = value
     return result
 
 
@@ -40,7 +41,15 @@ def unfolding(task: Task) -> None:
     require(min(sizes) <= 2**14, "size-limit")
     matrix = matrix_of(task.branch, task.scores, rows, columns)
     matrix = matrix if sizes[1] <= sizes[0] else matrix.T
-    require(is_semidefinite(task.upper**2 * identity(min(sizes)) - product(matrix.T, matrix)), "polar")
+    cones = all(side.cone for side in task.branch.sides)
+    require(is_within(-matrix, task.upper, cones=cones), "polar")
+
+
+def is_within(matrix: Matrix, upper: Fraction, *, cones: bool) -> bool:
+    """|R| ≤ U, or for cones |R₊| ≤ U."""
+    level = upper**2 * identity(matrix.shape[1])
+    kept = [matrix, np.maximum(matrix, 0)] if cones else [matrix]
+    return any(is_semidefinite(level - product(own.T, own)) for own in kept)
 
 
 def symmetric_unfolding(task: Task) -> None:
