@@ -18,7 +18,7 @@ from torch import Tensor
 
 from certify.bounds.labor import ALONE, Labor
 from certify.bounds.methods import METHODS, Method
-from certify.bounds.polar import PolarBound, PolarEstimate, PolarTask
+from certify.bounds.polar import Cut, PolarBound, PolarEstimate, PolarTask
 from certify.bounds.proof import Recomputed
 from certify.bounds.search import shared_deadline
 from certify.problem import Branch, Factors, Objective
@@ -45,12 +45,17 @@ class LowerBound:
         point: dual point that attains it.
         polars: proven interval of the polar at `point.values` of every branch.
         exhausted: whether the methods ended by themselves, so that more time would not have raised it.
+        cuts: dual points that prove it together, where the penalty has a smaller degree than the subnetworks; `point`
+            is then one of them.
+        slope: what λ is multiplied by in the polar condition at `point`.
     """
 
     value: float
     point: DualPoint
     polars: tuple[PolarBound, ...]
     exhausted: bool = False
+    cuts: tuple[Cut, ...] = ()
+    slope: float = 1.0
 
 
 def trivial_bound(objective: Objective) -> LowerBound:

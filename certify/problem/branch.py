@@ -10,7 +10,8 @@ from torch import Tensor
 from certify.problem.entries import Entries
 from certify.problem.forms import Bilinear, PolarForm
 from certify.problem.kinds import Factors, Kind
-from certify.problem.penalties import FactorNorms, Penalty, matched_product, matched_strength
+from certify.problem.penalties import FactorNorms, Penalty, ProductOfNorms, matched_product, matched_strength
+from certify.problem.penalties.penalty import Gauge
 from certify.problem.rounding import rounded_sum
 from certify.problem.view import View
 
@@ -32,6 +33,15 @@ class Branch:
             UnsupportedError: penalty and subnetwork have different degrees.
         """
         return matched_strength(self.penalty, self.kind)
+
+    @property
+    def gauge(self) -> Gauge:
+        """Least penalty of a subnetwork by its matched product."""
+        return self.penalty.gauge(self.kind)
+
+    def matched(self, slope: float) -> Branch:
+        """With the penalty s λ t, λ the strength of the gauge."""
+        return replace(self, penalty=ProductOfNorms(slope * self.gauge.strength, self.kind.degrees))
 
     @property
     def form(self) -> PolarForm:

@@ -97,7 +97,8 @@ def _standing(findings: Findings, settled: Settled | None) -> Standing:
     evaluation = objective.evaluate(problem.network)
     top = objective_upper(objective, problem.network, evaluation)
     floor = 2 * evaluation.objective - top
-    lower = dual_value_lower(objective, findings.bound.point)
+    bound = findings.bound
+    lower = bound.value - bound.point.value + dual_value_lower(objective, bound.point)
     if settled is not None and settled.verdict.upper is not None and settled.verdict.lower is not None:
         top, lower = settled.verdict.upper, settled.verdict.lower
     best_network = findings.improvement.best.network
@@ -144,8 +145,11 @@ def _descent(found: Improvement, standing: Standing) -> Descent:
 
 def _polar_report(findings: Findings) -> PolarReport:
     """The interval of the branch that limits the bound, in units of its λ."""
-    pairs = zip(findings.bound.polars, findings.problem.objective.branches, strict=True)
-    found = [PolarReport(p.lower / b.strength, p.upper / b.strength, p.method) for p, b in pairs]
+    bound, branches = findings.bound, findings.problem.objective.branches
+    levels = [branch.gauge.strength * bound.slope for branch in branches]
+    scale = bound.point.scale if bound.cuts else 1.0
+    pairs = zip(bound.polars, levels, strict=True)
+    found = [PolarReport(scale * p.lower / level, scale * p.upper / level, p.method) for p, level in pairs]
     return max(found, key=lambda report: report.upper, default=PolarReport(0.0, 0.0, "vacuous"))
 
 

@@ -2,6 +2,8 @@
 
 (s₀ |u|² + s_b b²)/2 + s₁ |v|²/2 ≥ √(s₀ s₁) |(u, b √(s_b/s₀))| |v| (Srebro, Rennie and Jaakkola 2004): the polar has
 the strength √(s₀ s₁), and in it a penalized bias weighs as much as the other inputs, but reads the constant √(s₀/s_b).
+For degrees d_k of the factors, Σ_k (s_k/2) n_k² ≥ (λ Π_k n_k^{d_k})^{2/D} with λ² = Π_k (D s_k/(2 d_k))^{d_k}, D = Σ_k
+d_k (inequality of weighted means); degrees (1, 1) give the above.
 """
 
 from __future__ import annotations
@@ -26,11 +28,6 @@ class WeightDecay:
     strengths: tuple[float, float]
     bias: float | None
 
-    def strength(self, real: Real) -> float:
-        """Lower bound on √(s₀ s₁), exact if they are equal."""
-        first, second = self.strengths
-        return first if first == second else float((real(first) * second).square_root().low)
-
     def constant(self, real: Real) -> Reals:
         """What a penalized bias reads: √(s₀/s_b)."""
         same = self.bias is None or self.bias == self.strengths[0]
@@ -43,13 +40,12 @@ class WeightDecay:
             total = total + _squares(bias, real).sum() * self.bias
         return total * 0.5
 
-    def require_fitting(self, activation: Activation) -> None:
-        """Strengths are positive, and the subnetwork is of degree 1 in each factor.
+    def require_fitting(self, activation: Activation) -> None:  # noqa: ARG002
+        """Strengths are positive.
 
         Raises:
             Rejection: not so.
         """
-        require(not isinstance(activation, Square), "degree", "weight decay does not have the degree of a square")
         strengths = (*self.strengths, *(() if self.bias is None else (self.bias,)))
         require(min(strengths) > 0, "strength", f"weight decay {strengths} must be positive")
 
@@ -67,10 +63,6 @@ class ProductOfNorms:
     level: float
     powers: tuple[int, ...]
     with_bias: bool
-
-    def strength(self, real: Real) -> float:  # noqa: ARG002
-        """λ."""
-        return self.level
 
     def constant(self, real: Real) -> Reals:
         """What a penalized bias reads: 1."""
@@ -107,10 +99,6 @@ class FactorNorms:
     right: SideNorm
     with_bias: bool
 
-    def strength(self, real: Real) -> float:  # noqa: ARG002
-        """λ."""
-        return self.level
-
     def constant(self, real: Real) -> Reals:
         """What a penalized bias reads: 1."""
         return real(1.0)
@@ -145,6 +133,19 @@ class FactorNorms:
 
 
 Penalty: TypeAlias = WeightDecay | ProductOfNorms | FactorNorms
+
+
+def decay_strength(strengths: tuple[float, ...], degrees: tuple[int, ...], real: Real) -> float:
+    """Lower bound on the λ of weight decays s_k, for degrees d_k; exact for two equal ones of degree 1."""
+    degree = sum(degrees)
+    if degree == 2 and len(set(strengths)) == 1:
+        return strengths[0]
+    square = real(1.0)
+    for strength, own in zip(strengths, degrees, strict=True):
+        ratio = real(strength) if degree == 2 * own else real(degree) * strength / real(2 * own)
+        for _ in range(own):
+            square = square * ratio
+    return float(square.square_root().low)
 
 
 def read_penalty(value: object, place: str, with_bias: bool) -> Penalty:

@@ -31,8 +31,10 @@ BYTES = ("mask", "splits", "tangents", "sides")
 Shapes = dict[str, tuple[int, ...]]
 
 
-def require_shapes(problem: Problem, kinds: Sequence[str], arrays: Arrays) -> None:
-    """Every array that the statement and the kinds of proofs need is there, in this order and shape; no other.
+def require_shapes(problem: Problem, kinds: Sequence[str], points: Sequence[str], arrays: Arrays) -> None:
+    """Every array that the statement, the kinds of proofs and the named dual points need is there; no other.
+
+    They are in this order and shape; there are proofs of every branch for each dual point in turn.
 
     Raises:
         Rejection: refused; not so, or what is computed from them would not fit in memory.
@@ -50,13 +52,14 @@ def require_shapes(problem: Problem, kinds: Sequence[str], arrays: Arrays) -> No
         shapes |= _parameters(branch, index, c, arrays)
     extents = {"ones": (1,), "inputs": (d,), "axis": problem.entries.shape if problem.entries else ()}
     shapes |= {f"C{index}": (extents[b.features][b.axis], c) for index, b in enumerate(problem.outside)}
-    shapes["A"] = (n, c)
-    for index, (branch, kind) in enumerate(zip(problem.branches, kinds, strict=True)):
+    shapes |= dict.fromkeys(points, (n, c))
+    for index, (branch, kind) in enumerate(zip(problem.branches * len(points), kinds, strict=True)):
+        weights = f"F{index % len(problem.branches)}"
         if isinstance(branch.neuron, EntryTerm):
-            _require_room_of_entries(branch.neuron, kind, n, c, shapes[f"F{index}.0"][0])
+            _require_room_of_entries(branch.neuron, kind, n, c, shapes[f"{weights}.0"][0])
             shapes |= _entry_proof(branch.neuron, kind, index, arrays)
             continue
-        _require_room(branch, n, d, shapes[f"F{index}.1"])
+        _require_room(branch, n, d, shapes[f"{weights}.1"])
         shapes |= _proof(branch, kind, index, (n, c), arrays)
     if list(arrays) != list(shapes):
         refuse("shape", f"needs exactly the arrays {', '.join(shapes)}, in this order; found {', '.join(arrays)}")
