@@ -63,7 +63,8 @@ def trivial_bound(objective: Objective) -> LowerBound:
     zero = torch.zeros_like(objective.loss.targets)
     point = DualPoint(zero, 1.0, dual_value(objective, zero))
     polars = tuple(PolarBound(0.0, stack, 0.0, "zero", Recomputed("zero")) for stack in objective.empty_stacks())
-    return LowerBound(point.value, point, polars)
+    cuts = () if objective.exponent == 1 else (Cut(zero, polars, (0.0,)),)
+    return LowerBound(point.value, point, polars, cuts=cuts)
 
 
 def scaled(objective: Objective, dual: Tensor, polars: tuple[PolarBound, ...]) -> LowerBound:

@@ -82,7 +82,8 @@ def _best_size(objective: Objective, branch: Branch, outputs: Tensor, dual: Tens
 
 def _without_some(objective: Objective, stage: Stage, deadline: float) -> Stage:
     """Without subnetworks that cost more than the others, moved again, lose by their absence; the cheapest first."""
-    place = 0
+    nothing = ParallelNetwork(objective.empty_stacks(), stage.network.coefficients)
+    stage, place = descended(objective, stage, nothing, deadline), 0
     for _ in range(MOST_TAKEN):
         if place >= stage.network.width or time.perf_counter() > deadline:
             break

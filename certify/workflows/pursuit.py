@@ -55,6 +55,10 @@ class Pursuit:
     lines: LinesBound | None
     idle: int
 
+    def bound(self, objective: Objective) -> LowerBound:
+        """What has been proven."""
+        return trivial_bound(objective) if self.lines is None else self.lines.bound
+
 
 def pursue(
     objective: Objective,
@@ -70,17 +74,13 @@ def pursue(
     """
     state = _begun(objective, network, deadline, settings.seed)
     on_round(state)
-    while not _bound(objective, state).value >= goal(state) and time.perf_counter() < deadline:
+    while not state.bound(objective).value >= goal(state) and time.perf_counter() < deadline:
         slope = _next_slope(objective, state, deadline, settings.seed)
         if slope is None or state.idle == PATIENCE or state.found.rounds == MOST_ROUNDS:
-            return state.found, replace(_bound(objective, state), exhausted=True)
+            return state.found, replace(state.bound(objective), exhausted=True)
         state = _advanced(objective, state, slope, deadline, settings)
         on_round(state)
-    return state.found, _bound(objective, state)
-
-
-def _bound(objective: Objective, state: Pursuit) -> LowerBound:
-    return trivial_bound(objective) if state.lines is None else state.lines.bound
+    return state.found, state.bound(objective)
 
 
 def _begun(objective: Objective, network: ParallelNetwork, deadline: float, seed: int) -> Pursuit:
@@ -122,7 +122,7 @@ def _steepest(objective: Objective, deadline: float, seed: int) -> float:
 
 def _advanced(objective: Objective, state: Pursuit, slope: float, deadline: float, settings: BoundSettings) -> Pursuit:
     """One round at a slope."""
-    best, proven = state.found.best, _bound(objective, state).value
+    best, proven = state.found.best, state.bound(objective).value
     resolution = RESOLUTION_SHARE * (best.objective - proven)
 
     def report(event: Progress) -> None:
