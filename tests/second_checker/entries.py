@@ -5,6 +5,7 @@ from collections import Counter
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+from .branch import square_strength
 from .container import Shapes
 from .exact import Matrix, filled, inner, rational, root_above, square_norms, total, zeros
 from .rejection import afford, require
@@ -28,6 +29,10 @@ class EntryBranch(NamedTuple):
     @property
     def kind(self) -> str:
         return "entries"
+
+    @property
+    def degree(self) -> int:
+        return 2 if self.decays is None else len(self.shape)
 
     @property
     def weights(self) -> list[list[int]]:
@@ -101,6 +106,6 @@ def strengths_of(penalty: Stated, axes: int) -> tuple[Fraction, list[Fraction] |
         return strength**2, None
     decays = [*map(number, penalty["strengths"])]
     require(len(decays) == axes, "schema")
-    require(axes == 2, "degree")
+    require(axes == 2 or penalty["name"] == "weight-decay", "degree")
     require(min(decays) > 0, "strength")
-    return decays[0] * decays[1], decays
+    return square_strength(decays, [1] * axes), decays

@@ -30,12 +30,13 @@ class EntryDecay:
             total = total + ((squares * count) if self.counted else squares).sum() * strength
         return total * 0.5
 
-    def require_fitting(self, factors: int) -> None:  # noqa: ARG002
-        """Positive strengths.
+    def require_fitting(self, factors: int) -> None:
+        """Positive strengths, and two factors where squares are counted.
 
         Raises:
             Rejection: not so.
         """
+        require(factors == 2 or not self.counted, "degree", f"counted weight decay of {factors} factors")
         require(min(self.strengths) > 0, "strength", f"weight decay {self.strengths} must be positive")
 
     def __str__(self) -> str:
