@@ -101,19 +101,26 @@ def _dual_value(certificate: Certificate, loss: BoundLoss, arithmetic: Arithmeti
 
 
 def _under_lines(certificate: Certificate, loss: BoundLoss, arithmetic: Arithmetic) -> Interval:
-    """What lines show no network to lie below: from their values rounded down, and rounded up."""
-    real, slopes, values = arithmetic.real, [], []
-    levels = [branch.strength(real) for branch in certificate.problem.branches]
-    require(all(level > 0 for level in levels), "strength", f"λ ≥ {levels} must be positive")
-    for place, scale in certificate.lines:
-        view = certificate.at(place, scale)
-        value, point = _dual_value(view, loss, arithmetic)
-        scaled = [bound for _, bound in changed_polars(view, point, arithmetic)]
-        slopes.append(float((real(scaled) / real(levels)).high.max()) if scale else 0.0)
-        values.append((float(value.low), float(value.high)))
-    found, degree = np.array(values), certificate.problem.degree or 2
-    low, high = (least_sum(ends, np.array(slopes), degree, real) for ends in found.T)
+    """What lines show no network to lie below: by their values rounded down, and rounded up."""
+    found = [line_of(certificate.at(place, scale), loss, arithmetic) for place, scale in certificate.lines]
+    lows, highs, slopes = np.array(found).T
+    degree = certificate.problem.degree or 2
+    low, high = (least_sum(values, slopes, degree, arithmetic.real) for values in (lows, highs))
     return low, high
+
+
+def line_of(certificate: Certificate, loss: BoundLoss, arithmetic: Arithmetic) -> tuple[float, float, float]:
+    """Ends of the value of the line that the only dual point makes, and an upper bound on its slope.
+
+    Raises:
+        Rejection: the dual point is not feasible.
+    """
+    levels = [branch.strength(arithmetic.real) for branch in certificate.problem.branches]
+    require(all(level > 0 for level in levels), "strength", f"λ ≥ {levels} must be positive")
+    value, point = _dual_value(certificate, loss, arithmetic)
+    scaled = [bound for _, bound in changed_polars(certificate, point, arithmetic)]
+    slopes = (arithmetic.real(scaled) / arithmetic.real(levels)).high
+    return float(value.low), float(value.high), float(slopes.max()) if certificate.dual_scale else 0.0
 
 
 def shown_polars(certificate: Certificate, arithmetic: Arithmetic) -> list[float]:

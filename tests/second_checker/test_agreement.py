@@ -19,7 +19,7 @@ from certify.verify.exact import verify_bytes_exactly
 from ..soundness.bases import BASES, base_of
 from ..soundness.mutants import mutant, strongest, tightened
 from ..test_fixtures import fixtures_of, model_in
-from ..verify import handmade_entries, handmade_unfoldings
+from ..verify import handmade_entries, handmade_lines, handmade_unfoldings
 from ..verify.packing import packed, unpacked
 from .proofs.cones import reaches_within
 from .rejection import TooLarge
@@ -105,12 +105,13 @@ def test_checkers_agree_on_many_mutants(name):
     print(f"{name}: {MANY} mutants and {MANY_FLIPS} flips, {accepted} and {flips} accepted")  # noqa: T201
 
 
-@pytest.mark.parametrize("make", handmade_entries.BASES + handmade_unfoldings.BASES)
+@pytest.mark.parametrize("make", handmade_entries.BASES + handmade_unfoldings.BASES + handmade_lines.BASES)
 def test_checkers_accept_factorizations_written_by_hand(make):
     assert require_agreement(packed(*make()))
 
 
-RULES = [rule for rule in handmade_entries.RULES + handmade_unfoldings.RULES if rule[1] != "size-limit"]
+RULES = handmade_entries.RULES + handmade_unfoldings.RULES + handmade_lines.RULES
+RULES = [rule for rule in RULES if rule[1] != "size-limit"]
 
 
 @pytest.mark.parametrize(("number", "rule", "base", "forge"), RULES, ids=[f"{n}-{rule}" for n, rule, *_ in RULES])
@@ -121,11 +122,12 @@ def test_checkers_reject_factorizations_for_the_same_reason(number, rule, base, 
 
 
 def claims(header):
-    """Every claim, and the direction that makes it stronger."""
+    """Every claim, and the direction that makes it stronger; of lines no direction does."""
+    scale = [(header["dual"], "scale", np.inf)] if "scale" in header["dual"] else []
     return [
         (header["claim"], "upper", -np.inf),
         (header["claim"], "lower", np.inf),
-        (header["dual"], "scale", np.inf),
+        *scale,
         *((proof, "upper", -np.inf) for proof in header["proofs"]),
     ]
 
