@@ -71,7 +71,8 @@ def measure(
         shown = shown_polars(certificate, arithmetic) if proofs else [None] * len(certificate.proofs)
         uppers = [(proof.upper, 0.0) for proof in certificate.proofs]
         changed = uppers if certificate.lines else changed_polars(certificate, point, arithmetic)
-    levels = [branch.strength(arithmetic.real) for branch in certificate.problem.branches] * len(certificate.points)
+    branches = certificate.problem.branches
+    levels = [branch.strength(arithmetic.real) for _ in certificate.points for branch in branches]
     polars = (MeasuredPolar(s, *ends, level) for s, ends, level in zip(shown, changed, levels, strict=True))
     return Measured(value, dual, tuple(polars))
 
