@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from certify.growth.descent import descend
-from certify.growth.directions import joined, subnetworks_of
+from certify.growth.directions import inside, joined, subnetworks_of
 from certify.growth.merge import costs, without_dead
 from certify.growth.stages import Stage, find_candidate, stage_of
 from certify.problem import Branch, Factors, Objective, ParallelNetwork
@@ -21,13 +21,20 @@ from certify.problem import Branch, Factors, Objective, ParallelNetwork
 DESCENT_STEPS = 300
 # Sizes that are tried, as powers of two times the size at which the linear gain is as large as the cost.
 POWERS = range(-1, 24)
+# Networks that are begun at random each time, by so many subnetworks, whose sizes vary by these powers of two.
+RESTARTS, MOST_DRAWN, SPREAD = 6, 4, 2.0
 # Directions that are tried in each branch, and most subnetworks that are added, and that are taken out, in turn.
 MOST_TRIED, MOST_ADDED, MOST_TAKEN = 16, 4, 12
 
 
 def reworked(objective: Objective, stage: Stage, deadline: float, seed: int = 0) -> Stage:
-    """A stage that is not higher: after descent, with subnetworks added and taken out one at a time."""
+    """A stage that is not higher: after descent, also from random networks, with subnetworks added and taken out."""
     stage = descended(objective, stage, stage.network, deadline)
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(RESTARTS):
+        if time.perf_counter() > deadline:
+            break
+        stage = descended(objective, stage, _drawn(objective, stage.network, generator), deadline)
     for _ in range(MOST_ADDED):
         wider = _with_one(objective, stage, deadline, seed)
         if wider is stage or time.perf_counter() > deadline:
@@ -40,6 +47,19 @@ def descended(objective: Objective, stage: Stage, network: ParallelNetwork, dead
     """The stage, or a network of the same width as another after descent, where that is lower."""
     moved = descend(objective, network, deadline, DESCENT_STEPS)
     return stage.better(stage_of(objective, without_dead(objective, moved)))
+
+
+def _drawn(objective: Objective, network: ParallelNetwork, generator: torch.Generator) -> ParallelNetwork:
+    """Random directions of about the size that all subnetworks of a network have together."""
+    stacks = []
+    for branch, stack in zip(objective.branches, network.stacks, strict=True):
+        width = int(torch.randint(1, MOST_DRAWN + 1, (), generator=generator))
+        drawn = (torch.randn(width, f.shape[1], generator=generator, dtype=f.dtype).to(f) for f in stack)
+        units = tuple(torch.nn.functional.normalize(f, dim=1) for f in inside(branch, tuple(drawn)))
+        total = float(branch.products(stack).sum()) or 1.0
+        sizes = total / width * 2.0 ** (SPREAD * torch.randn(width, generator=generator, dtype=torch.float64))
+        stacks.append(subnetworks_of(branch, units, sizes.to(stack[0])))
+    return ParallelNetwork(tuple(stacks), network.coefficients)
 
 
 def _with_one(objective: Objective, stage: Stage, deadline: float, seed: int) -> Stage:

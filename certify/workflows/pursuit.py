@@ -132,7 +132,9 @@ def _advanced(objective: Objective, state: Pursuit, slope: float, deadline: floa
     seconds = _until(deadline, SEARCH_SHARE) - time.perf_counter()
     searched = improve(matched, best.network, SearchSettings(seconds, resolution, settings.seed), report)
     moved = stage_of(objective, balanced(objective, searched.best.network))
-    better = best.better(reworked(objective, moved, _until(deadline, REWORK_SHARE), settings.seed))
+    better = best.better(
+        reworked(objective, moved, _until(deadline, REWORK_SHARE), settings.seed + state.found.rounds + 1)
+    )
     found = replace(state.found, best=better, rounds=state.found.rounds + 1)
     part = _climbed(matched, searched, resolution, deadline, own)
     parts = (*state.parts, part) if part.point.values.any() else state.parts
