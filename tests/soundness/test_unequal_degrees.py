@@ -14,7 +14,6 @@ from certify.workflows.check import CheckOptions, run_check
 from certify.workflows.grow import grow
 
 from .uneven import (
-    Square,
     checked,
     least_decay,
     least_of_one,
