@@ -128,7 +128,7 @@ def _left_out(graph: LayerGraph, charge: Charge) -> Iterator[str]:
 
 def _charge(spec: PenaltySpec) -> Charge:
     if spec.weight_decay is not None:
-        return Decays(spec.weight_decay)
+        return Decays(spec.weight_decay, matched=bool(spec.matched))
     if (factors := spec.factor_norms) is not None:
         left, right = (_side(getattr(factors, side), side in factors.nonnegative) for side in ("left", "right"))
         return FactorNorms(factors.strength, left, right)

@@ -88,7 +88,9 @@ def assess(findings: Findings) -> tuple[Result, bytes | None]:
         departures=problem.source.departures,
         head=None if head is None else HeadReport(head.layers, head.frozen_parameters, head.features_sha256),
     )
-    return replace(result, message=message_of(result, refusal)), settled.data if settled else None
+    unequal = [branch.kind for branch in objective.branches if branch.gauge.exponent != 1]
+    message = message_of(result, refusal, unequal[0] if unequal else None)
+    return replace(result, message=message), settled.data if settled else None
 
 
 def _standing(findings: Findings, settled: Settled | None) -> Standing:

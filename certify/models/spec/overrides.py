@@ -26,6 +26,7 @@ class Overrides:
         reduction: `mean` or `sum`.
         scale: factor on the loss.
         weight_decay: replaces the whole penalty.
+        matched: whether a product of norms replaces weight decay.
         hidden_bias: `penalized`, `free` or `absent`.
         output_bias: `penalized`, `free` or `absent`.
         relative_gap: tolerance relative to the objective.
@@ -42,6 +43,7 @@ class Overrides:
     reduction: str | None = _flag("--reduction", "loss", "reduction")
     scale: float | None = _flag("--scale", "loss", "scale")
     weight_decay: float | None = _flag("--weight-decay", "penalty", "weight_decay")
+    matched: bool | None = _flag("--penalty", "penalty", "matched")
     hidden_bias: str | None = _flag("--hidden-bias", "biases", "hidden")
     output_bias: str | None = _flag("--output-bias", "biases", "output")
     relative_gap: float | None = _flag("--relative-gap", "tolerance", "relative_gap")

@@ -173,9 +173,15 @@ def _penalty(layout: Layout, neuron: NeuronLayers, cut: Cut, charge: Charge) -> 
                 "made as small as one likes at no cost, and no certificate exists. Give it a weight decay",
                 code="unpenalized-weight",
             )
-    penalty = WeightDecay((decays["first"], decays["second"] / neuron.gain**2))
-    penalty.gauge(neuron.kind)
-    return penalty, decays.get("bias")
+    penalty = charge.on(WeightDecay((decays["first"], decays["second"] / neuron.gain**2)), neuron.kind)
+    bias = decays.get("bias")
+    if charge.matched and bias and bias != decays["first"]:
+        raise UnsupportedError(
+            f"{layout.graph.label}: a product of norms counts a hidden bias among the weights of its layer, but weight "
+            f"decay gives them {decays['first']:g} and the bias {bias:g}; give both the same, or the bias 0",
+            code="unsupported-penalty",
+        )
+    return penalty, None if charge.matched and bias else bias
 
 
 def _require_inside(label: str, branch: ModelBranch) -> None:
