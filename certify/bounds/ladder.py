@@ -18,7 +18,7 @@ from torch import Tensor
 
 from certify.bounds.labor import ALONE, Labor
 from certify.bounds.methods import METHODS, Method
-from certify.bounds.polar import PolarBound, PolarEstimate, PolarTask
+from certify.bounds.polar import Cut, PolarBound, PolarEstimate, PolarTask
 from certify.bounds.proof import Recomputed
 from certify.bounds.search import shared_deadline
 from certify.problem import Branch, Factors, Objective
@@ -46,6 +46,9 @@ class LowerBound:
         polars: proven interval of the polar at `point.values` of every branch.
         objective: what the point is a dual point of: the objective, or with the anchor of the point.
         exhausted: whether the methods ended by themselves, so that more time would not have raised it.
+        cuts: dual points that prove it together, where the penalty has a smaller degree than the subnetworks; `point`
+            is then one of them.
+        slope: what λ is multiplied by in the polar condition at `point`.
     """
 
     value: float
@@ -53,6 +56,8 @@ class LowerBound:
     polars: tuple[PolarBound, ...]
     objective: Objective
     exhausted: bool = False
+    cuts: tuple[Cut, ...] = ()
+    slope: float = 1.0
 
 
 def trivial_bound(objective: Objective) -> LowerBound:
@@ -60,7 +65,8 @@ def trivial_bound(objective: Objective) -> LowerBound:
     zero = torch.zeros_like(objective.loss.targets)
     point = DualPoint(zero, 1.0, dual_value(objective, zero))
     polars = tuple(PolarBound(0.0, stack, 0.0, "zero", Recomputed("zero")) for stack in objective.empty_stacks())
-    return LowerBound(point.value, point, polars, objective)
+    cuts = () if objective.exponent == 1 else (Cut(zero, polars, (0.0,)),)
+    return LowerBound(point.value, point, polars, objective, cuts=cuts)
 
 
 def scaled(objective: Objective, dual: Tensor, polars: tuple[PolarBound, ...]) -> LowerBound:

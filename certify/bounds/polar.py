@@ -122,3 +122,13 @@ class PolarBound:
     def estimate(self) -> PolarEstimate:
         """The lower end alone."""
         return PolarEstimate(self.lower, self.witness)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A dual point A (n, c) with bounds on its polars, and the scales s at which it makes lines (see `lines`)."""
+
+    dual: Tensor
+    polars: tuple[PolarBound, ...]
+    scales: tuple[float, ...]

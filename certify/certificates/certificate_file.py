@@ -29,7 +29,8 @@ class CertificateContent:
         lower: claimed bound on the optimum over all widths.
         failure_probability: of randomized proofs, or None.
         scale: s; the dual point is s A.
-        proofs: one for each branch: `steps`, `kind` and `upper`.
+        lines: where degrees are not equal, in its place: `point` and `scale` of every line.
+        proofs: one for each branch, and each dual point: `steps`, `kind` and `upper`.
         parameters: how each parameter is put together from the model file, or None.
         arrays: float64 and uint8 arrays in the order of the format.
     """
@@ -43,6 +44,7 @@ class CertificateContent:
     model_sha256: str
     parameters: Section | None
     arrays: Mapping[str, Values]
+    lines: Sequence[Section] = ()
 
     def header(self) -> dict[str, Any]:
         """The header as the file holds it."""
@@ -56,7 +58,7 @@ class CertificateContent:
                 "widths": "all",
                 "failure_probability": written(self.failure_probability),
             },
-            "dual": {"scale": self.scale.hex()},
+            "dual": {"lines": written(self.lines)} if self.lines else {"scale": self.scale.hex()},
             "proofs": written(self.proofs),
             "sources": {
                 "model": self.model_sha256,

@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 @problem_flags
 @run_flags
 @option("--certificate", type=click.Path(), help="Write the certificate file here, for `certify verify`.")
-@option("--output-model", type=click.Path(), help="Write the better model here when there is one.")
+@option(
+    "--output-model",
+    type=click.Path(),
+    help="Write the better model here when there is one; with --penalty else the same one, its factors balanced.",
+)
 @option(
     "--checkpoint", metavar="PATH", type=click.Path(), help="Keep the state of a long proof here, and go on from it."
 )
@@ -76,6 +80,7 @@ def _check_one(model: str, flags: CheckFlags, reports: Reports) -> ExitCode:
 def _run(model: str, flags: CheckFlags, reports: Reports) -> Result:
     started = time.perf_counter()
     from certify.bounds.labor import Labor
+    from certify.growth.balance import balanced
     from certify.models.loading import Problem
     from certify.models.writers import output_format, output_notes
     from certify.whole_file import write_whole
@@ -104,10 +109,11 @@ def _run(model: str, flags: CheckFlags, reports: Reports) -> Result:
     if flags.certificate and outcome.certificate is not None:
         write_whole(flags.certificate, outcome.certificate)
         result = replace(result, certificate=flags.certificate)
-    if flags.output_model and result.descent:
-        problem.write(flags.output_model, outcome.best)
+    if flags.output_model and (result.descent or spec.penalty.matched):
+        best = outcome.best if result.descent else balanced(problem.objective, problem.network)
+        problem.write(flags.output_model, best)
         notes = (*result.notes, *output_notes(flags.output_model, problem.graph, headed=problem.trunk is not None))
-        descent = replace(result.descent, model_path=flags.output_model)
+        descent = result.descent and replace(result.descent, model_path=flags.output_model)
         result = replace(result, descent=descent, notes=notes)
     return result
 

@@ -12,10 +12,13 @@ from certify.reports.terminal import say
 @click.command("inspect", short_help="Layers, degree of homogeneity, subnetworks, and what could be certified.")
 @click.argument("model", type=click.Path())
 @option("--problem", type=click.Path(), help="Problem file with `layers:`; otherwise the one beside MODEL.")
+@option("--penalty", type=click.Choice(["product_of_norms"]), help="The penalty in place of weight decay.")
 @format_option("text", "json")
 @option("--no-color", is_flag=True, help="Plain text.")
 @click.pass_context
-def inspect_command(ctx: click.Context, model: str, problem: str | None, format: str, no_color: bool) -> None:
+def inspect_command(
+    ctx: click.Context, model: str, problem: str | None, penalty: str | None, format: str, no_color: bool
+) -> None:
     """Show how certify reads MODEL; nothing in the file is run, and no data are needed.
 
     Every layer is shown with its degree of homogeneity: in its input, and in all parameters up to it.
@@ -33,7 +36,8 @@ def inspect_command(ctx: click.Context, model: str, problem: str | None, format:
     path = problem or find_problem_file(model)
     spec = load_problem_file(path) if path else None
     layers, weight_decay = (spec.model.layers, spec.penalty.weight_decay) if spec else (None, None)
-    found = inspect_model(model, layers, weight_decay=weight_decay)
+    matched = bool(penalty or (spec and (spec.penalty.product_of_norms or spec.penalty.matched)))
+    found = inspect_model(model, layers, weight_decay=weight_decay, matched=matched)
     kinds: tuple[Kind | type[Kind], ...] = (*KINDS, Deep, *FACTORIZATIONS.values())
     forms = {kind.name: kind.polar for kind in kinds}
     served = [row for row in found.subnetworks if found.family and row.kind is not None]

@@ -84,6 +84,13 @@ problem_flags = combined(
     option("--scale", type=float, help="Factor on the loss; 0.5 with mse is the half square."),
     option("--unobserved-weight", type=float, help="Weight of entries that a factorization has no data of; with mse."),
     option("--weight-decay", type=float, help="Coupled weight decay wd of SGD or Adam: (wd/2)·Σ‖p‖²."),
+    option(
+        "--penalty",
+        "matched",
+        type=click.Choice(["product_of_norms"]),
+        callback=lambda _context, _option, value: value and True,
+        help="In place of weight decay, the product of norms of the subnetworks' own degree.",
+    ),
     option("--hidden-bias", type=click.Choice(BIASES), help="How the hidden bias is treated."),
     option("--output-bias", type=click.Choice(BIASES), help="How the output bias is treated."),
     option("--scope", type=click.Choice(["model", "head"]), help="head: the last weight layers, given their features."),

@@ -1,8 +1,8 @@
 """Local descent at fixed width: limited-memory BFGS in float64 on the balanced form of the objective.
 
-In each branch the matched penalty λ t equals the least value of λ Σ_k (d_k/D) n_k^D over rescalings with
-Π n_k^{d_k} = t (weighted inequality of arithmetic and geometric means), attained where all norms are equal: a smooth
-function of the weights, and for two factors of degree 1 and one strength it is weight decay itself.
+In each branch the penalty c t^e of balanced factors equals the least value of c Σ_k (d_k/D) n_k^{eD} over rescalings
+with Π n_k^{d_k} = t (weighted inequality of arithmetic and geometric means), attained where all norms are equal: a
+smooth function of the weights, and for factors of degree 1 and one strength it is weight decay itself.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def _tensors(network: ParallelNetwork) -> tuple[Tensor, ...]:
 
 
 def _even(objective: Objective, network: ParallelNetwork) -> ParallelNetwork:
-    """The same function with all norms of a subnetwork equal, where the balanced form is λ t."""
+    """The same function with all norms of a subnetwork equal, where the balanced form is c t^e."""
     pairs = zip(objective.branches, network.stacks, strict=True)
     stacks = (rescaled(branch, stack, (1.0,) * len(stack)) for branch, stack in pairs)
     return ParallelNetwork(tuple(stacks), network.coefficients)
@@ -126,7 +126,7 @@ def _even(objective: Objective, network: ParallelNetwork) -> ParallelNetwork:
 
 def _balanced_form(objective: Objective, layout: _Layout) -> ValueAndGradient:
     ridge = objective.convex.ridge[:, None] / 2
-    strengths = [branch.strength for branch in objective.branches]
+    gauges = [branch.gauge for branch in objective.branches]
 
     def value_and_gradient(flat: Vector) -> tuple[float, Vector]:
         point = torch.from_numpy(flat).to(layout.device).requires_grad_()
@@ -134,10 +134,10 @@ def _balanced_form(objective: Objective, layout: _Layout) -> ValueAndGradient:
         outputs = objective.forward(network)
         value = objective.loss.value_terms(outputs).sum() + objective.unobserved_loss(network, outputs)
         value = value + (ridge * network.coefficients**2).sum()
-        for branch, strength, stack in zip(objective.branches, strengths, network.stacks, strict=True):
-            degree = branch.kind.degree
+        for branch, gauge, stack in zip(objective.branches, gauges, network.stacks, strict=True):
+            degree, power = branch.kind.degree, gauge.exponent * branch.kind.degree / 2
             for squared, d in zip(_squared_norms(branch, stack), branch.kind.degrees, strict=True):
-                value = value + strength * d / degree * (squared ** (degree / 2)).sum()
+                value = value + gauge.coefficient * d / degree * (squared**power).sum()
         (gradient,) = torch.autograd.grad(value, point)
         return float(value.detach()), gradient.cpu().numpy()
 

@@ -27,9 +27,9 @@ def merged(objective: Objective, network: ParallelNetwork) -> ParallelNetwork:
 
 
 def costs(objective: Objective, network: ParallelNetwork) -> tuple[Tensor, ...]:
-    """λ t_i of every subnetwork, its penalty when balanced: (r,) in each branch."""
+    """Penalty of every subnetwork when balanced: (r,) in each branch."""
     pairs = zip(objective.branches, network.stacks, strict=True)
-    return tuple(branch.strength * branch.products(stack) for branch, stack in pairs)
+    return tuple(branch.gauge.coefficient * branch.products(stack) ** branch.gauge.exponent for branch, stack in pairs)
 
 
 def without_dead(objective: Objective, network: ParallelNetwork) -> ParallelNetwork:
@@ -43,7 +43,7 @@ def without_dead(objective: Objective, network: ParallelNetwork) -> ParallelNetw
         alive = cost > limit
         if branch.view.free_inputs:
             biases = stack[0][:, -branch.view.free_inputs :].abs().amax(1)
-            shift = branch.strength * biases * torch.linalg.vector_norm(stack[1], dim=1)
+            shift = branch.gauge.coefficient * biases * torch.linalg.vector_norm(stack[1], dim=1)
             alive |= (shift > limit) & (cost > 0)
         stacks.append(tuple(f[alive] for f in stack))
     return ParallelNetwork(tuple(stacks), network.coefficients)

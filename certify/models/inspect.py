@@ -19,16 +19,19 @@ from certify.models.readers.weight_file import WeightFile
 from certify.models.spec.layer_list import parse_layers
 from certify.models.theory.bias_policy import Conventions
 from certify.models.theory.branches import live_width
-from certify.models.theory.decays import Charge, Decays
+from certify.models.theory.decays import Decays
 from certify.models.theory.degrees import layer_degree
 from certify.models.theory.obstacles import Obstacle
 from certify.models.theory.parallel import Sort
 from certify.models.theory.standing import Layout, Standing, standing_of
-from certify.problem import ProductOfNorms
-from certify.problem.penalties import matched_strength
+from certify.problem import FACTORIZATIONS, Kind
 
 # Weight decay of all parameters, or by name or pattern; None where it is not known.
 Rule = float | Mapping[str, float] | None
+UNEQUAL_NOTE = (
+    "degree {degree}: weight decay has degree 2, so that bounds count all subnetworks as one, and are tight where one "
+    "is enough; with --penalty product_of_norms (powers {powers}) degrees are equal"
+)
 
 
 @final
@@ -129,6 +132,8 @@ def inspect_model(
     layers: Sequence[object] | None = None,
     inputs: torch.Tensor | None = None,
     weight_decay: Rule = None,
+    *,
+    matched: bool = False,
 ) -> Inspection:
     """Inspect a file or a live module.
 
@@ -137,16 +142,18 @@ def inspect_model(
         layers: the `layers:` list, if there is one.
         inputs: (n, …) that a module reads, to trace it with; not needed where a linear layer comes first.
         weight_decay: wd of all, or by name or pattern, 0 for not penalized; by default all are penalized.
+        matched: whether the penalty has the degree of the subnetworks.
 
     Raises:
         UsageError: a missing file, or layers that the weights do not have.
         RefusedError: unsafe, corrupt or non-finite content.
     """
     if isinstance(model, torch.nn.Module):
-        return inspection_of(graph_of_module(model, layers, inputs), weight_decay)
+        return inspection_of(graph_of_module(model, layers, inputs), weight_decay, matched=matched)
     found = read_model_file(Path(model), values=False)
     try:
-        return inspection_of(layered(found, None if layers is None else parse_layers(layers)), weight_decay)
+        graph = layered(found, None if layers is None else parse_layers(layers))
+        return inspection_of(graph, weight_decay, matched=matched)
     except UsageError as error:
         if error.code != "layers-needed" or layers is not None or not isinstance(found, WeightFile):
             raise
@@ -156,16 +163,16 @@ def inspect_model(
     return _without_layers(found, problem, weight_decay)
 
 
-def inspection_of(graph: LayerGraph, weight_decay: Rule = None) -> Inspection:
+def inspection_of(graph: LayerGraph, weight_decay: Rule = None, *, matched: bool = False) -> Inspection:
     """The inspection of a graph, with its weight decay where that is known."""
     if is_factorization(graph):
-        return _of_factorization(graph, weight_decay)
+        return _of_factorization(graph, weight_decay, matched=matched)
     standing = standing_of(graph)
     layout, form = standing.layout, standing.form
     sorts = () if form is None else form.sorts
     rows = tuple(_subnetwork(sort, layout, place) for place, sort in enumerate(sorts))
-    kinds = () if layout is None else tuple(neuron.kind for neuron in layout.neurons)
-    needed = tuple(dict.fromkeys(_needed_penalty(kind.degrees) for kind in kinds if kind.degree != 2))
+    kinds = dict.fromkeys(neuron.kind for neuron in layout.neurons) if layout is not None and not matched else ()
+    unequal = tuple(_unequal_note(kind) for kind in kinds if kind.degree != 2)
     assumed = () if form is None else form.notes
     return Inspection(
         layers=tuple(_row(graph, layer, standing) for layer in graph.layers),
@@ -179,23 +186,20 @@ def inspection_of(graph: LayerGraph, weight_decay: Rule = None) -> Inspection:
         format=graph.format,
         path=graph.path,
         sha256=graph.sha256,
-        notes=(*standing.graph.departures, *standing.graph.notes, *assumed, *needed),
+        notes=(*standing.graph.departures, *standing.graph.notes, *assumed, *unequal),
         problems=standing.obstacles,
     )
 
 
-def _of_factorization(graph: LayerGraph, weight_decay: Rule) -> Inspection:
+def _of_factorization(graph: LayerGraph, weight_decay: Rule, *, matched: bool) -> Inspection:
     """Terms of look-ups, and biases beside them."""
     conventions, order = Conventions(None, None, None), sum(layer.op == "select" for layer in graph.layers)
-    needed: tuple[str, ...] = ()
-    charge: Charge = Decays(1.0 if weight_decay is None else weight_decay)
-    if weight_decay is None and order > 2:
-        charge, needed = ProductOfNorms(1.0, (1,) * order), (_needed_penalty((1,) * order),)
+    unequal = (_unequal_note(FACTORIZATIONS[order]),) if order in FACTORIZATIONS and order > 2 and not matched else ()
+    charge = Decays(1.0 if weight_decay is None else weight_decay, matched=matched)
     problem: tuple[Obstacle, ...] = ()
     model: FactorModel | None = None
     try:
         model = factor_model(graph, conventions, charge, counted=False)
-        matched_strength(model.penalty, model.kind)
     except CertifyError as error:
         problem = (Obstacle(error.code, str(error), "", is_usage=isinstance(error, UsageError)),)
     served = None if model is None or problem else model
@@ -211,17 +215,13 @@ def _of_factorization(graph: LayerGraph, weight_decay: Rule) -> Inspection:
         format=graph.format,
         path=graph.path,
         sha256=graph.sha256,
-        notes=(*graph.notes, *needed),
+        notes=(*graph.notes, *unequal),
         problems=problem,
     )
 
 
-def _needed_penalty(degrees: tuple[int, ...]) -> str:
-    """The penalty of the degree that subnetworks have, in words."""
-    return (
-        f"degree {sum(degrees)}: weight decay has degree 2, so the certificate needs penalty: "
-        f"{{product_of_norms: {{strength: LAMBDA, norms: {[2] * len(degrees)}, powers: {list(degrees)}}}}}"
-    )
+def _unequal_note(kind: Kind) -> str:
+    return UNEQUAL_NOTE.format(degree=kind.degree, powers=list(kind.degrees))
 
 
 def _factor_rows(graph: LayerGraph) -> Iterator[LayerRow]:

@@ -134,7 +134,7 @@ def _left_out(graph: LayerGraph, charge: Charge) -> Iterator[str]:
 
 def _charge(spec: PenaltySpec) -> Charge:
     if spec.weight_decay is not None:
-        return Decays(spec.weight_decay)
+        return Decays(spec.weight_decay, matched=bool(spec.matched))
     if (factors := spec.factor_norms) is not None:
         sides = (_side(norm, cone) for norm, cone in zip(factors.of_factors, factors.cones, strict=True))
         return FactorNorms(factors.strength, tuple(sides))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 from torch import Tensor
@@ -11,7 +11,8 @@ from certify.problem.entries import Entries
 from certify.problem.forms import Bilinear, Multilinear, PolarForm
 from certify.problem.kinds import Factors, Kind
 from certify.problem.path import Path
-from certify.problem.penalties import FactorNorms, Penalty, matched_product, matched_strength
+from certify.problem.penalties import FactorNorms, Penalty, ProductOfNorms, matched_product, matched_strength
+from certify.problem.penalties.penalty import Gauge
 from certify.problem.rounding import rounded_sum
 from certify.problem.side_norm import EUCLIDEAN, SideNorm
 from certify.problem.view import View
@@ -34,6 +35,15 @@ class Branch:
             UnsupportedError: penalty and subnetwork have different degrees.
         """
         return matched_strength(self.penalty, self.kind)
+
+    @property
+    def gauge(self) -> Gauge:
+        """Least penalty of a subnetwork by its matched product."""
+        return self.penalty.gauge(self.kind)
+
+    def matched(self, slope: float) -> Branch:
+        """With the penalty s λ t, λ the strength of the gauge."""
+        return replace(self, penalty=ProductOfNorms(slope * self.gauge.strength, self.kind.degrees))
 
     @property
     def form(self) -> PolarForm:

@@ -14,6 +14,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from certify.errors import UnsupportedError
 from certify.problem.branch import Branch
 from certify.problem.entries import products_with
 from certify.problem.groups import Groups
@@ -162,14 +163,31 @@ class Objective:
         """Number of outputs c."""
         return self.loss.targets.shape[1]
 
-    def require_matched(self) -> None:
-        """Check that every branch has a λ.
+    @property
+    def exponent(self) -> float:
+        """Of the gauges of all branches, 1 where degrees of penalty and subnetworks are equal.
 
         Raises:
-            UnsupportedError: degrees of penalty and subnetwork do not match.
+            UnsupportedError: branches differ in it.
         """
-        for branch in self.branches:
-            _ = branch.strength
+        found = {branch.gauge.exponent for branch in self.branches} or {1.0}
+        if len(found) > 1:
+            kinds = " and ".join(f"'{branch.kind.name}' of degree {branch.kind.degree}" for branch in self.branches)
+            raise UnsupportedError(
+                f"degree mismatch: the penalty fits some branches and not others ({kinds}), and no bound serves both; "
+                "use product_of_norms, or branches of one degree",
+                code="degree-mismatch",
+            )
+        return found.pop()
+
+    def matched(self, slope: float) -> Objective:
+        """With the penalty s Σ λ t in every branch, whose degree is that of the subnetworks."""
+        return replace(self, branches=tuple(branch.matched(slope) for branch in self.branches))
+
+    def total(self, network: ParallelNetwork) -> float:
+        """τ = Σ λ t over all subnetworks."""
+        pairs = zip(self.branches, network.stacks, strict=True)
+        return sum(branch.gauge.strength * float(branch.products(stack).sum()) for branch, stack in pairs)
 
     def forward(self, network: ParallelNetwork) -> Tensor:
         """Outputs Z (n, c)."""

@@ -43,7 +43,7 @@ class Verdict:
         lower: claimed bound on the optimum over all widths.
         objective: proven interval of the network's objective.
         dual_value: proven interval of the dual value at s A.
-        polar_upper: bound on the polar of each branch that its proof shows; +inf where it shows none.
+        polar_upper: bound on a polar that each proof shows; +inf where it shows none.
         certified: whether valid and a − b is within the tolerance.
         tolerance: largest a − b that is called optimal, relative and absolute.
         tolerance_of: who calls it so: the `certificate`, or the `caller`.
@@ -161,9 +161,11 @@ def _require_polars(certificate: Certificate, proven: list[float], point: DualPo
     for proof, shown in zip(certificate.proofs, proven, strict=True):
         fits = 0 <= shown <= proof.upper
         require(fits, "polar", f"'{proof.kind}' shows the polar ≤ {shown!r}, the claim is {proof.upper!r}")
+    if certificate.lines:
+        return
     changed = changed_polars(certificate, point, arithmetic)
     for branch, (_, scaled) in zip(certificate.problem.branches, changed, strict=True):
-        strength = branch.penalty.strength(arithmetic.real)
+        strength = branch.strength(arithmetic.real)
         require(scaled <= strength, "polar-scale", f"s Ω° ≤ {scaled!r}, needs λ ≥ {strength!r}")
 
 

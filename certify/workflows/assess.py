@@ -88,7 +88,9 @@ def assess(findings: Findings) -> tuple[Result, bytes | None]:
         departures=problem.source.departures,
         head=None if head is None else HeadReport(head.layers, head.frozen_parameters, head.features_sha256),
     )
-    return replace(result, message=message_of(result, refusal)), settled.data if settled else None
+    unequal = [branch.kind for branch in objective.branches if branch.gauge.exponent != 1]
+    message = message_of(result, refusal, unequal[0] if unequal else None)
+    return replace(result, message=message), settled.data if settled else None
 
 
 def _standing(findings: Findings, settled: Settled | None) -> Standing:
@@ -97,7 +99,8 @@ def _standing(findings: Findings, settled: Settled | None) -> Standing:
     evaluation = objective.evaluate(problem.network)
     top = objective_upper(objective, problem.network, evaluation)
     floor = 2 * evaluation.objective - top
-    lower = dual_value_lower(findings.bound.objective, findings.bound.point)
+    bound = findings.bound
+    lower = bound.value - bound.point.value + dual_value_lower(bound.objective, bound.point)
     if settled is not None and settled.verdict.upper is not None and settled.verdict.lower is not None:
         top, lower = settled.verdict.upper, settled.verdict.lower
     best_network = findings.improvement.best.network
@@ -144,8 +147,11 @@ def _descent(found: Improvement, standing: Standing) -> Descent:
 
 def _polar_report(findings: Findings) -> PolarReport:
     """The interval of the branch that limits the bound, in units of its λ."""
-    pairs = zip(findings.bound.polars, findings.problem.objective.branches, strict=True)
-    found = [PolarReport(p.lower / b.strength, p.upper / b.strength, p.method) for p, b in pairs]
+    bound, branches = findings.bound, findings.problem.objective.branches
+    levels = [branch.gauge.strength * bound.slope for branch in branches]
+    scale = bound.point.scale if bound.cuts else 1.0
+    pairs = zip(bound.polars, levels, strict=True)
+    found = [PolarReport(scale * p.lower / level, scale * p.upper / level, p.method) for p, level in pairs]
     return max(found, key=lambda report: report.upper, default=PolarReport(0.0, 0.0, "vacuous"))
 
 

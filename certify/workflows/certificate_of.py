@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import final
 
 from certify.bounds.ladder import LowerBound
+from certify.bounds.polar import Cut
 from certify.bounds.proof import PowerTest
 from certify.bounds.stated_arrays import Array, array_of
 from certify.bounds.stated_proof import stated
@@ -84,14 +85,20 @@ def certificate_content(
     The margin is relative room between the prover's bounds of the polars and those that are claimed; the failure
     probability is shared among `CHECKS` runs of the checker.
     """
-    dual, branches = bound.point.values, bound.objective.branches
-    proofs = [stated(branch, dual, polar, margin) for branch, polar in zip(branches, bound.polars, strict=True)]
+    branches = bound.objective.branches
+    cuts = bound.cuts or (Cut(bound.point.values, bound.polars, (bound.point.scale,)),)
+    triples = [(cut.dual, *pair) for cut in cuts for pair in zip(branches, cut.polars, strict=True)]
+    proofs = [stated(branch, dual, polar, margin) for dual, branch, polar in triples]
     # Under a free skip the dual point is moved a little, see the checker.
-    scale = bound.point.scale * (1 - (margin if problem.decomposition.policy.skip == "free" else DOMAIN_MARGIN))
-    for branch, proof in zip(branches, proofs, strict=True):
-        if proof.upper > 0:
-            scale = min(scale, branch.strength / proof.upper * (1 - QUOTIENT_MARGIN))
-    randomized = sum(isinstance(polar.proof, PowerTest) for polar in bound.polars)
+    room = 1 - (margin if problem.decomposition.policy.skip == "free" else DOMAIN_MARGIN)
+    lines = [{"point": at, "scale": scale * room} for at, cut in enumerate(cuts) for scale in cut.scales]
+    scale = bound.point.scale * room
+    if not bound.cuts:
+        for branch, proof in zip(branches, proofs, strict=True):
+            if proof.upper > 0:
+                scale = min(scale, branch.strength / proof.upper * (1 - QUOTIENT_MARGIN))
+    duals = {f"A.{at}": array_of(cut.dual) for at, cut in enumerate(cuts)}
+    randomized = sum(isinstance(polar.proof, PowerTest) for _, _, polar in triples)
     own = {f"P{place}.{name}": values for place, proof in enumerate(proofs) for name, values in proof.arrays.items()}
     return CertificateContent(
         upper=_LOOSEST,
@@ -102,7 +109,8 @@ def certificate_content(
         model_sha256=problem.source.model_sha256,
         parameters=parameter_recipes(problem),
         failure_probability=failure_probability / CHECKS if randomized else None,
-        arrays=stated_arrays(problem) | _dual_arrays(problem, bound) | own,
+        arrays=stated_arrays(problem) | (duals if bound.cuts else _dual_arrays(problem, bound)) | own,
+        lines=lines if bound.cuts else (),
     )
 
 

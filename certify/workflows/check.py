@@ -59,11 +59,11 @@ def run_check(problem: Problem, options: CheckOptions, listener: Listener = sile
     """The whole check of one model.
 
     Raises:
-        UnsupportedError: degrees of penalty and subnetwork do not match.
+        UnsupportedError: the penalty has the degree of some branches and not of others.
     """
     started = time.perf_counter()
     objective = problem.objective
-    objective.require_matched()
+    _ = objective.exponent
     top = objective_upper(objective, problem.network, objective.evaluate(problem.network))
     allowed = allowance(top, problem.tolerance.relative_gap, problem.tolerance.absolute_gap)
     evaluated = time.perf_counter()

@@ -37,7 +37,7 @@ def grow(problem: Problem, **options: Any) -> GrowthResult:  # noqa: ANN401
     """Grow a network until it is certified; `options` are those of `GrowOptions`.
 
     Raises:
-        UnsupportedError: degrees of penalty and subnetwork do not match.
+        UnsupportedError: the penalty has the degree of some branches and not of others.
     """
     chosen = GrowOptions(**options)
     started = time.perf_counter()
@@ -49,9 +49,9 @@ def first_state(problem: Problem, options: GrowOptions) -> GrowthState:
     """Where growth starts.
 
     Raises:
-        UnsupportedError: degrees of penalty and subnetwork do not match.
+        UnsupportedError: the penalty has the degree of some branches and not of others.
     """
-    problem.objective.require_matched()
+    _ = problem.objective.exponent
     network = problem.objective.empty_network() if options.from_scratch else problem.network
     return GrowthState(network, (), options.seed)
 

@@ -25,6 +25,7 @@ from certify.problem import Factors, ParallelNetwork
 from certify.progress import Listener, Progress, silent
 from certify.workflows.bounding import BoundSettings, bound_at
 from certify.workflows.certificate_of import FAILURE_PROBABILITY
+from certify.workflows.pursuit import Pursuit, pursue
 
 # The gap aimed at, as a share of the allowance, so that rounding and pruning have room below the limit.
 AIMED_SHARE = 0.6
@@ -108,6 +109,8 @@ def grow_network(
         options: how to grow; where and with which seed is in the state.
         listener: told of progress within a round.
     """
+    if problem.objective.exponent != 1:
+        return _pursued(problem, state, on_round, options, listener)
     climb = _Climb(problem, state, on_round, listener, options.failure_probability)
     climb.run()
     network, bound = climb.found.best.network, climb.bound
@@ -126,6 +129,41 @@ def grow_network(
         objective_before=problem.objective.evaluate(problem.network).objective,
         objective_after=problem.objective.evaluate(network).objective,
         rounds=climb.history,
+    )
+    return Growth(network, bound, report)
+
+
+def _pursued(
+    problem: Problem, state: GrowthState, on_round: RoundListener, options: GrowOptions, listener: Listener
+) -> Growth:
+    """The same where the penalty has a smaller degree than the subnetworks; there is nothing to prune."""
+    objective, tolerance, history = problem.objective, problem.tolerance, state.history
+    started = time.perf_counter() - (history[-1].seconds if history else 0.0)
+    first = history[-1].round + 1 if history else 0
+
+    def goal(pursuit: Pursuit) -> float:
+        best = pursuit.found.best.objective
+        return best - AIMED_SHARE * allowance(best, tolerance.relative_gap, tolerance.absolute_gap)
+
+    def tell(pursuit: Pursuit) -> None:
+        nonlocal history
+        best, bound = pursuit.found.best, pursuit.bound(objective)
+        seconds, number = time.perf_counter() - started, first + pursuit.found.rounds
+        history = (*history, GrowthRound(number, best.network.width, best.objective, bound.value, None, seconds))
+        on_round(GrowthState(best.network, history, state.seed, bound.point.values))
+
+    settings = BoundSettings(seed=state.seed, failure_probability=options.failure_probability, listener=listener)
+    deadline = time.perf_counter() + problem.budget_seconds
+    found, bound = pursue(objective, state.network, goal, deadline, settings, tell)
+    network = found.best.network
+    report = GrowthReport(
+        width_before=problem.network.width,
+        width_grown=network.width,
+        width_after=network.width,
+        width_bound=width_bound(objective),
+        objective_before=objective.evaluate(problem.network).objective,
+        objective_after=found.best.objective,
+        rounds=history,
     )
     return Growth(network, bound, report)
 

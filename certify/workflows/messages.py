@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from certify.certificates.result import Result
+from certify.problem import Kind
 from certify.reports import phrases
 
 # Absolute gaps below this are rounding, whatever the objective.
@@ -11,10 +12,23 @@ ROUNDING_SIZED = 1e-12
 MOSTLY = 0.5
 
 
-def message_of(result: Result, refusal: str) -> str:
-    """The reason of a result as a sentence for people; `refusal` is the checker's, empty if it accepted."""
+def message_of(result: Result, refusal: str, unequal: Kind | None = None) -> str:
+    """The reason of a result as a sentence for people.
+
+    `refusal` is the checker's, empty if it accepted; `unequal` a kind whose degree is not that of the penalty.
+    """
     about = "" if result.head is None else "head, given the features of the frozen layers before it: "
-    return about + _reason(result, refusal) + _rest(result)
+    why = "" if unequal is None or result.verdict != "undecided" else _unequal(unequal)
+    return about + _reason(result, refusal) + _rest(result) + why
+
+
+def _unequal(kind: Kind) -> str:
+    """What the other penalty would change."""
+    return (
+        f"; weight decay has degree 2, but '{kind.name}' subnetworks have degree {kind.degree}, and the bound counts "
+        "all of them as one: several large ones leave a gap that no budget closes. With --penalty product_of_norms "
+        "(matched: true in the problem file) degrees are equal, and the bound has no such gap, for another objective"
+    )
 
 
 def _rest(result: Result) -> str:

@@ -15,6 +15,7 @@ from certify.problem import Factors
 from certify.progress import Listener, Progress
 from certify.workflows.bounding import BoundSettings, bound_at
 from certify.workflows.checkpoint import Checkpoint
+from certify.workflows.pursuit import Pursuit, pursue
 
 # Share of the budget that the search for a better model may take.
 SEARCH_SHARE = 0.4
@@ -56,6 +57,8 @@ class Quest:
 
 def search_and_bound(quest: Quest) -> tuple[Improvement, LowerBound]:
     """The best model and the best lower bound that the budget buys."""
+    if quest.problem.objective.exponent != 1:
+        return _pursued(quest)
     problem, resolution = quest.problem, RESOLUTION_SHARE * quest.allowed
     seed, listener = quest.settings.seed, quest.settings.listener
     settings = SearchSettings(SEARCH_SHARE * problem.budget_seconds, resolution, seed)
@@ -76,6 +79,18 @@ def search_and_bound(quest: Quest) -> tuple[Improvement, LowerBound]:
         latest = _bounded(quest, found)
         bound = replace(max(bound, latest, key=lambda b: b.value), exhausted=latest.exhausted)
     return found, bound
+
+
+def _pursued(quest: Quest) -> tuple[Improvement, LowerBound]:
+    """The same where the penalty has a smaller degree than the subnetworks."""
+
+    def goal(state: Pursuit) -> float:
+        best = state.found.best.objective
+        if best < quest.required:
+            return best - AIMED_SHARE * quest.allowed
+        return quest.required + (1 - AIMED_SHARE) * quest.allowed
+
+    return pursue(quest.problem.objective, quest.problem.network, goal, quest.deadline, quest.settings)
 
 
 def _hints(candidate: Candidate, bound: LowerBound) -> tuple[Factors, ...]:

@@ -89,7 +89,8 @@ def test_inspect_says_which_penalty_a_tensor_needs():
             "schema: certify.problem/1\nmodel: {path: model.pt, layers: [{cp: [A, B, C]}]}\ndata: {path: t.npz}\n"
             "penalty: {weight_decay: 1.0}\n"
         )
-    assert "powers [1, 1, 1]" in " ".join(run("inspect", "model.pt", code=4).split())
+    assert "(powers [1, 1, 1])" in " ".join(run("inspect", "model.pt").split())
+    assert "weight decay has degree 2" not in run("inspect", "model.pt", "--penalty", "product_of_norms")
     with open("model.problem.yaml") as file:
         text = file.read()
     product = "{product_of_norms: {strength: 1.0, norms: [2, 2, 2], powers: [1, 1, 1]}}"

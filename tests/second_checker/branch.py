@@ -1,5 +1,7 @@
 """One subnetwork with its penalty and parameters: rules 8 and 14, rows, outputs and scores."""
 
+import math
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -17,12 +19,13 @@ ROUND = (Side(Fraction(0), Fraction(1), Fraction(0), cone=False),) * 2
 
 
 class Penalty(NamedTuple):
-    """λ², s₀/s_b (the square of the column of a penalized bias), [s₀, s_b, s₁] of weight decay, p₀, and norms."""
+    """λ², s₀/s_b (the square of the column of a penalized bias), [s₀, s_b, s₁] of weight decay, p₀, D, and norms."""
 
     square_strength: Fraction
     bias_ratio: Fraction
     decays: tuple[Fraction, Fraction, Fraction] | None
     power: int
+    degree: int = 2
     sides: tuple[Side, Side] = ROUND
 
     def above(self, first: Matrix, biases: Matrix, second: Matrix) -> Fraction:
@@ -62,6 +65,10 @@ class Branch(NamedTuple):
     @property
     def square_strength(self) -> Fraction:
         return self.penalty.square_strength
+
+    @property
+    def degree(self) -> int:
+        return self.penalty.degree
 
     @property
     def cost(self) -> Fraction:
@@ -160,17 +167,25 @@ def rows_of(geometry: Geometry, inputs: Matrix) -> Matrix:
 def penalty_of(stated: Stated, kind: str) -> Penalty:
     has_square = kind == "square"
     if stated["name"] == "weight-decay":
-        require(not has_square, "degree")
+        require(len(stated["strengths"]) == 2, "degree")
         own, other = map(number, stated["strengths"])
         bias = own if stated["bias"] is None else number(stated["bias"])
         require(min(own, other, bias) > 0, "strength")
-        return Penalty(own * other, own / bias, (own, bias, other), 1)
+        degrees = (2, 1) if has_square else (1, 1)
+        strength = square_strength((own, other), degrees)
+        return Penalty(strength, own / bias, (own, bias, other), degrees[0], sum(degrees))
     if stated["name"] == "factor-norms":
         require(kind == "none", "degree")
         strength, sides = number(stated["strength"]), (side_of(stated["left"]), side_of(stated["right"]))
         require(strength > 0, "strength")
-        return Penalty(strength**2, Fraction(1), None, 1, sides)
+        return Penalty(strength**2, Fraction(1), None, 1, 2, sides)
     require(stated["powers"] == ([2, 1] if has_square else [1, 1]), "degree")
     strength = number(stated["strength"])
     require(strength > 0, "strength")
     return Penalty(strength**2, Fraction(1), None, stated["powers"][0])
+
+
+def square_strength(decays: Iterable[Fraction], degrees: Sequence[int]) -> Fraction:
+    """λ² of weight decays, by rule 62."""
+    pairs = zip(decays, degrees, strict=True)
+    return math.prod((sum(degrees) * decay / (2 * degree)) ** degree for decay, degree in pairs)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .branch import Stated, rows_of
+from .branch import Stated, rows_of, square_strength
 from .container import Shapes
 from .exact import Matrix, above, norms_above, product, rational, root_above, square_norms, total, zeros
 from .layers import Geometry, Hop
@@ -36,7 +36,20 @@ class DeepBranch(NamedTuple):
     square_strength: Fraction
     rows: Matrix
     weights: list[Matrix]
+    decays: list[Fraction] | None = None
+    square_constant: Fraction = Fraction(1)
     is_free: bool = False
+
+    @property
+    def degree(self) -> int:
+        return 2 if self.decays is None else len(self.weights)
+
+    @property
+    def columns(self) -> Matrix:
+        """H; a root in its last column is taken from above, which makes no polar smaller."""
+        if self.bias == "absent":
+            return self.rows[:, :-1]
+        return np.hstack([self.rows[:, :-1], self.rows[:, -1:] * root_above(self.square_constant)])
 
     @property
     def kind(self) -> str:
@@ -45,6 +58,12 @@ class DeepBranch(NamedTuple):
 
     @property
     def cost(self) -> Fraction:
+        if self.decays is not None:
+            first = self.weights[0]
+            parts = [first[:, :, :-1], *self.weights[1:], first[:, :, -1:]]
+            shares = [*self.decays, self.decays[0] / self.square_constant]
+            pairs = zip(parts, shares, strict=True)
+            return sum(own * total(square_norms(part.reshape(len(part), -1))) for part, own in pairs) / Fraction(2)
         squares = (square_norms(weight.reshape(len(weight), -1)) for weight in self.weights)
         sizes = [root_above(np.prod(units)) for units in zip(*squares, strict=True)]
         return root_above(self.square_strength) * total(sizes)
@@ -52,7 +71,8 @@ class DeepBranch(NamedTuple):
     @property
     def reach(self) -> list[Fraction]:
         """At least what the last weight reads of each sample, for each of its positions."""
-        samples = self.rows.reshape(-1, len(self.geometry.reads) * self.rows.shape[1])
+        columns = self.columns
+        samples = columns.reshape(-1, len(self.geometry.reads) * columns.shape[1])
         factor = self.geometry.lipschitz
         for hop in self.geometry.hops:
             factor *= max(1, abs(hop.slope)) * root_above(Fraction(len(hop.entries) * len(hop.sums[0])))
@@ -99,8 +119,15 @@ def deep_branch(
     require(bias != "free", "unbounded-polar")
     require(outputs % produced == 0, "shape")
     count, length = len(geometry.hops) + 2, len(geometry.reads[0])
-    require(penalty["name"] == "product-of-norms" and penalty["powers"] == [1] * count, "degree")
-    require(number(penalty["strength"]) > 0, "strength")
+    decays = None
+    if penalty["name"] == "weight-decay":
+        decays = [*map(number, penalty["strengths"])]
+        extra = [] if penalty["bias"] is None else [number(penalty["bias"])]
+        require(len(decays) == count, "degree")
+        require(min(decays + extra) > 0, "strength")
+    else:
+        require(penalty["name"] == "product-of-norms" and penalty["powers"] == [1] * count, "degree")
+        require(number(penalty["strength"]) > 0, "strength")
     weights, before = list[Matrix](), 1
     for place, reach in enumerate([length, *(len(hop.entries) for hop in geometry.hops)]):
         given = shapes.take(f"{name}.{place}", len(weights[0]) if weights else None, None)
@@ -121,14 +148,16 @@ def deep_branch(
     if bias == "absent":
         rows = np.hstack([rows[:, :-1], zeros(len(rows), 1)])
     require(len(rows) * max(sum(weight[:1].size for weight in weights), scores) <= 2**28, "size-limit")
-    return DeepBranch(geometry, bias, number(penalty["strength"]) ** 2, rows, weights)
+    if decays is None:
+        return DeepBranch(geometry, bias, number(penalty["strength"]) ** 2, rows, weights)
+    constant = decays[0] / (extra[0] if extra else decays[0])
+    return DeepBranch(geometry, bias, square_strength(decays, [1] * count), rows, weights, decays, constant)
 
 
 def ends_of(task: Task) -> Iterator[Task]:
     """The tasks about rows that peeling leads to."""
     branch = task.branch
     geometry: Geometry = branch.geometry
-    columns = branch.rows if branch.bias == "penalized" else branch.rows[:, :-1]
     apart = task.scores.shape[1] == 1 and geometry.hops[-1].slope != 1
     for name, sign in (("plus", -1), ("minus", 1)) if apart else (("both", -1),):
         own = task._replace(name=f"{task.name}.{name}")
@@ -136,7 +165,7 @@ def ends_of(task: Task) -> Iterator[Task]:
         for level, hop in enumerate(reversed(geometry.hops)):
             scores, diagonals = peeled(own, level, hop.slope, scores, diagonals, 1 if apart and not level else 2)
             scores, diagonals = back(hop, scores), [back_squares(hop, weights) for weights in diagonals]
-        first = First(geometry, columns, tuple(diagonals))
+        first = First(geometry, branch.columns, tuple(diagonals))
         yield own._replace(branch=first, scores=scores)
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .branch import square_strength
 from .container import Shapes
 from .exact import Matrix, filled, inner, rational, root_above, square_norms, total, zeros
 from .rejection import afford, require
@@ -32,6 +33,10 @@ class EntryBranch(NamedTuple):
     @property
     def kind(self) -> str:
         return "entries"
+
+    @property
+    def degree(self) -> int:
+        return 2 if self.decays is None else len(self.shape)
 
     @property
     def weights(self) -> list[list[int]]:
@@ -130,6 +135,6 @@ def strengths_of(penalty: Stated, axes: int) -> tuple[Fraction, list[Fraction] |
         return strength**2, None, [*map(side_of, penalty["norms"])] if named else sides
     decays = [*map(number, penalty["strengths"])]
     require(len(decays) == axes, "schema")
-    require(axes == 2, "degree")
+    require(axes == 2 or penalty["name"] == "weight-decay", "degree")
     require(min(decays) > 0, "strength")
-    return decays[0] * decays[1], decays, sides
+    return square_strength(decays, [1] * axes), decays, sides

@@ -59,7 +59,7 @@ LAYER = either(
     entries(op=one_of("leaky_relu"), slope=is_number),
     entries(op=one_of("average_pool"), counts_padding=BOOL, **WINDOWS),
 )
-DECAY = entries(name=one_of("weight-decay"), strengths=list_of(is_number, 2, 2), bias=OPTIONAL)
+DECAY = entries(name=one_of("weight-decay"), strengths=list_of(is_number, 2), bias=OPTIONAL)
 PRODUCT = entries(name=one_of("product-of-norms"), strength=is_number, powers=list_of(is_integer, 2))
 SIDE = entries(l1=is_number, l2=is_number, linf=is_number, nonnegative=BOOL)
 FACTORS = entries(name=one_of("factor-norms"), strength=is_number, left=SIDE, right=SIDE)
@@ -98,7 +98,9 @@ PART = entries(
 )
 PARTS = list_of(PART, 1)
 PARAMETERS = either(NULL, lambda value: isinstance(value, dict) and all(map(PARTS, value.values())))
-SCHEMA, DUAL = one_of(r"certify\.certificate/2"), entries(scale=is_number)
+SCHEMA = one_of(r"certify\.certificate/2")
+LINE = entries(point=lambda value: is_integer(value, 0), scale=is_number)
+DUAL = either(entries(scale=is_number), entries(lines=list_of(LINE, 1, 64)))
 CLAIM = entries(upper=is_number, lower=is_number, widths=one_of("all"), failure_probability=OPTIONAL)
 PROOFS = list_of(entries(kind=TEXT, steps=list_of(TEXT), upper=is_number))
 SOURCES, ARRAYS = entries(model=DIGEST, statement=DIGEST, parameters=PARAMETERS), of_type(list)
@@ -114,11 +116,14 @@ def is_of_entries(statement: dict[str, Any]) -> bool:
 def check_schema(header: dict[str, Any], kinds: Iterable[str]) -> None:
     require(HEADER(header), "schema")
     proofs, branches = header["proofs"], header["statement"]["branches"]
-    require(len(proofs) == len(branches) and {proof["kind"] for proof in proofs} <= {*kinds}, "schema")
-    for proof, branch in zip(proofs, branches, strict=True):
+    points = 1 + max(line["point"] for line in header["dual"].get("lines", [{"point": 0}]))
+    require(len(proofs) == points * len(branches) and {proof["kind"] for proof in proofs} <= {*kinds}, "schema")
+    require("scale" in header["dual"] or bool(branches), "schema")
+    for proof, branch in zip(proofs, branches * points, strict=True):
         weights = sum(layer["op"] in ("linear", "convolution") for layer in branch["layers"])
         peels = ["peel"] * (weights - 2) if proof["kind"] != "zero" else []
         require(proof["steps"] == peels + (["project"] if proof["kind"] == "cone-tree" else []), "schema")
+    for branch in branches:
         is_decayed = branch["bias"] == "penalized" and branch["penalty"]["name"] == "weight-decay"
         require((branch["penalty"].get("bias") is not None) == is_decayed, "schema")
     statement = header["statement"]

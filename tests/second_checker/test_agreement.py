@@ -19,7 +19,7 @@ from certify.verify.exact import verify_bytes_exactly
 from ..soundness.bases import BASES, base_of
 from ..soundness.mutants import mutant, strongest, tightened
 from ..test_fixtures import fixtures_of, model_in
-from ..verify import handmade_entries, handmade_entry_norms, handmade_unfoldings
+from ..verify import handmade_entries, handmade_entry_norms, handmade_lines, handmade_unfoldings
 from ..verify.packing import packed, unpacked
 from .proofs.cones import reaches_within
 from .rejection import TooLarge
@@ -105,7 +105,7 @@ def test_checkers_agree_on_many_mutants(name):
     print(f"{name}: {MANY} mutants and {MANY_FLIPS} flips, {accepted} and {flips} accepted")  # noqa: T201
 
 
-HANDMADE = handmade_entries, handmade_unfoldings, handmade_entry_norms
+HANDMADE = handmade_entries, handmade_unfoldings, handmade_entry_norms, handmade_lines
 
 
 @pytest.mark.parametrize("make", [make for module in HANDMADE for make in module.BASES])
@@ -124,11 +124,12 @@ def test_checkers_reject_factorizations_for_the_same_reason(number, rule, base, 
 
 
 def claims(header):
-    """Every claim, and the direction that makes it stronger."""
+    """Every claim, and the direction that makes it stronger; of lines no direction does."""
+    scale = [(header["dual"], "scale", np.inf)] if "scale" in header["dual"] else []
     return [
         (header["claim"], "upper", -np.inf),
         (header["claim"], "lower", np.inf),
-        (header["dual"], "scale", np.inf),
+        *scale,
         *((proof, "upper", -np.inf) for proof in header["proofs"]),
     ]
 

@@ -8,6 +8,7 @@ from .container import Shapes, canonical, read
 from .deep import DeepBranch, ends_of
 from .dual import dual_point, dual_value, objective_of
 from .exact import inner, norms_above, rational
+from .lines import slope, sums_at_kinks
 from .losses import LOSSES, ball, items
 from .proofs import cones, factors, majorants, norms, products, signs, unfoldings
 from .proofs.task import Task
@@ -56,27 +57,41 @@ def require_all(content: bytes) -> None:
     problem = statement_of(stated, shapes)
     require(stated["features"] in (None, hashlib.sha256(arrays["X"].tobytes()).hexdigest()), "features-digest")
     require(all(map(LOSSES[name].allows, items(name, problem.targets))), "targets")
-    given = rational(shapes.take("A", *problem.targets.shape))
+    lines = [(line["point"], number(line["scale"])) for line in header["dual"].get("lines", [])]
+    degrees, count = {branch.degree for branch in problem.branches} or {2}, len(problem.branches)
+    require(len(degrees) == 1 and (degrees != {2}) == bool(lines), "degree")
+    names = [f"A.{at}" for at in range(len(header["proofs"]) // count)] if lines else ["A"]
+    given = [rational(shapes.take(own, *problem.targets.shape)) for own in names]
     rest = unobserved_of(stated, problem, shapes)
     upper, lower = number(header["claim"]["upper"]), number(header["claim"]["lower"])
-    scale, point = number(header["dual"]["scale"]), dual_point(name, given, problem)
-    require(scale >= 0, "dual-scale")
-    require(not point[problem.weights == 0].any(), "dual-domain")
-    with ctx.workprec(BITS):
-        objective, value = objective_of(name, problem), dual_value(name, problem, scale * point)
-        objective, value = (objective + ball(rest.loss), value - ball(rest.cost(scale))) if rest else (objective, value)
-        require(objective <= ball(upper), "objective")
-        require(value >= ball(lower), "dual-value")
-        require(not objective < value, "objective-below-bound")
-    for at, (branch, proof) in enumerate(zip(problem.branches, header["proofs"], strict=True)):
+    lines = lines or [(0, number(header["dual"]["scale"]))]
+    require(all(scale >= 0 for _, scale in lines), "dual-scale")
+    points = [dual_point(name, own, problem) for own in given]
+    require(not any(point[problem.weights == 0].any() for point in points), "dual-domain")
+    above = []
+    for at, proof in enumerate(header["proofs"]):
+        branch, own, point = problem.branches[at % count], given[at // count], points[at // count]
         bound = number(proof["upper"])
         served, prove = PROOFS[proof["kind"]]
         require(branch.kind in served.split(), "proof-kind")
         require(bound >= 0, "polar")
-        served_branch, scores = whole(branch, given, rest.point) if rest else (branch, branch.scores(given))
+        served_branch, scores = whole(branch, own, rest.point) if rest else (branch, branch.scores(own))
         task = Task(served_branch, scores, bound, f"P{at}", shapes)
-        for own in ends_of(task) if isinstance(branch, DeepBranch) and proof["kind"] != "zero" else [task]:
-            prove(own)
-        above = bound + inner(norms_above(branch.scores(point - given)), branch.reach)
-        require((scale * above) ** 2 <= branch.square_strength, "polar-scale")
+        for end in ends_of(task) if isinstance(branch, DeepBranch) and proof["kind"] != "zero" else [task]:
+            prove(end)
+        above.append(bound + inner(norms_above(branch.scores(point - own)), branch.reach))
     require(not shapes.left, "shape")
+    with ctx.workprec(BITS):
+        objective = objective_of(name, problem)
+        values = [dual_value(name, problem, scale * points[at]) for at, scale in lines]
+        if rest:
+            objective, values = objective + ball(rest.loss), [values[0] - ball(rest.cost(lines[0][1]))]
+        if degrees == {2}:
+            for branch, polar in zip(problem.branches, above, strict=True):
+                require((lines[0][1] * polar) ** 2 <= branch.square_strength, "polar-scale")
+        else:
+            slopes = [slope(problem, scale, above[at * count : (at + 1) * count]) for at, scale in lines]
+            values = sums_at_kinks(values, slopes, degrees.pop())
+        require(objective <= ball(upper), "objective")
+        require(all(value >= ball(lower) for value in values), "dual-value")
+        require(not all(objective < value for value in values), "objective-below-bound")

@@ -36,6 +36,7 @@ from .provers import MOVING, PROVERS
 from .sketches import SKETCHES
 from .sums import planted_sum
 from .torch_sums import problem_of
+from .uneven import certificate, random_squares, random_tensor
 
 SECONDS = 0.3
 STEPS = 300
@@ -166,6 +167,11 @@ def deep_base(kind: str, seed: int, sketch: Sketch, outputs: int = 1) -> Base:
     return Base(*certified(fitted(seed, module, (4, 2), outputs, 0.3), kind))
 
 
+def uneven_base(make: Callable[[], Problem]) -> Base:
+    """Weight decay of subnetworks of another degree, at the best network found."""
+    return Base(*certificate(make))
+
+
 FREE = {"weight_decay": {"left": 0.3, "right": 0.4, "*_bias": 0.0}}
 DECAYED = {"weight_decay": {"left": 0.3, "right": 0.4, "row_bias": 0.2, "column_bias": 0.0, "global_bias": 0.1}}
 COUNTED = {"weight_decay": {"left": 0.1, "right": 0.1, "row_bias": 0.2, "column_bias": 0.05}, "entry_counts": True}
@@ -271,6 +277,11 @@ BASES: dict[str, Callable[[int], Base]] = {
     "symmetric-unfolding, four axes": lambda seed: tensor_entries("four axes", seed, "symmetric program"),
     "symmetric-unfolding, joint": lambda seed: tensor_entries("determinant", seed, "symmetric unfolding"),
     "symmetric-unfolding, random": lambda seed: tensor_entries("four axes", seed, "random multipliers"),
+    "lines, squares": lambda seed: uneven_base(lambda: random_squares(seed, decay=0.5)),
+    "lines, squares, two outputs and biases": lambda seed: uneven_base(lambda: random_squares(seed, 2, biases=True)),
+    "lines, squares, huber": lambda seed: uneven_base(lambda: random_squares(seed, loss="huber")),
+    "lines, three axes": lambda seed: uneven_base(lambda: random_tensor(seed, seen=0.8)),
+    "lines, four axes": lambda seed: uneven_base(lambda: random_tensor(seed, order=4)),
     "cone-tree, leaky relu": lambda seed: sum_base("leaky relu, -0.3", seed, "cone-tree"),
     "sign-tree, leaky relu": lambda seed: sum_base("leaky relu, -0.3", seed, "signs"),
     "sign-tree, absolute value": lambda seed: sum_base("absolute value", seed, "signs", loss="huber"),

@@ -129,13 +129,14 @@ def _fitted_tensor(stated):
         terms = [factor.T[places] for factor, places in zip(factors, branch.places.T, strict=True)]
         rest = branch.scale * np.prod(terms, 0).sum(1) - goal
         norms = np.array([np.sqrt((factor**2).sum(1)) for factor in factors])
-        value = (omega * rest**2).sum() + branch.strength * np.prod(norms, 0).sum()
+        value = (omega * rest**2).sum() + branch.penalty(factors)
         slopes = []
         for axis, factor in enumerate(factors):
             others = np.prod([term for at, term in enumerate(terms) if at != axis], 0)
             slope = np.zeros(factor.T.shape)
             np.add.at(slope, branch.places[:, axis], (2 * omega * rest * branch.scale)[:, None] * others)
             weights = branch.strength * np.prod(np.delete(norms, axis, 0), 0) / np.maximum(norms[axis], 1e-300)
+            weights = weights if branch.product else np.full(RANK, branch.strengths[axis])
             slopes.append(slope.T + weights[:, None] * factor)
         return float(value), np.concatenate(slopes, 1).ravel()
 

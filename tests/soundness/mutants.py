@@ -83,7 +83,12 @@ def mutant(rng, header, arrays):
         match rng.integers(9):
             case 0:
                 section, key = NUMBERS[rng.integers(len(NUMBERS))]
-                header[section][key] = changed_number(rng, header[section][key])
+                holder = header[section]
+                if "lines" in holder:
+                    holder = holder["lines"][rng.integers(len(holder["lines"]))]
+                holder[key] = changed_number(rng, holder[key])
+            case 1 if "lines" in header["dual"] and rng.random() < 0.5:
+                change_lines(rng, header["dual"]["lines"])
             case 1 if header["proofs"]:
                 proof = header["proofs"][rng.integers(len(header["proofs"]))]
                 proof["upper"] = changed_number(rng, proof["upper"])
@@ -104,6 +109,18 @@ def mutant(rng, header, arrays):
     return header, arrays
 
 
+def change_lines(rng, lines):
+    """A line less, twice, or of another dual point."""
+    place = int(rng.integers(len(lines)))
+    match rng.integers(3):
+        case 0:
+            del lines[place]
+        case 1:
+            lines.append(copy.deepcopy(lines[place]))
+        case _:
+            lines[place]["point"] = int(rng.integers(1 + max(line["point"] for line in lines)))
+
+
 def strengths(header):
     """λ of every branch, a little less where it is a root."""
     for branch in header["statement"]["branches"]:
@@ -120,6 +137,11 @@ def strongest(header, verdict):
     if not all(math.isfinite(upper) for upper in verdict.polar_upper):
         return None
     header = copy.deepcopy(header)
+    if "lines" in header["dual"]:
+        for proof, shown in zip(header["proofs"], verdict.polar_upper, strict=True):
+            proof["upper"] = shown.hex()
+        header["claim"] |= {"upper": verdict.objective[1].hex(), "lower": verdict.dual_value[0].hex()}
+        return header
     scales = []
     for proof, shown, strength in zip(header["proofs"], verdict.polar_upper, strengths(header), strict=True):
         if shown > 0:
@@ -138,6 +160,10 @@ def tightened(header, verdict):
     if shown is None or not all(0 <= upper < math.inf for upper in shown) or not any(shown):
         return None
     header = copy.deepcopy(header)
+    if "lines" in header["dual"]:
+        place = max(range(len(shown)), key=shown.__getitem__)
+        header["proofs"][place]["upper"] = (0.9 * shown[place]).hex()
+        return header
     claimed = [strength / max(upper, 1e-300) for upper, strength in zip(shown, strengths(header), strict=True)]
     place = claimed.index(min(claimed))
     header["proofs"][place]["upper"] = (0.9 * shown[place]).hex()

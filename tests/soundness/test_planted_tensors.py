@@ -4,15 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import yaml
 
-from certify.errors import UnsupportedError
 from certify.verify import verify_bytes
 from certify.verify.exact import verify_bytes_exactly
 from certify.workflows.check import CheckOptions, check, run_check
 from certify.workflows.grow import grow
 
-from .planted_tensors import FAMILIES, load, orthogonal
+from .planted_tensors import FAMILIES, orthogonal
 
 FEW, MANY = 20, 300
 # Relative rounding of the closed form itself.
@@ -65,17 +63,6 @@ def test_a_tensor_without_terms_is_linked_to_its_files(tmp_path):
     files = [(tmp_path / name).read_bytes() for name in ("model.pt", "entries.npz")]
     verdict = verify_bytes(outcome.certificate, files[0], tuple(files[1:]))
     assert verdict.status == "valid", verdict.message
-
-
-@pytest.mark.parametrize("order", [3, 4])
-def test_weight_decay_of_more_than_two_factors_is_refused(order, tmp_path):
-    path = orthogonal(np.random.default_rng(75), order).write(tmp_path)
-    content = yaml.safe_load(path.read_text())
-    path.write_text(yaml.safe_dump(content | {"penalty": {"weight_decay": 0.1}}))
-    with pytest.raises(UnsupportedError) as caught:
-        check(load(path))
-    assert caught.value.code == "degree-mismatch"
-    assert f"powers {[1] * order}" in str(caught.value)
 
 
 @pytest.mark.slow

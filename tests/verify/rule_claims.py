@@ -30,7 +30,6 @@ from certify.verify.statement.certificate import read_certificate
 from certify.verify.statement.dual_point import DualPoint
 from certify.verify.statement.gate import Gate
 from certify.verify.statement.losses import LOSSES, BoundLoss
-from certify.verify.statement.penalties import WeightDecay
 from certify.verify.verdict import Verdict
 
 from .handmade import handmade, hexadecimal
@@ -208,13 +207,6 @@ def leaves_domain(y, mid):
     one, live = Enclosure([[1.0]]), np.array([[True]])
     loss = BoundLoss(LOSSES["binary-cross-entropy"], np.array([[y]]), one, live, Enclosure)
     return rejects(loss.require_domain, Enclosure([[mid]], 0.125), 1.0)
-
-
-def strength(penalty=lambda *decays: WeightDecay(decays, None)):
-    return all(
-        Fraction(penalty(value, 1 / value + 1).strength(Enclosure)) ** 2 <= Fraction(value) * Fraction(1 / value + 1)
-        for value in VALUES
-    )
 
 
 def gate():

@@ -8,9 +8,8 @@ from certify.verify.exact.cone_tree import cone_tree_upper
 from certify.verify.forms.form import Form
 from certify.verify.proofs.majorants import region_of
 from certify.verify.proofs.norm_products import total_length
-from certify.verify.statement.entry_penalties import EntryDecay
 
-from . import factor_claims, product_claims, sign_claims
+from . import factor_claims, line_claims, product_claims, sign_claims
 from . import rule_claims as claims
 from .error_terms import holds
 from .sabotage import Overlap, Term
@@ -118,10 +117,15 @@ CAUGHT = [
         ("low + scaled).low", "low + scaled).near", lambda: claims.leaves_domain(0.5, -0.5)),
         ("high - scaled).low", "high - scaled).near", lambda: claims.leaves_domain(0.5, 0.5)),
     ),
-    *rows("statement/penalties.py: WeightDecay.strength", ("square_root().low", "square_root().near", claims.strength)),
+    *rows("statement/penalties.py: decay_strength", ("square_root().low", "square_root().near", line_claims.strength)),
     *rows(
-        "statement/entry_penalties.py: EntryDecay.strength",
-        ("square_root().low", "square_root().near", lambda: claims.strength(lambda *decays: EntryDecay(decays, False))),
+        "measure.py: line_of",
+        ("value.low", "value.near", line_claims.value),
+    ),
+    *rows(
+        "proofs/unequal_degrees.py: least_sum",
+        (".low.max(1)", ".near.max(1)", line_claims.least),
+        ("heights).low.min()", "heights).near.min()", line_claims.least),
     ),
     *rows(
         "statement/gate.py: Gate.opened",
@@ -210,6 +214,7 @@ OVERLAPPING = [
         ("1.01", "1.0", ROOM),
         ("8 * 2.0**-53", "0.0", "the + 8 of the other count, since c |G|² > 4 where a bound is false"),
     ),
+    *overlaps("measure.py: line_of", ("levels)).high", "levels)).near", "s U has been rounded up by more, and λ down")),
     *overlaps(
         "statement/dual_point.py: change_to_kernel", ("bounds.high", "bounds.near", "t is 0.9 of an eigenvalue at most")
     ),
@@ -241,5 +246,6 @@ NO_TERMS = {
     "proofs/power_test.py: plan_test: _SMALLEST <= edge < upper <= 1 / _SMALLEST": "a range",
     "exact/cone_tree.py: cone_tree_upper: (values / unit * projection.gain).high": "guesses",
     "exact/cone_tree.py: _proven_norm: TINY": "keeps 0/0 out; any multiple of w will do",
+    "measure.py: line_of: value.high": "room for a claim, which the other end decides",
     "verdict.py: Verdict.relative_gap": "shown, not decided on",
 }

@@ -17,6 +17,7 @@ from . import (
     handmade_entries,
     handmade_entry_norms,
     handmade_factors,
+    handmade_lines,
     handmade_products,
     handmade_signs,
     handmade_unfoldings,
@@ -26,8 +27,13 @@ from .packing import packed
 
 POLICIES = ("absent", "penalized", "free")
 HANDMADE = (
-    *(handmade_entries, handmade_entry_norms, handmade_factors),
-    *(handmade_products, handmade_signs, handmade_unfoldings),
+    handmade_entries,
+    handmade_entry_norms,
+    handmade_factors,
+    handmade_lines,
+    handmade_products,
+    handmade_signs,
+    handmade_unfoldings,
 )
 
 

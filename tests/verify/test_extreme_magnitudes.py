@@ -16,6 +16,7 @@ from . import (
     handmade_entries,
     handmade_entry_norms,
     handmade_factors,
+    handmade_lines,
     handmade_products,
     handmade_signs,
     handmade_unfoldings,
@@ -57,6 +58,7 @@ MAKERS = (
     *handmade_factors.BASES,
     *handmade_unfoldings.BASES,
     *handmade_entry_norms.BASES,
+    *handmade_lines.BASES,
     lambda: handmade(family="relu", kind="norm-products", upper=2.5),
     lambda: handmade(kind="spectral", skip="penalized", output_bias="penalized"),
 )

@@ -17,6 +17,7 @@ from . import (
     handmade_entries,
     handmade_entry_norms,
     handmade_factors,
+    handmade_lines,
     handmade_products,
     handmade_signs,
     handmade_unfoldings,
@@ -347,6 +348,7 @@ RULES = [
     *handmade_unfoldings.RULES,
     *handmade_deep.RULES,
     *handmade_entry_norms.RULES,
+    *handmade_lines.RULES,
 ]
 
 

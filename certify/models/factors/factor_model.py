@@ -280,6 +280,11 @@ def factor_model(graph: LayerGraph, conventions: Conventions, charge: Charge, *,
     kind = FACTORIZATIONS[len(terms)]
     factors = tuple(sorted(terms, key=lambda table: table.axis))
     penalty = _penalty(graph, kind, factors, charge)
+    if counted and penalty.gauge(kind).exponent != 1:
+        raise UnsupportedError(
+            f"{graph.label}: entry_counts is served for two factors, found {len(terms)}; leave it out",
+            code="degree-mismatch",
+        )
     blank = ParallelNetwork(((),), torch.zeros(0, 1))
     model = FactorModel(
         graph,
@@ -330,7 +335,7 @@ def _penalty(graph: LayerGraph, kind: EntryProduct, factors: tuple[Table, ...], 
                 "likes at no cost, and no certificate exists. Give it a weight decay",
                 code="unpenalized-weight",
             )
-    return WeightDecay(tuple(factor.decay for factor in factors))
+    return charge.on(WeightDecay(tuple(factor.decay for factor in factors)), kind)
 
 
 def _require_tables(model: FactorModel) -> None:

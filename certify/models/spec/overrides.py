@@ -28,6 +28,7 @@ class Overrides:
         scale: factor on the loss.
         unobserved_weight: of entries that are not in the data of a factorization.
         weight_decay: replaces the whole penalty.
+        matched: whether a product of norms replaces weight decay.
         hidden_bias: `penalized`, `free` or `absent`.
         output_bias: `penalized`, `free` or `absent`.
         relative_gap: tolerance relative to the objective.
@@ -46,6 +47,7 @@ class Overrides:
     scale: float | None = _flag("--scale", "loss", "scale")
     unobserved_weight: float | None = _flag("--unobserved-weight", "loss", "unobserved_weight")
     weight_decay: float | None = _flag("--weight-decay", "penalty", "weight_decay")
+    matched: bool | None = _flag("--penalty", "penalty", "matched")
     hidden_bias: str | None = _flag("--hidden-bias", "biases", "hidden")
     output_bias: str | None = _flag("--output-bias", "biases", "output")
     relative_gap: float | None = _flag("--relative-gap", "tolerance", "relative_gap")

@@ -273,6 +273,8 @@ class PenaltySpec(Section):
         product_of_norms: λ Σ Π ‖W‖^power over subnetworks.
         entry_counts: whether weight decay of every row of a factor is multiplied by its number of observed entries.
         factor_norms: λ Σ N(u) N'(v) over subnetworks without an activation.
+        matched: whether weight decay of the subnetworks is replaced by the product of norms of their degrees whose λ is
+            the least weight decay of a subnetwork with product 1.
     """
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [key]} for key in _PENALTIES]})
@@ -281,6 +283,7 @@ class PenaltySpec(Section):
     product_of_norms: ProductOfNormsSpec | None = None
     factor_norms: FactorNormsSpec | None = None
     entry_counts: bool | None = None
+    matched: bool | None = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> PenaltySpec:
@@ -288,6 +291,8 @@ class PenaltySpec(Section):
             raise ValueError("give exactly one of 'weight_decay', 'product_of_norms' and 'factor_norms'")
         if self.entry_counts and self.weight_decay is None:
             raise ValueError("'entry_counts' scales 'weight_decay', which is not given")
+        if self.matched and (self.weight_decay is None or self.entry_counts):
+            raise ValueError("'matched' (--penalty product_of_norms) replaces 'weight_decay' without 'entry_counts'")
         return self
 
 

@@ -188,9 +188,15 @@ def _penalty(layout: Layout, neuron: NeuronLayers, cut: Cut, charge: Charge) -> 
                 "made as small as one likes at no cost, and no certificate exists. Give it a weight decay",
                 code="unpenalized-weight",
             )
-    penalty = WeightDecay((*shares[:-1], shares[-1] / neuron.gain**2))
-    penalty.gauge(neuron.kind)
-    return penalty, None if neuron.bias is None else decays[neuron.bias]
+    penalty = charge.on(WeightDecay((*shares[:-1], shares[-1] / neuron.gain**2)), neuron.kind)
+    bias = None if neuron.bias is None else decays[neuron.bias]
+    if charge.matched and bias and bias != shares[0]:
+        raise UnsupportedError(
+            f"{layout.graph.label}: a product of norms counts a hidden bias among the weights of its layer, but weight "
+            f"decay gives them {shares[0]:g} and the bias {bias:g}; give both the same, or the bias 0",
+            code="unsupported-penalty",
+        )
+    return penalty, None if charge.matched and bias else bias
 
 
 def _require_inside(label: str, branch: ModelBranch) -> None:

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import final
 
 from certify.errors import UsageError
-from certify.problem import FactorNorms, ProductOfNorms
+from certify.problem import FactorNorms, Kind, ProductOfNorms, WeightDecay
 
 
 @final
@@ -18,9 +18,16 @@ class Decays:
 
     Attributes:
         rule: wd for all, or by name or pattern (`fc1.*`), the first that matches; 0 for not penalized.
+        matched: whether the product of norms with the degrees of the subnetworks takes its place for these.
     """
 
     rule: float | Mapping[str, float]
+    matched: bool = False
+
+    def on(self, penalty: WeightDecay, kind: Kind) -> WeightDecay | ProductOfNorms:
+        """What it is for subnetworks of a kind: weight decay, or the product of norms that it equals at product 1."""
+        gauge = penalty.gauge(kind)
+        return ProductOfNorms(gauge.coefficient, kind.degrees) if self.matched else penalty
 
     def of(self, name: str) -> float:
         """Weight decay of a parameter."""

@@ -27,6 +27,11 @@ class Gauge:
     coefficient: float
     exponent: float
 
+    @property
+    def strength(self) -> float:
+        """λ, with (λ t)**exponent the least penalty."""
+        return self.coefficient if self.exponent == 1 else self.coefficient ** (1 / self.exponent)
+
 
 @dataclass(frozen=True, slots=True)
 class Penalty(ABC):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, final
 
@@ -34,6 +34,8 @@ KINDS: Mapping[str, list[str]] = {
         "symmetric-unfolding": [],
     },
 }
+# Lines below the loss, where degrees are not equal.
+MOST_LINES = 64
 # Largest probability of accepting a false claim that a certificate may ask for.
 LARGEST_FAILURE_PROBABILITY = 0.01
 
@@ -67,7 +69,8 @@ class Certificate:
         lower: claimed: no network of any width has a smaller objective.
         failure_probability: with which a checker may accept a false claim; None for proofs without randomness.
         dual_scale: s; the dual point is the real matrix s A.
-        proofs: of the polars, one for each branch.
+        lines: where degrees are not equal, in place of s: the number of a dual point and its s, for each line.
+        proofs: of the polars, one for each branch, dual point after dual point.
         parameters: how each parameter is put together from the model file, or None.
     """
 
@@ -76,10 +79,27 @@ class Certificate:
     lower: float
     failure_probability: float | None
     dual_scale: float
+    lines: tuple[tuple[int, float], ...]
     proofs: tuple[Proof, ...]
     model_sha256: str
     parameters: Recipes | None
     arrays: Arrays
+
+    @property
+    def points(self) -> tuple[Certificate, ...]:
+        """With each dual point as the only one."""
+        count = len(self.proofs) // self._stride if self.lines else 0
+        return tuple(self.at(place, 1.0) for place in range(count)) or (self,)
+
+    def at(self, place: int, scale: float) -> Certificate:
+        """With a dual point, and its s, as the only one."""
+        proofs = self.proofs[place * self._stride : (place + 1) * self._stride]
+        arrays = {**self.arrays, "A": self.arrays[f"A.{place}"]}
+        return replace(self, lines=(), dual_scale=scale, proofs=proofs, arrays=arrays)
+
+    @property
+    def _stride(self) -> int:
+        return len(self.problem.branches)
 
     @property
     def within_tolerance(self) -> bool:
@@ -108,18 +128,22 @@ def read_certificate(header: Mapping[str, Any], arrays: Arrays) -> Certificate:
     sources = section(header["sources"], "sources", ("model", "statement", "parameters"))
     problem = read_problem(header["statement"])
     stated = listed(header["proofs"], "proofs")
-    if len(stated) != len(problem.branches):
-        refuse("schema", f"proofs: {len(stated)} for {len(problem.branches)} branches")
-    entries = [_proof_entry(entry, branch.peels) for entry, branch in zip(stated, problem.branches, strict=True)]
+    scale, lines = _dual(header["dual"])
+    points = 1 + max(place for place, _ in lines) if lines else 1
+    if len(stated) != points * len(problem.branches) or (lines and not stated):
+        refuse("schema", f"proofs: {len(stated)} for {len(problem.branches)} branches, {points} dual points")
+    pairs = zip(stated, problem.branches * points, strict=True)
+    entries = [_proof_entry(entry, branch.peels) for entry, branch in pairs]
     kinds = [kind for kind, _ in entries]
     chance = _failure_probability(claim["failure_probability"], kinds)
-    require_shapes(problem, kinds, arrays)
+    require_shapes(problem, kinds, tuple(f"A.{place}" for place in range(points)) if lines else ("A",), arrays)
     certificate = Certificate(
         problem=problem,
         upper=number(claim["upper"], "claim.upper"),
         lower=number(claim["lower"], "claim.lower"),
         failure_probability=chance,
-        dual_scale=number(section(header["dual"], "dual", ("scale",))["scale"], "dual.scale"),
+        dual_scale=scale,
+        lines=lines,
         proofs=_proofs(entries, chance, arrays),
         model_sha256=digest(sources["model"], "sources.model"),
         parameters=_recipes(sources["parameters"], problem.parameters),
@@ -127,6 +151,18 @@ def read_certificate(header: Mapping[str, Any], arrays: Arrays) -> Certificate:
     )
     _require_digests(header, problem, arrays)
     return certificate
+
+
+def _dual(value: object) -> tuple[float, tuple[tuple[int, float], ...]]:
+    """The scale of one dual point, or lines of several."""
+    if not isinstance(value, dict) or "lines" not in value:
+        return number(section(value, "dual", ("scale",))["scale"], "dual.scale"), ()
+    entries = listed(section(value, "dual", ("lines",))["lines"], "dual.lines")
+    found = [section(entry, "dual.lines", ("point", "scale")) for entry in entries]
+    if not 1 <= len(found) <= MOST_LINES:
+        refuse("schema", f"dual.lines: {len(found)}, needs 1 to {MOST_LINES}")
+    lines = ((integer(line["point"], "dual.lines"), number(line["scale"], "dual.lines")) for line in found)
+    return 1.0, tuple(lines)
 
 
 def _proof_entry(value: object, peels: int) -> tuple[str, float]:

@@ -24,13 +24,15 @@ from certify.verify.statement.unobserved import require_plain, unobserved_cost
 
 
 def require_supported(certificate: Certificate) -> None:
-    """Penalties fit the subnetworks, which lie in their cones, and no free bias leaves a polar unbounded.
+    """Penalties fit the subnetworks, which lie in their cones, degrees, and no free bias leaves a polar unbounded.
 
     Raises:
         Rejection: not so, or a free part that this version cannot check.
     """
-    arrays = certificate.arrays
+    arrays, degree = certificate.arrays, certificate.problem.degree
     require_plain(certificate.problem)
+    fits = degree is not None and (degree != 2) == bool(certificate.lines)
+    require(fits, "degree", f"branches with D = {degree}, and {len(certificate.lines)} lines")
     for place, branch in enumerate(certificate.problem.branches):
         if isinstance(branch.penalty, EntryPenalty):
             order = len(branch.neuron.shape) if isinstance(branch.neuron, EntryTerm) else 0

@@ -1,7 +1,7 @@
 """Penalties of the factors of one term of a factorization.
 
-Σ_k (s_k/2) |u_k|² ≥ √(s_0 s_1) |u_0||u_1| for two factors, as in `penalties`; counted, |u_k|² is Σ_i count_i u_ki².
-With more factors weight decay does not have the degree of the term. Factor norms are λ Π_k N_k(u_k), with cones.
+Σ_k (s_k/2) |u_k|² ≥ (λ Π_k |u_k|)^{2/K} for K factors, as in `penalties`; counted, |u_k|² is Σ_i count_i u_ki². Factor
+norms are λ Π_k N_k(u_k), with cones.
 """
 
 from __future__ import annotations
@@ -26,11 +26,6 @@ class EntryDecay:
     strengths: tuple[float, ...]
     counted: bool
 
-    def strength(self, real: Real) -> float:
-        """Lower bound on √(s_0 s_1), exact if they are equal."""
-        first, second = self.strengths
-        return first if first == second else float((real(first) * second).square_root().low)
-
     def value(self, factors: Sequence[Array], counts: Sequence[Array], real: Real) -> Reals:
         """The penalty of factors (r, n_k), with the number of samples at each place of every axis."""
         total = real(0.0)
@@ -40,12 +35,12 @@ class EntryDecay:
         return total * 0.5
 
     def require_fitting(self, factors: int) -> None:
-        """Two factors, and positive strengths.
+        """Positive strengths, and two factors where squares are counted.
 
         Raises:
             Rejection: not so.
         """
-        require(factors == 2, "degree", f"weight decay does not have the degree of {factors} factors")
+        require(factors == 2 or not self.counted, "degree", f"counted weight decay of {factors} factors")
         require(min(self.strengths) > 0, "strength", f"weight decay {self.strengths} must be positive")
 
     def __str__(self) -> str:
@@ -62,10 +57,6 @@ class EntryProductOfNorms:
     powers: tuple[int, ...]
 
     counted: ClassVar[bool] = False
-
-    def strength(self, real: Real) -> float:  # noqa: ARG002
-        """λ."""
-        return self.level
 
     def value(self, factors: Sequence[Array], counts: Sequence[Array], real: Real) -> Reals:  # noqa: ARG002
         """The penalty of factors (r, n_k)."""

@@ -2,6 +2,8 @@
 
 (s₀ |u|² + s_b b²)/2 + s₁ |v|²/2 ≥ √(s₀ s₁) |(u, b √(s_b/s₀))| |v| (Srebro, Rennie and Jaakkola 2004): the polar has
 the strength √(s₀ s₁), and in it a penalized bias weighs as much as the other inputs, but reads the constant √(s₀/s_b).
+For degrees d_k of the factors, Σ_k (s_k/2) n_k² ≥ (λ Π_k n_k^{d_k})^{2/D} with λ² = Π_k (D s_k/(2 d_k))^{d_k}, D = Σ_k
+d_k (inequality of weighted means); degrees (1, 1) give the above.
 """
 
 from __future__ import annotations
@@ -21,15 +23,10 @@ from certify.verify.statement.side_norms import SideNorm, read_side
 @final
 @dataclass(frozen=True, slots=True)
 class WeightDecay:
-    """(s₀ |u|² + s_b b² + s₁ |v|²)/2: strengths s₀ and s₁, and s_b of a penalized bias, None if there is none."""
+    """(s₀ |u|² + s_b b² + s₁ |v|²)/2: a strength of each weight, and s_b of a penalized bias, None if there is none."""
 
-    strengths: tuple[float, float]
+    strengths: tuple[float, ...]
     bias: float | None
-
-    def strength(self, real: Real) -> float:
-        """Lower bound on √(s₀ s₁), exact if they are equal."""
-        first, second = self.strengths
-        return first if first == second else float((real(first) * second).square_root().low)
 
     def constant(self, real: Real) -> Reals:
         """What a penalized bias reads: √(s₀/s_b)."""
@@ -37,27 +34,28 @@ class WeightDecay:
         return real(1.0) if same else (real(self.strengths[0]) / real(self.bias or 1.0)).square_root()
 
     def value(self, factors: list[Array], bias: Array | None, real: Real) -> Reals:
-        """The penalty of weights (r, h) and (r, m), and a bias (r,)."""
-        first, second = factors
-        total = _squares(first, real).sum() * self.strengths[0] + _squares(second, real).sum() * self.strengths[1]
+        """The penalty of weights (r, ·) each, and a bias (r, ·)."""
+        total = real(0.0)
+        for factor, strength in zip(factors, self.strengths, strict=True):
+            total = total + _squares(factor, real).sum() * strength
         if self.bias is not None and bias is not None:
             total = total + _squares(bias, real).sum() * self.bias
         return total * 0.5
 
-    def require_fitting(self, activation: Activation, weights: int) -> None:
-        """Strengths are positive, and the subnetwork is of degree 1 in each factor.
+    def require_fitting(self, activation: Activation, weights: int) -> None:  # noqa: ARG002
+        """Strengths are positive, one for each weight.
 
         Raises:
             Rejection: not so.
         """
-        fits = weights == 2 and not isinstance(activation, Square)
-        require(fits, "degree", "weight decay has another degree than the subnetwork")
+        require(len(self.strengths) == weights, "degree", f"{len(self.strengths)} strengths of {weights} weights")
         strengths = (*self.strengths, *(() if self.bias is None else (self.bias,)))
         require(min(strengths) > 0, "strength", f"weight decay {strengths} must be positive")
 
     def __str__(self) -> str:
-        first, second = self.strengths
-        shown = f"weight-decay {first:g}" if first == second else f"weight-decay {first:g} and {second:g}"
+        first, *others = self.strengths
+        alike = set(others) == {first}
+        shown = "weight-decay " + (f"{first:g}" if alike else " and ".join(f"{s:g}" for s in self.strengths))
         return shown + ("" if self.bias in (None, first) else f", of the bias {self.bias:g}")
 
 
@@ -69,10 +67,6 @@ class ProductOfNorms:
     level: float
     powers: tuple[int, ...]
     with_bias: bool
-
-    def strength(self, real: Real) -> float:  # noqa: ARG002
-        """λ."""
-        return self.level
 
     def constant(self, real: Real) -> Reals:
         """What a penalized bias reads: 1."""
@@ -113,10 +107,6 @@ class FactorNorms:
     right: SideNorm
     with_bias: bool
 
-    def strength(self, real: Real) -> float:  # noqa: ARG002
-        """λ."""
-        return self.level
-
     def constant(self, real: Real) -> Reals:
         """What a penalized bias reads: 1."""
         return real(1.0)
@@ -155,6 +145,19 @@ class FactorNorms:
 Penalty: TypeAlias = WeightDecay | ProductOfNorms | FactorNorms
 
 
+def decay_strength(strengths: tuple[float, ...], degrees: tuple[int, ...], real: Real) -> float:
+    """Lower bound on the λ of weight decays s_k, for degrees d_k; exact for two equal ones of degree 1."""
+    degree = sum(degrees)
+    if degree == 2 and len(set(strengths)) == 1:
+        return strengths[0]
+    square = real(1.0)
+    for strength, own in zip(strengths, degrees, strict=True):
+        ratio = real(strength) if degree == 2 * own else real(degree) * strength / real(2 * own)
+        for _ in range(own):
+            square = square * ratio
+    return float(square.square_root().low)
+
+
 def read_penalty(value: object, place: str, with_bias: bool) -> Penalty:
     """The penalty of a branch at a place of the header, whose hidden bias is penalized or not.
 
@@ -165,10 +168,10 @@ def read_penalty(value: object, place: str, with_bias: bool) -> Penalty:
     if name == "weight-decay":
         entry = section(value, place, ("name", "strengths", "bias"))
         strengths = [number(strength, f"{place}.strengths") for strength in listed(entry["strengths"], place)]
-        if len(strengths) != 2 or with_bias != (entry["bias"] is not None):
-            refuse("schema", f"{place}: needs two strengths, and a third of the bias where it is penalized")
+        if len(strengths) < 2 or with_bias != (entry["bias"] is not None):
+            refuse("schema", f"{place}: needs a strength of each weight, and one of the bias where it is penalized")
         bias = number(entry["bias"], f"{place}.bias") if with_bias else None
-        return WeightDecay((strengths[0], strengths[1]), bias)
+        return WeightDecay(tuple(strengths), bias)
     if name == "factor-norms":
         entry = section(value, place, ("name", "strength", "left", "right"))
         left, right = (read_side(entry[side], f"{place}.{side}") for side in ("left", "right"))

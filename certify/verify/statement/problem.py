@@ -10,14 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
+from certify.verify.reals import Real
 from certify.verify.rejection import refuse
-from certify.verify.statement.activations import IDENTITY
+from certify.verify.statement.activations import IDENTITY, Square
 from certify.verify.statement.entries import EntryTerm, read_entries
-from certify.verify.statement.entry_penalties import EntryPenalty, read_entry_penalty
+from certify.verify.statement.entry_penalties import EntryDecay, EntryPenalty, read_entry_penalty
 from certify.verify.statement.fields import choice, digest, flag, integers, listed, number, section, text
 from certify.verify.statement.layers import read_neuron
 from certify.verify.statement.neuron import Neuron
-from certify.verify.statement.penalties import Penalty, read_penalty
+from certify.verify.statement.penalties import Penalty, WeightDecay, decay_strength, read_penalty
 from certify.verify.statement.windows import require_table
 
 POLICIES = ("absent", "free", "penalized")
@@ -41,6 +42,24 @@ class Branch:
     def peels(self) -> int:
         """Number of weights between the first and the last."""
         return 0 if isinstance(self.neuron, EntryTerm) else len(self.neuron.hops)
+
+    @property
+    def degrees(self) -> tuple[int, ...]:
+        """Degree d_k of the subnetwork in each of its factors."""
+        if isinstance(self.neuron, EntryTerm):
+            return (1,) * len(self.neuron.shape)
+        return (2, 1) if isinstance(self.neuron.activation, Square) else (1,) * self.neuron.weights
+
+    @property
+    def degree(self) -> int:
+        """D, such that the penalty is at least (λ Π_k n_k^{d_k})^{2/D}; 2 where degrees are equal."""
+        return sum(self.degrees) if isinstance(self.penalty, WeightDecay | EntryDecay) else 2
+
+    def strength(self, real: Real) -> float:
+        """Lower bound on λ."""
+        if isinstance(self.penalty, WeightDecay | EntryDecay):
+            return decay_strength(self.penalty.strengths, self.degrees, real)
+        return self.penalty.level
 
     @property
     def free_column(self) -> bool:
@@ -124,6 +143,12 @@ class Problem:
     def frees_inputs(self) -> bool:
         """Whether XC is free for some C, so that XᵀA is zero."""
         return self._frees("inputs")
+
+    @property
+    def degree(self) -> int | None:
+        """D of all branches, 2 without any; None where they differ."""
+        found = {branch.degree for branch in self.branches} or {2}
+        return found.pop() if len(found) == 1 else None
 
     @property
     def freed_axes(self) -> tuple[int, ...]:

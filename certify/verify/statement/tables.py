@@ -33,8 +33,10 @@ BYTES = ("mask", "splits", "tangents", "sides")
 Shapes = dict[str, tuple[int, ...]]
 
 
-def require_shapes(problem: Problem, kinds: Sequence[str], arrays: Arrays) -> None:
-    """Every array that the statement and the kinds of proofs need is there, in this order and shape; no other.
+def require_shapes(problem: Problem, kinds: Sequence[str], points: Sequence[str], arrays: Arrays) -> None:
+    """Every array that the statement, the kinds of proofs and the named dual points need is there; no other.
+
+    They are in this order and shape; there are proofs of every branch for each dual point in turn.
 
     Raises:
         Rejection: refused; not so, or what is computed from them would not fit in memory.
@@ -52,17 +54,18 @@ def require_shapes(problem: Problem, kinds: Sequence[str], arrays: Arrays) -> No
         shapes |= _parameters(branch, index, c, arrays)
     extents = {"ones": (1,), "inputs": (d,), "axis": problem.entries.shape if problem.entries else ()}
     shapes |= {f"C{index}": (extents[b.features][b.axis], c) for index, b in enumerate(problem.outside)}
-    shapes["A"] = (n, c)
+    shapes |= dict.fromkeys(points, (n, c))
     if problem.loss.unobserved is not None and problem.entries:
         shapes |= _unobserved(problem.entries, shapes["F0.0"][0], arrays)
-    for index, (branch, kind) in enumerate(zip(problem.branches, kinds, strict=True)):
+    for index, (branch, kind) in enumerate(zip(problem.branches * len(points), kinds, strict=True)):
+        weights = f"F{index % len(problem.branches)}"
         if isinstance(branch.neuron, EntryTerm):
-            _require_room_of_entries(branch.neuron, kind, n, c, shapes[f"F{index}.0"][0])
+            _require_room_of_entries(branch.neuron, kind, n, c, shapes[f"{weights}.0"][0])
             shapes |= _entry_proof(branch, kind, index, arrays)
             continue
-        _require_room(branch, n, d, shapes[f"F{index}.{_neuron(branch).weights - 1}"])
+        _require_room(branch, n, d, shapes[f"{weights}.{_neuron(branch).weights - 1}"])
         if _neuron(branch).hops:
-            _require_deep_room(branch, index, n, c, shapes)
+            _require_deep_room(branch, weights, n, c, shapes)
             shapes |= _deep_proof(branch, kind, index, (n, c), arrays)
             continue
         shapes |= _proof(branch, kind, index, (n, c), arrays)
@@ -135,13 +138,13 @@ def _require_room(branch: Branch, n: int, d: int, second: tuple[int, ...]) -> No
         refuse("size-limit", f"n = {n}, d = {d}, a branch of {width} subnetworks with {columns} and {m} entries")
 
 
-def _require_deep_room(branch: Branch, index: int, n: int, c: int, shapes: Shapes) -> None:
+def _require_deep_room(branch: Branch, weights: str, n: int, c: int, shapes: Shapes) -> None:
     neuron, m = _neuron(branch), _scores(branch, c)
-    width, size = shapes[f"F{index}.0"]
+    width, size = shapes[f"{weights}.0"]
     channels, largest = size // neuron.fan_in, [n * neuron.positions * width * (size // neuron.fan_in)]
     for place, hop in enumerate(neuron.hops, 1):
         q, k = hop.places.shape
-        size = shapes[f"F{index}.{place}"][1]
+        size = shapes[f"{weights}.{place}"][1]
         largest += [n * q * k * channels, n * q * width * (size // (channels * k))]
         channels = size // (channels * k)
     for hop in reversed(neuron.hops):

@@ -195,7 +195,7 @@ def test_inspection_shows_layers_degrees_and_family(model_file):
     assert found.layers[0].shapes == {"0.weight": (4, 3), "0.bias": (4,)}
     assert found.penalized == ("0.weight", "0.bias", "2.weight", "2.bias")
     assert found.problems == ()
-    assert any("powers: [2, 1]" in note for note in found.notes)
+    assert any("powers [2, 1]" in note for note in found.notes)
 
 
 def test_inspection_tells_problems_instead_of_raising(model_file, tmp_path):
