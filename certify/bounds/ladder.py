@@ -2,7 +2,8 @@
 
 Every rung returns dual points with proven upper bounds U_b ≥ Ω_b°(−A); scaling A by s ≤ min_b λ_b/U_b makes it
 feasible, so that bounds on all branches together yield a lower bound on the optimum. With one branch every rung does by
-itself, the largest is kept, and a rung may move A (the convex surrogate does). With several, A stays where it is.
+itself, the largest is kept, and a rung may move A (the convex surrogate does). With several, rungs leave A where it is;
+then products of rows choose a better one for all branches together, where the rungs are climbed once more.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from certify.bounds.labor import ALONE, Labor
 from certify.bounds.methods import METHODS, Method
 from certify.bounds.polar import PolarBound, PolarEstimate, PolarTask
 from certify.bounds.proof import Recomputed
+from certify.bounds.rows.relaxations.doubly_nonnegative.product_method import joint_products, joint_products_apply
+from certify.bounds.score_rounding import with_score_rounding
 from certify.bounds.search import shared_deadline
 from certify.problem import Branch, Factors, Objective
 from certify.problem.dual import DualPoint, best_scale, dual_value, dual_value_estimate
@@ -30,6 +33,9 @@ SMALLEST_SCALE = 1e-250
 
 # A method that leaves more than this share of its time has ended by itself.
 SPARED_SHARE = 0.1
+
+# With several branches: shares of the time left that the rungs at the given dual point, and then products, may take.
+GIVEN_SHARE, JOINT_SHARE = 0.3, 0.7
 
 # Enough to resolve the useful polar to 1e-7; it only steers the effort.
 BISECTIONS = 24
@@ -157,20 +163,55 @@ def _own_task(task: PolarTask, method: Method, best: LowerBound, needed: float) 
 
 
 def _climb_several(objective: Objective, dual: Tensor, tasks: list[PolarTask], best: LowerBound) -> LowerBound:
+    """At the given dual point, then at one that all branches choose together, and once more there."""
+    if not joint_products_apply(tasks):
+        return _climbed(objective, dual, tasks, best)
+    needed = tasks[0].needed
+    best = _climbed(objective, dual, _until(tasks, GIVEN_SHARE), best)
+    if best.value >= needed:
+        return best
+    own = _until(tasks, JOINT_SHARE)
+    found = joint_products(
+        [replace(own[0], listener=_relay(own[0].listener, "doubly nonnegative", best.value)), *own[1:]]
+    )
+    if found is None:
+        return best
+    pairs = zip(objective.branches, found.bounds, strict=True)
+    polars = tuple(with_score_rounding(branch, found.dual, polar) for branch, polar in pairs)
+    best = max(best, scaled(objective, found.dual, polars), key=lambda bound: bound.value)
+    if best.value >= needed or tasks[0].seconds_left == 0:
+        return best
+    ratio = _useful_ratio(objective, found.dual, needed)
+    moved = [replace(task, dual=found.dual, target=_target(task.branch, ratio)) for task in tasks]
+    return _climbed(objective, found.dual, moved, best, polars)
+
+
+def _until(tasks: list[PolarTask], share: float) -> list[PolarTask]:
+    """The tasks with a share of the time left."""
+    deadline = time.perf_counter() + share * tasks[0].seconds_left
+    return [replace(task, deadline=deadline) for task in tasks]
+
+
+def _climbed(
+    objective: Objective,
+    dual: Tensor,
+    tasks: list[PolarTask],
+    best: LowerBound,
+    known: tuple[PolarBound, ...] | None = None,
+) -> LowerBound:
     """What bounds on every branch prove together; the time is shared among the branches that are left."""
     polars: list[PolarBound] = []
     for task in tasks:
         own = replace(task, deadline=shared_deadline(task.deadline, len(tasks) - task.index))
-        polar = _branch_polar(own, best.value)
+        polar = _branch_polar(own, best.value, None if known is None else known[task.index])
         if polar is None:
             return best
         polars.append(polar)
     return max(best, scaled(objective, dual, tuple(polars)), key=lambda bound: bound.value)
 
 
-def _branch_polar(task: PolarTask, proven: float) -> PolarBound | None:
-    """The smallest bound on the polar of one branch that the methods prove, with the best witness; None without any."""
-    best: PolarBound | None = None
+def _branch_polar(task: PolarTask, proven: float, best: PolarBound | None) -> PolarBound | None:
+    """The smallest bound on the polar of one branch, known or proven by the methods, with the best witness, if any."""
     for method in METHODS[type(task.form)]:
         if task.seconds_left == 0 or (best is not None and best.upper <= task.target):
             break
@@ -194,13 +235,17 @@ def _with_lower(polar: PolarBound, estimate: PolarEstimate) -> PolarBound:
 
 
 def _relayed(task: PolarTask, method: Method, proven: float) -> PolarTask:
-    """The task, its progress passed on with the method's name and the best bound proven."""
+    return replace(task, listener=_relay(task.listener, method.name, proven))
+
+
+def _relay(listener: Listener, method: str, proven: float) -> Listener:
+    """Passes progress on with a method's name and the best bound proven."""
 
     def relay(event: Progress) -> None:
         lower = proven if event.lower_bound is None else max(proven, event.lower_bound)
-        task.listener(replace(event, lower_bound=lower, method=method.name))
+        listener(replace(event, lower_bound=lower, method=method))
 
-    return replace(task, listener=relay)
+    return relay
 
 
 def _tell_done(task: PolarTask, method: Method, polar: PolarBound, proven: float) -> None:
