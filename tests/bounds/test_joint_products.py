@@ -108,6 +108,27 @@ def tasks_of(objective, seconds, needed=np.inf):
     ]
 
 
+def descended(objective):
+    """The objective of a network of six subnetworks a branch after plain descent."""
+    stacks = [
+        [normal(20 + j, 6, f.shape[1]).requires_grad_() for j, f in enumerate(stack)]
+        for stack in objective.empty_stacks()
+    ]
+    optimizer = torch.optim.LBFGS([f for stack in stacks for f in stack], max_iter=100)
+
+    def closure():
+        optimizer.zero_grad()
+        pairs = list(zip(objective.branches, stacks, strict=True))
+        outputs = sum(branch.forward(tuple(stack)) for branch, stack in pairs)
+        squares = sum(branch.strength / 2 * (f**2).sum() for branch, stack in pairs for f in stack)
+        total = objective.loss.value_terms(outputs).sum() + squares
+        total.backward()
+        return total
+
+    optimizer.step(closure)
+    return float(closure().detach())
+
+
 @pytest.mark.parametrize("weights", [None, POOLED, PLACES, SAMPLES], ids=["plain", "pooled", "places", "samples"])
 def test_what_is_collected_is_the_sum_of_subnetworks_and_the_adjoint_of_scores(weights):
     readout = Readout(weights)
