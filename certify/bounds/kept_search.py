@@ -14,10 +14,10 @@ from certify.bounds.polar import PolarBound, PolarTask
 @final
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A dual point, a bound on its polar, and the dual value that both prove."""
+    """A dual point, bounds on its polars, one a branch, and the dual value that they prove."""
 
     dual: Tensor
-    bound: PolarBound
+    bounds: tuple[PolarBound, ...]
     value: float
 
 
@@ -30,14 +30,13 @@ class Search(Protocol):
         """Until the bound decides, stalls, or the time of a task of the same objective is out."""
 
 
-def gone_on(task: PolarTask, name: str, begin: Callable[[PolarTask], Search]) -> list[tuple[Tensor, PolarBound]]:
-    """The best dual point with its bound after the search that a task keeps by a name went on; empty if none was."""
+def gone_on(task: PolarTask, name: str, begin: Callable[[PolarTask], Search]) -> Found | None:
+    """The best that was found when the search that a task keeps by a name went on; None if nothing was."""
     kept = task.kept.get(name)
     search = kept if isinstance(kept, _Kept) else _Kept(begin(task))
     task.kept[name] = search
     search.value.go_on(task)
-    best = search.value.best
-    return [] if best is None else [(best.dual, best.bound)]
+    return search.value.best
 
 
 @final

@@ -2,13 +2,12 @@
 
 Every rung returns dual points with proven upper bounds U_b ≥ Ω_b°(−A); scaling A by s ≤ min_b λ_b/U_b makes it
 feasible, so that bounds on all branches together yield a lower bound on the optimum. With one branch every rung does by
-itself, the largest is kept, and a rung may move A (the convex surrogate does). With several, A stays where it is.
+itself, the largest is kept, and a rung may move A (the convex surrogate does). With several, rungs leave A where it is;
+then products of rows choose a better one for all branches together, where the rungs are climbed once more.
 """
 
 from __future__ import annotations
 
-import math
-import sys
 import time
 from dataclasses import dataclass, replace
 from typing import final
@@ -20,19 +19,21 @@ from certify.bounds.labor import ALONE, Labor
 from certify.bounds.methods import METHODS, Method
 from certify.bounds.polar import Cut, PolarBound, PolarEstimate, PolarTask
 from certify.bounds.proof import Recomputed
+from certify.bounds.rows.cones.cone_method import is_comfortable
+from certify.bounds.rows.relaxations.doubly_nonnegative.product_method import joint_products, joint_products_apply
+from certify.bounds.scaling import capped, target_of, useful_ratio
+from certify.bounds.score_rounding import with_score_rounding
 from certify.bounds.search import shared_deadline
-from certify.problem import Branch, Factors, Objective
-from certify.problem.dual import DualPoint, best_scale, dual_value, dual_value_estimate
+from certify.problem import Factors, Objective, Rows
+from certify.problem.dual import DualPoint, dual_value
 from certify.progress import Listener, Progress, silent
-
-# Scales below this are as good as 0: the dual value does not depend on A there.
-SMALLEST_SCALE = 1e-250
 
 # A method that leaves more than this share of its time has ended by itself.
 SPARED_SHARE = 0.1
 
-# Enough to resolve the useful polar to 1e-7; it only steers the effort.
-BISECTIONS = 24
+# With several branches: the share of the time that the rungs at the given dual point may take, where cones settle all
+# rows there and elsewhere; and the share of the rest for products.
+SETTLED_SHARE, GIVEN_SHARE, JOINT_SHARE = 0.7, 0.3, 0.7
 
 
 @final
@@ -71,13 +72,13 @@ def trivial_bound(objective: Objective) -> LowerBound:
 
 def scaled(objective: Objective, dual: Tensor, polars: tuple[PolarBound, ...]) -> LowerBound:
     """The lower bound that a dual point and upper bounds on its polars, one a branch, give together."""
-    point = _capped(objective, dual, tuple(polar.upper for polar in polars))
+    point = capped(objective, dual, tuple(polar.upper for polar in polars))
     return LowerBound(point.value, point, polars, objective)
 
 
 def scaled_estimate(objective: Objective, dual: Tensor, estimates: tuple[PolarEstimate, ...]) -> float:
     """The lower bound that a dual point would prove if the estimates were its polars."""
-    return _capped(objective, dual, tuple(estimate.value for estimate in estimates)).value
+    return capped(objective, dual, tuple(estimate.value for estimate in estimates)).value
 
 
 def climb(  # noqa: PLR0913
@@ -110,14 +111,14 @@ def climb(  # noqa: PLR0913
         kept: what methods kept of climbs of the same objective, and will keep of this one.
         labor: who helps with long searches, and keeps their states.
     """
-    ratio = _useful_ratio(objective, dual, needed)
+    ratio = useful_ratio(objective, dual, needed)
     starts = stacks if estimates is None else (estimate.witness for estimate in estimates)
     tasks = [
         PolarTask(
             objective,
             index,
             dual,
-            _target(branch, ratio),
+            target_of(branch, ratio),
             deadline,
             start,
             seed=seed,
@@ -160,25 +161,61 @@ def _own_task(task: PolarTask, method: Method, best: LowerBound, needed: float) 
         dual = best.point.values
         if dual is task.dual or not bool(dual.any()):
             return None
-        task = replace(task, dual=dual, target=_target(task.branch, _useful_ratio(task.objective, dual, needed)))
+        task = replace(task, dual=dual, target=target_of(task.branch, useful_ratio(task.objective, dual, needed)))
     return replace(task, deadline=time.perf_counter() + method.share * task.seconds_left) if method.share < 1 else task
 
 
 def _climb_several(objective: Objective, dual: Tensor, tasks: list[PolarTask], best: LowerBound) -> LowerBound:
+    """At the given dual point, then at one that all branches choose together, and once more there."""
+    if not joint_products_apply(tasks):
+        return _climbed(objective, dual, tasks, best)
+    needed = tasks[0].needed
+    settled = all(not isinstance(task.form, Rows) or is_comfortable(task.form) for task in tasks)
+    best = _climbed(objective, dual, _until(tasks, SETTLED_SHARE if settled else GIVEN_SHARE), best)
+    if best.value >= needed:
+        return best
+    own = _until(tasks, JOINT_SHARE)
+    found = joint_products(
+        [replace(own[0], listener=_relay(own[0].listener, "doubly nonnegative", best.value)), *own[1:]]
+    )
+    if found is None:
+        return best
+    pairs = zip(objective.branches, found.bounds, strict=True)
+    polars = tuple(with_score_rounding(branch, found.dual, polar) for branch, polar in pairs)
+    best = max(best, scaled(objective, found.dual, polars), key=lambda bound: bound.value)
+    if best.value >= needed or tasks[0].seconds_left == 0:
+        return best
+    ratio = useful_ratio(objective, found.dual, needed)
+    moved = [replace(task, dual=found.dual, target=target_of(task.branch, ratio)) for task in tasks]
+    return _climbed(objective, found.dual, moved, best, polars)
+
+
+def _until(tasks: list[PolarTask], share: float) -> list[PolarTask]:
+    """The tasks with a share of the time left."""
+    deadline = time.perf_counter() + share * tasks[0].seconds_left
+    return [replace(task, deadline=deadline) for task in tasks]
+
+
+def _climbed(
+    objective: Objective,
+    dual: Tensor,
+    tasks: list[PolarTask],
+    best: LowerBound,
+    known: tuple[PolarBound, ...] | None = None,
+) -> LowerBound:
     """What bounds on every branch prove together; the time is shared among the branches that are left."""
     polars: list[PolarBound] = []
     for task in tasks:
         own = replace(task, deadline=shared_deadline(task.deadline, len(tasks) - task.index))
-        polar = _branch_polar(own, best.value)
+        polar = _branch_polar(own, best.value, None if known is None else known[task.index])
         if polar is None:
             return best
         polars.append(polar)
     return max(best, scaled(objective, dual, tuple(polars)), key=lambda bound: bound.value)
 
 
-def _branch_polar(task: PolarTask, proven: float) -> PolarBound | None:
-    """The smallest bound on the polar of one branch that the methods prove, with the best witness; None without any."""
-    best: PolarBound | None = None
+def _branch_polar(task: PolarTask, proven: float, best: PolarBound | None) -> PolarBound | None:
+    """The smallest bound on the polar of one branch, known or proven by the methods, with the best witness, if any."""
     for method in METHODS[type(task.form)]:
         if task.seconds_left == 0 or (best is not None and best.upper <= task.target):
             break
@@ -202,13 +239,17 @@ def _with_lower(polar: PolarBound, estimate: PolarEstimate) -> PolarBound:
 
 
 def _relayed(task: PolarTask, method: Method, proven: float) -> PolarTask:
-    """The task, its progress passed on with the method's name and the best bound proven."""
+    return replace(task, listener=_relay(task.listener, method.name, proven))
+
+
+def _relay(listener: Listener, method: str, proven: float) -> Listener:
+    """Passes progress on with a method's name and the best bound proven."""
 
     def relay(event: Progress) -> None:
         lower = proven if event.lower_bound is None else max(proven, event.lower_bound)
-        task.listener(replace(event, lower_bound=lower, method=method.name))
+        listener(replace(event, lower_bound=lower, method=method))
 
-    return replace(task, listener=relay)
+    return relay
 
 
 def _tell_done(task: PolarTask, method: Method, polar: PolarBound, proven: float) -> None:
@@ -216,28 +257,3 @@ def _tell_done(task: PolarTask, method: Method, polar: PolarBound, proven: float
     interval = polar.lower / strength, polar.upper / strength
     detail = "done" if branches == 1 else f"done, branch {task.index + 1} of {branches}"
     task.listener(Progress("bounding", lower_bound=proven, polar=interval, method=method.name, detail=detail))
-
-
-def _capped(objective: Objective, dual: Tensor, polars: tuple[float, ...]) -> DualPoint:
-    """The best multiple of a dual point, at most min_b λ_b/U_b; of any size where there are no branches."""
-    caps = [b.strength / polar for b, polar in zip(objective.branches, polars, strict=True) if polar > 0]
-    # The quotient rounds once; stay on the safe side of it.
-    return best_scale(objective, dual, min(caps, default=math.inf) * (1 - 2.0**-51))
-
-
-def _target(branch: Branch, ratio: float) -> float:
-    """The polar bound that is useful, from its ratio to λ."""
-    return min(branch.strength * ratio, sys.float_info.max)
-
-
-def _useful_ratio(objective: Objective, dual: Tensor, needed: float) -> float:
-    """Largest U/λ for which scaling A by λ/U still gives a dual value of at least `needed`; 0 if none does."""
-    best = best_scale(objective, dual, 1.0)
-    if best.value < needed:
-        return 0.0
-    low, high = 0.0, best.scale
-    for _ in range(BISECTIONS):
-        middle = (low + high) / 2
-        low, high = (low, middle) if dual_value_estimate(objective, middle * dual) >= needed else (middle, high)
-    # At high = 0 any finite polar serves.
-    return 1 / high if high > SMALLEST_SCALE else sys.float_info.max

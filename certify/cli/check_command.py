@@ -10,7 +10,7 @@ import click
 
 from certify.certificates.gravity import VERDICT_CODES, gravest
 from certify.cli.flags import CheckFlags, parsed
-from certify.cli.options import option, problem_flags, report_flags, run_flags
+from certify.cli.options import long_proof_flags, option, problem_flags, report_flags, run_flags
 from certify.cli.problem_choice import files_read, problem_spec, require_writable
 from certify.errors import CertifyError, ExitCode, UsageError
 from certify.reports.terminal import say
@@ -30,12 +30,7 @@ if TYPE_CHECKING:
     type=click.Path(),
     help="Write the better model here when there is one; with --penalty else the same one, its factors balanced.",
 )
-@option(
-    "--checkpoint", metavar="PATH", type=click.Path(), help="Keep the state of a long proof here, and go on from it."
-)
-@option(
-    "--cluster", metavar="ADDRESS", help="Share long proofs with the workers of this Dask scheduler or scheduler file."
-)
+@long_proof_flags
 @report_flags
 @click.pass_context
 def check_command(ctx: click.Context, /, models: tuple[str, ...], **found: Any) -> None:  # noqa: ANN401

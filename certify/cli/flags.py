@@ -97,6 +97,8 @@ class GrowFlags:
     no_prune: bool
     state: str | None
     resume: str | None
+    checkpoint: str | None
+    cluster: str | None
     certificate: str | None
     plot: str | None
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from certify.cli.flags import GrowFlags, parsed
-from certify.cli.options import option, problem_flags, report_flags, run_flags
+from certify.cli.options import long_proof_flags, option, problem_flags, report_flags, run_flags
 from certify.cli.termination import terminations_as_interrupts
 
 
@@ -21,6 +21,7 @@ from certify.cli.termination import terminations_as_interrupts
 @problem_flags
 @run_flags
 @option("--certificate", type=click.Path(), help="Write the certificate file here, for `certify verify`.")
+@long_proof_flags
 @option("--plot", metavar="PATH", type=click.Path(), help="Draw objective and bound: .svg, .png or .html.")
 @report_flags
 @click.pass_context
@@ -43,7 +44,7 @@ def grow_command(ctx: click.Context, /, model: str | None, **found: Any) -> None
     flags = parsed(GrowFlags, found | {"model": None})
     plan = growth_plan(model, flags)
     companion = str(problem_file_beside(plan.output))
-    written = (flags.certificate, plan.output, companion, flags.state, flags.plot)
+    written = (flags.certificate, plan.output, companion, flags.state, flags.checkpoint, flags.plot)
     with Reports(flags.report, written) as reports, terminations_as_interrupts():
         code = run_growth(plan, flags, reports)
     ctx.exit(code)

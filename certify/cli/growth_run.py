@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+from certify.bounds.labor import Labor
 from certify.certificates.gravity import VERDICT_CODES
 from certify.cli.flags import GrowFlags
 from certify.cli.growth_view import growth_view
@@ -18,6 +19,8 @@ from certify.problem import ParallelNetwork
 from certify.reports.growth_plot import require_plottable, write_growth_plot
 from certify.reports.terminal import say
 from certify.whole_file import write_whole
+from certify.workflows.checkpoint import Checkpoint
+from certify.workflows.cone_crews import crew_for, search_memory
 from certify.workflows.grow import concluded, first_state
 from certify.workflows.growth_loop import GrowOptions, Growth, GrowthState, grow_network
 from certify.workflows.growth_state import SavedGrowth
@@ -43,13 +46,16 @@ def run_growth(plan: SavedGrowth, flags: GrowFlags, reports: Reports) -> int:
         prune=plan.prune,
         seed=plan.state.seed,
         failure_probability=flags.run.failure_probability,
+        checkpoint=Checkpoint(flags.checkpoint, problem, _warn) if flags.checkpoint else None,
     )
     if flags.resume and plan.state.history:
         plan.require_fitting(problem, flags.resume)
     else:
         plan = replace(plan, state=first_state(problem, options), data_sha256=problem.source.data_sha256)
     loaded = time.perf_counter()
-    growth = _grown(plan, problem, options, flags, reports)
+    with crew_for(problem, flags.run.threads, flags.cluster) as crew:
+        shared = replace(options, labor=Labor(crew, memory_bytes=search_memory()))
+        growth = _grown(plan, problem, shared, flags, reports)
     _write(plan, problem, growth.network)
     written = Problem.from_files(load_problem_file(problem_file_beside(plan.output)), flags.run.device)
     grown = concluded(written, growth, loaded, options, load_seconds=loaded - started)
@@ -65,7 +71,7 @@ def run_growth(plan: SavedGrowth, flags: GrowFlags, reports: Reports) -> int:
 
 
 def _require_outputs(plan: SavedGrowth, flags: GrowFlags, reports: Reports) -> None:
-    outputs = (plan.output, flags.state, flags.certificate, flags.plot, *reports.files.paths)
+    outputs = (plan.output, flags.state, flags.checkpoint, flags.certificate, flags.plot, *reports.files.paths)
     # A blank model has no file to keep, and the problem file beside it is the output's own.
     read = files_read(plan.spec, flags.problem, blank=plan.blank)
     require_writable((*outputs, str(problem_file_beside(plan.output))), read)
@@ -89,7 +95,7 @@ def _grown(plan: SavedGrowth, problem: Problem, options: GrowOptions, flags: Gro
         try:
             return grow_network(problem, plan.state, on_round, options, view.progress)
         except KeyboardInterrupt:
-            _keep(plan, problem, latest, state_path)
+            _keep(plan, problem, latest, flags)
             raise
 
 
@@ -104,14 +110,21 @@ def _save(plan: SavedGrowth, path: str) -> None:
     try:
         plan.write(path)
     except UsageError as error:
-        say(f"certify: warning: {error}; growing on without a state", err=True)
+        _warn(f"{error}; growing on without a state")
 
 
-def _keep(plan: SavedGrowth, problem: Problem, state: GrowthState, state_path: str | None) -> None:
+def _warn(message: str) -> None:
+    say(f"certify: warning: {message}", err=True)
+
+
+def _keep(plan: SavedGrowth, problem: Problem, state: GrowthState, flags: GrowFlags) -> None:
     """What an interruption leaves behind: the best network so far, and how to go on."""
     if not state.history:
         return
     _write(plan, problem, state.network)
     say(f"certify: the best network so far is in {plan.output}", err=True)
-    if state_path:
-        say(f"certify: go on with certify grow --resume {state_path}", err=True)
+    kept = f" --checkpoint {flags.checkpoint}" if flags.checkpoint else ""
+    if state_path := flags.state or flags.resume:
+        say(f"certify: go on with certify grow --resume {state_path}{kept}", err=True)
+    elif kept:
+        say(f"certify: go on with the same command, with{kept}", err=True)

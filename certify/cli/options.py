@@ -105,6 +105,20 @@ problem_flags = combined(
     ),
 )
 
+long_proof_flags = combined(
+    option(
+        "--checkpoint",
+        metavar="PATH",
+        type=click.Path(),
+        help="Keep the state of a long proof here, and go on from it.",
+    ),
+    option(
+        "--cluster",
+        metavar="ADDRESS",
+        help="Share long proofs with the workers of this Dask scheduler or scheduler file.",
+    ),
+)
+
 run_flags = combined(
     option("--device", default="auto", show_default=True, metavar="DEVICE", help="auto, cpu, cuda or cuda:N."),
     option("--threads", type=click.IntRange(1, 4096), help="CPU threads; default: as many as pay off."),

@@ -65,6 +65,22 @@ class Readout:
         pattern = "njo,opk->npjk" if self.weights.ndim == 3 else "njo,nopk->npjk"
         return torch.einsum(pattern, folded, self.weights).flatten(2).flatten(0, 1)
 
+    def collected(self, products: Tensor) -> Tensor:
+        """Outputs (n, c) of Σ y vᵀ, (n P, m): the adjoint of `scores`."""
+        if self.weights is None:
+            return products
+        positions, reach = self.weights.shape[-2:]
+        folded = products.reshape(len(products) // positions, positions, -1, reach)
+        pattern = "npjk,opk->njo" if self.weights.ndim == 3 else "npjk,nopk->njo"
+        return torch.einsum(pattern, folded, self.weights).flatten(1)
+
+    def squared_norm(self) -> float:
+        """The largest |scores(A)|²/|A|²."""
+        if self.weights is None:
+            return 1.0
+        flat = self.weights.flatten(-2)
+        return float(torch.linalg.eigvalsh(flat @ flat.mT).max())
+
     def absolute(self) -> Readout:
         """The map of magnitudes."""
         return self if self.weights is None else Readout(self.weights.abs())

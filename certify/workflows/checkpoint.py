@@ -1,4 +1,4 @@
-"""The state of a check in a file: networks, dual point, and the cone searches there, so that a long proof survives."""
+"""The state of a long proof in a file: networks, dual point, and the cone searches there, so that it survives."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Checkpoint:
 
         Args:
             path: need not exist.
-            problem: whose check is kept.
-            warn: told if the file cannot be written on the way; the check goes on.
+            problem: whose check or growth is kept.
+            warn: told if the file cannot be written on the way; the work goes on.
 
         Raises:
             UsageError: the file is damaged, none of these, or about another problem.
@@ -53,11 +53,11 @@ class Checkpoint:
         self._opened = self._written = time.monotonic()
         self._took = 0.0
 
-    def improvement(self, deadline: float, seed: int) -> Improvement | None:
-        """Where the search for a better model had come, None in a new file; the deadline is of the polars' search."""
+    def improvement(self, given: ParallelNetwork, deadline: float, seed: int) -> Improvement | None:
+        """Where the search from a network had come, None in a new file; the deadline is of the polars' search."""
         if not self._tensors:
             return None
-        objective, given = self._problem.objective, self._problem.network
+        objective = self._problem.objective
         start = stage_of(objective, given)
         even = start.better(stage_of(objective, balanced(objective, given)))
         local = even.better(stage_of(objective, network_in(self._tensors, _LOCAL)))
@@ -68,6 +68,11 @@ class Checkpoint:
     def keeper(self, found: Improvement) -> CheckpointKeeper:
         """Keeps the searches of a bound on what was found."""
         return CheckpointKeeper(self, found)
+
+    def turn_to(self, dual: Tensor) -> None:
+        """Let searches at a dual point, and at those that they lead to, take the place of unfinished ones at others."""
+        if self._tensors and not torch.equal(self._tensors["dual"], dual):
+            self._tensors = {}
 
     def search(self, dual: Tensor, branch: int) -> State | None:
         """The state of the search at a dual point for a branch, if it is kept."""

@@ -13,6 +13,7 @@ from typing import final
 
 from torch import Tensor
 
+from certify.bounds.labor import ALONE, Labor
 from certify.bounds.ladder import LowerBound, trivial_bound
 from certify.certificates.growth_report import GrowthReport, GrowthRound
 from certify.certificates.verdict import allowance
@@ -25,6 +26,7 @@ from certify.problem import Factors, ParallelNetwork
 from certify.progress import Listener, Progress, silent
 from certify.workflows.bounding import BoundSettings, bound_at
 from certify.workflows.certificate_of import FAILURE_PROBABILITY
+from certify.workflows.checkpoint import Checkpoint
 from certify.workflows.pursuit import Pursuit, pursue
 
 # The gap aimed at, as a share of the allowance, so that rounding and pruning have room below the limit.
@@ -56,12 +58,16 @@ class GrowOptions:
         prune: whether to look at the end for a smaller network that the bound still certifies.
         seed: of all randomness.
         failure_probability: largest allowed of a randomized proof; 0 for rigorous proofs only.
+        labor: who helps with long searches.
+        checkpoint: keeps the state of a long proof within a round, and holds where to go on.
     """
 
     from_scratch: bool = False
     prune: bool = True
     seed: int = 0
     failure_probability: float = FAILURE_PROBABILITY
+    labor: Labor = ALONE
+    checkpoint: Checkpoint | None = None
 
 
 @final
@@ -111,7 +117,7 @@ def grow_network(
     """
     if problem.objective.exponent != 1:
         return _pursued(problem, state, on_round, options, listener)
-    climb = _Climb(problem, state, on_round, listener, options.failure_probability)
+    climb = _Climb(problem, state, on_round, listener, options)
     climb.run()
     network, bound = climb.found.best.network, climb.bound
     grown = network.width
@@ -172,27 +178,34 @@ class _Climb:
     """The loop: what has been found, proven and told so far."""
 
     def __init__(
-        self, problem: Problem, state: GrowthState, on_round: RoundListener, listener: Listener, chance: float
+        self, problem: Problem, state: GrowthState, on_round: RoundListener, listener: Listener, options: GrowOptions
     ) -> None:
-        self.chance, self.kept = chance, dict[str, object]()
+        self.options, self.kept = options, dict[str, object]()
         self.problem, self.seed, self.on_round, self.listener = problem, state.seed, on_round, listener
         self.started = time.perf_counter()
         self.history = state.history
         self.offset = state.history[-1].seconds if state.history else 0.0
         self.bound = trivial_bound(problem.objective)
         self.exhausted: Candidate | None = None
-        budget = problem.budget_seconds
-        self.found: Improvement = begin(problem.objective, state.network, ROUNDS_SHARE * budget, 0.0, self.seed)
+        self.found, self.goes_on = self._begun(state.network)
         if state.history:
             self.found = replace(self.found, rounds=state.history[-1].round + 1)
+        self.before: Candidate | None = None
         if state.dual is not None:
-            until = self.started + budget
-            before = candidate_at(problem.objective, state.dual, self.found.best.network, until, self.seed)
-            self.found = replace(self.found, candidate=more_hopeful(self.found.candidate, before))
+            until = self.started + problem.budget_seconds
+            self.before = candidate_at(problem.objective, state.dual, self.found.best.network, until, self.seed)
+
+    def _begun(self, network: ParallelNetwork) -> tuple[Improvement, bool]:
+        """Where rounds start, and whether that is where a checkpoint was left."""
+        objective, checkpoint = self.problem.objective, self.options.checkpoint
+        seconds = ROUNDS_SHARE * self.problem.budget_seconds
+        if checkpoint is not None and (kept := checkpoint.improvement(network, self.started + seconds, self.seed)):
+            return kept, True
+        return begin(objective, network, seconds, 0.0, self.seed), False
 
     def run(self) -> None:
         """Rounds until closed, out of time or without progress."""
-        idle, hints = 0, self._bounded(full=self._promising())
+        idle, hints = 0, self._first_bounds()
         self._tell()
         while not self.closed() and self.seconds_left() > 0:
             before, proven = self.found, self.bound.value
@@ -225,6 +238,12 @@ class _Climb:
         """Of the budget."""
         return self.problem.budget_seconds - (time.perf_counter() - self.started)
 
+    def _first_bounds(self) -> tuple[Factors, ...] | None:
+        """The bound that a checkpoint was left at, then one at the best candidate, that of the state included."""
+        hints = self._bounded(full=True) if self.goes_on else None
+        self.found = replace(self.found, candidate=more_hopeful(self.found.candidate, self.before))
+        return hints if self.closed() else self._bounded(full=self._promising()) or hints
+
     def _promising(self) -> bool:
         return self.found.hoped_gap <= PROMISING_SHARE * self.allowed()
 
@@ -245,7 +264,13 @@ class _Climb:
             proven = self.bound.value if event.lower_bound is None else max(event.lower_bound, self.bound.value)
             self.listener(replace(event, objective=best, lower_bound=proven))
 
-        settings = BoundSettings(seed=self.seed, failure_probability=self.chance, listener=report, kept=self.kept)
+        chance, labor = self.options.failure_probability, self.options.labor
+        if full and candidate is not None and self.options.checkpoint is not None:
+            self.options.checkpoint.turn_to(candidate.dual)
+            labor = replace(labor, keeper=self.options.checkpoint.keeper(self.found))
+        settings = BoundSettings(
+            seed=self.seed, failure_probability=chance, listener=report, kept=self.kept, labor=labor
+        )
         network, until = self.found.best.network, time.perf_counter() + left
         bound = bound_at(self.problem.objective, network, candidate, needed, until, settings)
         exhausted = bound.exhausted if full else self.bound.exhausted

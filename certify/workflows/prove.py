@@ -63,7 +63,7 @@ def search_and_bound(quest: Quest) -> tuple[Improvement, LowerBound]:
     seed, listener = quest.settings.seed, quest.settings.listener
     settings = SearchSettings(SEARCH_SHARE * problem.budget_seconds, resolution, seed)
     until = time.perf_counter() + settings.seconds
-    kept = None if quest.checkpoint is None else quest.checkpoint.improvement(until, seed)
+    kept = None if quest.checkpoint is None else quest.checkpoint.improvement(problem.network, until, seed)
     found = kept or improve(problem.objective, problem.network, settings, listener)
     bound = _bounded(quest, found)
     for attempt in range(ATTEMPTS):

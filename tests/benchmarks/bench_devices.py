@@ -70,8 +70,8 @@ class Bounded:
         view = self.form.view
         self.center = center_of(view, torch.ones(len(view.rows), dtype=torch.bool, device=view.rows.device))
         inputs = direction_region(view, self.center, 1.0).inputs
-        self.splitting = Splitting(self.objective, self.form, inputs, precision)
-        self.splitting.start(problem.network.stacks[0], self.center)
+        self.splitting = Splitting(self.objective, (inputs,), precision)
+        self.splitting.parts[0].start(problem.network.stacks[0], self.center)
         self.splitting.rescale(PENALTY)
 
     def advance(self, steps: int) -> float:
@@ -84,7 +84,7 @@ class Bounded:
     def bound(self) -> LowerBound:
         """What the last iterate proves."""
         branch, dual = self.objective.branches[0], feasible_dual(self.objective, self.splitting.gradient)
-        raw = DoublyNonnegative(self.splitting.multipliers(), self.center)
+        raw = DoublyNonnegative(self.splitting.parts[0].multipliers(), self.center)
         upper, proof = doubly_nonnegative_upper(self.form, branch.scores(dual), raw)
         nothing = self.objective.empty_stacks()[0]
         return bound_at(self.objective, dual, PolarBound(0.0, nothing, upper, "doubly nonnegative", proof))

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from certify.bounds.methods import METHODS, SEARCHES
-from certify.bounds.rows.relaxations.doubly_nonnegative.product_method import FEW_ROWS, products
+from certify.bounds.rows.relaxations.doubly_nonnegative.product_method import products
+from certify.bounds.rows.relaxations.doubly_nonnegative.product_search import FEW_ROWS
 from certify.bounds.stated_proof import stated
 from certify.problem import ConvexPart, LossSpec, Objective, Rows
 

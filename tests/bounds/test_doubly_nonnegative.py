@@ -11,7 +11,7 @@ import torch
 
 from certify.bounds.proof import DoublyNonnegative, ProductMultipliers
 from certify.bounds.rows.relaxations.direction_region import center_of, direction_region
-from certify.bounds.rows.relaxations.doubly_nonnegative import product_method
+from certify.bounds.rows.relaxations.doubly_nonnegative import product_search
 from certify.bounds.rows.relaxations.doubly_nonnegative.lift import Symmetric, lift_of
 from certify.bounds.rows.relaxations.doubly_nonnegative.penalty import PenaltyCourse
 from certify.bounds.rows.relaxations.doubly_nonnegative.product_method import products
@@ -173,15 +173,16 @@ def test_iterates_approach_the_value_of_a_solver_and_bounds_stay_below_it(kind, 
     branch = branch_of(KINDS[kind], rows, strength=0.05)
     objective = Objective((branch,), plain_convex(8), LossSpec("mse").bind(targets, outputs))
     expected = solver_value(rows.numpy(), targets.numpy(), branch.strength, branch.form.slopes, split)
-    splitting = Splitting(objective, branch.form, rows)
+    splitting = Splitting(objective, (rows,))
     splitting.rescale(2)
-    if split > splitting.split:
-        splitting.divide(split)
+    (part,) = splitting.parts
+    if split > part.split:
+        part.divide(split)
     for _ in range(3000):
         splitting.step()
     dual = feasible_dual(objective, splitting.gradient)
     assert -objective.loss.conjugate(dual) == pytest.approx(expected, rel=0.01)
-    raw = DoublyNonnegative(splitting.multipliers(), rows.new_zeros(0))
+    raw = DoublyNonnegative(splitting.parts[0].multipliers(), rows.new_zeros(0))
     upper, _ = doubly_nonnegative_upper(branch.form, branch.scores(dual), raw)
     value = best_scale(objective, dual, branch.strength / upper).value
     assert 0.98 * expected <= value <= expected * (1 + 1e-7)
@@ -239,11 +240,12 @@ def objective_of_a_descent(objective, rows):
 def test_a_network_at_hand_is_where_it_starts():
     rows, dual = instance(3, outputs=2)
     task = task_of(branch_of(KINDS["relu"], rows), dual)
-    splitting = Splitting(task.objective, task.form, rows)
+    splitting = Splitting(task.objective, (rows,))
     hidden, second = normal(0, 4, rows.shape[1]), normal(1, 4, 2)
-    splitting.start((hidden, second), rows.new_zeros(0))
-    (block,) = splitting.blocks
-    outputs = block.loss[0] / splitting.lift.unit
+    (part,) = splitting.parts
+    part.start((hidden, second), rows.new_zeros(0))
+    (block,) = part.blocks
+    outputs = block.loss[0] / part.lift.unit
     torch.testing.assert_close(outputs, (rows @ hidden.T).clamp_min(0) @ second)
     assert not bool(block.cross.diagonal().any())
 
@@ -252,21 +254,21 @@ def test_blocks_with_signs_start_from_the_bound_of_the_one_before():
     rows, targets = normal(0, 12, 3), normal(1, 12, 3)
     branch = branch_of(KINDS["leaky 0.1"], rows)
     objective = Objective((branch,), plain_convex(12), LossSpec("mse").bind(targets, 3))
-    splitting = Splitting(objective, branch.form, rows)
+    splitting = Splitting(objective, (rows,))
     for _ in range(200):
         splitting.step()
     scores, uppers = branch.scores(feasible_dual(objective, splitting.gradient)), []
     for split in (0, 2):
         if split:
-            splitting.divide(split)
-        raw = DoublyNonnegative(splitting.multipliers(), rows.new_zeros(0))
+            splitting.parts[0].divide(split)
+        raw = DoublyNonnegative(splitting.parts[0].multipliers(), rows.new_zeros(0))
         uppers.append(doubly_nonnegative_upper(branch.form, scores, raw)[0])
     assert uppers[1] == pytest.approx(uppers[0], rel=1e-6)
-    assert [block.cone.shape[2] for block in splitting.blocks] == [6] * 4
+    assert [block.cone.shape[2] for block in splitting.parts[0].blocks] == [6] * 4
 
 
 def test_signs_of_outputs_are_taken_where_one_block_has_stalled(monkeypatch):
-    monkeypatch.setattr(product_method, "SOLVED_ROWS", 0)
+    monkeypatch.setattr(product_search, "SOLVED_ROWS", 0)
     rows, targets = normal(0, 8, 3), normal(1, 8, 2)
     branch = branch_of(KINDS["relu"], rows, strength=0.05)
     objective = Objective((branch,), plain_convex(8), LossSpec("mse").bind(targets, 2))
@@ -294,7 +296,7 @@ def test_single_precision_is_refined_to_the_same_bound():
     objective = Objective((branch_of(KINDS["relu"], rows),), plain_convex(30), LossSpec("mse").bind(targets, 2))
     found = []
     for precision in (torch.float32, torch.float64):
-        splitting = Splitting(objective, objective.branches[0].form, rows, precision)
+        splitting = Splitting(objective, (rows,), precision)
         splitting.rescale(8)
         for _ in range(300):
             splitting.step()
@@ -309,10 +311,10 @@ def test_absolute_values_start_from_nothing_in_single_precision():
     """There Y_zu stays exactly zero for a while."""
     rows, targets = normal(0, 9, 3), normal(1, 9, 1)
     objective = Objective((branch_of(KINDS["abs"], rows),), plain_convex(9), LossSpec("mse").bind(targets, 1))
-    splitting = Splitting(objective, objective.branches[0].form, rows, torch.float32)
+    splitting = Splitting(objective, (rows,), torch.float32)
     for _ in range(5):
         splitting.step()
-    assert all(bool(torch.isfinite(block.cone).all()) for block in splitting.blocks)
+    assert all(bool(torch.isfinite(block.cone).all()) for block in splitting.parts[0].blocks)
 
 
 def test_it_stops_where_the_bound_decides():

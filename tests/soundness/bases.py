@@ -16,6 +16,7 @@ from torch import nn
 
 from certify.bounds.ladder import scaled, trivial_bound
 from certify.bounds.polar import PolarTask
+from certify.bounds.rows.relaxations.doubly_nonnegative.product_method import joint_products
 from certify.bounds.score_rounding import with_score_rounding
 from certify.growth.descent import descend
 from certify.models.loading import Problem
@@ -73,7 +74,10 @@ def certified(problem: Problem, *kinds: str) -> tuple[dict, dict[str, Array]]:
         PolarTask(objective, index, dual, 0.0, until, stack, network=network)
         for index, (stack, network) in enumerate(zip(stacks, problem.network.stacks, strict=True))
     ]
-    if kinds and kinds[0] in MOVING:
+    if "joint products" in kinds:
+        found = joint_products(tasks)
+        dual, polars = found.dual, list(found.bounds)
+    elif kinds and kinds[0] in MOVING:
         dual, polar = MOVING[kinds[0]](tasks[0])[0]
         polars = [polar]
     else:
@@ -290,6 +294,12 @@ BASES: dict[str, Callable[[int], Base]] = {
     "majorant, absolute value": lambda seed: sum_base("absolute value", seed, "first-order majorant", loss="huber"),
     "doubly-nonnegative, leaky relu": lambda seed: sum_base("leaky relu, 1.7", seed, "products"),
     "doubly-nonnegative, absolute value": lambda seed: sum_base("absolute value", seed, "products", loss="huber"),
+    "doubly-nonnegative, relu + absolute value": lambda seed: sum_base("relu + absolute value", seed, "joint products"),
+    "doubly-nonnegative, relu + linear": lambda seed: sum_base("relu + linear", seed, "joint products"),
+    "doubly-nonnegative, convolution": lambda seed: sum_base("convolution, averaged", seed, "products"),
+    "doubly-nonnegative, two convolutions": lambda seed: sum_base(
+        "convolution, then convolution", seed, "random products"
+    ),
     "sorting, absolute value": lambda seed: sum_base("free absolute value", seed, "sorting"),
     "relu + absolute value": lambda seed: sum_base("relu + absolute value", seed, "cone-tree", "majorant"),
     "relu + linear": lambda seed: sum_base("relu + linear", seed, "cone-tree", "spectral"),

@@ -83,7 +83,7 @@ def random_multipliers(rng, task):
 def iterate(rng, task, inputs):
     """Multipliers and scores of an iterate; the scores of the task where its dual point is none."""
     precision = torch.float64 if rng.random() < 0.5 else torch.float32
-    splitting = Splitting(task.objective, task.form, inputs, precision)
+    splitting = Splitting(task.objective, (inputs,), precision)
     splitting.rescale(10 ** rng.uniform(-2, 3))
     for _ in range(int(10 ** rng.uniform(0, 2))):
         splitting.step()
@@ -91,7 +91,7 @@ def iterate(rng, task, inputs):
         scores = task.branch.scores(feasible_dual(task.objective, splitting.gradient))
     except InfeasibleDualError:
         scores = task.scores
-    return splitting.multipliers(), scores
+    return splitting.parts[0].multipliers(), scores
 
 
 def good_direction(form, scores):

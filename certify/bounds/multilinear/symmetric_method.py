@@ -40,7 +40,8 @@ def symmetric_applies(task: PolarTask) -> bool:
 
 def symmetric_unfolding(task: PolarTask) -> list[tuple[Tensor, PolarBound]]:
     """The best dual point found with its bound; empty if none was."""
-    return gone_on(task, KEPT, _Search)
+    found = gone_on(task, KEPT, _Search)
+    return [] if found is None else [(found.dual, found.bounds[0])]
 
 
 @final
@@ -101,6 +102,6 @@ class _Search:
         self._reached = max(self._reached, value)
         if self.best is None or value > self.best.value:
             bound = PolarBound(0.0, task.nothing, upper, "symmetric unfolding", proof)
-            self.best = Found(dual, bound, value)
+            self.best = Found(dual, (bound,), value)
             interval = 0.0, upper / task.branch.strength
             task.listener(Progress("bounding", lower_bound=value, polar=interval, detail="multipliers"))

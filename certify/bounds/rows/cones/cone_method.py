@@ -18,6 +18,7 @@ from certify.bounds.rows.reduction import ReducedRows, reduce_rows, reduced_dime
 from certify.bounds.rows.relaxations.doubly_nonnegative.product_method import products_apply
 from certify.bounds.rows.responses import attained
 from certify.bounds.rows.rows_form import rows_form
+from certify.problem import Rows
 from certify.progress import Progress
 
 # Up to this many coordinates the search usually finishes and gets all the time; up to the next it gets a share.
@@ -40,6 +41,11 @@ def cones_apply(task: PolarTask) -> bool:
     """Whether the rows have few enough dimensions, and at least one that is penalized."""
     form = rows_form(task)
     return bool(form.view.penalized.any()) and reduced_dimension(form) <= LARGEST_DIMENSION
+
+
+def is_comfortable(form: Rows) -> bool:
+    """Whether the search usually finishes."""
+    return reduced_dimension(form) <= COMFORTABLE_DIMENSION
 
 
 def cones(task: PolarTask) -> PolarBound:
