@@ -156,7 +156,7 @@ METHODS: dict[type[PolarForm], tuple[Method, ...]] = {
         ),
     ),
     Layers: (
-        Method("spectral", _at_given_dual(deep_spectral), "spectral", deep_spectral_applies),
+        Method("spectral of layers", _at_given_dual(deep_spectral), "spectral", deep_spectral_applies),
         Method("joint peeling", joint_peeling, "cone-tree", peeling_applies, moves_dual=True, share=0.6),
         Method("peeling", _at_given_dual(peeling), "cone-tree", peeling_applies),
     ),

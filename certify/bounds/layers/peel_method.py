@@ -62,7 +62,7 @@ def deep_spectral(task: PolarTask) -> PolarBound:
     error = product_error(form.path.view.rows.T, seminorm.columns)
     upper = largest_singular_value_upper(moments, float(torch.linalg.vector_norm(error)))
     found = deep_search(task)
-    return PolarBound(found.value, found.witness, upper, "spectral", Peeled((PeeledEnd((), Recomputed("spectral")),)))
+    return PolarBound(found.value, found.witness, upper, "spectral of layers", Peeled((PeeledEnd((), Recomputed("spectral")),)))
 
 
 def _is_linear(form: Layers) -> bool:

@@ -57,12 +57,12 @@ def _runnable(branch: ModelBranch, units: Tensor) -> Tensor:
 
 
 def _filled(part: Part, units: Tensor) -> Tensor:
-    """The blocks of a weight between hidden layers, (r, …), without zeros where there are several.
+    """The blocks of a weight between hidden layers, (r, …), without zeros but where all are.
 
     Subnetworks are told apart by the zeros around their blocks; zeros in one would take it apart. What takes their
     place is too small to be seen in any output.
     """
-    if part.rows is None or part.columns is None or len(units) < 2:
+    if part.rows is None or part.columns is None:
         return units
     return torch.where(units == 0, UNSEEN * units.flatten(1).abs().amax(1).reshape(-1, *[1] * (units.ndim - 1)), units)
 
