@@ -141,7 +141,7 @@ class _Search:
             seconds = task.seconds_left / (len(seminorms) - place)
             cover, own = self._cones(seminorm, found.directions, seconds, upper)
             ends.append(PeeledEnd(tuple((peel.curvatures, peel.slopes[0]) for peel in peels), cover))
-            upper = max(upper, own)
+            upper = max(upper, own) if own < math.inf else math.inf
         return PolarBound(0.0, task.nothing, upper, "peeling", Peeled(tuple(ends)))
 
     def _cones(
