@@ -157,4 +157,3 @@ class _Search:
         # A diagonal costs no more than as many score columns, one for each row.
         columns = torch.cat([seminorm.columns, seminorm.diagonals.sqrt().sum(0)[:, None]], 1)
         return cover, reduced.polar_upper(columns, outcome.upper)
-
