@@ -37,7 +37,8 @@ def objective_of_file(problem_file, model_file=None):
         if (product := problem["penalty"].get("product_of_norms")) is None:
             penalty = decay_of(weights, problem["penalty"]["weight_decay"])
         else:  # one subnetwork
-            penalty = product["strength"] * torch.stack([weight.norm() for weight in weights.values()]).prod()
+            sizes = [float(weight.norm()) for weight in weights.values()]
+            penalty = product["strength"] * np.prod(sizes)
     else:
         weights = read_weights(path)
         outputs = forward(weights, problem["model"]["layers"], inputs)
