@@ -34,7 +34,11 @@ def objective_of_file(problem_file, model_file=None):
         module = torch.export.load(path).module()
         weights = {name: parameter.detach() for name, parameter in module.named_parameters()}
         outputs = module(inputs).detach()
-        penalty = decay_of(weights, problem["penalty"]["weight_decay"])
+        if (product := problem["penalty"].get("product_of_norms")) is None:
+            penalty = decay_of(weights, problem["penalty"]["weight_decay"])
+        else:  # one subnetwork
+            sizes = [float(weight.norm()) for weight in weights.values()]
+            penalty = product["strength"] * np.prod(sizes)
     else:
         weights = read_weights(path)
         outputs = forward(weights, problem["model"]["layers"], inputs)

@@ -16,6 +16,7 @@ from .packing import packed
 RELU = {"op": "relu"}
 PRODUCT = {"name": "product-of-norms", "strength": 3.0, "powers": [1, 1, 1]}
 LEANING = np.array([[0.0], [-1.0]])
+OVERFLOWING = np.array([[[2.0**-1074], [2.0**-1074]]])
 
 
 def deep(base, **settings):
@@ -85,6 +86,8 @@ RULES = [
     (64, "polar", *changed(deep_norm_products, P0_minus_slopes_0=LEANING)),
     (64, "polar", *changed(deep_cone_tree, P0_plus_slopes_0=np.array([[-1.0], [-1.0]]))),
     (64, "polar", *changed(deep_cone_tree, P0_plus_frame=np.full((1, 1), 1.3))),
+    # 1/p overflows at the second end: NaN must not hide behind the first.
+    (64, "polar", *changed(deep_cone_tree, P0_minus_slopes_0=LEANING, P0_minus_curvatures_0=OVERFLOWING)),
     (64, "polar", deep_norm_products, with_layers(LINEAR, {"op": "abs"}, LINEAR, {"op": "abs"}, LINEAR)),
 ]
 # What is no certificate.

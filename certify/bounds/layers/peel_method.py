@@ -62,7 +62,9 @@ def deep_spectral(task: PolarTask) -> PolarBound:
     error = product_error(form.path.view.rows.T, seminorm.columns)
     upper = largest_singular_value_upper(moments, float(torch.linalg.vector_norm(error)))
     found = deep_search(task)
-    return PolarBound(found.value, found.witness, upper, "spectral of layers", Peeled((PeeledEnd((), Recomputed("spectral")),)))
+    return PolarBound(
+        found.value, found.witness, upper, "spectral of layers", Peeled((PeeledEnd((), Recomputed("spectral")),))
+    )
 
 
 def _is_linear(form: Layers) -> bool:
@@ -141,7 +143,7 @@ class _Search:
             seconds = task.seconds_left / (len(seminorms) - place)
             cover, own = self._cones(seminorm, found.directions, seconds, upper)
             ends.append(PeeledEnd(tuple((peel.curvatures, peel.slopes[0]) for peel in peels), cover))
-            upper = max(upper, own)
+            upper = max(upper, own) if own < math.inf else math.inf
         return PolarBound(0.0, task.nothing, upper, "peeling", Peeled(tuple(ends)))
 
     def _cones(

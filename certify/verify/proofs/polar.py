@@ -67,7 +67,9 @@ def branch_polar_upper(branch: Branch, inputs: Array, dual: Reals, proof: Proof,
         return max(proof.upper, 0.0)
     require(proof.kind != "zero", "proof-kind", "'zero' needs A = 0")
     ends = peeled_forms(branch, inputs, dual, proof, arithmetic.real)
-    return max(polar_upper(form, own, arithmetic) for form, own in ends)
+    shown = [polar_upper(form, own, arithmetic) for form, own in ends]
+    # NaN, of numbers out of range, shows nothing, and would hide behind another end.
+    return max(shown) if all(upper < math.inf for upper in shown) else math.inf
 
 
 def branch_length(branch: Branch, inputs: Array, dual: Reals, real: Real) -> Reals:

@@ -100,13 +100,17 @@ class Neuron:
             values = hop.activation(values.joined(parts, 1)) if parts else blank
         return values
 
-    def outgoing(self, last: Array, channels: int) -> Array:
+    def outgoing(self, factors: list[Array]) -> Array:
         """The last weight (r, ·) by channel of the last hidden layer, (r m, ·)."""
+        *others, last = factors
         if not self.hops:
             return last
-        k, width = self.readout.counts.shape[2], len(last)
-        moved = last.reshape(width, -1, channels, k).transpose(0, 2, 1, 3) if width else last
-        return moved.reshape(width * channels, last.shape[1] // channels)
+        channels, reaches = 1, (self.fan_in, *(hop.places.shape[1] for hop in self.hops))
+        for reach, factor in zip(reaches, others, strict=True):
+            channels = factor.shape[1] // (channels * reach)
+        k, (width, size) = self.readout.counts.shape[2], last.shape
+        moved = last.reshape(width, size // (channels * k), channels, k).transpose(0, 2, 1, 3)
+        return moved.reshape(width * channels, size // channels)
 
     def averages(self, values: Reals) -> Reals:
         """Averages over positions, (n, q), of values (n P, q); the values themselves where there is no averaging."""

@@ -39,10 +39,9 @@ def _branch_outputs(certificate: Certificate, index: int, real: Real) -> Reals:
     neuron, inputs = branch.neuron, arrays["X"]
     if isinstance(neuron, EntryTerm):
         return neuron.outputs(_factors(certificate, index), inputs, real)
-    *others, last = _factors(certificate, index)
-    hidden = neuron.hidden(inputs, others, arrays.get(f"F{index}.bias"), real)
-    channels = hidden.shape[1] // max(len(last), 1)
-    return neuron.readout.outputs(hidden, neuron.outgoing(last, channels), inputs)
+    factors = _factors(certificate, index)
+    hidden = neuron.hidden(inputs, factors[:-1], arrays.get(f"F{index}.bias"), real)
+    return neuron.readout.outputs(hidden, neuron.outgoing(factors), inputs)
 
 
 def _factors(certificate: Certificate, index: int) -> list[Array]:

@@ -77,7 +77,7 @@ class ProductOfNorms:
         first, *others = factors
         squares = _squares(first, real).sum(1)
         if self.with_bias and bias is not None:
-            squares = squares + _squares(bias.reshape(len(first), -1), real).sum(1)
+            squares = squares + _squares(bias if bias.ndim == 2 else bias[:, None], real).sum(1)
         product = squares if self.powers[0] == 2 else squares.square_root()
         for factor in others:
             product = product * real(factor).row_norms()

@@ -150,7 +150,8 @@ def _require_deep_room(branch: Branch, weights: str, n: int, c: int, shapes: Sha
     for hop in reversed(neuron.hops):
         m *= hop.places.shape[1]
         averaged = 0 if hop.averaged is None else len(hop.averaged.counts)
-        largest.append(n * max(hop.positions, len(hop.places), averaged) * m)
+        q, p = len(hop.places), averaged or hop.positions
+        largest += [n * max(hop.positions, q, p) * m, q * (p + 1)]
     if max(largest) > LARGEST_DERIVED:
         refuse("size-limit", f"n = {n}, a branch of {width} subnetworks of {neuron.weights} weights")
 
