@@ -15,7 +15,7 @@ from torch import Tensor
 
 from certify.bounds.polar import PolarBound
 from certify.bounds.rounding import SLACK, gamma, sum_upper
-from certify.problem import Bilinear, Branch, Entries, Multilinear, Rows, Squares
+from certify.problem import Bilinear, Branch, Entries, Multilinear, Rows, Squares, Symmetric
 
 
 def with_score_rounding(branch: Branch, dual: Tensor, bound: PolarBound) -> PolarBound:
@@ -54,7 +54,7 @@ def _reach(branch: Branch, rows: Tensor, entries: int) -> Tensor:
             return lengths * (left.radius(rows.shape[1]) * right.radius(entries) * (1 + gamma(8)))
         case Rows(slopes=slopes):
             return lengths * slopes.steepest
-        case Squares():
+        case Squares() | Symmetric():
             return lengths**2
         case Multilinear():
             raise TypeError("entries have no rows")

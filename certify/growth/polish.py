@@ -20,7 +20,7 @@ from certify.growth.factor_descent import grows_by_factors
 from certify.growth.interior_point import minimize_blocks
 from certify.growth.merge import merged
 from certify.growth.newton_system import MOST_COLUMNS, MOST_ENTRIES
-from certify.problem import Bilinear, Branch, Factors, Multilinear, Objective, ParallelNetwork, Rows, Squares
+from certify.problem import Bilinear, Branch, Factors, Multilinear, Objective, ParallelNetwork, Rows, Squares, Symmetric
 
 # A new direction on kinks brings two cells to the restricted problem.
 CELLS_PER_DIRECTION = 2
@@ -82,8 +82,8 @@ def _in_cells(branch: Branch, stack: Factors, directions: Factors) -> tuple[Bloc
             group = input_blocks(branch, one_cell(form, atoms, scales))
         case Squares():
             group = output_blocks(branch, atoms, scales)
-        case Multilinear():
-            raise TypeError("terms of a factorization have no cells")
+        case Symmetric() | Multilinear():
+            raise TypeError("subnetworks without kinks beside each other have no cells")
         case form:
             assert_never(form)
     return group, group.start

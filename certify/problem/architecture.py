@@ -39,6 +39,12 @@ class Dense:
 
 @final
 @dataclass(frozen=True, slots=True)
+class Transposed:
+    """The first weight, transposed, in place of a second one."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Convolution:
     """A weight that reads a window at every position of a grid, of all channels."""
 
@@ -74,6 +80,7 @@ class TimesInputs:
 
 
 Weight = Dense | Convolution
+Second = Dense | Convolution | Transposed
 Pooling = AveragePool | AverageTo
 Between = AveragePool | AverageTo | TimesInputs
 
@@ -93,7 +100,7 @@ class Architecture:
     """
 
     first: Weight
-    second: Weight
+    second: Second
     select: Select | None = None
     between: tuple[Between, ...] = ()
     after: tuple[Pooling, ...] = ()
@@ -190,13 +197,14 @@ _OPERATIONS: Mapping[type, str] = {
     Gate: "gate",
     Select: "select",
     Dense: "linear",
+    Transposed: "transposed",
     Convolution: "convolution",
     AveragePool: "average_pool",
     TimesInputs: "times_inputs",
 }
 
 
-def _stated(layer: Gate | Select | Weight | Between) -> Mapping[str, object]:
+def _stated(layer: Gate | Select | Second | Between) -> Mapping[str, object]:
     """One layer; its fields are named as certificates name them."""
     values = ((field.name, getattr(layer, field.name)) for field in fields(layer))
     listed = {name: list(value) if isinstance(value, tuple) else value for name, value in values}
@@ -224,10 +232,10 @@ def _first_windows(architecture: Architecture, shape: Extents) -> tuple[Tensor, 
             assert_never(other)
 
 
-def _second(layer: Weight, grid: Extents, maps: Tensor) -> tuple[Tensor, Extents]:
+def _second(layer: Second, grid: Extents, maps: Tensor) -> tuple[Tensor, Extents]:
     """R (O, P, k) and the grid of places, for averages `maps` (positions now, P)."""
     match layer:
-        case Dense():
+        case Dense() | Transposed():
             return maps.T[None], (1,)
         case Convolution():
             if len(grid) != len(layer.kernel):

@@ -153,7 +153,7 @@ def _outside(decomposition: Decomposition) -> list[Mapping[str, Any]]:
 def _roles(branch: ModelBranch) -> dict[str, Tensor]:
     """A branch's weights by role, in the order of the model's layers."""
     first, bias, second = branch.weights
-    return {"0": first} | ({} if bias is None else {"bias": bias}) | {"1": second}
+    return {"0": first} | ({} if bias is None else {"bias": bias}) | ({} if second is None else {"1": second})
 
 
 def _recipe(graph: LayerGraph, part: Part) -> Section | None:

@@ -22,6 +22,8 @@ from certify.problem import Branch, FactorNorms, Factors, Penalty, ProductOfNorm
 from certify.problem.architecture import Dense, Geometry
 from certify.problem.windows import Extents
 
+Weights = tuple[Tensor, Tensor | None, Tensor | None]
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,8 @@ class ModelBranch:
         bias: policy of their hidden bias.
         penalty: of a subnetwork, hidden bias aside.
         bias_decay: weight decay of a penalized hidden bias, None where there is none or the penalty is not a decay.
-        weights: first weights (r, h), hidden biases (r,) or None, and second weights (r, m) with the factor on them.
+        weights: first weights (r, h), hidden biases (r,) or None, and second weights (r, m) with the factor on them, or
+            None where they are the first ones, transposed.
         channels: number of output channels of the second weight.
         folds_bias: whether the hidden bias acts like one of the outputs and is no part of the subnetworks.
     """
@@ -44,7 +47,7 @@ class ModelBranch:
     bias: Policy
     penalty: Penalty
     bias_decay: float | None
-    weights: tuple[Tensor, Tensor | None, Tensor]
+    weights: Weights
     channels: int
     folds_bias: bool
 
@@ -63,17 +66,17 @@ class ModelBranch:
         """Factors (r, ·)."""
         first, bias, second = self.weights
         column = self.column
-        if column is None or bias is None:
-            return first, second
-        return torch.cat([first, bias[:, None] / column], 1), second
+        if column is not None and bias is not None:
+            first = torch.cat([first, bias[:, None] / column], 1)
+        return (first,) if second is None else (first, second)
 
-    def unstacked(self, stack: Factors) -> tuple[Tensor, Tensor | None, Tensor]:
+    def unstacked(self, stack: Factors) -> Weights:
         """First weights, hidden biases and second weights of factors of any width."""
-        column = self.column
+        column, second = self.column, stack[1] / self.neuron.gain if len(stack) > 1 else None
         if column is None:
             blank = stack[0].new_zeros(len(stack[0])) if self.neuron.bias is not None else None
-            return stack[0], blank, stack[1] / self.neuron.gain
-        return stack[0][:, :-1], stack[0][:, -1] * column, stack[1] / self.neuron.gain
+            return stack[0], blank, second
+        return stack[0][:, :-1], stack[0][:, -1] * column, second
 
     def geometry(self, shape: Extents) -> Geometry:
         """The architecture on samples of a shape."""
@@ -86,7 +89,7 @@ class ModelBranch:
     def on(self, shape: Extents) -> ModelBranch:
         """With the right number of second weights where there are no units that show it."""
         first, bias, second = self.weights
-        if len(first):
+        if len(first) or second is None:
             return self
         return replace(self, weights=(first, bias, second.new_zeros(0, self.channels * self.geometry(shape).reach)))
 
@@ -133,8 +136,9 @@ def _branch(
     made = neuron.architecture
     plain = made.first == made.second == Dense() and not made.between
     if bias == "free" and not (plain and made.gate is None):
+        sort = "tied" if neuron.second is None else "gated" if made.gate else "a convolution"
         raise UnsupportedError(
-            f"{layout.graph.label}: '{neuron.first}' is {'gated' if made.gate else 'a convolution'} with a hidden bias "
+            f"{layout.graph.label}: '{neuron.first}' is {sort} with a hidden bias "
             "that is not penalized; no bound serves it. Give the bias a weight decay, or train without it",
             code="no-bound-yet",
         )
@@ -145,17 +149,27 @@ def _branch(
         penalty=penalty,
         bias_decay=bias_decay if bias == "penalized" else None,
         weights=_weights(layout, neuron, cuts),
-        channels=cuts[0].graph.parameters[list(cuts[0].parts)[-1]].shape[1],
+        channels=_channels(neuron, cuts[0]),
         folds_bias=linear and bias == "free",
     )
     _require_inside(layout.graph.label, found)
     return found
 
 
+def _channels(neuron: NeuronLayers, cut: Cut) -> int:
+    """Number of output channels: of a weight that is read twice, its inputs."""
+    if neuron.second is None:
+        return cut.graph.parameters[neuron.first].flatten(1).shape[1]
+    return cut.graph.parameters[list(cut.parts)[-1]].shape[1]
+
+
 def _penalty(layout: Layout, neuron: NeuronLayers, cut: Cut, charge: Charge) -> tuple[Penalty, float | None]:
     """Penalty of the factors, and the weight decay of the hidden bias."""
     if not isinstance(charge, Decays):
-        charge.gauge(neuron.kind)
+        gauge = charge.gauge(neuron.kind)
+        if neuron.second is None:
+            # λ |(u, b)|², in the words of weight decay.
+            return WeightDecay((2 * gauge.coefficient,)), 2 * gauge.coefficient
         if neuron.gain == 1:
             return charge, None
         if not isinstance(charge, ProductOfNorms):
@@ -165,7 +179,7 @@ def _penalty(layout: Layout, neuron: NeuronLayers, cut: Cut, charge: Charge) -> 
             )
         return replace(charge, strength=charge.strength / abs(neuron.gain) ** charge.powers[-1]), None
     decays = dict(zip(_roles(neuron), _decays(layout, cut, charge), strict=True))
-    for role in ("first", "second"):
+    for role in decays.keys() - {"bias"}:
         if not decays[role] > 0:
             name = list(cut.parts)[list(decays).index(role)]
             raise UnsupportedError(
@@ -173,7 +187,8 @@ def _penalty(layout: Layout, neuron: NeuronLayers, cut: Cut, charge: Charge) -> 
                 "made as small as one likes at no cost, and no certificate exists. Give it a weight decay",
                 code="unpenalized-weight",
             )
-    penalty = WeightDecay((decays["first"], decays["second"] / neuron.gain**2))
+    second = (decays["second"] / neuron.gain**2,) if "second" in decays else ()
+    penalty = WeightDecay((decays["first"], *second))
     penalty.gauge(neuron.kind)
     return penalty, decays.get("bias")
 
@@ -205,14 +220,14 @@ def _require_inside(label: str, branch: ModelBranch) -> None:
 
 def _roles(neuron: NeuronLayers) -> tuple[str, ...]:
     """Roles of a subnetwork's parameters, in the order of its layers."""
-    return ("first", "second") if neuron.bias is None else ("first", "bias", "second")
+    return ("first", *(() if neuron.bias is None else ("bias",)), *(() if neuron.second is None else ("second",)))
 
 
-def _weights(layout: Layout, neuron: NeuronLayers, cuts: tuple[Cut, ...]) -> tuple[Tensor, Tensor | None, Tensor]:
+def _weights(layout: Layout, neuron: NeuronLayers, cuts: tuple[Cut, ...]) -> Weights:
     stacks = zip(*(_live(layout, cut) for cut in cuts), strict=True)
     found = dict(zip(_roles(neuron), (torch.cat([t.flatten(1) for t in stack]) for stack in stacks), strict=True))
-    bias = found.get("bias")
-    return found["first"], None if bias is None else bias[:, 0], found["second"] * neuron.gain
+    bias, second = found.get("bias"), found.get("second")
+    return found["first"], None if bias is None else bias[:, 0], None if second is None else second * neuron.gain
 
 
 def _live(layout: Layout, cut: Cut) -> list[Tensor]:

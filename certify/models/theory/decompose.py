@@ -166,10 +166,11 @@ def require_input_size(decomposition: Decomposition, inputs: Tensor, where: str)
             "flatten what has more axes",
             code="shape-mismatch",
         )
-    if reading and inputs.shape[1] != graph.weight(first).shape[1]:
+    needed = graph.weight(first).shape[0 if first.attributes.get("transposed") else 1] if reading else 0
+    if reading and inputs.shape[1] != needed:
         raise UsageError(
             f"{where}: inputs have shape {tuple(inputs.shape)}, but {first.title} of {graph.label} reads "
-            f"{graph.weight(first).shape[1]} {'inputs' if tables else 'channels'}",
+            f"{needed} {'inputs' if tables else 'channels'}",
             code="shape-mismatch",
         )
 
@@ -226,11 +227,8 @@ def _convex(
             blocks.append((Block("output-bias", ridge, (name,)), graph.parameters[name][None]))
         else:
             free.append(name)
-    constants = [
-        branch.weights[1] @ branch.weights[2]
-        for branch in branches
-        if branch.folds_bias and branch.weights[1] is not None
-    ]
+    folded = (branch.weights for branch in branches if branch.folds_bias)
+    constants = [bias @ second for _, bias, second in folded if bias is not None and second is not None]
     if free or constants:
         total = torch.stack([*(graph.parameters[name] for name in free), *constants]).sum(0)
         role: Role = "output-bias" if free else "constant"

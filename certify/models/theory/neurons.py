@@ -25,9 +25,10 @@ from certify.problem.architecture import (
     Dense,
     Select,
     TimesInputs,
+    Transposed,
     Weight,
 )
-from certify.problem.kinds import Kind, Linear, kind_of
+from certify.problem.kinds import Kind, Linear, Tied, kind_of
 
 # What may be part of σ, entry by entry.
 POINTWISE = (*(op for op in HOMOGENEOUS if "max" not in op), "square", "squared_relu", "scale", "add", "mul")
@@ -46,7 +47,7 @@ class NeuronLayers:
         architecture: everything else.
         first: name of the first weight.
         bias: of the first bias, or None.
-        second: of the second weight.
+        second: of the second weight; None where that is the first one, transposed.
         gain: factor on the subnetwork, other than 0; it counts in the second factor, and its penalty is less for it.
     """
 
@@ -54,7 +55,7 @@ class NeuronLayers:
     architecture: Architecture
     first: str
     bias: str | None
-    second: str
+    second: str | None
     gain: float = 1.0
 
 
@@ -67,11 +68,21 @@ def neuron_layers(graph: LayerGraph) -> NeuronLayers | None:
     if len(graph.inputs) != 1:
         return None
     gate, plain = without_gate(graph)
-    found = _bilinear(plain) or _chain(plain)
+    found = _tied(plain) or _bilinear(plain) or _chain(plain)
     if found is None or gate is None:
         return found
     served = found.architecture.first == Dense() and not found.architecture.between
     return replace(found, architecture=replace(found.architecture, gate=gate)) if served else None
+
+
+def _tied(graph: LayerGraph) -> NeuronLayers | None:
+    """(x·u + b) u of a table."""
+    layer = graph.layers[0]
+    if len(graph.layers) != 1 or layer.op != "tied" or ranks_of(graph)[graph.inputs[0]] != 2:
+        return None
+    hidden = layer.parameters.get("hidden_bias")
+    kind = Tied(biased=hidden is not None)
+    return NeuronLayers(kind, Architecture(Dense(), Transposed()), layer.parameters["weight"], hidden, None)
 
 
 def _bilinear(graph: LayerGraph) -> NeuronLayers | None:

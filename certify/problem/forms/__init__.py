@@ -8,7 +8,8 @@ from certify.problem.forms.bilinear import Bilinear
 from certify.problem.forms.multilinear import Multilinear
 from certify.problem.forms.rows import Rows, Slopes
 from certify.problem.forms.squares import Squares
+from certify.problem.forms.symmetric import Symmetric
 
-PolarForm = Bilinear | Rows | Squares | Multilinear
+PolarForm = Bilinear | Rows | Squares | Symmetric | Multilinear
 
-__all__ = ["Bilinear", "Multilinear", "PolarForm", "Rows", "Slopes", "Squares"]
+__all__ = ["Bilinear", "Multilinear", "PolarForm", "Rows", "Slopes", "Squares", "Symmetric"]

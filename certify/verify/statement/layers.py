@@ -1,6 +1,8 @@
 """The vocabulary of layers, closed, and the order in which the layers of a subnetwork come.
 
 [gate] [select]  linear | convolution  [activation]  (average_pool | times_inputs)…  linear | convolution  average_pool…
+
+or  linear  transposed,  one weight that is read twice.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ _KEYS = {
     "gate": ("weights", "bias"),
     "select": ("columns",),
     "linear": (),
+    "transposed": (),
     "convolution": (*_WINDOW, "dilation"),
     "average_pool": (*_WINDOW, "counts_padding"),
     "times_inputs": (),
@@ -55,6 +58,9 @@ def read_neuron(value: object, inputs: Grid, place: str) -> Neuron:
     """
     stated = [_layer(entry, place) for entry in listed(value, place)]
     layers = list(stated)
+    tied = [layer["op"] for layer in stated] == ["linear", "transposed"]
+    if tied:
+        layers[1] = {"op": "linear"}
     gate = _gate(layers.pop(0), math.prod(inputs), place) if _next(layers) == "gate" else None
     taps, grid = _first(layers, inputs, place)
     if gate is not None and grid:
@@ -73,7 +79,7 @@ def read_neuron(value: object, inputs: Grid, place: str) -> Neuron:
     counts, unit = _read_by_second(layers, before, grid, place)
     wording = ", ".join(_worded(layer) for layer in stated)
     fan_in = math.prod(inputs) if taps is None else taps.shape[1]
-    return Neuron(taps, positions, fan_in, activation, averaged, Readout(counts, unit, times), wording, gate)
+    return Neuron(taps, positions, fan_in, activation, averaged, Readout(counts, unit, times), wording, gate, tied)
 
 
 def _layer(value: object, place: str) -> Layer:

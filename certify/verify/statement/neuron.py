@@ -33,6 +33,7 @@ class Neuron:
         readout: R.
         wording: the layers in words.
         gate: of the samples, or None; then there is one position.
+        tied: whether the second weight is the first one, transposed; then both read and make all inputs.
     """
 
     taps: Integers | None
@@ -43,6 +44,7 @@ class Neuron:
     readout: Readout
     wording: str
     gate: Gate | None
+    tied: bool = False
 
     @property
     def entries(self) -> int:

@@ -40,7 +40,8 @@ def _branch_outputs(certificate: Certificate, index: int, real: Real) -> Reals:
     hidden = real(neuron.rows(inputs)) @ arrays[f"F{index}.0"].T
     hidden = hidden if branch.bias == "absent" else hidden + arrays[f"F{index}.bias"]
     hidden = neuron.gated(hidden, inputs, real)
-    return neuron.readout.outputs(neuron.averages(neuron.activation(hidden)), arrays[f"F{index}.1"], inputs)
+    second = arrays[f"F{index}.{0 if neuron.tied else 1}"]
+    return neuron.readout.outputs(neuron.averages(neuron.activation(hidden)), second, inputs)
 
 
 def _factors(certificate: Certificate, index: int) -> list[Array]:
@@ -64,7 +65,8 @@ def _penalty(certificate: Certificate, real: Real) -> Reals:
         if isinstance(branch.penalty, EntryPenalty):
             total = total + branch.penalty.value(_factors(certificate, index), counts, real)
             continue
-        first, second = arrays[f"F{index}.0"], arrays[f"F{index}.1"]
+        first = arrays[f"F{index}.0"]
+        second = arrays.get(f"F{index}.1", first)
         total = total + branch.penalty.value(first, arrays.get(f"F{index}.bias"), second, real)
     for index, block in enumerate(certificate.problem.outside):
         if block.decay:

@@ -17,7 +17,7 @@ from certify.verify.statement.entry_penalties import EntryPenalty, read_entry_pe
 from certify.verify.statement.fields import choice, digest, flag, integers, listed, number, section, text
 from certify.verify.statement.layers import read_neuron
 from certify.verify.statement.neuron import Neuron
-from certify.verify.statement.penalties import Penalty, read_penalty
+from certify.verify.statement.penalties import Penalty, read_penalty, read_tied_decay
 from certify.verify.statement.windows import require_table
 
 POLICIES = ("absent", "free", "penalized")
@@ -138,7 +138,8 @@ class Problem:
             if isinstance(branch.neuron, EntryTerm):
                 found += [f"F{index}.{axis}" for axis in range(len(branch.neuron.shape))]
                 continue
-            found += [f"F{index}.0", *([f"F{index}.bias"] if branch.bias != "absent" else []), f"F{index}.1"]
+            found += [f"F{index}.0", *([f"F{index}.bias"] if branch.bias != "absent" else [])]
+            found += [] if branch.neuron.tied else [f"F{index}.1"]
         return (*found, *(f"C{index}" for index in range(len(self.outside))))
 
     def describe(self, samples: int, outputs: int) -> str:
@@ -209,8 +210,10 @@ def _branch(value: object, inputs: tuple[int, ...]) -> Branch:
         choice(bias, "branches.bias", ("absent",))
         term = read_entries(layers[0], inputs, "branches.layers")
         return Branch(term, bias, read_entry_penalty(entry["penalty"], "branches.penalty", len(term.shape)))
-    penalty = read_penalty(entry["penalty"], "branches.penalty", bias == "penalized")
-    return Branch(read_neuron(entry["layers"], inputs, "branches.layers"), bias, penalty)
+    neuron = read_neuron(entry["layers"], inputs, "branches.layers")
+    if neuron.tied:
+        return Branch(neuron, bias, read_tied_decay(entry["penalty"], "branches.penalty", bias == "penalized"))
+    return Branch(neuron, bias, read_penalty(entry["penalty"], "branches.penalty", bias == "penalized"))
 
 
 def _outside(value: object, branches: tuple[Branch, ...]) -> Outside:
