@@ -26,6 +26,7 @@ def inspect_command(ctx: click.Context, model: str, problem: str | None, format:
     from certify.models.inspect import inspect_model
     from certify.models.spec.problem_file import find_problem_file, load_problem_file
     from certify.problem import FACTORIZATIONS, KINDS, Kind, Multilinear, PolarForm
+    from certify.problem.kinds import Tied
     from certify.reports.inspection import inspection_object, print_inspection
 
     if not Path(model).is_file():
@@ -34,7 +35,7 @@ def inspect_command(ctx: click.Context, model: str, problem: str | None, format:
     spec = load_problem_file(path) if path else None
     layers, weight_decay = (spec.model.layers, spec.penalty.weight_decay) if spec else (None, None)
     found = inspect_model(model, layers, weight_decay=weight_decay)
-    kinds: tuple[Kind | type[Kind], ...] = (*KINDS, *FACTORIZATIONS.values())
+    kinds: tuple[Kind | type[Kind], ...] = (*KINDS, Tied, *FACTORIZATIONS.values())
     forms = {kind.name: kind.polar for kind in kinds}
     served = [row for row in found.subnetworks if found.family and row.kind is not None]
     alike: dict[tuple[type[PolarForm], tuple[int, int]], list[str]] = {}

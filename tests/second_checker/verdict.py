@@ -17,11 +17,12 @@ from .statement import statement_of
 BITS = 1000
 # For each kind: the activations that it serves, and the proof.
 PROOFS = {
-    "zero": ("none other kink square entries", norms.zero),
+    "zero": ("none other kink square tied entries", norms.zero),
     "spectral": ("none entries", norms.spectral),
     "randomized": ("none entries", norms.randomized),
     "vertices": ("none other", factors.vertices),
     "semidefinite": ("none other", factors.semidefinite),
+    "eigenvalue": ("tied", norms.eigenvalue),
     "quadratic-form": ("square", norms.quadratic_form),
     "norm-products": ("kink", norms.norm_products),
     "sorting": ("kink", norms.sorting),

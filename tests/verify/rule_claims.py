@@ -30,7 +30,7 @@ from certify.verify.statement.certificate import read_certificate
 from certify.verify.statement.dual_point import DualPoint
 from certify.verify.statement.gate import Gate
 from certify.verify.statement.losses import LOSSES, BoundLoss
-from certify.verify.statement.penalties import WeightDecay
+from certify.verify.statement.penalties import TiedDecay, WeightDecay
 from certify.verify.verdict import Verdict
 
 from .handmade import handmade, hexadecimal
@@ -215,6 +215,12 @@ def strength(penalty=lambda *decays: WeightDecay(decays, None)):
         Fraction(penalty(value, 1 / value + 1).strength(Enclosure)) ** 2 <= Fraction(value) * Fraction(1 / value + 1)
         for value in VALUES
     )
+
+
+def half_strength():
+    """Half of the strength of tied weights, where floats have no more digits."""
+    given = 3 * 2.0**-1074
+    return Fraction(TiedDecay(given, None).strength(Enclosure)) <= Fraction(given) / 2
 
 
 def gate():

@@ -113,6 +113,7 @@ CAUGHT = [
         ("high - scaled).low", "high - scaled).near", lambda: claims.leaves_domain(0.5, 0.5)),
     ),
     *rows("statement/penalties.py: WeightDecay.strength", ("square_root().low", "square_root().near", claims.strength)),
+    *rows("statement/penalties.py: TiedDecay.strength", ("* 0.5).low", "* 0.5).near", claims.half_strength)),
     *rows(
         "statement/entry_penalties.py: EntryDecay.strength",
         ("square_root().low", "square_root().near", lambda: claims.strength(lambda *decays: EntryDecay(decays, False))),

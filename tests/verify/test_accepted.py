@@ -13,12 +13,12 @@ from certify.verify.proofs import sign_tree
 from certify.workflows.certificate_of import certificate_content, settled_certificate
 from certify.workflows.check import CheckOptions, run_check
 
-from . import handmade_entries, handmade_factors, handmade_products, handmade_signs, handmade_unfoldings
+from . import handmade_entries, handmade_factors, handmade_products, handmade_signs, handmade_tied, handmade_unfoldings
 from .cases import KINDS, LOSSES, make_case
 from .packing import packed
 
 POLICIES = ("absent", "penalized", "free")
-HANDMADE = handmade_entries, handmade_factors, handmade_products, handmade_signs, handmade_unfoldings
+HANDMADE = handmade_entries, handmade_factors, handmade_products, handmade_signs, handmade_tied, handmade_unfoldings
 
 
 def torch_objective(case, evaluate=None):

@@ -12,7 +12,7 @@ from certify.verify.exact.verification import EXACT
 from certify.verify.measure import measure
 from certify.verify.proofs.least_norms import _feasible_norms, least_norms
 
-from . import handmade_entries, handmade_factors, handmade_products, handmade_signs, handmade_unfoldings
+from . import handmade_entries, handmade_factors, handmade_products, handmade_signs, handmade_tied, handmade_unfoldings
 from .handmade import (
     bilinear,
     cone_tree,
@@ -49,6 +49,7 @@ MAKERS = (
     *handmade_entries.BASES,
     *handmade_factors.BASES,
     *handmade_unfoldings.BASES,
+    *handmade_tied.BASES,
     lambda: handmade(family="relu", kind="norm-products", upper=2.5),
     lambda: handmade(kind="spectral", skip="penalized", output_bias="penalized"),
 )

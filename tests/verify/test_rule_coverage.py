@@ -12,7 +12,7 @@ import pytest
 from certify.verify import verify_bytes
 from certify.verify.exact import verify_bytes_exactly
 
-from . import handmade_entries, handmade_factors, handmade_products, handmade_signs, handmade_unfoldings
+from . import handmade_entries, handmade_factors, handmade_products, handmade_signs, handmade_tied, handmade_unfoldings
 from .forging import (
     array,
     bound_without_its_constant,
@@ -337,6 +337,7 @@ RULES = [
     *handmade_signs.RULES,
     *handmade_entries.RULES,
     *handmade_unfoldings.RULES,
+    *handmade_tied.RULES,
 ]
 
 

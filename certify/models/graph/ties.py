@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import torch
+from torch import Tensor
+
 from certify.models.graph.layers import Layer
 from certify.models.readers.aten_program import Constant
 
@@ -47,3 +50,17 @@ def tied_layer(
     held = {"weight": weight, **{role: b for role, found in zip(_BIASES, parts, strict=True) for b in found}}
     names = {role: constant.name for role, constant in held.items()}
     return Layer("tied", first.name, first.inputs, names, {"transposed": True} if one.flipped else {}), held
+
+
+def copied_weight(layers: Sequence[Layer], parameters: Mapping[str, Tensor]) -> tuple[str, str] | None:
+    """Names of two weights in a row that are each other's transpose, bit for bit: one weight, before it was copied."""
+    by_name = {layer.name: layer for layer in layers if layer.op == "linear"}
+    for layer in by_name.values():
+        before = by_name.get(layer.inputs[0])
+        if before is None:
+            continue
+        names = before.parameters["weight"], layer.parameters["weight"]
+        one, other = (parameters[name] for name in names)
+        if one.shape == other.T.shape and bool(one.any()) and torch.equal(one, other.T):
+            return names
+    return None

@@ -13,6 +13,7 @@ from certify.errors import UnsupportedError
 from certify.models.graph.graph_builder import ADD_BIAS, GraphBuilder, Origin, Output, Value
 from certify.models.graph.layers import Ends, LayerGraph
 from certify.models.graph.operations import Attribute
+from certify.models.graph.ties import copied_weight
 from certify.models.lowering.onnx_node import NodeView
 from certify.models.lowering.onnx_shapes import SHAPES
 from certify.models.lowering.onnx_windows import WINDOWS
@@ -56,6 +57,12 @@ def graph_of_onnx(program: OnnxProgram, origin: Origin) -> LayerGraph:
     for node in program.nodes:
         _lower(NodeView(node, builder, ranks, batches))
     graph = builder.finish(builder.value(program.outputs[0]), replace(origin, notes=(*origin.notes, *program.notes)))
+    if (copied := copied_weight(graph.layers, graph.parameters)) is not None:
+        raise UnsupportedError(
+            f"{origin.label}: '{copied[0]}' and '{copied[1]}' are each other's transpose, bit for bit: one weight that "
+            "the export copied, and that weight decay counts once. Save the model as .pt2, which keeps it one",
+            code="tied-weights",
+        )
     ends = Ends.of(tuple(program.inputs), program.outputs[0])
     return replace(graph, ends=ends, digest_complete=program.digest_complete)
 

@@ -130,7 +130,7 @@ def _of_parameters(graph: LayerGraph) -> dict[str, int | None]:
     after: dict[str, int | None] = {}
     for layer in reversed(graph.layers):
         here, own = after.get(layer.name, 1), layer_degree(layer)
-        for role in ("bias", "weight"):
+        for role in ("bias", "hidden_bias", "weight"):
             if role in layer.parameters and not graph.is_frozen(layer):
                 degrees[layer.parameters[role]] = None if own is None else _of_role(layer, role, here)
         for name in layer.inputs:
@@ -139,4 +139,4 @@ def _of_parameters(graph: LayerGraph) -> dict[str, int | None]:
 
 
 def _of_role(layer: Layer, role: str, after: int | None) -> int | None:
-    return after if after is None or role == "bias" else after * max(_own_weights(layer), 1)
+    return after if after is None or role != "weight" else after * max(_own_weights(layer), 1)
