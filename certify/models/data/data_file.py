@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import numpy as np
+
 from certify.errors import RefusedError, UnsupportedError, UsageError
 from certify.models.data.arrays import Arrays, arrays_from
 from certify.models.data.data_readers import DATA_READERS, NPY, ROLES, DataReader, read_one_array
-from certify.models.readers.array_file import read_npz
+from certify.models.readers.array_file import Array, exact_float64, read_npz
 from certify.models.readers.coordinate_matrix import KEYS
 from certify.models.readers.input_file import InputFile, open_input
 from certify.models.spec.problem_sections import DataSpec
@@ -32,6 +34,18 @@ def load_arrays(spec: DataSpec, shape: tuple[int, ...] | None = None) -> Arrays:
         found = reader.read(file, spec) if shape is None else reader.entries(file, spec, shape)
         digest = file.sha256
     return arrays_from(found, digest, spec.path)
+
+
+def load_table(spec: DataSpec) -> tuple[Array, str]:
+    """One table (n, d) of a data file, that of the inputs, and the digest of the file; errors as of `load_arrays`."""
+    if spec.path is None:
+        raise UsageError("data: a table is one file; give path", code="usage")
+    with open_input(spec.path, "data file") as file:
+        found = data_reader_of(file).table(file, spec)
+        values = exact_float64(np.asarray(found), f"{spec.path}: the table")
+        if values.ndim != 2 or not bool(np.isfinite(values).all()):
+            raise UsageError(f"{spec.path}: needs a table (n, d) of finite numbers, found {values.shape}", "usage")
+        return values, file.sha256
 
 
 def entry_extents(spec: DataSpec) -> tuple[int, ...]:

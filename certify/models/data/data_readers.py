@@ -35,12 +35,14 @@ class DataReader:
         read: gives arrays by role, None for a role that nothing has; UsageError for a name that the file does not
             hold, or roles that the format cannot serve, and RefusedError for what is corrupt, unsafe, not real
             numbers, or over a limit.
+        table: gives the inputs alone, `X` or all columns where they are not named.
     """
 
     sniff: Callable[[InputFile], bool]
     shapes: Callable[[InputFile], Shapes]
     read: Callable[[InputFile, DataSpec], Mapping[str, Any]]
     entries: Callable[[InputFile, DataSpec, tuple[int, ...]], Mapping[str, Any]]
+    table: Callable[[InputFile, DataSpec], Any]
 
 
 def read_one_array(file: InputFile) -> Array:
@@ -107,6 +109,26 @@ def _from_table(table: Table, file: InputFile, spec: DataSpec) -> Mapping[str, A
     }
 
 
+def _npy_table(file: InputFile, _: DataSpec) -> Array:
+    return read_one_array(file)
+
+
+def _npz_table(file: InputFile, spec: DataSpec) -> Array:
+    return read_npz(file, [str(spec.inputs or "X")])[0]
+
+
+def _safetensors_table(file: InputFile, spec: DataSpec) -> Array:
+    name, tensors = str(spec.inputs or "X"), read_safetensors(file)
+    require_names([name], tensors, file.path)
+    return tensors[name].double().numpy()
+
+
+def _csv_table(file: InputFile, spec: DataSpec) -> Array:
+    table = read_csv(file)
+    names = [spec.inputs] if isinstance(spec.inputs, str) else spec.inputs or table.names
+    return table.columns(names, file.path)
+
+
 def _npy_shapes(file: InputFile) -> Shapes:
     return {str(file.path): read_one_array(file).shape}
 
@@ -170,11 +192,17 @@ def _csv_shapes(file: InputFile) -> Shapes:
 
 
 # One array, which is a data set only together with another file.
-NPY = DataReader(lambda file: file.head.startswith(b"\x93NUMPY"), _npy_shapes, _npy, _no_entries)
+NPY = DataReader(
+    lambda file: file.head.startswith(b"\x93NUMPY"),
+    _npy_shapes,
+    _npy,
+    _no_entries,
+    lambda file, _: read_one_array(file),
+)
 # In the order tried: the first that takes a file reads it. A new format joins by a line here.
 DATA_READERS = (
-    DataReader(lambda file: file.head.startswith(b"PK"), npz_shapes, _npz, _npz_entries),
+    DataReader(lambda file: file.head.startswith(b"PK"), npz_shapes, _npz, _npz_entries, _npz_table),
     NPY,
-    DataReader(looks_like_safetensors, _safetensors_shapes, _safetensors, _safetensors_entries),
-    DataReader(lambda file: file.path.suffix.lower() in (".csv", ".txt"), _csv_shapes, _csv, _csv_entries),
+    DataReader(looks_like_safetensors, _safetensors_shapes, _safetensors, _safetensors_entries, _safetensors_table),
+    DataReader(lambda file: file.path.suffix.lower() in (".csv", ".txt"), _csv_shapes, _csv, _csv_entries, _csv_table),
 )

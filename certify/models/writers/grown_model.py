@@ -60,6 +60,12 @@ def require_describable(path: str | Path, graph: LayerGraph, *, headed: bool) ->
         UsageError: the layers before a head are in a format that is not written.
     """
     chosen = output_format(path, graph, headed=headed)
+    if graph.format == "sklearn" and graph.path is not None:
+        raise UsageError(
+            f"{graph.label}: a grown decomposition has no file that a problem file can name; grow it in Python with "
+            "certify.grow(certify.Problem.from_sklearn(estimator, X))",
+            code="unwritable",
+        )
     # Layers of a file that holds none were listed in the problem file, or inferred as a chain.
     told = headed or chosen in WITH_LAYERS or is_factorization(graph) or graph.format in WEIGHTS_ALONE
     if not told and _entries(graph) is None:
