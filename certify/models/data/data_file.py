@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from certify.errors import RefusedError, UnsupportedError, UsageError
+from certify.errors import RefusedError, UsageError
 from certify.models.data.arrays import Arrays, arrays_from
 from certify.models.data.data_readers import DATA_READERS, NPY, ROLES, DataReader, read_one_array
 from certify.models.readers.array_file import Array, exact_float64, read_npz
@@ -82,15 +82,12 @@ def data_reader_of(file: InputFile) -> DataReader:
     """The reader of the file's format.
 
     Raises:
-        UnsupportedError: a format that is known, but not read.
         RefusedError: no known format.
     """
-    if file.head.startswith(b"PAR1"):
-        raise UnsupportedError(f"{file.path}: Parquet is not read yet; save .npz or .csv", code="unsupported-format")
     found = next((reader for reader in DATA_READERS if reader.sniff(file)), None)
     if found is None:
         raise RefusedError(
-            f"{file.path}: not a data file that certify reads (.npz, .npy, .safetensors, .csv), or truncated",
+            f"{file.path}: not a data file that certify reads (.npz, .npy, .safetensors, .csv, .parquet), or truncated",
             code="corrupt-file",
         )
     return found
