@@ -211,6 +211,12 @@ def test_a_product_of_norms_is_half_as_strong_a_weight_decay():
     assert of_norms.objective == pytest.approx(of_decay.objective, rel=1e-9)
 
 
+def test_a_factorization_of_one_array_twice_says_how_to_write_it():
+    layers = [{"factorization": {"left": "W", "right": "W"}}]
+    with pytest.raises(CertifyError, match=r"tied: U\.T"):
+        Problem.from_torch(Linear(), X, Y, weight_decay=0.1, layers=layers)
+
+
 class Square(Weight):
     """x Wᵀ Wᵀ: a weight that is read twice the same way."""
 
