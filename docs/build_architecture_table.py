@@ -37,7 +37,7 @@ beside it:
 | architectures | wait for |
 |---|---|
 | max pooling, maxout | the form WindowRows: rows, of which the largest of a window counts |
-| grouped convolutions, max pooling and sums over sets between three weight layers and more; ReLU on the outputs | a wider form Layers |
+| deep sets; ReLU on the outputs; groups or max pooling before the last two weights | a wider form Layers |
 | tensor factorization | the form Multilinear |
 | squared ReLU | the form Squares with one sign |
 | branches of unequal depth | a λ for each degree |

@@ -39,8 +39,8 @@ def _branch_outputs(certificate: Certificate, index: int, real: Real) -> Reals:
     neuron, inputs = branch.neuron, arrays["X"]
     if isinstance(neuron, EntryTerm):
         return neuron.outputs(_factors(certificate, index), inputs, real)
-    *others, last = _factors(certificate, index)
-    hidden = neuron.hidden(inputs, others, arrays.get(f"F{index}.bias"), real)
+    factors = _factors(certificate, index)
+    hidden, last = neuron.hidden(inputs, factors, arrays.get(f"F{index}.bias"), real), factors[-1]
     channels = hidden.shape[1] // max(len(last), 1)
     return neuron.readout.outputs(hidden, neuron.outgoing(last, channels), inputs)
 
