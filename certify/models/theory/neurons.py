@@ -108,9 +108,9 @@ def _bilinear(graph: LayerGraph) -> NeuronLayers | None:
 def _chain(graph: LayerGraph) -> NeuronLayers | None:
     layers = list(graph.layers)
     places = [place for place, layer in enumerate(layers) if layer.op in _WEIGHTS]
-    if len(places) < 2:
-        return None
     weights = [layers[place] for place in places]
+    if len(places) < 2 or any(graph.is_frozen(weight) for weight in weights):
+        return None
     before, after = layers[: places[0]], layers[places[-1] + 1 :]
     gain = math.prod(float(str(layer.attributes["factor"])) for layer in after if layer.op == "scale")
     steps = [_step(layers[start : end + 1]) for start, end in itertools.pairwise(places)]

@@ -32,7 +32,7 @@ BLOCK = 2**18
 @final
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """The sum of `proofs.cone_tree` in own units: G (N, k); W⁺, W⁻ (N, 2m), below GᵀQ (k, m), √D (b, N) in balls."""
+    """The sum of `proofs.cone_tree` in its own units: G (N, k); W⁺, W⁻ (N, 2m), below GᵀQ (k, m), √D (b, N): balls."""
 
     rows: Array
     weights: Balls
