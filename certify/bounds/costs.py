@@ -13,6 +13,7 @@ from certify.problem import PolarForm
 COSTS = {
     "spectral": "exact; one singular value decomposition of h × m: seconds up to thousands",
     "quadratic-form": "exact for one score column; eigenvalues of h × h matrices: seconds up to h in the hundreds",
+    "eigenvalue": "exact; eigenvalues of an h × h matrix: seconds up to h in the thousands",
     "sorting": "exact for one input with a free hidden bias; milliseconds",
     "sorted program": "chooses the dual point for one input with a free hidden bias: seconds",
     "norm-products": "loose; milliseconds",

@@ -52,7 +52,8 @@ from certify.bounds.rows.sorted_program import sorted_program, sorted_program_ap
 from certify.bounds.rows.sorting import sorting_applies, sorting_bound
 from certify.bounds.score_rounding import with_score_rounding
 from certify.bounds.squares.quadratic_form import quadratic_form_bound, quadratic_form_search
-from certify.problem import Bilinear, Layers, Multilinear, PolarForm, Rows, Squares
+from certify.bounds.symmetric.eigenvalue_bound import eigenvalue_bound, eigenvalue_search
+from certify.problem import Bilinear, Layers, Multilinear, PolarForm, Rows, Squares, Symmetric
 
 Bounds = list[tuple[Tensor, PolarBound]]
 
@@ -161,6 +162,7 @@ METHODS: dict[type[PolarForm], tuple[Method, ...]] = {
         Method("peeling", _at_given_dual(peeling), "cone-tree", peeling_applies),
     ),
     Squares: (Method("quadratic-form", _at_given_dual(quadratic_form_bound), "quadratic-form"),),
+    Symmetric: (Method("eigenvalue", _at_given_dual(eigenvalue_bound), "eigenvalue"),),
     Rows: (
         Method("sorting", _at_given_dual(sorting_bound), "sorting", sorting_applies, _ONE_INPUT),
         Method("sorted program", sorted_program, "sorting", sorted_program_applies, _ONE_INPUT, moves_dual=True),
@@ -218,6 +220,7 @@ SEARCHES: dict[type[PolarForm], Callable[[PolarTask], PolarEstimate]] = {
     Bilinear: bilinear_search,
     Multilinear: entry_search,
     Squares: quadratic_form_search,
+    Symmetric: eigenvalue_search,
     Rows: rows_search,
     Layers: deep_search,
 }

@@ -12,7 +12,7 @@ from certify.bounds.rows.cones.cone_tree import ConeTree
 from certify.bounds.rows.relaxations.tilts import Tilts
 
 # Proofs that the checker computes from data and dual point alone.
-PlainKind = Literal["zero", "spectral", "vertices", "quadratic-form", "norm-products", "sorting"]
+PlainKind = Literal["zero", "spectral", "vertices", "quadratic-form", "eigenvalue", "norm-products", "sorting"]
 
 
 @final

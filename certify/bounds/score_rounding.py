@@ -15,7 +15,18 @@ from torch import Tensor
 
 from certify.bounds.polar import PolarBound
 from certify.bounds.rounding import SLACK, gamma, sum_upper
-from certify.problem import Bilinear, Branch, Entries, Layers, Multilinear, Path, PolarForm, Rows, Squares
+from certify.problem import (
+    Bilinear,
+    Branch,
+    Entries,
+    Layers,
+    Multilinear,
+    Path,
+    PolarForm,
+    Rows,
+    Squares,
+    Symmetric,
+)
 
 
 def with_score_rounding(branch: Branch, dual: Tensor, bound: PolarBound) -> PolarBound:
@@ -55,7 +66,7 @@ def _reach(branch: Branch, rows: Tensor, entries: int) -> Tensor:
             return lengths * (left.radius(rows.shape[1]) * right.radius(entries) * (1 + gamma(8)))
         case Rows(slopes=slopes):
             return lengths * slopes.steepest
-        case Squares():
+        case Squares() | Symmetric():
             return lengths**2
         case Multilinear() | Layers():
             raise TypeError("there are no rows")

@@ -29,6 +29,7 @@ def inspect_command(
     from certify.models.inspect import inspect_model
     from certify.models.spec.problem_file import find_problem_file, load_problem_file
     from certify.problem import FACTORIZATIONS, KINDS, Deep, Kind, Multilinear, PolarForm
+    from certify.problem.kinds import Tied
     from certify.reports.inspection import inspection_object, print_inspection
 
     if not Path(model).is_file():
@@ -38,7 +39,7 @@ def inspect_command(
     layers, weight_decay = (spec.model.layers, spec.penalty.weight_decay) if spec else (None, None)
     matched = bool(penalty or (spec and (spec.penalty.product_of_norms or spec.penalty.matched)))
     found = inspect_model(model, layers, weight_decay=weight_decay, matched=matched)
-    kinds: tuple[Kind | type[Kind], ...] = (*KINDS, Deep, *FACTORIZATIONS.values())
+    kinds: tuple[Kind | type[Kind], ...] = (*KINDS, Deep, Tied, *FACTORIZATIONS.values())
     forms = {kind.name: kind.polar for kind in kinds}
     served = [row for row in found.subnetworks if found.family and row.kind is not None]
     alike: dict[tuple[type[PolarForm], tuple[int, int]], list[str]] = {}

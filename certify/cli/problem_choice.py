@@ -27,8 +27,19 @@ def problem_spec(model: str, flags: ProblemFlags) -> ProblemSpec:
         raise UsageError(f"{model}: {found}", code="missing-file")
     path = flags.problem_file or find_problem_file(model)
     if path is None:
+        if (fitted := _spec_of_decomposition(model, flags)) is not None:
+            return fitted
         return spec_from_flags(model, flags.overrides)
     return load_problem_file(path).with_overrides(replace(flags.overrides, model=model))
+
+
+def _spec_of_decomposition(model: str, flags: ProblemFlags) -> ProblemSpec | None:
+    """Of a file of scikit-learn's that says what it minimized."""
+    if Path(model).suffix != ".skops":
+        return None
+    from certify.models.fitted_file import spec_of_decomposition
+
+    return spec_of_decomposition(model, flags.overrides)
 
 
 def files_read(spec: ProblemSpec, flags: ProblemFlags, *, blank: bool = False) -> list[Path]:

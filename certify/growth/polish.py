@@ -20,7 +20,18 @@ from certify.growth.factor_descent import grows_by_factors
 from certify.growth.interior_point import minimize_blocks
 from certify.growth.merge import merged
 from certify.growth.newton_system import MOST_COLUMNS, MOST_ENTRIES
-from certify.problem import Bilinear, Branch, Factors, Layers, Multilinear, Objective, ParallelNetwork, Rows, Squares
+from certify.problem import (
+    Bilinear,
+    Branch,
+    Factors,
+    Layers,
+    Multilinear,
+    Objective,
+    ParallelNetwork,
+    Rows,
+    Squares,
+    Symmetric,
+)
 
 # A new direction on kinks brings two cells to the restricted problem.
 CELLS_PER_DIRECTION = 2
@@ -82,7 +93,7 @@ def _in_cells(branch: Branch, stack: Factors, directions: Factors) -> tuple[Bloc
             group = input_blocks(branch, one_cell(form, atoms, scales))
         case Squares():
             group = output_blocks(branch, atoms, scales)
-        case Multilinear() | Layers():
+        case Symmetric() | Multilinear() | Layers():
             raise TypeError(f"'{branch.kind.name}' subnetworks have no cells")
         case form:
             assert_never(form)

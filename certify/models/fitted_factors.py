@@ -3,6 +3,12 @@
 `NMF`, `MiniBatchNMF` with `l1_ratio=0`: ½|X − C D|² + (a/2)|C|² + (b/2)|D|², C, D ≥ 0, with a = alpha_W · features and
 b = alpha_H · samples. Scaling each product so that √a |c_i| = √b |d_i| lowers it to √(ab) Σ |c_i||d_i|.
 `DictionaryLearning`: ½|X − C D|² + alpha |C|_1 with |d_i|_2 ≤ 1, alpha Σ |c_i|_1 |d_i|_2 where these norms are 1.
+`SparsePCA`: ½|X − C D|² + alpha |D|_1 with |c_i|_2 ≤ 1 of the centered table, alpha Σ |c_i|_2 |d_i|_1. It keeps the
+directions d_i alone; with w_i the vector c_i at a d_i of length 1, what is left is a group lasso, convex,
+
+    ½|X − Σ_i w_i d_iᵀ|² + alpha Σ_i |d_i|_1 |w_i|_2,   w_i ← (1 − alpha |d_i|_1/|R_i d_i|)₊ R_i d_i in turn,
+
+R_i what the others leave of X (Yuan and Lin 2006). The factors of the fit are one of its points.
 """
 
 from __future__ import annotations
@@ -19,6 +25,8 @@ from certify.errors import UnsupportedError, UsageError
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _MODULE = "sklearn.decomposition."
+# Sweeps over the components end when no number moves by more than this, relative.
+_SETTLED, _MOST_SWEEPS = 1e-15, 20_000
 _WITHOUT_PENALTY = ("PCA", "TruncatedSVD", "IncrementalPCA", "KernelPCA", "FastICA", "FactorAnalysis")
 
 
@@ -32,12 +40,14 @@ class FittedFactors:
         components: D (r, d).
         content: loss and penalty.
         notes: what differs from what the estimator holds.
+        table: X, centered where the estimator does so.
     """
 
     codes: Array
     components: Array
     content: Mapping[str, Any]
     notes: tuple[str, ...]
+    table: Array
 
     @property
     def weights(self) -> dict[str, Array]:
@@ -58,6 +68,14 @@ def fitted_factors(estimator: Any, table: Array) -> FittedFactors:  # noqa: ANN4
         UnsupportedError: no penalty, or one that is no product of norms.
     """
     name = type(estimator).__name__
+    require_reader(name)
+    if not hasattr(estimator, "components_"):
+        raise UsageError("estimator: the estimator is not fitted; call fit first", code="no-weights")
+    return _READERS[name](estimator, np.asarray(table, float))
+
+
+def require_reader(name: str) -> None:
+    """Raise UnsupportedError unless estimators of this class are read."""
     if name in _WITHOUT_PENALTY:
         raise UnsupportedError(
             f"estimator: {name} has no penalty: it is optimal in closed form at its own rank, and over all ranks the "
@@ -65,17 +83,8 @@ def fitted_factors(estimator: Any, table: Array) -> FittedFactors:  # noqa: ANN4
             "layers: [{factorization: {left: U, right: V}}] and penalty: {weight_decay: …}",
             code="unsupported-penalty",
         )
-    if name in ("SparsePCA", "MiniBatchSparsePCA"):
-        raise UnsupportedError(
-            f"estimator: {name} norms its components after the fit and keeps no codes, so that the factors of the fit "
-            "are lost; DictionaryLearning on the transposed table is the same problem and keeps them",
-            code="unsupported-format",
-        )
     if name not in _READERS:
         raise UnsupportedError(f"estimator: {name} is no factorization that certify reads", code="unsupported-format")
-    if not hasattr(estimator, "components_"):
-        raise UsageError("estimator: the estimator is not fitted; call fit first", code="no-weights")
-    return _READERS[name](estimator, np.asarray(table, float))
 
 
 def _nonnegative(estimator: Any, table: Array) -> FittedFactors:  # noqa: ANN401
@@ -110,7 +119,7 @@ def _nonnegative(estimator: Any, table: Array) -> FittedFactors:  # noqa: ANN401
         "nonnegative": ["left", "right"],
     }
     note = "products of codes and components are scaled to equal shares of the penalty, which lowers the objective"
-    return FittedFactors(codes * scale, components * inverse[:, None], _content(penalty), (note,))
+    return FittedFactors(codes * scale, components * inverse[:, None], _content(penalty), (note,), table)
 
 
 def _dictionary(estimator: Any, table: Array) -> FittedFactors:  # noqa: ANN401
@@ -124,7 +133,43 @@ def _dictionary(estimator: Any, table: Array) -> FittedFactors:  # noqa: ANN401
     codes = coder.transform(table)
     penalty = {"strength": float(estimator.alpha), "left": "l1", "right": "l2", "nonnegative": signs}
     note = f"codes are those of {algorithm} at alpha, the objective of the fit, whatever transform_algorithm is"
-    return FittedFactors(np.asarray(codes, float), components, _content(penalty), (note,))
+    return FittedFactors(np.asarray(codes, float), components, _content(penalty), (note,), table)
+
+
+def _sparse_components(estimator: Any, table: Array) -> FittedFactors:  # noqa: ANN401
+    components = np.asarray(estimator.components_, float)
+    sizes = np.linalg.norm(components, axis=1, keepdims=True)
+    directions = np.divide(components, sizes, out=np.zeros_like(components), where=sizes > 0)
+    centered = table - np.asarray(estimator.mean_, float)
+    costs = float(estimator.alpha) * np.abs(directions).sum(1)
+    responses = _group_lasso(centered, directions, costs)
+    scales = np.linalg.norm(responses, axis=0)
+    codes = np.divide(responses, scales, out=np.zeros_like(responses), where=scales > 0)
+    penalty = {"strength": float(estimator.alpha), "left": "l2", "right": "l1", "nonnegative": []}
+    notes = (
+        "the table is centered, as the estimator does",
+        "codes and sizes are the best ones for the directions of the components, all that the estimator keeps",
+    )
+    return FittedFactors(codes, directions * scales[:, None], _content(penalty), notes, centered)
+
+
+def _group_lasso(table: Array, directions: Array, costs: Array) -> Array:
+    """W (n, r) of the group lasso, for directions (r, d) of length 1 or 0, and costs (r,)."""
+    found = np.zeros((len(table), len(directions)))
+    residual = table.copy()
+    for _ in range(_MOST_SWEEPS):
+        moved = 0.0
+        for place, (direction, cost) in enumerate(zip(directions, costs, strict=True)):
+            pull = residual @ direction + found[:, place] * (direction @ direction)
+            size = float(np.linalg.norm(pull))
+            new = pull * max(0.0, 1 - cost / size) if size > 0 else 0 * pull
+            step = new - found[:, place]
+            residual -= np.outer(step, direction)
+            found[:, place] = new
+            moved = max(moved, float(np.abs(step).max(initial=0)))
+        if moved <= _SETTLED * (1 + float(np.abs(found).max(initial=0))):
+            break
+    return found
 
 
 def _content(factor_norms: dict[str, Any]) -> dict[str, Any]:
@@ -135,4 +180,5 @@ def _content(factor_norms: dict[str, Any]) -> dict[str, Any]:
 _READERS: dict[str, Callable[[Any, Array], FittedFactors]] = {
     **dict.fromkeys(("NMF", "MiniBatchNMF"), _nonnegative),
     **dict.fromkeys(("DictionaryLearning", "MiniBatchDictionaryLearning"), _dictionary),
+    **dict.fromkeys(("SparsePCA", "MiniBatchSparsePCA"), _sparse_components),
 }

@@ -25,6 +25,7 @@ from certify.models.theory.obstacles import Obstacle
 from certify.models.theory.parallel import Sort
 from certify.models.theory.standing import Layout, Standing, standing_of
 from certify.problem import FACTORIZATIONS, Kind
+from certify.problem.kinds import Tied
 
 # Weight decay of all parameters, or by name or pattern; None where it is not known.
 Rule = float | Mapping[str, float] | None
@@ -83,12 +84,13 @@ class SubnetworkRow:
     @property
     def inputs(self) -> int:
         """Scalars in all weights but the last: of a two-layer network, inputs with the hidden bias."""
-        return sum(math.prod(shape) for shape in list(self.weights.values())[:-1])
+        read_twice = self.kind == Tied.name
+        return sum(math.prod(shape) for shape in list(self.weights.values())[: None if read_twice else -1])
 
     @property
     def outputs(self) -> int:
         """Scalars in the last weight: of a two-layer network, outputs."""
-        return math.prod(list(self.weights.values())[-1])
+        return math.prod(list(self.weights.values())[0 if self.kind == Tied.name else -1])
 
 
 @final

@@ -19,7 +19,8 @@ from certify.models.data.device import find_device
 from certify.models.data.loss_terms import LossTerms
 from certify.models.estimator import fitted_objective, graph_of_perceptron
 from certify.models.factors.factor_model import FactorModel
-from certify.models.fitted_factors import FittedFactors, fitted_factors, is_decomposition
+from certify.models.fitted_factors import fitted_factors, is_decomposition
+from certify.models.fitted_file import FittedFile, fitted_file
 from certify.models.graph.layers import LayerGraph
 from certify.models.judged_model import JudgedModel, judged
 from certify.models.lowering.live_module import graph_of_module, require_traced
@@ -82,6 +83,8 @@ class Problem:
             UnsupportedError: a model or penalty outside the theory.
         """
         place = find_device(device)
+        if (fitted := fitted_file(spec)) is not None:
+            return cls._from_fitted(spec, fitted, place)
         # The model is judged before the data are read: they may be large.
         model = judged(spec, graph_of_file(spec.model.path, spec.model.entries))
         entries = model.decomposition.shape if isinstance(model.decomposition, FactorModel) else None
@@ -186,8 +189,8 @@ class Problem:
         """The problem of a fitted estimator, with the objective that scikit-learn minimized.
 
         Args:
-            estimator: `MLPRegressor`, `MLPClassifier`, or a factorization: `NMF`, `DictionaryLearning`, or one of their
-                kin for small batches.
+            estimator: `MLPRegressor`, `MLPClassifier`, or a factorization: `NMF`, `DictionaryLearning`,
+                `SparsePCA`, or one of their kin for small batches.
             X: inputs (n, d), as given to `fit`.
             y: targets, as given to `fit`; none for a factorization.
             sample_weight: (n,), as given to `fit`.
@@ -203,7 +206,9 @@ class Problem:
         """
         if is_decomposition(estimator):
             gaps = (relative_gap, absolute_gap)
-            return cls._from_factors(fitted_factors(estimator, np.asarray(X)), X, gaps, budget_seconds, device)
+            factors = fitted_factors(estimator, np.asarray(X))
+            spec = spec_from_arguments("Problem.from_sklearn", factors.content, gaps, budget_seconds)
+            return cls._from_fitted(spec, FittedFile(factors, "", ""), find_device(device))
         if y is None:
             raise UsageError("from_sklearn: y is not given; the estimator was fitted to targets")
         place, found = find_device(device), live_perceptron(estimator)
@@ -216,16 +221,15 @@ class Problem:
         return cls._assembled(spec, model, arrays_from(arrays, "", None), place)
 
     @classmethod
-    def _from_factors(
-        cls, found: FittedFactors, table: Data, gaps: tuple[float, float], seconds: float, device: str
-    ) -> Self:
+    def _from_fitted(cls, spec: ProblemSpec, fitted: FittedFile, device: torch.device) -> Self:
         """Two linear layers on unit vectors, whose targets are the table."""
-        spec = spec_from_arguments("Problem.from_sklearn", found.content, gaps, seconds)
+        found, live = fitted.factors, not fitted.model_sha256
         weights = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in found.weights.items()}
-        held = WeightFile(weights, "", "sklearn", None, digest_of(weights), found.notes)
+        digest, path = (digest_of(weights), None) if live else (fitted.model_sha256, spec.model.path)
+        held = WeightFile(weights, "", "sklearn", path, digest, found.notes)
         graph = layered(held, tuple(LayerEntry("linear", name.removesuffix(".weight")) for name in weights))
-        data = arrays_from({"inputs": np.eye(len(found.codes)), "targets": table}, "", None)
-        return cls._assembled(spec, judged(spec, graph), data, find_device(device))
+        data = arrays_from({"inputs": np.eye(len(found.codes)), "targets": found.table}, fitted.data_sha256, None)
+        return cls._assembled(spec, judged(spec, graph), data, device)
 
     def write(self, path: str | Path, network: ParallelNetwork) -> None:
         """Write a network of this problem, of any width, as a model file; see `writers.write_network`."""

@@ -2,7 +2,7 @@
 
 from certify.problem.branch import Branch
 from certify.problem.entries import Entries
-from certify.problem.forms import Bilinear, Layers, Multilinear, PolarForm, Rows, Slopes, Squares
+from certify.problem.forms import Bilinear, Layers, Multilinear, PolarForm, Rows, Slopes, Squares, Symmetric
 from certify.problem.kinds import FACTORIZATIONS, KINDS, Deep, Factors, Kind, kind_of
 from certify.problem.losses import LOSSES, LossSpec
 from certify.problem.objective import ConvexPart, Evaluation, Objective, ParallelNetwork
@@ -40,6 +40,7 @@ __all__ = [
     "SideNorm",
     "Slopes",
     "Squares",
+    "Symmetric",
     "View",
     "WeightDecay",
     "kind_of",

@@ -40,6 +40,12 @@ class Dense:
 
 @final
 @dataclass(frozen=True, slots=True)
+class Transposed:
+    """The first weight, transposed, in place of a last one."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Convolution:
     """A weight that reads a window at every position of a grid, of all channels."""
 
@@ -75,6 +81,7 @@ class TimesInputs:
 
 
 Weight = Dense | Convolution
+Last = Dense | Convolution | Transposed
 Pooling = AveragePool | AverageTo
 Between = AveragePool | AverageTo | TimesInputs
 
@@ -104,7 +111,7 @@ class Architecture:
     """
 
     first: Weight
-    last: Weight
+    last: Last
     select: Select | None = None
     between: tuple[Between, ...] = ()
     after: tuple[Pooling, ...] = ()
@@ -213,13 +220,14 @@ _OPERATIONS: Mapping[type, str] = {
     Gate: "gate",
     Select: "select",
     Dense: "linear",
+    Transposed: "transposed",
     Convolution: "convolution",
     AveragePool: "average_pool",
     TimesInputs: "times_inputs",
 }
 
 
-def _stated(layer: Gate | Select | Weight | Between) -> Mapping[str, object]:
+def _stated(layer: Gate | Select | Last | Between) -> Mapping[str, object]:
     """One layer; its fields are named as certificates name them."""
     values = ((field.name, getattr(layer, field.name)) for field in fields(layer))
     listed = {name: list(value) if isinstance(value, tuple) else value for name, value in values}
@@ -247,17 +255,17 @@ def _first_windows(architecture: Architecture, shape: Extents) -> tuple[Tensor, 
             assert_never(other)
 
 
-def _last(layer: Weight, grid: Extents, maps: Tensor) -> tuple[Tensor, Extents]:
+def _last(layer: Last, grid: Extents, maps: Tensor) -> tuple[Tensor, Extents]:
     """R (O, P, k) and the grid of places, for averages `maps` (positions now, P)."""
     window, found = _windows_on(layer, grid)
     padded = torch.cat([maps, maps.new_zeros(1, maps.shape[1])])
     return padded[window].transpose(1, 2), found
 
 
-def _windows_on(layer: Weight, grid: Extents) -> tuple[Tensor, Extents]:
+def _windows_on(layer: Last, grid: Extents) -> tuple[Tensor, Extents]:
     """What a weight reads of a grid at each of its own positions, (Q, k), and their grid."""
     match layer:
-        case Dense():
+        case Dense() | Transposed():
             return torch.arange(math.prod(grid))[None], (1,)
         case Convolution():
             if len(grid) != len(layer.kernel):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn import decomposition
 
+import certify
 from certify.errors import UnsupportedError, UsageError
 from certify.models.fitted_factors import fitted_factors
 from certify.models.loading import Problem
@@ -72,7 +73,6 @@ def test_a_dictionary_has_the_objective_of_its_fit(positive):
     [
         (decomposition.PCA(2), "no penalty", "unsupported-penalty"),
         (decomposition.TruncatedSVD(2), "nuclear norm", "unsupported-penalty"),
-        (decomposition.SparsePCA(2), "keeps no codes", "unsupported-format"),
         (decomposition.NMF(2), "alpha_W", "unsupported-penalty"),
         (decomposition.NMF(2, alpha_W=0.1, alpha_H=0.0), "alpha_W", "unsupported-penalty"),
         (decomposition.NMF(2, alpha_W=0.1, l1_ratio=0.5), "l1_ratio", "degree-mismatch"),
@@ -89,3 +89,54 @@ def test_what_has_no_certificate_says_why(estimator, words, code):
 def test_an_estimator_that_is_not_fitted_is_an_error():
     with pytest.raises(UsageError, match="not fitted"):
         Problem.from_sklearn(decomposition.NMF(2, alpha_W=0.1), TABLE)
+
+
+def sparse_objective(codes, components, alpha):
+    """As scikit-learn's user guide has it, and `error_` of a fit."""
+    centered = TABLE - TABLE.mean(0)
+    assert (np.linalg.norm(codes, axis=0) <= 1 + 1e-12).all()
+    return 0.5 * np.sum((centered - codes @ components) ** 2) + alpha * np.abs(components).sum()
+
+
+@pytest.mark.parametrize("method", ["lars", "cd"])
+@pytest.mark.parametrize("alpha", [0.02, 0.3])
+def test_sparse_components_have_the_objective_of_their_fit_or_a_smaller_one(method, alpha):
+    estimator = decomposition.SparsePCA(4, alpha=alpha, method=method, max_iter=3000, tol=1e-13, random_state=0)
+    estimator.fit(TABLE)
+    found = fitted_factors(estimator, TABLE)
+    norms = found.content["penalty"]["factor_norms"]
+    assert norms == {"strength": alpha, "left": "l2", "right": "l1", "nonnegative": []}
+    own = sparse_objective(found.codes, found.components, alpha)
+    lengths = np.linalg.norm(found.codes, axis=0) * np.abs(found.components).sum(1)
+    product = 0.5 * np.sum((found.table - found.codes @ found.components) ** 2) + alpha * lengths.sum()
+    assert product == pytest.approx(own, rel=1e-12)
+    assert own <= estimator.error_[-1] * (1 + 1e-12)
+    assert own == pytest.approx(estimator.error_[-1], rel=1e-4)
+
+
+def test_sparse_components_are_those_of_the_dictionary_that_the_fit_had():
+    """`dict_learning` with the arguments of `SparsePCA.fit` returns the factors before they are normed."""
+    alpha = 0.05
+    settings = {"alpha": alpha, "method": "cd", "max_iter": 5000, "tol": 1e-15, "random_state": 3}
+    estimator = decomposition.SparsePCA(3, **settings).fit(TABLE)
+    code, dictionary, _ = decomposition.dict_learning((TABLE - TABLE.mean(0)).T, 3, **settings)
+    found = fitted_factors(estimator, TABLE)
+    of_fit = sparse_objective(dictionary.T, code.T, alpha)
+    assert sparse_objective(found.codes, found.components, alpha) <= of_fit * (1 + 1e-12)
+    np.testing.assert_allclose(found.codes @ found.components, (code @ dictionary).T, atol=1e-3)
+
+
+def test_sparse_components_of_small_batches_and_none_at_all():
+    fitted = decomposition.MiniBatchSparsePCA(3, alpha=0.05, random_state=0).fit(TABLE)
+    found = fitted_factors(fitted, TABLE)
+    np.testing.assert_allclose(found.table.mean(0), 0, atol=1e-15)
+    dead = decomposition.SparsePCA(2, alpha=1e3, random_state=0).fit(TABLE)
+    assert not fitted_factors(dead, TABLE).components.any()
+
+
+def test_a_sparse_fit_is_judged():
+    estimator = decomposition.SparsePCA(8, alpha=0.3, max_iter=3000, tol=1e-12, random_state=0).fit(TABLE)
+    result = certify.check(Problem.from_sklearn(estimator, TABLE, budget_seconds=20))
+    assert result.lower_bound <= result.objective
+    assert result.objective == pytest.approx(estimator.error_[-1], rel=1e-3)
+    assert result.verdict in ("certified", "improvable")

@@ -56,10 +56,13 @@ class Branch(NamedTuple):
     second: Matrix
     factors: Matrix | None
     diagonals: tuple[Matrix, ...] = ()
+    tied: bool = False
 
     @property
     def kind(self) -> str:
-        """The activation; `other` for none under norms that are not round."""
+        """The activation; `other` for none under norms that are not round, `tied` for one weight that is read twice."""
+        if self.tied:
+            return "tied"
         return self.geometry.kind if self.penalty.is_round else "other"
 
     @property
@@ -125,16 +128,18 @@ class Branch(NamedTuple):
 
 def branch_of(stated: Stated, geometry: Geometry, name: str, inputs: Matrix, outputs: int, shapes: Shapes) -> Branch:
     bias, penalty = stated["bias"], penalty_of(stated["penalty"], geometry.kind)
+    tied = stated["layers"][-1:] == [{"op": "transposed"}]
     produced, _, entries = geometry.readout.shape
     if bias == "free":
         fits = geometry.kind == "none" or (geometry.kind == "kink" and geometry.readout.size == 1)
-        require(fits and geometry.averages is None and geometry.gate is None, "unbounded-polar")
+        require(fits and geometry.averages is None and geometry.gate is None and not tied, "unbounded-polar")
     require(outputs % produced == 0, "shape")
     scores, length = outputs // produced * entries, len(geometry.reads[0])
     first = shapes.take(f"{name}.0", None, length)
     units = len(first)
     biases = shapes.take(f"{name}.bias", units) if bias != "absent" else np.zeros(units)
-    second = shapes.take(f"{name}.1", units, scores)
+    require(not tied or scores == length, "shape")
+    second = first if tied else shapes.take(f"{name}.1", units, scores)
     rows = rows_of(geometry, inputs)
     size = length + (bias == "penalized")
     require(len(rows) * max(size, units, scores, outputs) <= 2**28, "size-limit")
@@ -147,7 +152,7 @@ def branch_of(stated: Stated, geometry: Geometry, name: str, inputs: Matrix, out
     counted = weights if bias == "penalized" else weights[:, :-1]
     for side, factor in zip(penalty.sides, (counted, second), strict=True):
         require(not side.cone or np.all(factor >= 0), "cone")
-    return Branch(geometry, bias, penalty, rows, weights, rational(second), factors)
+    return Branch(geometry, bias, penalty, rows, weights, rational(second), factors, tied=tied)
 
 
 def rows_of(geometry: Geometry, inputs: Matrix) -> Matrix:
@@ -167,9 +172,13 @@ def rows_of(geometry: Geometry, inputs: Matrix) -> Matrix:
 def penalty_of(stated: Stated, kind: str) -> Penalty:
     has_square = kind == "square"
     if stated["name"] == "weight-decay":
-        require(len(stated["strengths"]) == 2, "degree")
-        own, other = map(number, stated["strengths"])
+        own, *others = map(number, stated["strengths"])
+        require(len(others) < 2, "degree")
         bias = own if stated["bias"] is None else number(stated["bias"])
+        if not others:
+            require(min(own, bias) > 0, "strength")
+            return Penalty((own / 2) ** 2, own / bias, (own, bias, Fraction(0)), 1)
+        (other,) = others
         require(min(own, other, bias) > 0, "strength")
         degrees = (2, 1) if has_square else (1, 1)
         strength = square_strength((own, other), degrees)

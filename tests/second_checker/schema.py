@@ -71,6 +71,12 @@ POWERS = entries(
 NORMS = entries(name=one_of("factor-norms"), strength=is_number, norms=list_of(SIDE))
 PENALTY, BIASES = either(DECAY, PRODUCT, FACTORS), one_of("absent free penalized")
 ROWS = entries(layers=list_of(LAYER), bias=BIASES, penalty=PENALTY, function=one_of("identity"))
+TIED = entries(
+    layers=lambda value: value == [{"op": "linear"}, {"op": "transposed"}],
+    bias=BIASES,
+    penalty=entries(name=one_of("weight-decay"), strengths=list_of(is_number, 1, 1), bias=OPTIONAL),
+    function=one_of("identity"),
+)
 PLACES = entries(
     layers=list_of(ENTRIES, 1, 1),
     bias=one_of("absent"),
@@ -82,7 +88,7 @@ COLUMNS = either(NULL, TEXT, list_of(TEXT, 1))
 NAMES = entries(inputs=COLUMNS, targets=COLUMNS, sample_weights=COLUMNS, mask=COLUMNS)
 STATEMENT = entries(
     inputs=list_of(lambda value: is_integer(value, 1), 1, 3),
-    branches=either(list_of(ROWS), list_of(PLACES, 1, 1)),
+    branches=either(list_of(either(ROWS, TIED)), list_of(PLACES, 1, 1)),
     outside=list_of(entries(features=one_of("ones inputs (counted-)?axis-[0-3]"), decay=is_number)),
     offset=either(NULL, one_of("inputs array")),
     loss=either(entries(**LOSS), entries(unobserved_weight=is_number, **LOSS)),

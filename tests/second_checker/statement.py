@@ -66,7 +66,8 @@ def statement_of(stated: Stated, shapes: Shapes) -> Statement:
             require(stated["inputs"] == [len(branch["layers"][0]["shape"])], "layers")
             branches.append(entry_branch(branch, f"F{at}", inputs, outputs, shapes))
         else:
-            geometry = geometry_of(branch["layers"], stated["inputs"])
+            tied = branch["layers"][-1:] == [{"op": "transposed"}]
+            geometry = geometry_of([{"op": "linear"}] * 2 if tied else branch["layers"], stated["inputs"])
             made = deep_branch if geometry.hops else branch_of
             branches.append(made(branch, geometry, f"F{at}", inputs, outputs, shapes))
     for at, part in enumerate(stated["outside"]):

@@ -19,7 +19,7 @@ from certify.verify.exact import verify_bytes_exactly
 from ..soundness.bases import BASES, base_of
 from ..soundness.mutants import mutant, strongest, tightened
 from ..test_fixtures import fixtures_of, model_in
-from ..verify import handmade_entries, handmade_entry_norms, handmade_lines, handmade_unfoldings
+from ..verify import handmade_entries, handmade_entry_norms, handmade_lines, handmade_tied, handmade_unfoldings
 from ..verify.packing import packed, unpacked
 from .proofs.cones import reaches_within
 from .rejection import TooLarge
@@ -105,11 +105,11 @@ def test_checkers_agree_on_many_mutants(name):
     print(f"{name}: {MANY} mutants and {MANY_FLIPS} flips, {accepted} and {flips} accepted")  # noqa: T201
 
 
-HANDMADE = handmade_entries, handmade_unfoldings, handmade_entry_norms, handmade_lines
+HANDMADE = handmade_entries, handmade_unfoldings, handmade_entry_norms, handmade_lines, handmade_tied
 
 
 @pytest.mark.parametrize("make", [make for module in HANDMADE for make in module.BASES])
-def test_checkers_accept_factorizations_written_by_hand(make):
+def test_checkers_accept_certificates_written_by_hand(make):
     assert require_agreement(packed(*make()))
 
 
@@ -117,7 +117,7 @@ RULES = [rule for module in HANDMADE for rule in module.RULES if rule[1] != "siz
 
 
 @pytest.mark.parametrize(("number", "rule", "base", "forge"), RULES, ids=[f"{n}-{rule}" for n, rule, *_ in RULES])
-def test_checkers_reject_factorizations_for_the_same_reason(number, rule, base, forge):
+def test_checkers_reject_certificates_for_the_same_reason(number, rule, base, forge):
     broken = check(forge(base()), STEPS)
     # Rules of the shape of a statement may be named otherwise, where several are broken.
     assert broken == rule or {broken, rule} <= {"schema", "shape", "layers"}

@@ -20,11 +20,12 @@ from .unobserved import unobserved_of, whole
 BITS = 1000
 # For each kind: the activations that it serves, and the proof.
 PROOFS = {
-    "zero": ("none other kink square entries deep line", norms.zero),
+    "zero": ("none other kink square tied entries deep line", norms.zero),
     "spectral": ("none entries line", norms.spectral),
     "randomized": ("none entries", norms.randomized),
     "vertices": ("none other entries", factors.vertices),
     "semidefinite": ("none other entries", factors.semidefinite),
+    "eigenvalue": ("tied", norms.eigenvalue),
     "quadratic-form": ("square", norms.quadratic_form),
     "norm-products": ("kink deep line", norms.norm_products),
     "sorting": ("kink", norms.sorting),

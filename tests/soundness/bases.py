@@ -33,6 +33,7 @@ from .factored import scattered, solved
 from .factorizations import rank_one_instance, vertex_instance
 from .planted import INSTANCES, Array
 from .planted_tensors import FAMILIES
+from .planted_tied import orthogonal_problem, random_problem
 from .provers import MOVING, PROVERS
 from .sketches import SKETCHES
 from .sums import planted_sum
@@ -158,6 +159,18 @@ def normed_entries(kind: str, seed: int, norms: tuple[str, str], *cones: str) ->
     return Base(*certified(problem.with_network(fitted), kind))
 
 
+def tied_base(seed: int, kind: str = "eigenvalue") -> Base:
+    """Tied weights with orthogonal inputs, at their optimum."""
+    return Base(*certified(orthogonal_problem(np.random.default_rng([50, seed]))[0], kind), "tied")
+
+
+def fitted_tied(seed: int, **settings: object) -> Base:
+    """Tied weights with any inputs, fitted."""
+    problem = random_problem(np.random.default_rng([51, seed]), **settings)
+    fitted = descend(problem.objective, problem.network, math.inf, STEPS)
+    return Base(*certified(problem.with_network(fitted), "eigenvalue"))
+
+
 def tensor_entries(family: str, seed: int, kind: str) -> Base:
     """A tensor with its optimum."""
     made = FAMILIES[family](np.random.default_rng([49, seed]))
@@ -189,6 +202,15 @@ BASES: dict[str, Callable[[int], Base]] = {
     "randomized": lambda seed: planted_base("randomized", "linear", seed),
     "quadratic-form": lambda seed: planted_base("quadratic-form", "quadratic", seed),
     "quadratic-form, two outputs": lambda seed: Base(*certified(quadratics_with_two_outputs(seed), "quadratic-form")),
+    "eigenvalue": tied_base,
+    "eigenvalue, zero": lambda seed: tied_base(seed, "zero"),
+    "eigenvalue, any inputs": fitted_tied,
+    "eigenvalue, biases": lambda seed: fitted_tied(
+        seed, hidden=True, output=True, weight_decay={"weight": 0.3, "hidden": 0.1, "output": 0.2}
+    ),
+    "eigenvalue, free output bias, huber": lambda seed: fitted_tied(
+        seed, hidden=True, output=True, loss="huber", weight_decay={"weight": 0.1, "hidden": 0.1, "output": 0.0}
+    ),
     "norm-products": lambda seed: planted_base("norm-products", "relu", seed),
     "norm-products, free biases": lambda seed: enumerated_base("norm-products", seed, biases="free"),
     "sorting": lambda seed: enumerated_base("sorting", seed, biases="free"),

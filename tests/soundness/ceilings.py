@@ -12,6 +12,7 @@ import numpy as np
 
 from .entry_ceilings import EntryBranch, fitted_value, norm_of
 from .layers import Layers, number
+from .planted_tied import fitted_matrix
 from .two_layers import loss_terms
 
 SIZES = 2.0 ** np.arange(-12, 13)
@@ -25,7 +26,7 @@ class Branch:
         self.layers, self.bias, penalty = Layers(entry["layers"], shape), entry["bias"], entry["penalty"]
         self.product = penalty["name"] != "weight-decay"
         self.sides = [penalty[side] for side in ("left", "right")] if penalty["name"] == "factor-norms" else None
-        strengths = [penalty["strength"]] * 2 if self.product else penalty["strengths"]
+        strengths = [penalty["strength"]] * 2 if self.product else [*penalty["strengths"], "0x0.0p+0"][:2]
         self.strengths = [kind(number(strength)) for strength in strengths]
         own = self.strengths[0] if self.product or penalty["bias"] is None else kind(number(penalty["bias"]))
         self.decay = own if self.bias == "penalized" else kind(0)
@@ -106,7 +107,8 @@ class Stated:
         if isinstance(self.branches[index], EntryBranch):
             axes = range(len(self.branches[index].shape))
             return tuple(parameters[f"F{index}.{axis}"].astype(self.kind) for axis in axes)
-        first, second = (parameters[f"F{index}.{role}"].astype(self.kind) for role in "01")
+        tied = self.branches[index].layers.tied
+        first, second = (parameters[f"F{index}.{role}"].astype(self.kind) for role in ("00" if tied else "01"))
         return first, parameters.get(f"F{index}.bias", np.zeros(len(first))).astype(self.kind), second
 
     def outputs(self, parameters):
@@ -169,8 +171,29 @@ def ceiling(statement, arrays, known):
     if stated.loss == "mse":
         with np.errstate(all="ignore"):
             of_entries = any(isinstance(branch, EntryBranch) for branch in stated.branches)
-            best = np.fmin(best, fitted_value(stated) if of_entries else _fitted(stated, known))
+            tied = not of_entries and any(branch.layers.tied for branch in stated.branches)
+            fit = fitted_value if of_entries else _fitted_tied if tied else lambda given: _fitted(given, known)
+            best = np.fmin(best, fit(stated))
     return float(best)
+
+
+def _fitted_tied(stated):
+    """Of one branch of tied weights and nothing beside it; NaN for anything else."""
+    branch = stated.branches[0]
+    if len(stated.branches) > 1 or stated.outside or not np.isfinite(stated.inputs).all():
+        return np.nan
+    biased, (decay, _) = branch.bias == "penalized", branch.strengths
+    column = [np.full((len(stated.inputs), 1), branch.column)] if biased else []
+    rows = np.hstack([stated.inputs, *column])
+    with np.errstate(all="ignore"):
+        if not (np.isfinite(rows).all() and np.isfinite(stated.targets).all() and decay > 0):
+            return np.nan
+        try:
+            found = fitted_matrix(rows, stated.targets - stated.offset, stated.omega, decay / 2)
+        except np.linalg.LinAlgError:
+            return np.nan
+    weights = {"F0.0": found[:, :-1], "F0.bias": found[:, -1] * branch.column} if biased else {"F0.0": found}
+    return stated.objective(weights)
 
 
 def _fitted(stated, known):

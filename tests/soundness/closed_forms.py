@@ -11,6 +11,7 @@ from certify.models.loading import Problem
 from .factored import centered
 from .layers import number
 from .planted import Array, Planted, quadratic_instance
+from .planted_tied import thresholded
 
 
 def closed_form(statement: dict, arrays: dict[str, Array], family: str) -> float:
@@ -20,6 +21,8 @@ def closed_form(statement: dict, arrays: dict[str, Array], family: str) -> float
     if loss["reduction"] == "mean":
         kappa /= arrays["Y"].size
     own = penalty.get("strengths") or [penalty["strength"]] * 2
+    if family == "tied":
+        return kappa * thresholded(arrays["X"], arrays["Y"], number(own[0]) / 2 / kappa)[0]
     y, strength = arrays["Y"], np.sqrt(number(own[0])) * np.sqrt(number(own[1])) / kappa
     if family.startswith("entries"):
         sizes, strength = _entries(statement, arrays, family, strength)

@@ -17,7 +17,8 @@ class Layers:
     """The layers of one branch on samples of a shape."""
 
     def __init__(self, layers, shape):
-        self.layers, self.shape = list(layers), tuple(shape)
+        self.tied = [layer["op"] for layer in layers] == ["linear", "transposed"]
+        self.layers, self.shape = ([{"op": "linear"}] * 2 if self.tied else list(layers)), tuple(shape)
         self.columns = self.layers.pop(0)["columns"] if self.layers[0]["op"] == "select" else None
         self.first = self.layers.pop(0)
         name = self.layers[0]["op"]

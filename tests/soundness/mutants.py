@@ -126,6 +126,9 @@ def strengths(header):
     for branch in header["statement"]["branches"]:
         penalty = branch["penalty"]
         own = penalty.get("strengths") or [penalty["strength"]] * 2
+        if len(own) == 1:
+            yield number(own[0]) / 2 * (1 - ROOM / 4)
+            continue
         first, second = number(own[0]), number(own[1])
         yield first if first == second else math.sqrt(abs(first * second)) * (1 - ROOT_ROOM)
 

@@ -38,6 +38,7 @@ from certify.bounds.rows.relaxations.surrogate_methods import first_order, hubs,
 from certify.bounds.rows.signs.sign_method import signs
 from certify.bounds.rows.sorting import sorting_bound
 from certify.bounds.squares.quadratic_form import quadratic_form_bound
+from certify.bounds.symmetric.eigenvalue_bound import eigenvalue_bound
 
 
 def _majorant(task):
@@ -151,6 +152,7 @@ PROVERS = {
     "vertices": vertices_bound,
     "semidefinite": semidefinite_bound,
     "quadratic-form": quadratic_form_bound,
+    "eigenvalue": eigenvalue_bound,
     "norm-products": norm_product_bound,
     "cone-tree": cones,
     "sorting": sorting_bound,

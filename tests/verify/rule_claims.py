@@ -30,6 +30,7 @@ from certify.verify.statement.certificate import read_certificate
 from certify.verify.statement.dual_point import DualPoint
 from certify.verify.statement.gate import Gate
 from certify.verify.statement.losses import LOSSES, BoundLoss
+from certify.verify.statement.penalties import TiedDecay
 from certify.verify.verdict import Verdict
 
 from .handmade import handmade, hexadecimal
@@ -207,6 +208,12 @@ def leaves_domain(y, mid):
     one, live = Enclosure([[1.0]]), np.array([[True]])
     loss = BoundLoss(LOSSES["binary-cross-entropy"], np.array([[y]]), one, live, Enclosure)
     return rejects(loss.require_domain, Enclosure([[mid]], 0.125), 1.0)
+
+
+def half_strength():
+    """Half of the strength of tied weights, where floats have no more digits."""
+    given = 3 * 2.0**-1074
+    return Fraction(TiedDecay(given, None).strength(Enclosure)) <= Fraction(given) / 2
 
 
 def gate():

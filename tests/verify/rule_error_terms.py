@@ -118,6 +118,7 @@ CAUGHT = [
         ("high - scaled).low", "high - scaled).near", lambda: claims.leaves_domain(0.5, 0.5)),
     ),
     *rows("statement/penalties.py: decay_strength", ("square_root().low", "square_root().near", line_claims.strength)),
+    *rows("statement/penalties.py: TiedDecay.strength", ("* 0.5).low", "* 0.5).near", claims.half_strength)),
     *rows(
         "measure.py: line_of",
         ("value.low", "value.near", line_claims.value),

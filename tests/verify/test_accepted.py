@@ -20,6 +20,7 @@ from . import (
     handmade_lines,
     handmade_products,
     handmade_signs,
+    handmade_tied,
     handmade_unfoldings,
 )
 from .cases import KINDS, LOSSES, make_case
@@ -33,6 +34,7 @@ HANDMADE = (
     handmade_lines,
     handmade_products,
     handmade_signs,
+    handmade_tied,
     handmade_unfoldings,
 )
 

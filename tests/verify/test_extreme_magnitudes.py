@@ -19,6 +19,7 @@ from . import (
     handmade_lines,
     handmade_products,
     handmade_signs,
+    handmade_tied,
     handmade_unfoldings,
 )
 from .handmade import (
@@ -59,6 +60,7 @@ MAKERS = (
     *handmade_unfoldings.BASES,
     *handmade_entry_norms.BASES,
     *handmade_lines.BASES,
+    *handmade_tied.BASES,
     lambda: handmade(family="relu", kind="norm-products", upper=2.5),
     lambda: handmade(kind="spectral", skip="penalized", output_bias="penalized"),
 )

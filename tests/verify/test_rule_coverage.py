@@ -20,6 +20,7 @@ from . import (
     handmade_lines,
     handmade_products,
     handmade_signs,
+    handmade_tied,
     handmade_unfoldings,
 )
 from .forging import (
@@ -349,6 +350,7 @@ RULES = [
     *handmade_deep.RULES,
     *handmade_entry_norms.RULES,
     *handmade_lines.RULES,
+    *handmade_tied.RULES,
 ]
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from certify.errors import RefusedError, UnsupportedError, UsageError
+import numpy as np
+
+from certify.errors import RefusedError, UsageError
 from certify.models.data.arrays import Arrays, arrays_from
 from certify.models.data.data_readers import DATA_READERS, NPY, ROLES, DataReader, read_one_array
-from certify.models.readers.array_file import read_npz
+from certify.models.readers.array_file import Array, exact_float64, read_npz
 from certify.models.readers.coordinate_matrix import KEYS
 from certify.models.readers.input_file import InputFile, open_input
 from certify.models.spec.problem_sections import DataSpec
@@ -32,6 +34,18 @@ def load_arrays(spec: DataSpec, shape: tuple[int, ...] | None = None) -> Arrays:
         found = reader.read(file, spec) if shape is None else reader.entries(file, spec, shape)
         digest = file.sha256
     return arrays_from(found, digest, spec.path)
+
+
+def load_table(spec: DataSpec) -> tuple[Array, str]:
+    """One table (n, d) of a data file, that of the inputs, and the digest of the file; errors as of `load_arrays`."""
+    if spec.path is None:
+        raise UsageError("data: a table is one file; give path", code="usage")
+    with open_input(spec.path, "data file") as file:
+        found = data_reader_of(file).table(file, spec)
+        values = exact_float64(np.asarray(found), f"{spec.path}: the table")
+        if values.ndim != 2 or not bool(np.isfinite(values).all()):
+            raise UsageError(f"{spec.path}: needs a table (n, d) of finite numbers, found {values.shape}", "usage")
+        return values, file.sha256
 
 
 def entry_extents(spec: DataSpec) -> tuple[int, ...]:
@@ -68,15 +82,12 @@ def data_reader_of(file: InputFile) -> DataReader:
     """The reader of the file's format.
 
     Raises:
-        UnsupportedError: a format that is known, but not read.
         RefusedError: no known format.
     """
-    if file.head.startswith(b"PAR1"):
-        raise UnsupportedError(f"{file.path}: Parquet is not read yet; save .npz or .csv", code="unsupported-format")
     found = next((reader for reader in DATA_READERS if reader.sniff(file)), None)
     if found is None:
         raise RefusedError(
-            f"{file.path}: not a data file that certify reads (.npz, .npy, .safetensors, .csv), or truncated",
+            f"{file.path}: not a data file that certify reads (.npz, .npy, .safetensors, .csv, .parquet), or truncated",
             code="corrupt-file",
         )
     return found

@@ -14,6 +14,7 @@ from certify.models.readers.array_file import Array, npz_shapes, read_npy, read_
 from certify.models.readers.coordinate_matrix import KEYS, completion_arrays
 from certify.models.readers.csv_table import Table, read_csv
 from certify.models.readers.input_file import InputFile
+from certify.models.readers.parquet_table import MAGIC, ParquetTable, read_parquet
 from certify.models.readers.safetensors_file import looks_like_safetensors, read_safetensors
 from certify.models.spec.problem_sections import DataSpec
 
@@ -35,12 +36,14 @@ class DataReader:
         read: gives arrays by role, None for a role that nothing has; UsageError for a name that the file does not
             hold, or roles that the format cannot serve, and RefusedError for what is corrupt, unsafe, not real
             numbers, or over a limit.
+        table: gives the inputs alone, `X` or all columns where they are not named.
     """
 
     sniff: Callable[[InputFile], bool]
     shapes: Callable[[InputFile], Shapes]
     read: Callable[[InputFile, DataSpec], Mapping[str, Any]]
     entries: Callable[[InputFile, DataSpec, tuple[int, ...]], Mapping[str, Any]]
+    table: Callable[[InputFile, DataSpec], Any]
 
 
 def read_one_array(file: InputFile) -> Array:
@@ -80,7 +83,9 @@ def _array_names(file: InputFile, spec: DataSpec) -> dict[str, str]:
     names |= {role: getattr(spec, role) for role in ROLES[2:] if getattr(spec, role) is not None}
     for role, name in names.items():
         if not isinstance(name, str):
-            raise UsageError(f"{file.path}: data.{role}: a list of columns is for .csv; name one array", code="usage")
+            raise UsageError(
+                f"{file.path}: data.{role}: a list of columns is for .csv and .parquet; name one array", code="usage"
+            )
     return names
 
 
@@ -88,9 +93,9 @@ def _csv(file: InputFile, spec: DataSpec) -> Mapping[str, Any]:
     return _from_table(read_csv(file), file, spec)
 
 
-def _from_table(table: Table, file: InputFile, spec: DataSpec) -> Mapping[str, Any]:
+def _from_table(table: Table | ParquetTable, file: InputFile, spec: DataSpec) -> Mapping[str, Any]:
     if spec.mask is not None:
-        raise UsageError(f"{file.path}: data.mask: a .csv holds no mask; use .npz", code="mask")
+        raise UsageError(f"{file.path}: data.mask: a table of columns holds no mask; use .npz", code="mask")
     targets = [spec.targets or "y"] if isinstance(spec.targets, str | None) else list(spec.targets)
     weights = [spec.sample_weights] if spec.sample_weights else []
     taken = {*targets, *weights}
@@ -105,6 +110,29 @@ def _from_table(table: Table, file: InputFile, spec: DataSpec) -> Mapping[str, A
         "targets": columns[:, 0] if len(targets) == 1 else columns,
         "sample_weights": table.columns(weights, file.path)[:, 0] if weights else None,
     }
+
+
+def _npy_table(file: InputFile, _: DataSpec) -> Array:
+    return read_one_array(file)
+
+
+def _npz_table(file: InputFile, spec: DataSpec) -> Array:
+    return read_npz(file, [str(spec.inputs or "X")])[0]
+
+
+def _safetensors_table(file: InputFile, spec: DataSpec) -> Array:
+    name, tensors = str(spec.inputs or "X"), read_safetensors(file)
+    require_names([name], tensors, file.path)
+    return tensors[name].double().numpy()
+
+
+def _csv_table(file: InputFile, spec: DataSpec) -> Array:
+    return _inputs_of(read_csv(file), file, spec)
+
+
+def _inputs_of(table: Table | ParquetTable, file: InputFile, spec: DataSpec) -> Array:
+    names = [spec.inputs] if isinstance(spec.inputs, str) else spec.inputs or table.names
+    return table.columns(names, file.path)
 
 
 def _npy_shapes(file: InputFile) -> Shapes:
@@ -147,7 +175,11 @@ def _with_places(spec: DataSpec, shape: tuple[int, ...], there: Shapes) -> DataS
 
 
 def _csv_entries(file: InputFile, spec: DataSpec, shape: tuple[int, ...]) -> Mapping[str, Any]:  # noqa: ARG001
-    table = read_csv(file)
+    return _triplets(read_csv(file), file, spec)
+
+
+def _triplets(table: Table | ParquetTable, file: InputFile, spec: DataSpec) -> Mapping[str, Any]:
+    """Places, values and weights in columns."""
     if spec.inputs is not None:
         return _from_table(table, file, spec)
     names = table.names
@@ -161,8 +193,18 @@ def _csv_entries(file: InputFile, spec: DataSpec, shape: tuple[int, ...]) -> Map
     return _from_table(table, file, spec.model_copy(update={"inputs": known[:2], "targets": spec.targets or known[2]}))
 
 
+def _parquet(file: InputFile, spec: DataSpec) -> Mapping[str, Any]:
+    return _from_table(read_parquet(file), file, spec)
+
+
+def _parquet_entries(file: InputFile, spec: DataSpec, shape: tuple[int, ...]) -> Mapping[str, Any]:  # noqa: ARG001
+    return _triplets(read_parquet(file), file, spec)
+
+
 def _no_entries(file: InputFile, _: DataSpec, __: tuple[int, ...]) -> Mapping[str, Any]:
-    raise UsageError(f"{file.path}: entries of a matrix are read from .npz, .safetensors or .csv", code="usage")
+    raise UsageError(
+        f"{file.path}: entries of a matrix are read from .npz, .safetensors, .csv or .parquet", code="usage"
+    )
 
 
 def _csv_shapes(file: InputFile) -> Shapes:
@@ -170,11 +212,24 @@ def _csv_shapes(file: InputFile) -> Shapes:
 
 
 # One array, which is a data set only together with another file.
-NPY = DataReader(lambda file: file.head.startswith(b"\x93NUMPY"), _npy_shapes, _npy, _no_entries)
+NPY = DataReader(
+    lambda file: file.head.startswith(b"\x93NUMPY"),
+    _npy_shapes,
+    _npy,
+    _no_entries,
+    lambda file, _: read_one_array(file),
+)
 # In the order tried: the first that takes a file reads it. A new format joins by a line here.
 DATA_READERS = (
-    DataReader(lambda file: file.head.startswith(b"PK"), npz_shapes, _npz, _npz_entries),
+    DataReader(lambda file: file.head.startswith(b"PK"), npz_shapes, _npz, _npz_entries, _npz_table),
     NPY,
-    DataReader(looks_like_safetensors, _safetensors_shapes, _safetensors, _safetensors_entries),
-    DataReader(lambda file: file.path.suffix.lower() in (".csv", ".txt"), _csv_shapes, _csv, _csv_entries),
+    DataReader(looks_like_safetensors, _safetensors_shapes, _safetensors, _safetensors_entries, _safetensors_table),
+    DataReader(
+        lambda file: file.head.startswith(MAGIC),
+        lambda file: dict.fromkeys(read_parquet(file).names, ()),
+        _parquet,
+        _parquet_entries,
+        lambda file, spec: _inputs_of(read_parquet(file), file, spec),
+    ),
+    DataReader(lambda file: file.path.suffix.lower() in (".csv", ".txt"), _csv_shapes, _csv, _csv_entries, _csv_table),
 )

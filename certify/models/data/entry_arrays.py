@@ -59,7 +59,9 @@ def named_entries(
     """
     for role in ("inputs", "targets"):
         if isinstance(getattr(spec, role), tuple):
-            raise UsageError(f"{where}: data.{role}: a list of columns is for .csv; name one array", code="usage")
+            raise UsageError(
+                f"{where}: data.{role}: a list of columns is for .csv and .parquet; name one array", code="usage"
+            )
     names = [name for name in (spec.inputs, spec.targets or "y", spec.sample_weights, spec.mask) if name is not None]
     arrays = dict(zip(names, read(names), strict=True))
     values = arrays[spec.targets or "y"]

@@ -32,7 +32,9 @@ def factor_graph(weights: WeightFile, entry: FactorEntry) -> LayerGraph:
     unused = sorted(parameters.keys() - set(names))
     if unused or len(set(names)) < len(names):
         found = f"array '{unused[0]}' belongs to no" if unused else "an array is named twice as"
-        raise UsageError(f"{where}: {found} part of the factorization in model.layers", code="unused-parameters")
+        same = len(entry.factors) == 2 and len({name.removesuffix(TRANSPOSED) for name in entry.factors}) == 1
+        hint = "; U Uᵀ of one array is layers: [{tied: U.T}], with the matrix as data" if same else ""
+        raise UsageError(f"{where}: {found} part of the factorization in model.layers{hint}", code="unused-parameters")
     left_out = (f"left out: numbers {', '.join(map(repr, settings))}, which model.layers does not name",)
     notes = (*weights.notes, *(left_out if settings else ()))
     origin = (weights.format, weights.path, weights.sha256, notes)

@@ -14,13 +14,14 @@ from certify.errors import RefusedError, UnsupportedError
 from certify.models.graph.layers import INPUT, Layer, LayerGraph
 from certify.models.graph.operations import Attribute
 from certify.models.graph.parameter_shapes import require_parameter_shapes
+from certify.models.graph.ties import tied_layer
 from certify.models.readers.aten_program import Constant
 from certify.models.readers.exact_weights import MAX_NAME, digest_of, exact_parameters
 from certify.models.readers.formats import Format
 
 # The most layers that a graph may have.
 MAX_LAYERS = 2_000
-_TRAINED_ROLES = ("weight", "bias")
+_TRAINED_ROLES = ("weight", "bias", "hidden_bias")
 # Formats that tell what is trained.
 _TELLING_FORMATS = ("pt2", "live", "module")
 # A layer that adds a constant to what it reads: joined to the linear layer before it where that has no bias.
@@ -159,6 +160,8 @@ class GraphBuilder:
         if output.layer in self.inputs:
             output = self.add("identity", "identity", [output])
         needed = self._needed(output.layer)
+        if (tied := tied_layer(needed, self.constants, self.inputs, ADD_BIAS)) is not None:
+            needed, self.constants[tied[0].name] = [tied[0]], tied[1]
         frozen = self._frozen(needed) if origin.format in _TELLING_FORMATS else frozenset()
         exact, conversions = exact_parameters(self._used(needed, frozen), self.where)
         layers = tuple(_with_biases(needed, exact, frozen))
@@ -202,7 +205,8 @@ class GraphBuilder:
                 if constant.name in used:
                     raise UnsupportedError(
                         f"{self.where}: parameter '{constant.name}' is used more than once; tied weights are another "
-                        "problem (weight decay counts them once)",
+                        "problem (weight decay counts them once), served where a linear layer and its transpose are "
+                        "all of the model",
                         code="tied-weights",
                     )
                 if role in _TRAINED_ROLES and not constant.trained and constant.name not in frozen:

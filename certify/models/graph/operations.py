@@ -61,6 +61,14 @@ def _convolution(function: Callable[..., Tensor]) -> Callable[[Operands], Tensor
     return apply
 
 
+def _tied(x: Operands) -> Tensor:
+    """A linear layer and its transpose: (x Wᵀ + b) W + c, W (r, d), or (d, r) where it is stored transposed."""
+    weight, bias = x.parameters["weight"], x.parameters.get("bias")
+    weight = weight.T if x.attributes.get("transposed") else weight
+    hidden = functional.linear(x.value, weight, x.parameters.get("hidden_bias"))
+    return functional.linear(hidden, weight.T, bias)
+
+
 def _maxout(x: Operands) -> Tensor:
     """Largest of every `pieces` neighboring channels (axis 1)."""
     value, pieces = x.value, x.whole("pieces")
@@ -126,6 +134,7 @@ OPERATIONS: dict[str, Callable[[Operands], Tensor]] = {
     "linear": _linear,
     "conv1d": _convolution(functional.conv1d),
     "conv2d": _convolution(functional.conv2d),
+    "tied": _tied,
     "embedding": lambda x: functional.embedding(x.value.long(), x.parameters["weight"]),
     "take": lambda x: x.parameters["weight"][x.value.long()],
     "trunc": _called(torch.trunc),

@@ -24,6 +24,8 @@ def require_parameter_shapes(layers: Sequence[Layer], parameters: Mapping[str, T
         found = {role: parameters[name] for role, name in layer.parameters.items()}
         if layer.op in _WEIGHT_AXES and not _is_weighted(found, _WEIGHT_AXES[layer.op]):
             raise _unfit(layer, found, where)
+        if layer.op == "tied" and not is_tied(found, transposed=bool(layer.attributes.get("transposed"))):
+            raise _unfit(layer, found, where)
         if layer.op == "batch_norm" and not _is_normalization(found):
             raise _unfit(layer, found, where)
 
@@ -33,6 +35,15 @@ def _is_weighted(found: Mapping[str, Tensor], axes: int) -> bool:
     if weight is None or weight.ndim != axes or not set(found) <= {"weight", "bias"}:
         return False
     return bias is None or bias.shape == weight.shape[:1]
+
+
+def is_tied(found: Mapping[str, Tensor], *, transposed: bool) -> bool:
+    """Whether parameters by role are a weight (r, d), or (d, r), a hidden bias (r,) and an output bias (d,)."""
+    weight, hidden, bias = (found.get(role) for role in ("weight", "hidden_bias", "bias"))
+    if weight is None or weight.ndim != 2:
+        return False
+    units, inputs = reversed(weight.shape) if transposed else weight.shape
+    return (hidden is None or hidden.shape == (units,)) and (bias is None or bias.shape == (inputs,))
 
 
 def _is_normalization(found: Mapping[str, Tensor]) -> bool:

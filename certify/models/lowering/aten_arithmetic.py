@@ -12,7 +12,8 @@ from certify.models.readers.aten_program import Constant, Reference
 
 # Operations that make zeros.
 _ZEROS = ("zeros", "new_zeros", "zeros_like")
-_INNER = re.compile(r"([a-zA-Z])(?!\1)([a-zA-Z])(,\1\2)+->\1")
+# An inner product of rows.
+INNER = re.compile(r"([a-zA-Z])(?!\1)([a-zA-Z])(,\1\2)+->\1")
 
 
 def _addmm(view: CallView) -> Value | None:
@@ -64,7 +65,7 @@ def _contract(view: CallView) -> Value | None:
     values = [view.builder.value(reference.name) for reference in references]
     outputs = [value for value in values if isinstance(value, Output)]
     text = equation.replace(" ", "") if isinstance(equation, str) else ""
-    if not _INNER.fullmatch(text) or len(outputs) < 2 or len(outputs) != text.count(",") + 1:
+    if not INNER.fullmatch(text) or len(outputs) < 2 or len(outputs) != text.count(",") + 1:
         return None
     return view.layer("sum", [view.layer("mul", outputs)], attributes={"dim": 1})
 

@@ -7,10 +7,12 @@ from dataclasses import replace
 from certify.errors import UsageError
 from certify.models.factors.factor_graph import factor_graph
 from certify.models.graph.layers import INPUT, Layer, LayerGraph
+from certify.models.graph.operations import Attribute
+from certify.models.graph.parameter_shapes import is_tied
 from certify.models.lowering.adapter import adapter_entries, unscaled_note
 from certify.models.lowering.layer_inference import infer_entries
 from certify.models.readers.weight_file import WeightFile
-from certify.models.spec.factor_entry import FactorEntry
+from certify.models.spec.factor_entry import TRANSPOSED, FactorEntry
 from certify.models.spec.layer_list import WITH_WEIGHTS, LayerEntry
 from certify.models.spec.problem_validation import did_you_mean
 
@@ -48,6 +50,10 @@ def build_graph(weights: WeightFile, entries: tuple[LayerEntry, ...] | FactorEnt
     frozen = frozenset(name for layer in beside["frozen"] for name in layer.parameters.values())
     _require_all_used(layers, weights, where)
     chain = [layer for layer in layers if layer not in skips and layer.op != "identity"]
+    if len(chain) > 1 and any(layer.op == "tied" for layer in chain):
+        raise UsageError(
+            f"{where}: model.layers: 'tied' is a whole chain; no other layers stand in it", "layers-needed"
+        )
     origin = (weights.format, weights.path, weights.sha256, notes)
     return LayerGraph(_connected(chain, skips), weights.parameters, weights.prefix, *origin, frozen=frozen)
 
@@ -75,6 +81,8 @@ def _unique(name: str, taken: set[str]) -> str:
 def _layer(entry: LayerEntry, weights: WeightFile, where: str) -> Layer:
     if entry.name is None:
         return Layer(entry.op, entry.op, attributes=dict(entry.attributes))
+    if entry.op == "tied":
+        return _tied(entry, weights, where)
     name = entry.name.removeprefix(weights.prefix)
     # A module that is one layer has a nameless layer.
     names = {role: f"{name}.{role}" if name else role for role in ROLES}
@@ -87,6 +95,33 @@ def _layer(entry: LayerEntry, weights: WeightFile, where: str) -> Layer:
     op = "linear" if entry.op in BESIDE else entry.op
     found = {role: key for role, key in names.items() if key in weights.parameters}
     return Layer(op, name or op, parameters=found)
+
+
+def _tied(entry: LayerEntry, weights: WeightFile, where: str) -> Layer:
+    """A layer and its transpose: the parameters that are named, or those of a layer of that name."""
+    name = str(entry.name).removesuffix(TRANSPOSED)
+    names = {role: key.removesuffix(TRANSPOSED).removeprefix(weights.prefix) for role, key in entry.roles}
+    if not names:
+        own = name.removeprefix(weights.prefix)
+        found = {"weight": f"{own}.weight", "hidden_bias": f"{own}.bias"}
+        alone = own in weights.parameters
+        names = {"weight": own} if alone else {r: key for r, key in found.items() if key in weights.parameters}
+    for key in (*names.values(), *(() if names else (name,))):
+        if key not in weights.parameters:
+            known = list(weights.parameters)
+            message = f"{where}: no parameter '{key}' for 'tied' in model.layers"
+            raise UsageError(message + did_you_mean(key, known), code="missing-parameter")
+    order = [role for role in ("weight", "hidden_bias", "bias") if role in names]
+    attributes: dict[str, Attribute] = {"transposed": True} if str(entry.name).endswith(TRANSPOSED) else {}
+    layer = Layer("tied", name.removesuffix(".weight"), (INPUT,), {r: names[r] for r in order}, attributes)
+    if not is_tied({role: weights.parameters[key] for role, key in names.items()}, transposed=bool(attributes)):
+        shapes = ", ".join(f"'{key}' {tuple(weights.parameters[key].shape)}" for key in names.values())
+        needed = "the weight (d, r)" if attributes else "the weight (r, d), or NAME.T where it is (d, r)"
+        message = (
+            f"{where}: 'tied' in model.layers has {shapes}; needs {needed}, a hidden bias (r,), an output bias (d,)"
+        )
+        raise UsageError(message, code="shape-mismatch")
+    return layer
 
 
 def _require_all_used(layers: list[Layer], weights: WeightFile, where: str) -> None:

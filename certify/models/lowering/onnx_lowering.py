@@ -13,6 +13,8 @@ from certify.errors import UnsupportedError
 from certify.models.graph.graph_builder import ADD_BIAS, GraphBuilder, Origin, Output, Value
 from certify.models.graph.layers import Ends, LayerGraph
 from certify.models.graph.operations import Attribute
+from certify.models.graph.ties import copied_weight
+from certify.models.lowering.aten_arithmetic import INNER
 from certify.models.lowering.onnx_node import NodeView
 from certify.models.lowering.onnx_shapes import SHAPES
 from certify.models.lowering.onnx_windows import WINDOWS
@@ -22,6 +24,8 @@ from certify.models.readers.onnx_files.onnx_file import OnnxProgram
 # Attributes are float32; so is the default slope.
 _HUNDREDTH = float(np.float32(0.01))
 _PLAIN = ("Relu", "Abs", "Sigmoid", "Tanh", "Exp", "Sin", "Cos", "Softplus", "Softsign", "Mish", "HardSwish")
+# Types int32 and int64.
+_INTEGERS = (6, 7)
 # Operators of one value that are a layer as they stand, with their attributes and ONNX's defaults.
 _POINTWISE: dict[str, tuple[str, dict[str, tuple[str, float]]]] = {
     **{name: (name.lower(), {}) for name in _PLAIN},
@@ -56,6 +60,12 @@ def graph_of_onnx(program: OnnxProgram, origin: Origin) -> LayerGraph:
     for node in program.nodes:
         _lower(NodeView(node, builder, ranks, batches))
     graph = builder.finish(builder.value(program.outputs[0]), replace(origin, notes=(*origin.notes, *program.notes)))
+    if (copied := copied_weight(graph.layers, graph.parameters)) is not None:
+        raise UnsupportedError(
+            f"{origin.label}: '{copied[0]}' and '{copied[1]}' are each other's transpose, bit for bit: one weight that "
+            "the export copied, and that weight decay counts once. Save the model as .pt2, which keeps it one",
+            code="tied-weights",
+        )
     ends = Ends.of(tuple(program.inputs), program.outputs[0])
     return replace(graph, ends=ends, digest_complete=program.digest_complete)
 
@@ -92,9 +102,11 @@ def _alias(view: NodeView) -> Value | None:
 
 
 def _cast(view: NodeView) -> Value | None:
-    """To float32 or float64, which is computed in float64 here."""
-    operand = view.output()
-    return operand if operand is not None and view.setting("to", 0) in (1, 11) else None
+    """To float32 or float64, which is computed in float64 here; to integers it cuts."""
+    operand, kind = view.output(), view.setting("to", 0)
+    if operand is not None and kind in _INTEGERS:
+        return view.layer("trunc", [operand])
+    return operand if operand is not None and kind in (1, 11) else None
 
 
 def _constant(view: NodeView) -> Value | None:
@@ -150,6 +162,18 @@ def _multiply(view: NodeView) -> Value | None:
     if one is not None and other is not None:
         return view.layer("square", [one]) if one == other else view.layer("mul", [one, other])
     return _scaled(view, one or other, view.number(1) if one is not None else view.number(0))
+
+
+def _contract(view: NodeView) -> Value | None:
+    """The inner products of rows, as `einsum` writes them."""
+    values = [view.output(index) for index in range(len(view.node.inputs))]
+    outputs, text = [value for value in values if value is not None], view.node.settings.get("equation")
+    plain = text.replace(" ", "") if isinstance(text, str) else ""
+    if not INNER.fullmatch(plain) or not 2 <= len(outputs) == len(values) == plain.count(",") + 1:
+        return None
+    rank = view.rank(outputs[0])
+    product = view.layer("mul", outputs)
+    return view.layer("sum", [product], attributes={"dim": (1,)}, rank=None if rank is None else rank - 1)
 
 
 def _divide(view: NodeView) -> Value | None:
@@ -210,6 +234,7 @@ _KNOWN: dict[str, Callable[[NodeView], Value | None]] = {
     "Sub": _subtract,
     "Mul": _multiply,
     "Div": _divide,
+    "Einsum": _contract,
     "Neg": _negate,
     "Pow": _power,
     "PRelu": _prelu,

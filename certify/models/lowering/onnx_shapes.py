@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from certify.models.graph.graph_builder import Value
+from certify.models.graph.graph_builder import Output, Value
 from certify.models.graph.operations import Attribute
 from certify.models.lowering.onnx_node import NodeView
 from certify.models.readers.aten_program import Constant
@@ -47,12 +47,59 @@ def _concatenate(view: NodeView) -> Value | None:
 
 
 def _gather(view: NodeView) -> Value | None:
-    """Rows of a matrix of parameters, by number."""
-    weight, indices = view.constant(0), view.output(1)
-    if weight is None or indices is None or weight.tensor.ndim != 2 or view.setting("axis", 0):
+    """Rows of a matrix of parameters, or entries of a vector, by number; or one column of a value."""
+    weight, indices, axis = view.constant(0), view.output(1), int(view.setting("axis", 0))
+    if weight is None:
+        return _column(view, axis)
+    return None if indices is None or axis else _looked_up(view, weight, indices)
+
+
+def _column(view: NodeView, axis: int) -> Value | None:
+    """Gather of one place along an axis, by a number without axes."""
+    operand, place = view.output(0), view.constant(1)
+    rank = None if operand is None else view.rank(operand)
+    if operand is None or place is None or place.tensor.ndim or place.tensor.is_floating_point() or rank is None:
         return None
+    return view.layer("select", [operand], attributes={"dim": axis, "index": int(place.tensor)}, rank=rank - 1)
+
+
+def _gather_nd(view: NodeView) -> Value | None:
+    """The same look-up, the numbers along a last axis of extent 1 that was added to them."""
+    weight, indices = view.constant(0), view.output(1)
+    added = None if indices is None else view.builder.layers.get(indices.layer)
+    if weight is None or added is None or added.op != "unsqueeze" or view.setting("batch_dims", 0):
+        return None
+    source = Output(added.inputs[0])
+    rank = view.rank(source)
+    last = rank is not None and added.axes in ((-1,), (rank,))
+    return _looked_up(view, weight, source) if last else None
+
+
+def _looked_up(view: NodeView, weight: Constant, indices: Output) -> Value | None:
     rank = view.rank(indices)
+    if weight.tensor.ndim == 1:
+        return view.layer("take", [indices], {"weight": weight}, rank=rank)
+    if weight.tensor.ndim != 2:
+        return None
     return view.layer("embedding", [indices], {"weight": weight}, rank=None if rank is None else rank + 1)
+
+
+def _squeeze(view: NodeView) -> Value | None:
+    """An axis of extent 1 dropped: of one column of a value, or of rows of one number, which names no axis."""
+    operand, axes = view.output(0), view.axes(1)
+    made = None if operand is None else view.builder.layers.get(operand.layer)
+    rank = None if operand is None else view.rank(operand)
+    if operand is None or made is None or rank is None:
+        return _one_axis("squeeze", -1, view)
+    cut, start = made.attributes, made.attributes.get("start", 0)
+    of_slice = made.op == "slice" and axes is not None and axes == (cut.get("dim", 0),)
+    if of_slice and axes and isinstance(start, int) and start >= 0 and cut.get("end") == start + 1:
+        attributes: dict[str, Attribute] = {"dim": axes[0], "index": start}
+        return view.layer("select", [Output(made.inputs[0])], attributes=attributes, rank=rank - 1)
+    if axes is None and made.op == "embedding" and rank == 2:
+        single = view.builder.constants[made.name]["weight"].tensor.shape[1] == 1
+        return view.layer("squeeze", [operand], attributes={"dim": 1}, rank=1) if single else None
+    return _one_axis("squeeze", -1, view)
 
 
 def _reduction(op: str, view: NodeView) -> Value | None:
@@ -90,10 +137,11 @@ SHAPES: dict[str, Callable[[NodeView], Value | None]] = {
     "Transpose": _transpose,
     "Concat": _concatenate,
     "Gather": _gather,
+    "GatherND": _gather_nd,
     "ReduceMean": partial(_reduction, "mean"),
     "ReduceMax": partial(_reduction, "amax"),
     "ReduceSum": partial(_reduction, "sum"),
-    "Squeeze": partial(_one_axis, "squeeze", -1),
+    "Squeeze": _squeeze,
     "Unsqueeze": partial(_one_axis, "unsqueeze", 1),
     "Slice": _slice,
 }

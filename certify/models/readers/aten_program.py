@@ -65,17 +65,19 @@ class Constant:
         tensor: its values.
         trained: whether it is a parameter that takes gradients.
         is_parameter: whether it is a parameter.
+        flipped: whether its axes are swapped, against what the program comes with.
     """
 
     name: str
     tensor: Tensor
     trained: bool
     is_parameter: bool = False
+    flipped: bool = False
 
     @property
     def transposed(self) -> Constant:
         """A matrix with its axes swapped; anything else as it is."""
-        return replace(self, tensor=self.tensor.T) if self.tensor.ndim == 2 else self
+        return replace(self, tensor=self.tensor.T, flipped=not self.flipped) if self.tensor.ndim == 2 else self
 
 
 @final

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -24,7 +24,7 @@ SCHEMA = "schema.json"
 # The versions of the format whose nodes this reader knows.
 _PROTOCOLS = (1, 2)
 _LISTS = ("coefs_", "intercepts_")
-_MISSHAPEN = (KeyError, TypeError, ValueError, AttributeError)
+MISSHAPEN = (KeyError, TypeError, ValueError, AttributeError)
 _ARRAY = ["NdArrayNode", "numpy", "numpy", "ndarray"]
 # Most layers that are read.
 _MAX_LAYERS = 1_000
@@ -40,21 +40,34 @@ def read_skops(archive: Archive) -> Perceptron:
     """
     schema = parse_json(archive.document(SCHEMA), archive.where)
     try:
-        if schema["protocol"] not in _PROTOCOLS:
-            raise RefusedError(f"{archive.where}: follows another version of skops' format", code="unsupported-schema")
         _require_perceptron(schema, archive.where)
-        fields, kinds = schema["content"]["content"], schema["content"]["key_types"]
-        _require_identities(schema, [schema["content"], kinds, *kinds["content"], *_read_nodes(fields)])
-        # skops converts every name to its type.
-        types = [(kind["__module__"], kind["__class__"]) for kind in kinds["content"]]
-        if types != [("builtins", "str")] * len(fields):
-            raise ValueError("key_types")
+        fields = fields_of(schema, archive.where, _LISTS)
         values = {name: _value(node, name, archive) for name, node in fields.items()}
-    except _MISSHAPEN as error:
+    except MISSHAPEN as error:
         raise RefusedError(
             f"{archive.where}: corrupt: its schema is not that of skops ({type(error).__name__})", code="corrupt-file"
         ) from error
     return perceptron_of(values, archive.where)
+
+
+def fields_of(schema: Any, where: str, lists: Collection[str]) -> Mapping[str, Any]:  # noqa: ANN401
+    """The attributes of the object that a schema describes, as nodes by name; lists are read node by node.
+
+    Raises:
+        RefusedError: another version of the format.
+        MISSHAPEN: anything that is not as skops writes it.
+    """
+    if schema["protocol"] not in _PROTOCOLS:
+        raise RefusedError(f"{where}: follows another version of skops' format", code="unsupported-schema")
+    fields, kinds = schema["content"]["content"], schema["content"]["key_types"]
+    read = _read_nodes(fields, lists)
+    _require_identities(schema, [schema["content"], kinds, *kinds["content"], *read])
+    # skops converts every name to its type.
+    types = [(kind["__module__"], kind["__class__"]) for kind in kinds["content"]]
+    if types != [("builtins", "str")] * len(fields):
+        raise ValueError("key_types")
+    found: Mapping[str, Any] = fields
+    return found
 
 
 def _require_perceptron(schema: Any, where: str) -> None:  # noqa: ANN401
@@ -64,17 +77,17 @@ def _require_perceptron(schema: Any, where: str) -> None:  # noqa: ANN401
     shown = "".join(c for c in kind if c.isprintable())[:60]
     remedy = "save its last step alone, and transform the data before" if kind == "Pipeline" else "certify reads these"
     if module.startswith("sklearn.decomposition."):
-        remedy = "the file holds components without codes: save both factors to .npz, or use Problem.from_sklearn"
+        remedy = "certify check FILE --data X.npz reads it with the table X that it was fitted to"
     raise UnsupportedError(
         f"{where}: holds a {shown}, not an MLPRegressor or MLPClassifier; {remedy}", code="unsupported-format"
     )
 
 
-def _read_nodes(fields: Any) -> Iterator[Any]:  # noqa: ANN401
+def _read_nodes(fields: Any, lists: Collection[str]) -> Iterator[Any]:  # noqa: ANN401
     """Settings, lists of arrays, and arrays."""
     for name, node in fields.items():
         yield node
-        if name in _LISTS:
+        if name in lists:
             yield from node["content"]
 
 
@@ -99,13 +112,19 @@ def _value(node: Any, name: str, archive: Archive) -> Any:  # noqa: ANN401
         entries = node["content"]
         if node["__loader__"] != "ListNode" or len(entries) > _MAX_LAYERS:
             raise ValueError(name)
-        return [_array(entry, f"{name}.{index}", archive) for index, entry in enumerate(entries)]
+        return [array_of_node(entry, f"{name}.{index}", archive) for index, entry in enumerate(entries)]
+    return setting_of_node(node, archive.where)
+
+
+def setting_of_node(node: Any, where: str) -> Any:  # noqa: ANN401
+    """A number, a text, a list of these, or None; None for what is none of them."""
     if isinstance(node, dict) and node.get("__loader__") == "JsonNode":
-        return parse_json(str(node["content"]).encode(), archive.where)
+        return parse_json(str(node["content"]).encode(), where)
     return None
 
 
-def _array(node: Any, name: str, archive: Archive) -> torch.Tensor:  # noqa: ANN401
+def array_of_node(node: Any, name: str, archive: Archive) -> torch.Tensor:  # noqa: ANN401
+    """The array of a node; floating point numbers."""
     # skops converts an array to what its class says.
     if [node[key] for key in ("__loader__", "type", "__module__", "__class__")] != _ARRAY:
         raise ValueError(name)

@@ -25,11 +25,13 @@ class LayerEntry:
             that is not trained.
         name: name of the layer in the file, or None for an operation without weights.
         attributes: constants of the operation, as `(name, value)`.
+        roles: names of the parameters of a layer that names each of them, as `(role, name)`.
     """
 
     op: str
     name: str | None = None
     attributes: tuple[tuple[str, float], ...] = ()
+    roles: tuple[tuple[str, str], ...] = ()
 
 
 # Entries that list a whole model, and what reads them.
@@ -44,6 +46,7 @@ def parse_layer(entry: Any) -> Entry:  # noqa: ANN401
 
     Others are judged later.
 
+    `{tied: NAME}` or `{tied: {weight: W, hidden_bias: b, output_bias: c}}` is a linear layer and its transpose;
     `{factorization: {left: U, right: V}}` and `{cp: [A, B, C]}` say what a whole model is.
 
     Raises:
@@ -62,6 +65,8 @@ def parse_layer(entry: Any) -> Entry:  # noqa: ANN401
                 return WHOLE[op](name)
             if isinstance(op, str) and _operation(op) == "leaky_relu":
                 return LayerEntry("leaky_relu", None, (("negative_slope", _slope(name)),))
+            if op == "tied":
+                return _tied(name)
             if op == "scale":
                 return LayerEntry("scale", None, (("factor", scale_factor(name)),))
             # `linear: 0` names the first layer of an nn.Sequential.
@@ -125,6 +130,18 @@ def scale_factor(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < abs(value) < math.inf:
         raise ValueError(f"'scale' needs a number other than 0, found {value!r}")
     return float(value)
+
+
+def _tied(value: object) -> LayerEntry:
+    """A linear layer followed by its transpose: its name, or those of its parameters; `W.T` for W stored (d, r)."""
+    if isinstance(value, str | int) and not isinstance(value, bool) and str(value):
+        return LayerEntry("tied", str(value))
+    known = {"weight": "weight", "hidden_bias": "hidden_bias", "output_bias": "bias"}
+    if not isinstance(value, dict) or not {"weight"} <= value.keys() <= known.keys():
+        raise ValueError(f"'tied' needs the name of a layer, or weight, hidden_bias and output_bias; found {value!r}")
+    if not all(isinstance(name, str) and name for name in value.values()):
+        raise ValueError(f"'tied' needs the names of parameters, found {value!r}")
+    return LayerEntry("tied", value["weight"], roles=tuple((known[key], name) for key, name in value.items()))
 
 
 def _slope(value: object) -> float:

@@ -70,6 +70,12 @@ def resolve_policy(layout: Layout, conventions: Conventions, charge: Charge) -> 
         _require_free(label, "biases: {output: free}", "output bias", policy.output)
         _require_free(label, "skip: free", "linear skip", policy.skip)
     unbounded = [neuron.kind for neuron in layout.neurons if neuron.bias and not neuron.kind.bounded_with_free_bias]
+    if unbounded and policy.hidden == "free" and layout.neurons[0].tied:
+        raise UnsupportedError(
+            f"{label}: a free hidden bias of tied weights makes any constant at no cost, which no bound serves here. "
+            "Give it a weight decay, or leave it out in favor of a free output bias",
+            code="no-bound-yet",
+        )
     if unbounded and policy.hidden == "free":
         raise UnsupportedError(
             f"{label}: a free hidden bias b makes (xw + b)² contain a linear and a constant term at no cost, so "

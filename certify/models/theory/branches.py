@@ -34,7 +34,7 @@ class ModelBranch:
         bias: policy of their hidden bias.
         penalty: of a subnetwork, hidden bias aside.
         bias_decay: weight decay of a penalized hidden bias, None where there is none or the penalty is not a decay.
-        weights: flat, (r, ·) each, the last one with the factor on it.
+        weights: flat, (r, ·) each, the last one with the factor on it; one where it is read twice.
         biases: of the first hidden layer, (r, m_1), or None.
         channels: number of output channels of the last weight.
         folds_bias: whether the hidden bias acts like one of the outputs and is no part of the subnetworks.
@@ -71,8 +71,8 @@ class ModelBranch:
 
     def unstacked(self, stack: Factors) -> tuple[Factors, Tensor | None]:
         """Weights and hidden biases of factors of any width."""
-        column, (first, *others, last) = self.column, stack
-        weights = (*others, last / self.neuron.gain)
+        column, (first, *others) = self.column, stack
+        weights = (*others[:-1], *(last / self.neuron.gain for last in others[-1:]))
         if column is None:
             blank = first.new_zeros(len(first), self.units) if self.neuron.bias is not None else None
             return (first, *weights), blank
@@ -95,7 +95,7 @@ class ModelBranch:
     def on(self, shape: Extents) -> ModelBranch:
         """With the right number of last weights where there are no units that show it."""
         *others, last = self.weights
-        if len(last):
+        if len(last) or not others:
             return self
         reach, kind = self.channels * self.geometry(shape).reach, self.neuron.kind
         size = reach * kind.channels[-1] if isinstance(kind, Deep) else reach
@@ -144,7 +144,8 @@ def _branch(
     made = neuron.architecture
     plain = made.first == made.last == Dense() and not made.between and not made.middle
     if bias == "free" and not (plain and made.gate is None):
-        what = "gated" if made.gate else "followed by two more weights" if made.middle else "a convolution"
+        what = "followed by two more weights" if made.middle else "a convolution"
+        what = "tied" if neuron.tied else "gated" if made.gate else what
         raise UnsupportedError(
             f"{layout.graph.label}: '{neuron.weights[0]}' is {what} with a hidden bias that is not penalized; no bound "
             "serves it. Give the bias a weight decay, or train without it",
@@ -159,17 +160,27 @@ def _branch(
         bias_decay=bias_decay if bias == "penalized" else None,
         weights=weights,
         biases=biases,
-        channels=cuts[0].graph.parameters[list(cuts[0].parts)[-1]].shape[1],
+        channels=_channels(neuron, cuts[0]),
         folds_bias=linear and bias == "free",
     )
     _require_inside(layout.graph.label, found)
     return found
 
 
+def _channels(neuron: NeuronLayers, cut: Cut) -> int:
+    """Number of output channels: of a weight that is read twice, its inputs."""
+    if neuron.tied:
+        return cut.graph.parameters[neuron.weights[0]].flatten(1).shape[1]
+    return cut.graph.parameters[list(cut.parts)[-1]].shape[1]
+
+
 def _penalty(layout: Layout, neuron: NeuronLayers, cut: Cut, charge: Charge) -> tuple[Penalty, float | None]:
     """Penalty of the factors, and the weight decay of the hidden bias."""
     if not isinstance(charge, Decays):
-        charge.gauge(neuron.kind)
+        gauge = charge.gauge(neuron.kind)
+        if neuron.tied:
+            # λ |(u, b)|², in the words of weight decay.
+            return WeightDecay((2 * gauge.coefficient,)), 2 * gauge.coefficient
         if neuron.gain == 1:
             return charge, None
         if not isinstance(charge, ProductOfNorms):
@@ -188,15 +199,17 @@ def _penalty(layout: Layout, neuron: NeuronLayers, cut: Cut, charge: Charge) -> 
                 "made as small as one likes at no cost, and no certificate exists. Give it a weight decay",
                 code="unpenalized-weight",
             )
-    penalty = charge.on(WeightDecay((*shares[:-1], shares[-1] / neuron.gain**2)), neuron.kind)
+    penalty = WeightDecay((*shares[:-1], shares[-1] / neuron.gain**2))
     bias = None if neuron.bias is None else decays[neuron.bias]
+    if neuron.tied:
+        return penalty, bias
     if charge.matched and bias and bias != shares[0]:
         raise UnsupportedError(
             f"{layout.graph.label}: a product of norms counts a hidden bias among the weights of its layer, but weight "
             f"decay gives them {shares[0]:g} and the bias {bias:g}; give both the same, or the bias 0",
             code="unsupported-penalty",
         )
-    return penalty, None if charge.matched and bias else bias
+    return charge.on(penalty, neuron.kind), None if charge.matched and bias else bias
 
 
 def _require_inside(label: str, branch: ModelBranch) -> None:

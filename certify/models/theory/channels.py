@@ -92,7 +92,7 @@ def split_channels(graph: LayerGraph, terms: tuple[Term, ...], *, zeros: bool) -
         values = [found[name] for name in layer.inputs]
         if layer.op in WITH_WEIGHT and not (graph.is_frozen(layer) and values[0] is None):
             weight = graph.weight(layer)
-            own = atoms.new(weight.shape[1 if layer.op == "embedding" else 0])
+            own = atoms.new(weight.shape[1 if layer.op == "embedding" or layer.attributes.get("transposed") else 0])
             found[layer.name] = own
             if ranks[layer.name] > 2 and layer.op in ("linear", "embedding"):
                 # Their channels lie on the last axis, not on axis 1: they are not told apart.

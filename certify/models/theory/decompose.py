@@ -166,10 +166,11 @@ def require_input_size(decomposition: Decomposition, inputs: Tensor, where: str)
             "flatten what has more axes",
             code="shape-mismatch",
         )
-    if reading and inputs.shape[1] != graph.weight(first).shape[1]:
+    needed = graph.weight(first).shape[0 if first.attributes.get("transposed") else 1] if reading else 0
+    if reading and inputs.shape[1] != needed:
         raise UsageError(
             f"{where}: inputs have shape {tuple(inputs.shape)}, but {first.title} of {graph.label} reads "
-            f"{graph.weight(first).shape[1]} {'inputs' if tables else 'channels'}",
+            f"{needed} {'inputs' if tables else 'channels'}",
             code="shape-mismatch",
         )
 

@@ -22,7 +22,7 @@ NOT_HOMOGENEOUS = (
     *("log_softmax", "hardtanh", "relu6", "hardswish", "hardsigmoid", "layer_norm", "layernorm", "batch_norm"),
     *("batchnorm", "batchnorm1d", "group_norm", "instance_norm", "exp", "sin", "cos", "trunc"),
 )
-WITH_WEIGHT = ("linear", "conv1d", "conv2d", "embedding")
+WITH_WEIGHT = ("linear", "conv1d", "conv2d", "embedding", "tied")
 JOINING = ("add", "cat", "mul")
 # Degree of each known operation in its input, None where it is not positively homogeneous.
 INPUT_DEGREES: dict[str, int | None] = {
@@ -116,7 +116,12 @@ def _value(
         return (None, Break(layer, "sum", tuple(known))) if unequal else (max(known), None)
     if layer.op in WITH_WEIGHT and layer.bias is not None and known[0] > 0 and not is_outer:
         return None, Break(layer, "bias", (known[0] + 1, 1))
-    return own * known[0] + trained * (layer.op in WITH_WEIGHT), None
+    return own * known[0] + trained * _own_weights(layer), None
+
+
+def _own_weights(layer: Layer) -> int:
+    """How often a layer multiplies by a weight of its own."""
+    return 2 if layer.op == "tied" else int(layer.op in WITH_WEIGHT)
 
 
 def _of_parameters(graph: LayerGraph) -> dict[str, int | None]:
@@ -125,9 +130,13 @@ def _of_parameters(graph: LayerGraph) -> dict[str, int | None]:
     after: dict[str, int | None] = {}
     for layer in reversed(graph.layers):
         here, own = after.get(layer.name, 1), layer_degree(layer)
-        for role in ("bias", "weight"):
+        for role in ("bias", "hidden_bias", "weight"):
             if role in layer.parameters and not graph.is_frozen(layer):
-                degrees[layer.parameters[role]] = here if own is not None else None
+                degrees[layer.parameters[role]] = None if own is None else _of_role(layer, role, here)
         for name in layer.inputs:
             after[name] = None if here is None or own is None else here * own
     return dict(reversed(degrees.items()))
+
+
+def _of_role(layer: Layer, role: str, after: int | None) -> int | None:
+    return after if after is None or role != "weight" else after * max(_own_weights(layer), 1)

@@ -11,6 +11,7 @@ from certify.models.theory.gates import without_gate
 # Names that the theory has; any other sequence of layers is named by its parts.
 NAMES = {
     ("linear", "linear"): "linear",
+    ("tied",): "tied",
     ("linear", "relu", "linear"): "relu",
     ("linear", "square", "linear"): "quadratic",
     ("linear", "squared-relu", "linear"): "squared-relu",

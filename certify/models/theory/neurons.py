@@ -28,9 +28,10 @@ from certify.problem.architecture import (
     Middle,
     Select,
     TimesInputs,
+    Transposed,
     Weight,
 )
-from certify.problem.kinds import Deep, Kind, Linear, Rectifier, kind_of
+from certify.problem.kinds import Deep, Kind, Linear, Rectifier, Tied, kind_of
 
 # What may be part of σ, entry by entry.
 POINTWISE = (*(op for op in HOMOGENEOUS if "max" not in op), "square", "squared_relu", "scale", "add", "mul")
@@ -47,7 +48,7 @@ class NeuronLayers:
     Attributes:
         kind: what σ makes it.
         architecture: everything else.
-        weights: names of the weights, the first one first.
+        weights: names of the weights, the first one first; one alone where it is read again, transposed.
         bias: of the first bias, or None.
         gain: factor on the subnetwork, other than 0; it counts in the last factor, and its penalty is less for it.
     """
@@ -57,6 +58,11 @@ class NeuronLayers:
     weights: tuple[str, ...]
     bias: str | None
     gain: float = 1.0
+
+    @property
+    def tied(self) -> bool:
+        """Whether the last weight is the first one, transposed."""
+        return len(self.weights) == 1
 
 
 def neuron_layers(graph: LayerGraph) -> NeuronLayers | None:
@@ -68,12 +74,22 @@ def neuron_layers(graph: LayerGraph) -> NeuronLayers | None:
     if len(graph.inputs) != 1:
         return None
     gate, plain = without_gate(graph)
-    found = _bilinear(plain) or _chain(plain)
+    found = _tied(plain) or _bilinear(plain) or _chain(plain)
     if found is None or gate is None:
         return found
     made = found.architecture
     served = made.first == Dense() and not made.between and not made.middle
     return replace(found, architecture=replace(found.architecture, gate=gate)) if served else None
+
+
+def _tied(graph: LayerGraph) -> NeuronLayers | None:
+    """(x·u + b) u of a table."""
+    layer = graph.layers[0]
+    if len(graph.layers) != 1 or layer.op != "tied" or ranks_of(graph)[graph.inputs[0]] != 2:
+        return None
+    hidden = layer.parameters.get("hidden_bias")
+    kind = Tied(biased=hidden is not None)
+    return NeuronLayers(kind, Architecture(Dense(), Transposed()), (layer.parameters["weight"],), hidden)
 
 
 def _bilinear(graph: LayerGraph) -> NeuronLayers | None:
@@ -92,9 +108,9 @@ def _bilinear(graph: LayerGraph) -> NeuronLayers | None:
 def _chain(graph: LayerGraph) -> NeuronLayers | None:
     layers = list(graph.layers)
     places = [place for place, layer in enumerate(layers) if layer.op in _WEIGHTS]
-    if len(places) < 2:
-        return None
     weights = [layers[place] for place in places]
+    if len(places) < 2 or any(graph.is_frozen(weight) for weight in weights):
+        return None
     before, after = layers[: places[0]], layers[places[-1] + 1 :]
     gain = math.prod(float(str(layer.attributes["factor"])) for layer in after if layer.op == "scale")
     steps = [_step(layers[start : end + 1]) for start, end in itertools.pairwise(places)]

@@ -149,7 +149,8 @@ def _cut(graph: LayerGraph, term: Term, channels: Channels, members: Index) -> C
             draft.take(layer, layer.inputs, {"weight": Part(weight, None, columns)})
         elif layer.name == term.node and term.weighted:
             # Its bias is outside the sum.
-            _take(draft, replace(layer, parameters={"weight": layer.parameters["weight"]}), channels, members)
+            own = {role: name for role, name in layer.parameters.items() if role != "bias"}
+            _take(draft, replace(layer, parameters=own), channels, members)
         else:
             _take(draft, layer, channels, members)
     parts = {**draft.parts, **draft.fixed}
@@ -185,6 +186,8 @@ def _take_weighted(draft: _Draft, layer: Layer, channels: Channels, members: Ind
         draft.take(layer, layer.inputs, {"weight": Part(names["weight"], None, rows)})
         return
     parts = {role: Part(names[role], rows, None) for role in names}
+    if layer.attributes.get("transposed"):
+        parts["weight"] = Part(names["weight"], None, rows)
     reads, inputs = channels.labels[layer.inputs[0]], layer.inputs
     if groups > 1:
         read = rows[0] * groups // len(draft.model.weight(layer))

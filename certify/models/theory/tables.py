@@ -46,7 +46,7 @@ def _flattens_inputs(graph: LayerGraph, layer: Layer) -> bool:
         return False
     readers, beside = graph.readers(layer.name), graph.readers(layer.inputs[0])
     alone = graph.ranks.get(layer.inputs[0]) == 2 or all(reader.op == "flatten" for reader in beside)
-    return alone and bool(readers) and all(reader.op in ("linear", "flatten") for reader in readers)
+    return alone and bool(readers) and all(reader.op in ("linear", "tied", "flatten") for reader in readers)
 
 
 def with_units(graph: LayerGraph) -> tuple[LayerGraph, frozenset[str]]:
@@ -55,6 +55,9 @@ def with_units(graph: LayerGraph) -> tuple[LayerGraph, frozenset[str]]:
     for layer in graph.layers:
         product = layer.op == "mul" and not any(x.weight and layer.name in x.inputs for x in graph.layers)
         blank = layer.weight is not None and graph.weight(layer).shape[1:2] == (0,)
+        if layer.op == "tied" and 0 in graph.weight(layer).shape:
+            units |= _tied_unit(graph, layer)
+            continue
         if not (product or blank):
             continue
         makers = [maker for name in layer.inputs for maker in _makers(graph, name)]
@@ -67,6 +70,13 @@ def with_units(graph: LayerGraph) -> tuple[LayerGraph, frozenset[str]]:
         names = [name for maker in makers for name in maker.parameters.values()]
         units |= {name: graph.parameters[name].new_zeros(1, *graph.parameters[name].shape[1:]) for name in names}
     return replace(graph, parameters={**graph.parameters, **units}), frozenset(units)
+
+
+def _tied_unit(graph: LayerGraph, layer: Layer) -> dict[str, Tensor]:
+    weight, hidden = graph.weight(layer), layer.parameters.get("hidden_bias")
+    shape = tuple(extent or 1 for extent in weight.shape)
+    bias = {} if hidden is None else {hidden: weight.new_zeros(1)}
+    return {str(layer.weight): weight.new_zeros(shape), **bias}
 
 
 def _makers(graph: LayerGraph, name: str) -> list[Layer]:

@@ -20,7 +20,7 @@ LINEAR_MAPS = (
 _REARRANGING = ("reshape", "permute", "squeeze", "unsqueeze", "slice", "select")
 # Functions at the end of a model that torch's losses contain, and the loss.
 CONTAINED = {"softmax": "cross-entropy", "log_softmax": "cross-entropy", "sigmoid": "binary-cross-entropy"}
-_SUMMING = ("linear", "conv1d", "conv2d")
+_SUMMING = ("linear", "conv1d", "conv2d", "tied")
 CHANNEL = 1
 
 
@@ -94,6 +94,9 @@ def _is_sum(graph: LayerGraph, term: Term) -> bool:
 def _ended(graph: LayerGraph, term: Term) -> Term:
     layer = graph.layer(term.node)
     weighted = layer is not None and layer.op in _SUMMING and len(graph.readers(term.node)) <= 1
+    if weighted and layer is not None and layer.op == "tied":
+        # The units that it sums over are rows of its weight.
+        return replace(term, weighted=True, contracted=True)
     return replace(term, weighted=weighted, by_inputs=weighted and layer is not None and layer.groups == 1)
 
 

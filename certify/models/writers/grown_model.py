@@ -10,6 +10,7 @@ from typing import Any
 from certify.errors import UsageError
 from certify.models.factors.factor_model import FactorModel, is_factorization
 from certify.models.graph.layers import Layer, LayerGraph
+from certify.models.spec.factor_entry import TRANSPOSED
 from certify.models.spec.init_file import WEIGHTS_ALONE
 from certify.models.spec.problem_file import ProblemSpec, problem_file_beside
 from certify.models.spec.yaml_document import yaml_text
@@ -59,6 +60,12 @@ def require_describable(path: str | Path, graph: LayerGraph, *, headed: bool) ->
         UsageError: the layers before a head are in a format that is not written.
     """
     chosen = output_format(path, graph, headed=headed)
+    if graph.format == "sklearn" and graph.path is not None:
+        raise UsageError(
+            f"{graph.label}: a grown decomposition has no file that a problem file can name; grow it in Python with "
+            "certify.grow(certify.Problem.from_sklearn(estimator, X))",
+            code="unwritable",
+        )
     # Layers of a file that holds none were listed in the problem file, or inferred as a chain.
     told = headed or chosen in WITH_LAYERS or is_factorization(graph) or graph.format in WEIGHTS_ALONE
     if not told and _entries(graph) is None:
@@ -130,11 +137,21 @@ def _entries(graph: LayerGraph) -> list[Any] | None:
 def _entry(graph: LayerGraph, layer: Layer) -> str | dict[str, Any] | None:
     if layer.op == "linear":
         return {"linear": _file_name(graph, layer)}
+    if layer.op == "tied":
+        return _tied(graph, layer)
     if layer.op == "leaky_relu":
         return {"leaky_relu": layer.attributes.get("negative_slope", DEFAULT_SLOPE)}
     if layer.op == "scale":
         return {"scale": layer.attributes["factor"]}
     return layer.op if layer.op in ("relu", "abs", "square") else None
+
+
+def _tied(graph: LayerGraph, layer: Layer) -> dict[str, Any]:
+    names = {role: graph.prefix + name for role, name in layer.parameters.items()}
+    keys = {"weight": "weight", "hidden_bias": "hidden_bias", "bias": "output_bias"}
+    found = {key: names[role] for role, key in keys.items() if role in names}
+    found["weight"] += TRANSPOSED if layer.attributes.get("transposed") else ""
+    return {"tied": found}
 
 
 def _file_name(graph: LayerGraph, layer: Layer) -> str:

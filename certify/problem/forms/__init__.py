@@ -9,7 +9,8 @@ from certify.problem.forms.layers import Layers
 from certify.problem.forms.multilinear import Multilinear
 from certify.problem.forms.rows import Rows, Slopes
 from certify.problem.forms.squares import Squares
+from certify.problem.forms.symmetric import Symmetric
 
-PolarForm = Bilinear | Rows | Squares | Multilinear | Layers
+PolarForm = Bilinear | Rows | Squares | Symmetric | Multilinear | Layers
 
-__all__ = ["Bilinear", "Layers", "Multilinear", "PolarForm", "Rows", "Slopes", "Squares"]
+__all__ = ["Bilinear", "Layers", "Multilinear", "PolarForm", "Rows", "Slopes", "Squares", "Symmetric"]

@@ -13,6 +13,7 @@ from certify.problem.kinds.linear import Linear
 from certify.problem.kinds.quadratic import Quadratic
 from certify.problem.kinds.rectifier import Rectifier
 from certify.problem.kinds.relu import ReLU
+from certify.problem.kinds.tied import Tied
 
 KINDS: tuple[type[Kind], ...] = (Linear, ReLU, LeakyReLU, Absolute, Quadratic)
 # Of factorizations, by the number of axes.
@@ -43,5 +44,6 @@ __all__ = [
     "Quadratic",
     "ReLU",
     "Rectifier",
+    "Tied",
     "kind_of",
 ]

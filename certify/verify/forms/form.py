@@ -8,7 +8,7 @@ is not among the rows; then the columns of S sum to zero. Under the identity suc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
@@ -27,7 +27,8 @@ from certify.verify.statement.side_norms import EUCLIDEAN, SideNorm
 class Form:
     """Rows H (N, h), scores S (N, m), σ, whether a constant 1 outside the norm stands beside the rows, and norms.
 
-    With diagonals D_b ≥ 0, (N,) each, what is maximized is |Sᵀσ(Hu)| + Σ_b |√D_b ∘ σ(Hu)|.
+    With diagonals D_b ≥ 0, (N,) each, what is maximized is |Sᵀσ(Hu)| + Σ_b |√D_b ∘ σ(Hu)|. Where weights are tied, v is
+    u, without the entry of a bias, and there is no σ.
     """
 
     rows: Reals
@@ -37,6 +38,7 @@ class Form:
     left: SideNorm = EUCLIDEAN
     right: SideNorm = EUCLIDEAN
     diagonals: tuple[Reals, ...] | None = None
+    tied: bool = False
 
 
 def form_of(branch: Branch, inputs: Array, dual: Reals, real: Real) -> Form:
@@ -50,7 +52,8 @@ def form_of(branch: Branch, inputs: Array, dual: Reals, real: Real) -> Form:
     rows = neuron.gated(rows, inputs, real)
     scores, penalty = neuron.readout.scores(dual, inputs), branch.penalty
     sides = (penalty.left, penalty.right) if isinstance(penalty, FactorNorms) else ()
-    return Form(neuron.averages(rows), scores, neuron.activation, branch.free_column, *sides)
+    form = Form(neuron.averages(rows), scores, neuron.activation, branch.free_column, *sides)
+    return replace(form, tied=True) if neuron.tied else form
 
 
 def with_column(rows: Reals, value: Reals) -> Reals:

@@ -82,6 +82,7 @@ def identical(one: npt.NDArray[Any] | None, other: npt.NDArray[Any] | None) -> b
 
 def _read(files: tuple[bytes, ...], names: Mapping[str, Any]) -> Named:
     data, chosen = files[0], {role: names[role] for role in ROLES if names[role] is not None}
+    _require_readable(data)
     if data.startswith(b"\x93NUMPY"):
         return {role: (read_npy(file), (chosen[role],)) for role, file in zip(chosen, files, strict=True)}
     if data.startswith(b"PK"):
@@ -96,6 +97,11 @@ def _read(files: tuple[bytes, ...], names: Mapping[str, Any]) -> Named:
     return _table(data.decode("utf-8-sig"), names)
 
 
+def _require_readable(data: bytes) -> None:
+    if data.startswith(b"PAR1"):
+        refuse("data-file", "is Parquet, which this checker does not read; check with the same data as .npz or .csv")
+
+
 def _archive(data: bytes) -> Archive:
     archive = Archive(data)
     require_arrays(archive)
@@ -105,6 +111,7 @@ def _archive(data: bytes) -> Archive:
 def _entries_of(files: tuple[bytes, ...], names: Mapping[str, Any], certificate: Certificate) -> Named:
     """Places, values and weights of entries: in coordinates, by name, or all of a full matrix or tensor."""
     term, data = certificate.problem.entries, files[0]
+    _require_readable(data)
     shape = () if term is None else term.shape
     if data.startswith(b"PK"):
         archive = _archive(data)

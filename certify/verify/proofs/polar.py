@@ -17,6 +17,7 @@ from certify.verify.proofs.quadratic_form import quadratic_form_holds
 from certify.verify.proofs.sign_tree import sign_tree_holds
 from certify.verify.proofs.sorting import sorting_holds
 from certify.verify.proofs.spectral import spectral_holds
+from certify.verify.proofs.tied import eigenvalue_holds
 from certify.verify.reals import Arithmetic, Array, Real, Reals
 from certify.verify.rejection import require
 from certify.verify.statement.activations import IDENTITY, Square
@@ -40,6 +41,7 @@ BILINEAR: Mapping[str, Rule] = {
     "semidefinite": semidefinite_holds,
 }
 OTHER_NORMS = {kind: rule for kind, rule in BILINEAR.items() if rule not in (spectral_holds, power_test_holds)}
+TIED: Mapping[str, Rule] = {"zero": _zero_holds, "eigenvalue": eigenvalue_holds}
 SQUARES: Mapping[str, Rule] = {"zero": _zero_holds, "quadratic-form": quadratic_form_holds}
 ROWS: Mapping[str, Rule] = {
     "zero": _zero_holds,
@@ -92,6 +94,8 @@ def polar_upper(form: Form, proof: Proof, arithmetic: Arithmetic) -> float:
 
 
 def _rules(form: Form) -> tuple[str, Mapping[str, Rule]]:
+    if form.tied:
+        return "tied weights", TIED
     if isinstance(form.activation, Square):
         return "squares", SQUARES
     if form.diagonals is not None:

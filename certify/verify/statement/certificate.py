@@ -23,7 +23,7 @@ SCHEMA = "certify.certificate/2"
 # Kinds of proofs, and the steps before them.
 KINDS: Mapping[str, list[str]] = {
     **dict.fromkeys(("zero", "spectral", "randomized", "vertices", "semidefinite"), []),
-    **dict.fromkeys(("quadratic-form", "norm-products", "sorting"), []),
+    **dict.fromkeys(("quadratic-form", "eigenvalue", "norm-products", "sorting"), []),
     **{
         "cone-tree": ["project"],
         "sign-tree": [],

@@ -54,7 +54,7 @@ def require_supported(certificate: Certificate) -> None:
 def _bounds_free_bias(branch: Branch) -> bool:
     """Whether 1ᵀA = 0 leaves nothing of a constant in the hidden values, that this version can bound."""
     neuron = branch.neuron
-    if isinstance(neuron, EntryTerm) or neuron.gate is not None or neuron.hops:
+    if isinstance(neuron, EntryTerm) or neuron.gate is not None or neuron.hops or neuron.tied:
         return False
     if neuron.activation == IDENTITY:
         return not neuron.readout.times_inputs

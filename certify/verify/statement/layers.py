@@ -3,7 +3,7 @@
 [gate] [select]  weight  [activation]  (average_pool…  weight  [activation])…
                                        (average_pool | times_inputs)…  weight  average_pool…
 
-A weight is linear or a convolution.
+or  linear  transposed,  one weight that is read twice. A weight is linear or a convolution.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ _KEYS = {
     "gate": ("weights", "bias"),
     "select": ("columns",),
     "linear": (),
+    "transposed": (),
     "convolution": (*_WINDOW, "dilation"),
     "average_pool": (*_WINDOW, "counts_padding"),
     "times_inputs": (),
@@ -60,6 +61,9 @@ def read_neuron(value: object, inputs: Grid, place: str) -> Neuron:
     """
     stated = [_layer(entry, place) for entry in listed(value, place)]
     layers = list(stated)
+    tied = [layer["op"] for layer in stated] == ["linear", "transposed"]
+    if tied:
+        layers[1] = {"op": "linear"}
     gate = _gate(layers.pop(0), math.prod(inputs), place) if _next(layers) == "gate" else None
     taps, grid = _first(layers, inputs, place)
     if gate is not None and grid:
@@ -85,7 +89,7 @@ def read_neuron(value: object, inputs: Grid, place: str) -> Neuron:
     wording = ", ".join(_worded(layer) for layer in stated)
     fan_in = math.prod(inputs) if taps is None else taps.shape[1]
     readout = Readout(counts, unit, times)
-    return Neuron(taps, positions, fan_in, activation, averaged, readout, wording, gate, tuple(hops))
+    return Neuron(taps, positions, fan_in, activation, averaged, readout, wording, gate, tuple(hops), tied)
 
 
 def _layer(value: object, place: str) -> Layer:

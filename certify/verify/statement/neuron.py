@@ -36,6 +36,7 @@ class Neuron:
         wording: the layers in words.
         gate: of the samples, or None; then there is one position.
         hops: the weights between the first and the last, with the activations after them.
+        tied: whether the last weight is the first one, transposed; then both read and make all inputs.
     """
 
     taps: Integers | None
@@ -47,6 +48,7 @@ class Neuron:
     wording: str
     gate: Gate | None
     hops: tuple[Hop, ...] = ()
+    tied: bool = False
 
     @property
     def entries(self) -> int:
@@ -56,8 +58,8 @@ class Neuron:
 
     @property
     def weights(self) -> int:
-        """Number K of weights."""
-        return len(self.hops) + 2
+        """Number K of weights; one that is read twice counts once."""
+        return 1 if self.tied else len(self.hops) + 2
 
     def ends(self, columns: int) -> tuple[str, ...]:
         """The ends of a proof about several layers: one for each sign of one score column, if there is a kink."""

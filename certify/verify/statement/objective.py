@@ -40,7 +40,7 @@ def _branch_outputs(certificate: Certificate, index: int, real: Real) -> Reals:
     if isinstance(neuron, EntryTerm):
         return neuron.outputs(_factors(certificate, index), inputs, real)
     factors = _factors(certificate, index)
-    hidden = neuron.hidden(inputs, factors[:-1], arrays.get(f"F{index}.bias"), real)
+    hidden = neuron.hidden(inputs, factors, arrays.get(f"F{index}.bias"), real)
     return neuron.readout.outputs(hidden, neuron.outgoing(factors), inputs)
 
 

@@ -142,7 +142,49 @@ class FactorNorms:
         return f"factor-norms {self.level:g} of {self.left} and {self.right}"
 
 
-Penalty: TypeAlias = WeightDecay | ProductOfNorms | FactorNorms
+@final
+@dataclass(frozen=True, slots=True)
+class TiedDecay:
+    """(s |u|² + s_b b²)/2 of one weight that is read twice: strengths s, and s_b of a penalized bias or None.
+
+    It is (s/2) |(u, b √(s_b/s))|² as it stands: the polar has the strength s/2, and the bias reads √(s/s_b).
+    """
+
+    decay: float
+    bias: float | None
+
+    def strength(self, real: Real) -> float:
+        """Lower bound on s/2."""
+        return float((real(self.decay) * 0.5).low)
+
+    def constant(self, real: Real) -> Reals:
+        """What a penalized bias reads: √(s/s_b)."""
+        same = self.bias is None or self.bias == self.decay
+        return real(1.0) if same else (real(self.decay) / real(self.bias or 1.0)).square_root()
+
+    def value(self, factors: list[Array], bias: Array | None, real: Real) -> Reals:
+        """The penalty of a weight (r, d) and a bias (r,)."""
+        (weight,) = factors
+        total = _squares(weight, real).sum() * self.decay
+        if self.bias is not None and bias is not None:
+            total = total + _squares(bias, real).sum() * self.bias
+        return total * 0.5
+
+    def require_fitting(self, activation: Activation, weights: int) -> None:
+        """Strengths are positive, and there is one weight without an activation.
+
+        Raises:
+            Rejection: not so.
+        """
+        require(weights == 1 and activation == IDENTITY, "degree", "one strength needs tied weights")
+        require(min(self.decay, self.decay if self.bias is None else self.bias) > 0, "strength", f"{self}")
+
+    def __str__(self) -> str:
+        bias = "" if self.bias in (None, self.decay) else f", of the bias {self.bias:g}"
+        return f"weight-decay {self.decay:g}{bias}"
+
+
+Penalty: TypeAlias = WeightDecay | ProductOfNorms | FactorNorms | TiedDecay
 
 
 def decay_strength(strengths: tuple[float, ...], degrees: tuple[int, ...], real: Real) -> float:
@@ -180,6 +222,20 @@ def read_penalty(value: object, place: str, with_bias: bool) -> Penalty:
     entry = section(value, place, ("name", "strength", "powers"))
     powers = integers(entry["powers"], f"{place}.powers", 1)
     return ProductOfNorms(number(entry["strength"], f"{place}.strength"), powers, with_bias)
+
+
+def read_tied_decay(value: object, place: str, with_bias: bool) -> TiedDecay:
+    """The penalty of one weight that is read twice.
+
+    Raises:
+        Rejection: refused.
+    """
+    entry = section(value, place, ("name", "strengths", "bias"))
+    choice(entry["name"], f"{place}.name", ("weight-decay",))
+    strengths = [number(strength, f"{place}.strengths") for strength in listed(entry["strengths"], place)]
+    if len(strengths) != 1 or with_bias != (entry["bias"] is not None):
+        refuse("schema", f"{place}: tied weights have one strength, and another of the bias where it is penalized")
+    return TiedDecay(strengths[0], number(entry["bias"], f"{place}.bias") if with_bias else None)
 
 
 def _squares(values: Array, real: Real) -> Reals:

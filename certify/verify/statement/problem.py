@@ -18,7 +18,14 @@ from certify.verify.statement.entry_penalties import EntryDecay, EntryPenalty, r
 from certify.verify.statement.fields import choice, digest, flag, integers, listed, number, section, text
 from certify.verify.statement.layers import read_neuron
 from certify.verify.statement.neuron import Neuron
-from certify.verify.statement.penalties import Penalty, WeightDecay, decay_strength, read_penalty
+from certify.verify.statement.penalties import (
+    Penalty,
+    TiedDecay,
+    WeightDecay,
+    decay_strength,
+    read_penalty,
+    read_tied_decay,
+)
 from certify.verify.statement.windows import require_table
 
 POLICIES = ("absent", "free", "penalized")
@@ -48,6 +55,8 @@ class Branch:
         """Degree d_k of the subnetwork in each of its factors."""
         if isinstance(self.neuron, EntryTerm):
             return (1,) * len(self.neuron.shape)
+        if self.neuron.tied:
+            return (2,)
         return (2, 1) if isinstance(self.neuron.activation, Square) else (1,) * self.neuron.weights
 
     @property
@@ -59,7 +68,7 @@ class Branch:
         """Lower bound on λ."""
         if isinstance(self.penalty, WeightDecay | EntryDecay):
             return decay_strength(self.penalty.strengths, self.degrees, real)
-        return self.penalty.level
+        return self.penalty.strength(real) if isinstance(self.penalty, TiedDecay) else self.penalty.level
 
     @property
     def free_column(self) -> bool:
@@ -248,8 +257,10 @@ def _branch(value: object, inputs: tuple[int, ...]) -> Branch:
         choice(bias, "branches.bias", ("absent",))
         term = read_entries(layers[0], inputs, "branches.layers")
         return Branch(term, bias, read_entry_penalty(entry["penalty"], "branches.penalty", len(term.shape)))
-    penalty = read_penalty(entry["penalty"], "branches.penalty", bias == "penalized")
-    return Branch(read_neuron(entry["layers"], inputs, "branches.layers"), bias, penalty)
+    neuron = read_neuron(entry["layers"], inputs, "branches.layers")
+    if neuron.tied:
+        return Branch(neuron, bias, read_tied_decay(entry["penalty"], "branches.penalty", bias == "penalized"))
+    return Branch(neuron, bias, read_penalty(entry["penalty"], "branches.penalty", bias == "penalized"))
 
 
 def _outside(value: object, branches: tuple[Branch, ...]) -> Outside:

@@ -103,8 +103,12 @@ def _parameters(branch: Branch, index: int, c: int, arrays: Arrays) -> Shapes:
         return {f"F{index}.{axis}": (width, extent) for axis, extent in enumerate(branch.neuron.shape)}
     if _neuron(branch).hops:
         return _deep_parameters(branch, index, width, c, arrays)
+    neuron, scores = _neuron(branch), _scores(branch, c)
     bias: Shapes = {f"F{index}.bias": (width,)} if branch.bias != "absent" else {}
-    return {f"F{index}.0": (width, _neuron(branch).fan_in)} | bias | {f"F{index}.1": (width, _scores(branch, c))}
+    if neuron.tied and c != neuron.fan_in:
+        refuse("shape", f"tied weights of {neuron.fan_in} inputs make as many outputs, found {c}")
+    second: Shapes = {} if neuron.tied else {f"F{index}.1": (width, scores)}
+    return {f"F{index}.0": (width, neuron.fan_in)} | bias | second
 
 
 def _deep_parameters(branch: Branch, index: int, width: int, c: int, arrays: Arrays) -> Shapes:
@@ -133,6 +137,7 @@ def _require_room(branch: Branch, n: int, d: int, second: tuple[int, ...]) -> No
     rows = n * max(neuron.positions, positions)
     moments = m * columns if neuron.activation == IDENTITY else m * columns**2
     outputs = m // entries * windows
+    moments = max(moments, columns**2) if neuron.tied else moments
     largest = max(rows * max(columns, width, m, outputs), moments, width * positions * max(m, outputs))
     if largest > LARGEST_DERIVED:
         refuse("size-limit", f"n = {n}, d = {d}, a branch of {width} subnetworks with {columns} and {m} entries")

@@ -6,7 +6,7 @@ import pytest
 import safetensors.numpy
 import torch
 
-from certify.errors import CertifyError, ExitCode, RefusedError, UnsupportedError, UsageError
+from certify.errors import CertifyError, ExitCode, RefusedError, UsageError
 from certify.models.data.data_file import data_shapes, load_arrays
 from certify.models.readers import input_file
 from certify.models.spec.problem_sections import DataSpec
@@ -192,11 +192,6 @@ def test_a_column_is_not_both_input_and_target(tmp_path):
 
 def test_lists_of_columns_are_for_csv(data_file):
     failure(UsageError, "usage", "for .csv", path=data_file, inputs=["a", "b"])
-
-
-def test_parquet_is_not_read_yet(tmp_path):
-    (tmp_path / "d.parquet").write_bytes(b"PAR1" + bytes(100))
-    failure(UnsupportedError, "unsupported-format", "Parquet", path=tmp_path / "d.parquet")
 
 
 def test_one_npy_alone_is_a_usage_error(tmp_path):

@@ -1,4 +1,4 @@
-"""Rules 26 to 29 and 42: nothing, matrices without an activation, quadratic forms, and sums of norms."""
+"""Rules 26 to 29, 42 and 58: nothing, matrices without an activation, quadratic forms, and sums of norms."""
 
 from fractions import Fraction
 
@@ -49,6 +49,12 @@ def randomized(task: Task) -> None:
     # No randomness is needed where there is time.
     require(0 < task.array("edge", 1)[0] < task.upper, "randomized-test")
     spectral(task)
+
+
+def eigenvalue(task: Task) -> None:
+    matrix = product(task.branch.columns.T, task.scores)
+    square = np.hstack([matrix, zeros(len(matrix), len(matrix) - matrix.shape[1])])
+    require(is_semidefinite(2 * task.upper * identity(len(square)) + square + square.T), "polar")
 
 
 def quadratic_form(task: Task) -> None:

@@ -1,0 +1,1 @@
+"""Bounds of the form Symmetric: one unit vector on both sides of a matrix."""
