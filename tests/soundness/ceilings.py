@@ -10,6 +10,7 @@ import itertools
 
 import numpy as np
 
+from .deep_ceilings import DeepBranch, is_deep
 from .entry_ceilings import EntryBranch, fitted_value, norm_of
 from .layers import Layers, number
 from .planted_tied import fitted_matrix
@@ -107,6 +108,8 @@ class Stated:
         if isinstance(self.branches[index], EntryBranch):
             axes = range(len(self.branches[index].shape))
             return tuple(parameters[f"F{index}.{axis}"].astype(self.kind) for axis in axes)
+        if isinstance(self.branches[index], DeepBranch):
+            return self.branches[index].factors(parameters, index, self.kind)
         tied = self.branches[index].layers.tied
         first, second = (parameters[f"F{index}.{role}"].astype(self.kind) for role in ("00" if tied else "01"))
         return first, parameters.get(f"F{index}.bias", np.zeros(len(first))).astype(self.kind), second
@@ -138,6 +141,8 @@ class Stated:
 def _branch(entry, shape, inputs, kind):
     if entry["layers"][0]["op"] == "entries":
         return EntryBranch(entry, inputs, kind)
+    if is_deep(entry["layers"]):
+        return DeepBranch(entry, shape, kind)
     return Branch(entry, shape, kind)
 
 
@@ -168,7 +173,7 @@ def ceiling(statement, arrays, known):
     candidates = [own, {name: 0 * values for name, values in own.items()}, scaled(known, 0.0, 0.0)]
     candidates += [scaled(known, size, other) for size in SIZES for other in (1.0, size)]
     best = np.nanmin([stated.objective(candidate) for candidate in candidates])
-    if stated.loss == "mse":
+    if stated.loss == "mse" and not any(isinstance(branch, DeepBranch) for branch in stated.branches):
         with np.errstate(all="ignore"):
             of_entries = any(isinstance(branch, EntryBranch) for branch in stated.branches)
             tied = not of_entries and any(branch.layers.tied for branch in stated.branches)

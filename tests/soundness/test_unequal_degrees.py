@@ -124,10 +124,9 @@ def test_an_improvable_verdict_comes_with_a_better_model():
 
 def test_branches_of_two_degrees_are_refused():
     model = Sum().double()
-    problem = Problem.from_torch(model, np.eye(2), np.ones((2, 1)), weight_decay=0.1)
     with pytest.raises(UnsupportedError) as caught:
-        run_check(problem, CheckOptions())
-    assert caught.value.code == "degree-mismatch"
+        Problem.from_torch(model, np.eye(2), np.ones((2, 1)), weight_decay=0.1)
+    assert caught.value.code == "unequal-degrees"
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,8 @@ class _Descent:
             optimizer.zero_grad()
             self.loss(coordinates, _smoothed(witnesses.values(seminorms), width)).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-        assert best is not None
+        if best is None:
+            raise OverflowError("no step of the search over multipliers was evaluated")
         return best
 
 

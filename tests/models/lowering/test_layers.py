@@ -158,12 +158,11 @@ def test_each_kind_is_listed_by_its_function(graph, between, kind):
     assert [neuron.kind for neuron in layout.neurons] == [kind]
 
 
-def test_three_weight_layers_are_a_degree_mismatch(graph):
-    parameters = {"0.weight": (4, 3), "2.weight": (4, 4), "4.weight": (2, 4)}
+def test_three_weight_layers_are_one_deep_subnetwork(graph):
+    parameters = {"0.weight": (4, 3), "2.weight": (5, 4), "4.weight": (2, 5)}
     layers = [{"linear": "0"}, "relu", {"linear": "2"}, "relu", {"linear": "4"}]
-    with pytest.raises(UnsupportedError, match="degree 3, but weight decay has degree 2") as caught:
-        require_layout(graph(parameters, layers))
-    assert caught.value.code == "degree-mismatch"
+    (neuron,) = require_layout(graph(parameters, layers)).neurons
+    assert (neuron.kind.name, neuron.kind.channels, neuron.kind.degrees) == ("deep", (4, 5), (1, 1, 1))
 
 
 @pytest.mark.parametrize(
