@@ -130,7 +130,7 @@ class Problem:
         """The problem of a live module; the arguments are the keys of a problem file.
 
         Args:
-            model: a sum of subnetworks of two weights that bounds serve; with `scope="head"`, any that ends so.
+            model: a sum of subnetworks that bounds serve; with `scope="head"`, any that ends so.
             X: inputs (n, d), or (n, …) as the layers before a head read them.
             y: targets (n,) or (n, c).
             weight_decay: as given to `torch.optim.SGD` or `Adam`, or by name or pattern of parameters, as with their
