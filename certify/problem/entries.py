@@ -99,7 +99,7 @@ class Entries:
 
 
 def products_with(one: tuple[Tensor, ...], other: tuple[Tensor, ...]) -> Tensor:
-    """<Σ_i u_i v_iᵀ, x_j y_jᵀ> for factors u, v (r, ·) and x, y (s, ·), (s,)."""
-    (u, v), (x, y) = one, other
-    found: Tensor = ((u @ x.T) * (v @ y.T)).sum(0)
+    """<Σ_i u_i ⊗ v_i ⊗ …, x_j ⊗ y_j ⊗ …> for factors u, v, … (r, ·) and x, y, … (s, ·), (s,)."""
+    pairs = (left @ right.T for left, right in zip(one, other, strict=True))
+    found: Tensor = torch.stack([*pairs]).prod(0).sum(0)
     return found
