@@ -47,8 +47,6 @@ def test_subnetworks_without_a_bound_are_shown_with_what_to_do(certify):
     [
         ((nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 2, bias=False), nn.ReLU()), "no-bound-yet",
          "linear-relu-linear-relu"),
-        ((nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 4, bias=False), nn.ReLU(), nn.Linear(4, 2)), "degree-mismatch",
-         "have degree 3, but weight decay has degree 2"),
         ((nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2)), "deep-bias", "'2.bias'"),
         ((nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 2), nn.Softmax(1)), "not-homogeneous", "loss cross-entropy"),
     ],

@@ -2,9 +2,15 @@
 
 import numpy as np
 import pytest
+import torch
 
+from certify.models.loading import Problem
 from certify.verify import verify_bytes
+from certify.verify.exact import verify_bytes_exactly
+from certify.workflows.check import CheckOptions, run_check
 
+from ..second_checker.verdict import check
+from ..soundness.deep_networks import Sketch, dense
 from . import handmade_deep
 from .packing import packed
 
@@ -47,3 +53,17 @@ def test_no_layer_has_a_table_of_all_pairs_of_positions_that_does_not_fit():
     arrays |= {"X": np.zeros((2, count)), "F0.0": np.zeros((1, 1)), "F0.1": np.zeros((1, 1)), "F0.2": np.zeros((1, 1))}
     verdict = verify_bytes(packed(header, arrays))
     assert (verdict.status, verdict.rule) == ("refused", "size-limit"), verdict.message
+
+
+def test_a_penalized_bias_is_read_under_weight_decay_too():
+    """θ counts the bias with a decay of its own; √(s₀/s_b) is what it reads."""
+    torch.manual_seed(0)
+    module = dense(Sketch((2, 2, 2, 1), bias=True)).double()
+    inputs, targets = torch.randn(5, 2, dtype=torch.float64), torch.randn(5, 1, dtype=torch.float64)
+    decay = {"*bias": 0.02, "*": 0.05}
+    problem = Problem.from_torch(module, inputs, targets, weight_decay=decay, budget_seconds=6)
+    certificate = run_check(problem, CheckOptions()).certificate
+    assert certificate is not None
+    verdicts = verify_bytes(certificate), verify_bytes_exactly(certificate)
+    assert [verdict.status for verdict in verdicts] == ["valid", "valid"]
+    assert check(certificate) == ""

@@ -60,6 +60,9 @@ def copied_weight(layers: Sequence[Layer], parameters: Mapping[str, Tensor]) -> 
         if before is None:
             continue
         names = before.parameters["weight"], layer.parameters["weight"]
+        if all(name.endswith("weight") for name in names):
+            # Parameters of two modules; a copy has a name of the exporter's.
+            continue
         one, other = (parameters[name] for name in names)
         if one.shape == other.T.shape and bool(one.any()) and torch.equal(one, other.T):
             return names

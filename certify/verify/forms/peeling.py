@@ -26,8 +26,8 @@ from certify.verify.rejection import require
 from certify.verify.statement.activations import Kink
 from certify.verify.statement.ends import SIGNS
 from certify.verify.statement.entries import EntryTerm
+from certify.verify.statement.entry_penalties import EntryPenalty
 from certify.verify.statement.neuron import Neuron
-from certify.verify.statement.penalties import ProductOfNorms
 from certify.verify.statement.problem import Branch
 
 
@@ -77,10 +77,12 @@ def _weights(sides: Reals, curvatures: Array) -> Reals:
 def _read(branch: Branch, inputs: Array, real: Real) -> tuple[Neuron, Kink, Reals]:
     """The subnetwork, its first activation, and the rows H, a penalized bias among the columns."""
     neuron, penalty = branch.neuron, branch.penalty
-    if isinstance(neuron, EntryTerm) or not isinstance(neuron.activation, Kink):
+    if isinstance(neuron, EntryTerm) or isinstance(penalty, EntryPenalty):
+        raise TypeError("not of data rows")
+    if not isinstance(neuron.activation, Kink):
         raise TypeError("not of several layers")
     rows = real(neuron.rows(inputs))
-    if branch.bias == "absent" or not isinstance(penalty, ProductOfNorms):
+    if branch.bias == "absent":
         return neuron, neuron.activation, rows
     return neuron, neuron.activation, with_column(rows, penalty.constant(real))
 
