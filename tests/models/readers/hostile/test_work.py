@@ -1,10 +1,12 @@
 """Readers work in proportion to what they read: memory and steps against bytes, whatever a file declares."""
 
 import contextlib
+import io
 import json
 import struct
 import sys
 import tracemalloc
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -146,6 +148,16 @@ def named_tensors(count):
 
 
 # By the reader in the registry: adversarial contents that grow with a count.
+def parquet(columns):
+    """The bytes of a table as pyarrow writes it."""
+    import pyarrow
+    from pyarrow import parquet as tables
+
+    written = io.BytesIO()
+    tables.write_table(pyarrow.table(columns), written)
+    return written.getvalue()
+
+
 MODEL_FILES = {
     "safetensors": {"empty tensors": named_tensors},
     "pt2": {"calls": pt2},
@@ -178,6 +190,11 @@ DATA_FILES = {
         "targets of a wide table": lambda n: b"y," + ",".join(f"{i:09}x" for i in range(n)).encode() + b"\n",
     },
 }
+if find_spec("pyarrow") is not None:
+    DATA_FILES[".parquet"] = {
+        "rows": lambda n: parquet({"a": np.arange(100.0 * n), "y": np.ones(100 * n)}),
+        "columns": lambda n: parquet({f"c{i}": np.ones(1) for i in range(n)} | {"y": np.ones(1)}),
+    }
 RECORD = {"schema": "certify.audit-record/1", "run": "r", "name": "x", "key": "k", "seconds": 1, "certificate": None}
 PROBLEM = "schema: certify.problem/1\nmodel: {path: m.pt%s}\ndata: {path: d.npz}\npenalty: {weight_decay: %s}\n"
 TEXTS = {
@@ -253,6 +270,7 @@ def test_data_readers_work_in_proportion(tmp_path, name, made):
 
 
 def test_every_data_reader_has_files_here(tmp_path):
+    pytest.importorskip("pyarrow")
     taken = set()
     for suffix, by in DATA_FILES.items():
         path = tmp_path / f"data{suffix}"
