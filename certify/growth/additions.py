@@ -19,7 +19,7 @@ from certify.growth.stages import Stage, find_candidate, stage_of
 from certify.problem import Branch, Factors, Objective, ParallelNetwork
 
 DESCENT_STEPS = 300
-# Sizes that are tried, as powers of two times the size at which the linear gain is as large as the cost.
+# Sizes that are tried, as powers of √2 times the size at which the linear gain is as large as the cost.
 POWERS = range(-1, 24)
 # Networks that are begun at random each time, by so many subnetworks, whose sizes vary by these powers of two.
 RESTARTS, MOST_DRAWN, SPREAD = 6, 4, 2.0

@@ -80,6 +80,7 @@ def with_steps(*steps):
     return forge
 
 
+BASES = [deep_norm_products, deep_cone_tree]
 RULES = [
     (64, "peel-curvatures", *changed(deep_norm_products, P0_plus_curvatures_0=np.array([[[0.25], [-(2.0**-1074)]]]))),
     (64, "polar", deep_norm_products, swapped_ends),

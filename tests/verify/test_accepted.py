@@ -13,30 +13,12 @@ from certify.verify.proofs import sign_tree
 from certify.workflows.certificate_of import certificate_content, settled_certificate
 from certify.workflows.check import CheckOptions, run_check
 
-from . import (
-    handmade_entries,
-    handmade_entry_norms,
-    handmade_factors,
-    handmade_lines,
-    handmade_products,
-    handmade_signs,
-    handmade_tied,
-    handmade_unfoldings,
-)
+from . import handmade_signs
 from .cases import KINDS, LOSSES, make_case
+from .families import BASES
 from .packing import packed
 
 POLICIES = ("absent", "penalized", "free")
-HANDMADE = (
-    handmade_entries,
-    handmade_entry_norms,
-    handmade_factors,
-    handmade_lines,
-    handmade_products,
-    handmade_signs,
-    handmade_tied,
-    handmade_unfoldings,
-)
 
 
 def torch_objective(case, evaluate=None):
@@ -146,10 +128,7 @@ def test_sorting_is_accepted_for_products_of_norms():
 
 
 @pytest.mark.parametrize("verify", [verify_bytes, verify_bytes_exactly])
-@pytest.mark.parametrize(
-    "make",
-    [m for made in HANDMADE for m in made.BASES],
-)
+@pytest.mark.parametrize("make", BASES)
 def test_proofs_whose_multipliers_are_derived_by_hand_are_accepted(make, verify):
     verdict = verify(packed(*make()))
     assert verdict.status == "valid", (verdict.rule, verdict.message)

@@ -12,16 +12,7 @@ from certify.verify.exact.verification import EXACT
 from certify.verify.measure import measure
 from certify.verify.proofs.least_norms import _feasible_norms, least_norms
 
-from . import (
-    handmade_entries,
-    handmade_entry_norms,
-    handmade_factors,
-    handmade_lines,
-    handmade_products,
-    handmade_signs,
-    handmade_tied,
-    handmade_unfoldings,
-)
+from .families import BASES
 from .handmade import (
     bilinear,
     cone_tree,
@@ -53,14 +44,7 @@ MAKERS = (
     bilinear,
     unequal,
     moved,
-    *handmade_products.BASES,
-    *handmade_signs.BASES,
-    *handmade_entries.BASES,
-    *handmade_factors.BASES,
-    *handmade_unfoldings.BASES,
-    *handmade_entry_norms.BASES,
-    *handmade_lines.BASES,
-    *handmade_tied.BASES,
+    *BASES,
     lambda: handmade(family="relu", kind="norm-products", upper=2.5),
     lambda: handmade(kind="spectral", skip="penalized", output_bias="penalized"),
 )

@@ -12,17 +12,7 @@ import pytest
 from certify.verify import verify_bytes
 from certify.verify.exact import verify_bytes_exactly
 
-from . import (
-    handmade_deep,
-    handmade_entries,
-    handmade_entry_norms,
-    handmade_factors,
-    handmade_lines,
-    handmade_products,
-    handmade_signs,
-    handmade_tied,
-    handmade_unfoldings,
-)
+from . import families
 from .forging import (
     array,
     bound_without_its_constant,
@@ -342,15 +332,7 @@ RULES = [
     (17, "objective", *array(moved, offset=np.full((2, 1), 2.0))),
     (22, "dual-value", *entry(shifted, "claim.lower", -0.24)),
     (22, "dual-value", *array(moved, offset=np.array([[1.0], [-0.5]]))),
-    *handmade_factors.RULES,
-    *handmade_products.RULES,
-    *handmade_signs.RULES,
-    *handmade_entries.RULES,
-    *handmade_unfoldings.RULES,
-    *handmade_deep.RULES,
-    *handmade_entry_norms.RULES,
-    *handmade_lines.RULES,
-    *handmade_tied.RULES,
+    *families.RULES,
 ]
 
 

@@ -14,10 +14,7 @@ from certify.workflows.check import CheckOptions, run_check
 from certify.workflows.checkpoint import Checkpoint
 from certify.workflows.sealed_tensors import read_sealed, write_sealed
 from tests.long_proofs import DECAY, data, trained
-
-
-class Stop(Exception):
-    """Stands for a kill."""
+from tests.workflows.interruption import refuse, stopped_after
 
 
 @pytest.fixture(autouse=True)
@@ -50,26 +47,10 @@ def checked(problem, checkpoint):
     return outcome, cones
 
 
-def refuse(message):
-    raise AssertionError(message)
-
-
 def interrupted(problem, path, writes, monkeypatch):
     """Leave the checkpoint of a check that is stopped after so many states were written."""
-    written = Checkpoint.write
-
-    def write(self, *arguments):
-        nonlocal writes
-        written(self, *arguments)
-        writes -= 1
-        if writes == 0:
-            raise Stop
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Checkpoint, "due", lambda self: True)
-        patch.setattr(Checkpoint, "write", write)
-        with pytest.raises(Stop):
-            checked(problem, Checkpoint(path, problem, refuse))
+    with stopped_after(writes, monkeypatch):
+        checked(problem, Checkpoint(path, problem, refuse))
 
 
 def test_a_check_goes_on_where_its_checkpoint_is_and_ends_with_the_same_certificate(problem, tmp_path, monkeypatch):

@@ -20,7 +20,7 @@ from certify.workflows.cone_crews import ClusterCrew
 from certify.workflows.growth_loop import GrowOptions, GrowthState, grow_network
 from certify.workflows.sealed_tensors import network_tensors, read_sealed
 from tests.long_proofs import DECAY, data, trained
-from tests.workflows.test_checkpoint import Stop, refuse
+from tests.workflows.interruption import refuse, stopped_after
 from tests.workflows.test_cone_crews import Watched
 
 
@@ -52,22 +52,11 @@ def grown(problem, checkpoint, state=None):
 
 def interrupted(problem, path, writes, monkeypatch):
     """Leave the checkpoint of a growth that is stopped after so many states were written; returns its last rounds."""
-    written, states = Checkpoint.write, []
-
-    def write(self, *arguments):
-        nonlocal writes
-        written(self, *arguments)
-        writes -= 1
-        if writes == 0:
-            raise Stop
-
+    states = []
     start = GrowthState(problem.objective.empty_network(), (), 0)
     options = GrowOptions(checkpoint=Checkpoint(path, problem, refuse))
-    with monkeypatch.context() as patch:
-        patch.setattr(Checkpoint, "due", lambda self: True)
-        patch.setattr(Checkpoint, "write", write)
-        with pytest.raises(Stop):
-            grow_network(problem, start, states.append, options)
+    with stopped_after(writes, monkeypatch):
+        grow_network(problem, start, states.append, options)
     return states
 
 

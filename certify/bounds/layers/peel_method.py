@@ -15,6 +15,7 @@ from torch import Tensor
 
 from certify.bounds.bilinear.moments import moments_of
 from certify.bounds.eigenvalue import largest_singular_value_upper
+from certify.bounds.layers.base import base_maximum
 from certify.bounds.layers.chain import Chain
 from certify.bounds.layers.deep_search import deep_search
 from certify.bounds.layers.fan import fan_of
@@ -27,7 +28,6 @@ from certify.bounds.proof import ConeCover, Peeled, PeeledEnd, Recomputed
 from certify.bounds.rounding import product_error
 from certify.bounds.rows.cones.cone_method import LARGEST_DIMENSION
 from certify.bounds.rows.cones.cone_settings import ConeSettings
-from certify.bounds.rows.cones.cones import cone_maximum
 from certify.bounds.rows.reduction import reduce_rows, reduced_dimension
 from certify.bounds.rows.relaxations.dual_chart import dual_chart
 from certify.problem import Layers, Rows
@@ -154,7 +154,7 @@ class _Search:
         target = max(reached, task.target if math.isfinite(task.target) else 0.0) / reduced.frame_norm
         settings = ConeSettings(target, TOLERANCE, seconds, slopes=self.form.slopes[0])
         start = directions[0] if len(directions) else None
-        outcome = cone_maximum(reduced.rows, [(seminorm.columns, seminorm.diagonals)], settings, start)
+        outcome = base_maximum(reduced.rows, [seminorm], settings, start)
         cover = ConeCover(outcome.tree, reduced.frame, reduced.rows, reduced.center)
         # A diagonal costs no more than as many score columns, one for each row.
         columns = torch.cat([seminorm.columns, seminorm.diagonals.sqrt().sum(0)[:, None]], 1)

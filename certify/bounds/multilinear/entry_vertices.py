@@ -35,14 +35,12 @@ def vertices_apply(task: PolarTask) -> bool:
 
 def vertex_search(task: PolarTask) -> PolarEstimate:
     """The best witnesses of the best vertices."""
-    vertices = _Vertices.of(task)
-    return _fibres(task, vertices)[1] if len(vertices.left) == 1 else _slices(task, vertices)[1]
+    return _ends(task)[1]
 
 
 def vertices_bound(task: PolarTask) -> PolarBound:
     """Both ends of the polar."""
-    vertices = _Vertices.of(task)
-    upper, found = (_fibres if len(vertices.left) == 1 else _slices)(task, vertices)
+    upper, found = _ends(task)
     return PolarBound(found.value, found.witness, upper, "vertices", Recomputed("vertices"))
 
 
@@ -100,6 +98,11 @@ class _Vertices:
                 unit, signs = unit * signs[:, None], torch.ones_like(signs)
             found.append(unit)
         return tuple(found)
+
+
+def _ends(task: PolarTask) -> tuple[float, PolarEstimate]:
+    vertices = _Vertices.of(task)
+    return (_fibres if len(vertices.left) == 1 else _slices)(task, vertices)
 
 
 def _fibres(task: PolarTask, vertices: _Vertices) -> tuple[float, PolarEstimate]:

@@ -6,6 +6,7 @@ import io
 import math
 import tokenize
 import warnings
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from typing import IO, Any
 
@@ -99,6 +100,17 @@ def require_names(names: Iterable[str], known: Collection[str], path: object) ->
     for name in names:
         if name not in known:
             raise UsageError(f"{path}: no array or column '{name}'" + did_you_mean(name, known), code="missing-array")
+
+
+def require_distinct(names: Iterable[str], path: object) -> None:
+    """Refuse a table with two columns of one name.
+
+    Raises:
+        RefusedError: names the first of them.
+    """
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise RefusedError(f"{path}: two columns are named '{repeated[0]}'", code="corrupt-file")
 
 
 def _require_sound(stream: IO[bytes], size: int, where: str) -> None:

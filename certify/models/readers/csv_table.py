@@ -6,7 +6,6 @@ import csv
 import io
 import re
 from array import array
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import final
@@ -14,7 +13,7 @@ from typing import final
 import numpy as np
 
 from certify.errors import RefusedError
-from certify.models.readers.array_file import Array, require_names
+from certify.models.readers.array_file import Array, require_distinct, require_names
 from certify.models.readers.input_file import InputFile, require_bytes
 
 _INTEGER = re.compile(r"\s*[+-]?\d{16,300}\s*")
@@ -75,9 +74,7 @@ def _names(header: list[str], file: InputFile) -> tuple[str, ...]:
     names = tuple(name.strip() for name in header)
     if not names or not all(names):
         raise RefusedError(f"{file.path}: the first line must name every column", code="corrupt-file")
-    repeated = [name for name, count in Counter(names).items() if count > 1]
-    if repeated:
-        raise RefusedError(f"{file.path}: two columns are named '{repeated[0]}'", code="corrupt-file")
+    require_distinct(names, file.path)
     if all(_is_number(name) for name in names):
         raise RefusedError(f"{file.path}: the first line must name the columns, found numbers", code="corrupt-file")
     if len(names) == 1 and ";" in names[0]:

@@ -10,7 +10,7 @@ from typing import Any, final
 import numpy as np
 
 from certify.errors import RefusedError, UsageError
-from certify.models.readers.array_file import Array, exact_float64, require_names
+from certify.models.readers.array_file import Array, exact_float64, require_distinct, require_names
 from certify.models.readers.input_file import InputFile, require_bytes
 
 MAGIC = b"PAR1"
@@ -70,9 +70,7 @@ def read_parquet(file: InputFile) -> ParquetTable:
         names, rows = tuple(source.schema_arrow.names), int(source.metadata.num_rows)
     except Exception as error:  # noqa: BLE001 - as above
         raise _damaged(file.path, error) from error
-    repeated = next((name for name in names if names.count(name) > 1), None)
-    if repeated is not None:
-        raise RefusedError(f"{file.path}: two columns are named '{repeated}'", code="corrupt-file")
+    require_distinct(names, file.path)
     return ParquetTable(names, rows, source)
 
 
